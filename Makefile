@@ -1,0 +1,35 @@
+# Everything is built by CMake into build/; this file only names the jobs.
+JOBS ?= $(shell nproc)
+export DURATION
+
+.PHONY: run build test lint format interop fuzz bench soak clean deps
+
+run: build            ## build, then collect traffic that it makes itself (DURATION=20s ends by itself)
+	@build/moontail demo
+
+build: deps           ## build/moontail (Release)
+	@tools/build release
+
+deps:                 ## install what is missing
+	@tools/install
+
+test: deps            ## all tests: units, specs, scenarios, system; ASan+UBSan and TSan too
+	@tests/run
+
+lint: deps            ## warnings of gcc and clang, clang-format, clang-tidy, luacheck
+	@tools/lint
+
+format: deps
+	@tools/lint --format
+
+interop: build        ## Python, Node, Java and Go SDKs against the program
+	@tests/interop/run
+
+fuzz: deps            ## libFuzzer targets, FUZZ_SECONDS each (default 60)
+	@tests/fuzz/run
+
+bench: build          ## CPU and memory, beside a peer with OTELCOL=PATH
+	@bench/run $(if $(OTELCOL),--otelcol $(OTELCOL))
+
+clean:
+	rm -rf build

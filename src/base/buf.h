@@ -1,0 +1,42 @@
+/* buf.h: a byte buffer that grows up to a bound, counted in the memory limiter.
+ *
+ * Appending after a failure does nothing; check buf_ok once at the end. Belongs to one thread.
+ */
+#pragma once
+
+#include "base/memory.h"
+#include "base/slice.h"
+
+struct buf {
+    uint8_t *data;
+    size_t len;
+    size_t cap;
+    size_t max;            /* never longer than this */
+    struct memory *memory; /* NULL: uncounted */
+    bool failed;           /* the bound or the limiter refused */
+};
+
+/* max > 0; memory may be NULL. Allocates nothing yet. */
+void buf_init(struct buf *b, size_t max, struct memory *memory);
+void buf_fini(struct buf *b);
+void buf_clear(struct buf *b); /* keeps the space; forgets a failure */
+
+/* Space for `size` more bytes at data + len, or NULL (failed is set). Does not move len. */
+uint8_t *buf_reserve(struct buf *b, size_t size);
+void buf_append(struct buf *b, const void *data, size_t size);
+void buf_str(struct buf *b, const char *text);
+void buf_byte(struct buf *b, uint8_t byte);
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static inline bool buf_ok(const struct buf *b)
+{
+    return !b->failed;
+}
+
+static inline struct slice buf_slice(const struct buf *b)
+{
+    return slice_make(b->data, b->len);
+}
+
+/* Moves the bytes out to `to` and leaves `b` empty. */
+void buf_take(struct buf *b, struct buf *to);

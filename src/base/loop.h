@@ -1,0 +1,43 @@
+/* loop.h: one thread's event loop: readiness of sockets, and waking from other threads.
+ *
+ * Every thread's body is `while (running) loop_wait(loop, X_step(x, now))`; there are no timers
+ * here, because each step says when it is next due. The system's loop is libevent; the fake one
+ * belongs to fake_net.h and waits for nothing. A loop and its watches belong to one thread;
+ * only loop_wake may be called from others.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+
+struct loop;
+struct loop_watch;
+
+/* `ready`: LOOP_READ | LOOP_WRITE. May free its own watch and make or free others. */
+typedef void loop_ready_fn(void *arg, unsigned ready);
+
+struct loop_ops; /* the seam; see loop_fake in fake_net.h */
+
+/* A loop of the system, owned by the caller (loop_free). Start-up only: aborts without memory. */
+struct loop *loop_new(const struct clock *clock);
+void loop_free(struct loop *l);
+
+/* Watches `fd` (nothing at first; see loop_watch_set). Owned by the caller (loop_watch_free,
+ * before the fd is closed). NULL without memory. */
+struct loop_watch *loop_watch_new(struct loop *l, int fd, loop_ready_fn *ready, void *arg);
+/* interest: LOOP_READ | LOOP_WRITE, level-triggered; 0 pauses. */
+void loop_watch_set(struct loop_watch *w, unsigned interest);
+void loop_watch_free(struct loop_watch *w); /* NULL is allowed */
+
+/* Makes the present or the next loop_wait return soon. Any thread. */
+void loop_wake(struct loop *l);
+
+/* Calls the ready watches; returns after one round of them, after a wake, or at until_ns
+ * (absolute, NEVER_NS: no bound), whichever is first. */
+void loop_wait(struct loop *l, uint64_t until_ns);
+
+const struct clock *loop_clock(const struct loop *l);

@@ -1,0 +1,46 @@
+/* memory.h: the one number that bounds memory (memory_limiter.limit).
+ *
+ * Everything that grows with traffic is counted here before it is allocated: journal blocks,
+ * trace tables, message bodies, batches, Lua states, and what the libraries allocate (through
+ * their hooks). All functions may be called from any thread; the counter is one atomic, so
+ * callers count in blocks, not in bytes.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct memory {
+    _Atomic int64_t used;  /* bytes */
+    _Atomic int64_t peak;  /* the most that `used` has been; approximate under contention */
+    int64_t limit;         /* bytes; reservations beyond it fail */
+    int64_t soft_limit;    /* bytes; above it the stages of shedding begin */
+};
+
+/* limit and spike_limit in bytes, spike_limit < limit; the soft limit is their difference. */
+void memory_init(struct memory *m, size_t limit, size_t spike_limit);
+
+/* Counts `bytes` if they fit under the limit. False: nothing is counted, the caller pauses or
+ * refuses. Every true is matched by one memory_release of the same size. */
+bool memory_reserve(struct memory *m, size_t bytes);
+
+/* Counts `bytes` that cannot be refused (a library's allocation). */
+void memory_add(struct memory *m, size_t bytes);
+void memory_release(struct memory *m, size_t bytes);
+
+/* True above the soft limit: decide the oldest traces early. */
+bool memory_is_high(const struct memory *m);
+
+size_t memory_used(const struct memory *m);
+
+/* malloc, realloc, free that count their true size in `m`, or in nothing where m is NULL.
+ * counted_alloc returns NULL over the limit; the hook functions never refuse for the limit. */
+void *counted_alloc(struct memory *m, size_t size);
+void *counted_realloc(struct memory *m, void *p, size_t size);
+void counted_free(struct memory *m, void *p);
+
+/* Points the process-wide allocation hooks of libevent, OpenSSL and libcurl to `m`. Once, before
+ * any of them is used; `m` lives as long as the process. */
+void memory_install_hooks(struct memory *m);

@@ -1,0 +1,64 @@
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct cli_command *commands; /* by name */
+
+void cli_register(struct cli_command *command)
+{
+    struct cli_command **at = &commands;
+
+    while (*at && strcmp((*at)->name, command->name) < 0)
+        at = &(*at)->next;
+    command->next = *at;
+    *at = command;
+}
+
+static void print_help(FILE *to)
+{
+    fputs("usage: moontail COMMAND [ARGUMENT...]\n\n"
+          "A trace collector whose policies are Lua scripts.\n\n",
+          to);
+    for (const struct cli_command *c = commands; c; c = c->next)
+        fprintf(to, "  %-14s %s\n", c->name, c->summary);
+    fputs("\n  --help, --version\n", to);
+}
+
+int cli_usage(const struct cli_command *command, const char *fmt, ...)
+{
+    va_list args;
+
+    fputs("moontail: ", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    if (command)
+        fprintf(stderr, "\nusage: moontail %s %s\n", command->name, command->synopsis);
+    else
+        fputs("\nsee moontail --help\n", stderr);
+    return EXIT_USAGE;
+}
+
+int cli_main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (strcmp(name, "--version") == 0)
+        return puts("moontail " MOONTAIL_VERSION) < 0 ? EXIT_FAILED : EXIT_OK;
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return EXIT_OK;
+    }
+    for (const struct cli_command *c = commands; c; c = c->next) {
+        if (strcmp(c->name, name) != 0)
+            continue;
+        if (argc > 2 && strcmp(argv[2], "--help") == 0) {
+            printf("usage: moontail %s %s\n\n%s\n", c->name, c->synopsis, c->summary);
+            return EXIT_OK;
+        }
+        return c->run(argc - 1, argv + 1);
+    }
+    return cli_usage(NULL, *name ? "there is no command '%s'" : "no command given%s", name);
+}
