@@ -1,0 +1,51 @@
+/* admin.h: health and metrics over HTTP (evhttp), and the control socket.
+ *
+ * admin.listen serves /livez, /readyz and /metrics and nothing else; what shows payload or changes
+ * state goes over a 0600 unix socket whose client is this program. Both belong to the main thread.
+ * Includes only base: what is served comes from the callbacks.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/slice.h"
+
+struct admin_callbacks {
+    void *arg;
+    /* Appends the text to `out`; returns the HTTP status. */
+    int (*livez)(void *arg, struct buf *out);
+    int (*readyz)(void *arg, bool verbose, struct buf *out);
+    int (*metrics)(void *arg, bool openmetrics, struct buf *out);
+    /* One line of a command ("summary", "decisions 10") in, an answer out. */
+    enum err (*control)(void *arg, struct slice command, struct buf *out);
+};
+
+struct admin;
+
+/* `listen`: "IP:PORT", NULL: none; `bound` (64 bytes) gets the real address. `control_path`: the
+ * socket's path, NULL: none; a stale socket is replaced, a live one is an error. */
+enum err admin_new(struct loop *loop, const char *listen, const char *control_path,
+                   const struct admin_callbacks *callbacks, char *bound, struct admin **out,
+                   struct err_info *info) MUST_CHECK;
+void admin_free(struct admin *a);
+
+/* The client's side of the control socket: one command, one answer. Blocks at most timeout_ns. */
+enum err admin_control_call(const char *path, struct slice command, uint64_t timeout_ns,
+                            struct buf *answer, struct err_info *info) MUST_CHECK;
+
+/* ---- writing metrics: text format 0.0.4 and OpenMetrics 1.0 ---- */
+
+struct metrics {
+    struct buf *out;
+    bool openmetrics;
+    const char *family; /* being written */
+};
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
+
+/* Starts a family: HELP and TYPE. Counters are named with their _total. */
+void metrics_family(struct metrics *m, const char *name, enum metric_type type, const char *help);
+/* One sample; labels are pairs (name, value, ..., NULL), escaped here. */
+void metrics_sample(struct metrics *m, double value, ...) __attribute__((sentinel));
+void metrics_end(struct metrics *m); /* "# EOF" for OpenMetrics */

@@ -1,0 +1,95 @@
+/* config.h: config.lua to one immutable snapshot.
+ *
+ * One table of fields (config_fields) drives parsing, errors, print-config and the documentation.
+ * The file runs once in every Lua state, with env, secret and file answered from one recording.
+ * No I/O but through the disk interface.
+ */
+#pragma once
+
+#include "base/disk.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/slice.h"
+
+#include <lua.h>
+
+struct config_tls {
+    const char *cert_file, *key_file, *client_ca_file; /* NULL: none */
+    const char *min_version;                           /* "1.2" | "1.3" */
+};
+
+/* receivers.otlp.grpc and .http: bytes and ns. */
+struct config_listener {
+    bool enabled;
+    const char *listen;
+    uint64_t max_body, max_inflated, max_headers, max_connections, max_streams;
+    uint64_t max_connection_age_ns; /* 0: none */
+    uint64_t idle_timeout_ns, read_timeout_ns;
+    const char *const *bearer; /* NULL-terminated list of tokens, or NULL: no auth */
+    struct config_tls tls;     /* cert_file NULL: plain text */
+};
+
+struct config {
+    char hash[17];    /* of the text and what env, secret and file answered; hex */
+    const char *path; /* "(built in)" for the embedded one */
+    uint64_t workers;
+    const char *jit; /* "auto" | "on" | "off" */
+    uint64_t shutdown_timeout_ns;
+    const char *log_level, *log_format;
+    struct config_listener grpc, http;
+    const char *admin_listen, *admin_control;
+    struct {
+        const char *path, *ack, *on_shutdown;
+        uint64_t max_size, segment_size, history;
+        double min_free; /* share of the disk, or bytes if >= 1 */
+    } journal;
+    struct {
+        uint64_t limit, spike_limit;
+    } memory;
+    double head_sampling_percentage;
+    struct {
+        bool enabled; /* false: no tail_sampling, everything is kept */
+        uint64_t decision_wait_ns, wait_after_root_ns; /* 0: off */
+        uint64_t num_traces, decision_cache, max_spans_per_trace, max_trace_bytes;
+        bool record;
+        bool tracestate_always;
+        double keep_traces_per_second;
+        uint64_t budget_cpu_ns, budget_memory;
+        uint64_t quarantine_errors, quarantine_window_ns;
+    } tail;
+};
+
+/* What config.lua may call beyond plain Lua: the rooms that define policy{}, match{}, exporter{} ...
+ * add their functions to the environment table at `env`. */
+typedef enum err config_env_fn(void *arg, lua_State *L, int env, struct err_info *info);
+
+struct config_source {
+    const char *path; /* NULL: the embedded config.lua */
+    struct disk *disk;
+    config_env_fn *env;
+    void *env_arg;
+};
+
+/* The answers of env, secret and file, so that every state sees the same. */
+struct config_recording;
+
+/* Runs the file in L, validates every key, and gives the snapshot. All errors at once in `report`
+ * (sentences, one a line: "config.lua:12: tail_sampling.decision_wait is 'fast'; allowed: ...").
+ * ERR_CONFIG; nothing is left. On success the checked Lua table stays in L's registry
+ * (config_push). Snapshot and recording are owned by the caller. */
+struct buf;
+enum err config_load(lua_State *L, const struct config_source *source, struct config **out,
+                     struct config_recording **recording, struct buf *report) MUST_CHECK;
+/* Runs the same text in another state with the recorded answers; leaves its table there. */
+enum err config_replay(lua_State *L, const struct config_source *source,
+                       const struct config_recording *recording, struct err_info *info) MUST_CHECK;
+void config_free(struct config *c);
+void config_recording_free(struct config_recording *r);
+
+/* Pushes the value at a dotted path of the checked table ("tail_sampling.policies"), or nil. */
+void config_push(lua_State *L, const char *path);
+/* The folder of config.lua: where policies/, processors/ and exporters/ are looked for. */
+const char *config_folder(const struct config *c);
+
+/* Every key with its default (defaults = true) or its value; secrets as ****. As Lua that loads. */
+void config_print(lua_State *L, bool defaults, struct buf *out);

@@ -1,0 +1,44 @@
+/* compose.h: turns kept spans into one TracesData body: slices of what came in, with splices.
+ *
+ * Data path: policies -> [compose] -> outbox. Spans of one ResourceSpans (and ScopeSpans) of one body
+ * leave in one ResourceSpans (ScopeSpans), in order of arrival; everything that is not spliced leaves
+ * byte for byte as it came, unknown fields included. Pure function; the worker calls it.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "otlp/view.h"
+
+enum compose_action { COMPOSE_UPSERT, COMPOSE_INSERT, COMPOSE_UPDATE, COMPOSE_DELETE };
+
+/* One edit of resource attributes. */
+struct compose_resource {
+    enum compose_action action;
+    struct slice key;
+    struct value value; /* not for delete */
+};
+
+struct compose_edits {
+    const struct compose_resource *resource;
+    size_t resource_count;
+    /* sampling.{policy,reason,probability} on the entry span; policy NULL: none */
+    const char *policy;
+    const char *reason;
+    double probability; /* < 0: left out */
+    size_t entry;       /* index of the entry span; SIZE_MAX: none (late spans) */
+    /* tracestate ot=th: */
+    enum { TH_LEAVE, TH_SET, TH_ERASE } th; /* set: the larger of the span's own and ours */
+    bool th_always; /* also where no ot member came in */
+    uint64_t threshold;
+};
+
+/* One span to compose: its view, and which body it lies in (spans of equal body and offsets share
+ * their ResourceSpans). */
+struct compose_span {
+    struct span_view view;
+    const uint8_t *body;
+};
+
+/* Appends the TracesData of `spans` to `out`. ERR_FULL at out's bound (nothing is left behind). */
+enum err compose_traces(const struct compose_span *spans, size_t count,
+                        const struct compose_edits *edits, struct buf *out) MUST_CHECK;

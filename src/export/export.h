@@ -1,0 +1,70 @@
+/* export.h: exporters: each is a position in the outbox, a window of batches, and a way to send.
+ *
+ * Data path: outbox -> [export] -> backends. The export thread owns all of it (export_step); Lua
+ * exporters run on a thread of their own (export_lua_step). A batch is a run of outbox records that
+ * the exporter's mask selects; it settles as delivered, filtered or lost{reason}, counted in spans.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/disk.h"
+#include "base/err.h"
+#include "export/http_client.h"
+#include "journal/journal.h"
+
+#include <lua.h>
+
+enum { EXPORTER_MAX = 64 };
+
+/* Reads every exporter of a config that ran in L (the value of `exporters` at `index`): types, names,
+ * options, where. Does no I/O. ERR_CONFIG with all sentences in info. Immutable; owned by the caller. */
+struct exporter_specs;
+enum err exporter_specs_new(lua_State *L, int index, struct exporter_specs **out,
+                            struct err_info *info) MUST_CHECK;
+void exporter_specs_free(struct exporter_specs *s);
+size_t exporter_specs_count(const struct exporter_specs *s);
+const char *exporter_specs_name(const struct exporter_specs *s, size_t i);
+bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i);
+
+struct export_config {
+    const struct exporter_specs *specs; /* borrowed for life */
+    struct journal *journal;
+    struct memory *memory;
+    struct disk *disk;
+    struct http_client *http;
+    struct loop *loop;     /* the export thread's */
+    struct loop *lua_loop; /* the Lua export thread's; NULL if no exporter is Lua's */
+    const struct clock *clock;
+    uint64_t seed; /* for jitter */
+};
+
+struct export;
+enum err export_new(const struct export_config *config, struct export **out,
+                    struct err_info *info) MUST_CHECK;
+void export_free(struct export *e);
+
+uint64_t export_step(struct export *e, uint64_t now_ns);
+/* The Lua export thread's body. `L` has the API installed and the same config run in it. */
+enum err export_lua_attach(struct export *e, lua_State *L, int exporters,
+                           struct err_info *info) MUST_CHECK;
+uint64_t export_lua_step(struct export *e, uint64_t now_ns);
+
+/* Stops waiting for batches to fill: sends what is there. */
+void export_flush(struct export *e);
+/* Everything that was enqueued has settled. Export thread, or when it stands still. */
+bool export_is_idle(const struct export *e);
+/* Any exporter with queue.on_full = "refuse" is over its bound (an atomic; any thread). */
+bool export_is_refusing(const struct export *e);
+
+/* The ledger of one exporter: enqueued = queued + delivered + filtered + lost, in spans; queued is
+ * counted from the data. Exact at a rendezvous. */
+struct export_stats {
+    uint64_t enqueued, delivered, redelivered, queued;
+    uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full;
+    uint64_t filtered;
+    uint64_t requests, failures; /* sent requests, failed ones */
+    uint64_t queue_bytes;
+    bool circuit_open;
+    char last_error[256];
+};
+void export_stats(const struct export *e, size_t i, struct export_stats *s);

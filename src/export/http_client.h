@@ -1,0 +1,57 @@
+/* http_client.h: one request, one answer: the seam behind which libcurl sends.
+ *
+ * Belongs to the export thread. Answers come from http_client_step, never from within send.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/slice.h"
+
+struct tls_client_options {
+    const char *ca_file, *cert_file, *key_file; /* NULL: the system's; none */
+    bool insecure_skip_verify;
+};
+
+struct http_request {
+    const char *method; /* "POST" */
+    const char *url;
+    const char *const *headers; /* "Name: value", NULL-terminated; copied */
+    struct slice body;          /* borrowed until the answer or http_client_cancel */
+    uint64_t timeout_ns;
+    bool http2_prior_knowledge; /* gRPC without TLS */
+    const struct tls_client_options *tls;
+};
+
+struct http_answer {
+    enum err err; /* ERR_OK: there is a status; ERR_IO: no answer (see error) */
+    char error[256];
+    int status;
+    struct buf body;    /* bounded at 1 MiB */
+    struct buf headers; /* "name: value\n" lines, names lower-case; trailers follow the headers */
+};
+
+/* The value of a header or trailer (the last one of that name), or an empty slice. */
+struct slice http_answer_header(const struct http_answer *a, const char *name);
+
+/* `answer` is borrowed for the call; its bufs may be taken. */
+typedef void http_done_fn(void *arg, struct http_answer *answer);
+
+struct http_client {
+    /* Starts a request; *id names it. ERR_FULL: too many at once. */
+    enum err (*send)(struct http_client *c, const struct http_request *request, http_done_fn *done,
+                     void *arg, uint64_t *id);
+    void (*cancel)(struct http_client *c, uint64_t id); /* its done is not called */
+    uint64_t (*step)(struct http_client *c, uint64_t now_ns);
+    void (*free)(struct http_client *c);
+};
+
+/* libcurl's multi interface on `loop`. */
+struct http_client *http_client_curl(struct loop *loop);
+
+/* For scenarios: calls `serve` for each request at the next step; it fills the answer and returns
+ * after how many ns it is given (virtual time). */
+typedef uint64_t http_serve_fn(void *arg, const struct http_request *request,
+                               struct http_answer *answer);
+struct http_client *http_client_fake(http_serve_fn *serve, void *arg);

@@ -1,0 +1,38 @@
+/* state.h: a Lua state as this program makes it: counted memory, the closed environment, embedded
+ * modules, chunks named so that errors say file and line.
+ *
+ * A state belongs to one thread at a time. Scripts never see ffi, io, os, debug, package, load or
+ * the real globals; the library in lua/moontail/ (trusted) does.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/memory.h"
+#include "base/slice.h"
+
+#include <lua.h>
+
+struct lua_options {
+    struct memory *memory; /* counted; may be NULL */
+    size_t max_bytes;      /* of this state; 0: no bound of its own */
+    enum { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* auto: off where W^X forbids it */
+};
+
+/* A state with the trusted library loaded (lua/moontail/*.lua can be required by trusted code).
+ * NULL without memory. Owned by the caller (lua_state_close). */
+lua_State *lua_state_new(const struct lua_options *options);
+void lua_state_close(lua_State *L);
+bool lua_state_jit(const lua_State *L); /* runs compiled */
+size_t lua_state_bytes(const lua_State *L);
+
+/* Pushes the return value of a trusted embedded module ("moontail.schema"), loading it once.
+ * ERR_SCRIPT with the message in info, nothing pushed. */
+enum err lua_require(lua_State *L, const char *module, struct err_info *info) MUST_CHECK;
+
+/* Compiles `text` (never bytecode) as a chunk called `name`, in the environment table at `env`;
+ * pushes the function. ERR_SCRIPT: "name:line: message", nothing pushed. */
+enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
+                         struct err_info *info) MUST_CHECK;
+
+/* pcall with a readable message. args are popped; on failure nothing is pushed. */
+enum err lua_run(lua_State *L, int args, int results, struct err_info *info) MUST_CHECK;

@@ -1,0 +1,29 @@
+/* json.h: OTLP/JSON to OTLP protobuf and back (opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
+ *
+ * Data path: receive -> [json in] -> scan; outbox -> [json out] -> file and Lua exporters. Hex
+ * trace and span ids, 64-bit integers as strings (numbers are taken too), enums as numbers (names
+ * are taken too), lowerCamelCase (snake_case is taken too), base64 bytes, unknown keys ignored.
+ * Any thread.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+/* Appends the protobuf of the ExportTraceServiceRequest in `json` to `out`. Nesting is bounded as
+ * in the scan. ERR_PARSE with a sentence (what, and at which byte) in info; ERR_FULL when `out` is
+ * at its bound. `scratch_limit`: the most that the parser may allocate, counted in out->memory. */
+enum err json_to_traces(struct slice json, struct buf *out, size_t scratch_limit,
+                        struct err_info *info) MUST_CHECK;
+
+/* Appends one line (no newline) of OTLP/JSON for a valid TracesData body. ERR_FULL at out's bound;
+ * ERR_PARSE for a body that the scan would refuse. Invalid UTF-8 is written as U+FFFD. */
+enum err json_from_traces(struct slice body, struct buf *out) MUST_CHECK;
+
+/* Appends one span, or one value, as JSON. */
+enum err json_from_span(struct slice span, struct buf *out) MUST_CHECK;
+struct value;
+void json_from_value(const struct value *value, struct buf *out);
+/* Appends `text` as a JSON string with its quotes. */
+void json_put_string(struct buf *out, struct slice text);

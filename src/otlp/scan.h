@@ -1,0 +1,50 @@
+/* scan.h: one pass over an OTLP protobuf body that validates all of it and says where each span is.
+ *
+ * Data path: receive -> [scan] -> journal -> trace table. Pure function of bytes: no allocation, no
+ * state, any thread. The body is an ExportTraceServiceRequest (= TracesData): opentelemetry
+ * /proto/collector/trace/v1/trace_service.proto. Offsets are from the start of the body, which is
+ * at most UINT32_MAX bytes.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/slice.h"
+
+enum { SCAN_MAX_DEPTH = 64 }; /* nesting of AnyValue; deeper is an error of structure */
+
+enum scan_flags {
+    SCAN_ERROR = 1,       /* status.code == STATUS_CODE_ERROR */
+    SCAN_ROOT = 2,        /* no parent_span_id (absent, empty, or eight zero bytes) */
+    SCAN_TRACE_STATE = 4, /* trace_state is not empty */
+};
+
+/* Where a span lies, and what the trace table needs of it. Numbers are host order; ids are the
+ * big-endian value of their bytes, so that they compare as their hex does. */
+struct scan_span {
+    uint8_t trace_id[16];
+    uint64_t span_id;   /* not 0 */
+    uint64_t parent_id; /* 0: a root */
+    uint64_t start_ns;  /* Unix time as sent; 0: absent */
+    uint64_t end_ns;
+    uint32_t offset; /* of the Span message (its first field, after tag and length) */
+    uint32_t len;
+    uint32_t resource_offset; /* of the ResourceSpans field: its tag, so that its length is read there */
+    uint32_t scope_offset;    /* of the ScopeSpans field: its tag */
+    uint32_t flags; /* scan_flags */
+};
+
+struct scan_result {
+    size_t spans;    /* valid ones; more than the array's capacity: scan again with that many */
+    size_t rejected; /* a wrong trace or span id, or invalid UTF-8 in it, its scope or its resource */
+    const char *reject_reason; /* of the first rejected one, static text; NULL if none */
+    const char *error;         /* of ERR_PARSE: static text */
+    size_t error_offset;       /* of ERR_PARSE: where in the body */
+};
+
+/* Validates `body` wholly (every length, wire type, varint, id size, UTF-8, depth) and writes its
+ * valid spans in order to `spans` (at most `capacity`; NULL with 0 counts only).
+ * ERR_PARSE: an error of structure, the whole request is refused; nothing written is of use.
+ * ERR_FULL: `capacity` was too small, result->spans says what is needed. Unknown fields are kept
+ * where they are and validated as to their extent. */
+enum err scan_traces(struct slice body, struct scan_span *spans, size_t capacity,
+                     struct scan_result *result) MUST_CHECK;

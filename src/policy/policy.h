@@ -1,0 +1,100 @@
+/* policy.h: asks the policies of one worker about one trace and combines their answers.
+ *
+ * Data path: trace table -> [policies] -> composer. One policy_set belongs to one worker and one
+ * Lua state; what is shared between workers (labels, the bound on policy_error keeps) is in struct
+ * policy_shared. Semantics: design: first keep or drop is final; else the first sample(p) sets the
+ * probability, raised by any at_least(p); else the default; one draw on 56 bits.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "otlp/view.h"
+#include "policy/labels.h"
+
+#include <stdatomic.h>
+
+#include <lua.h>
+
+#define THRESHOLD_NONE  UINT64_MAX          /* no th */
+#define THRESHOLD_NEVER (UINT64_C(1) << 56) /* p = 0: R is always smaller */
+
+/* What the policies see: filled by the worker, borrowed for one call. */
+struct policy_trace {
+    uint8_t id[16];
+    const char *trigger; /* "wait", ... */
+    bool complete;
+    uint64_t start_ns, end_ns; /* Unix; 0: unknown */
+    uint64_t decided_unix_ns;
+    uint32_t errors;
+    uint64_t bytes;
+    bool has_trace_state;
+    size_t count;
+    const struct span_view *spans; /* as the table has them; sorted here when a policy looks */
+    uint64_t number;               /* of this trace in this state: proxies carry it */
+    /* exporters and processors only: */
+    const struct policy_verdict *decision;
+};
+
+struct policy_verdict {
+    bool keep;
+    uint16_t label;
+    double probability; /* of a sampled keep or drop; < 0: certain */
+    uint64_t threshold; /* T of the draw; 0: certain keep; THRESHOLD_NONE: unknown probability */
+    bool policy_error;
+};
+
+/* One per process. */
+struct policy_shared {
+    struct labels *labels;
+    double keep_traces_per_second; /* bound on policy_error keeps */
+    /* a token bucket for them: */
+    _Atomic uint64_t bucket_ns;
+    _Atomic uint64_t errors[4096]; /* failed calls, by label of (policy, kind) */
+};
+
+struct policy_set;
+
+/* Makes the policies in the table at `policies` (the value of tail_sampling.policies in a config
+ * that ran in L) ready: loads their files, validates options, runs setup. default_verdict: index of
+ * tail_sampling.default. ERR_CONFIG with all sentences in info. Owned by the caller; L outlives it. */
+enum err policy_set_new(lua_State *L, int policies, int default_verdict,
+                        struct policy_shared *shared, struct policy_set **out,
+                        struct err_info *info) MUST_CHECK;
+void policy_set_free(struct policy_set *p);
+
+size_t policy_set_count(const struct policy_set *p);
+const char *policy_set_name(const struct policy_set *p, size_t i);
+
+/* Asks the policies in order. Never fails: a policy that raises has no opinion (invariant 4).
+ * now_ns is for the bound on policy_error only. */
+void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, uint64_t now_ns,
+                       struct policy_verdict *verdict);
+
+/* ---- consistent probability sampling (W3C tracestate ot=th, rv; OTel TraceState handling) ---- */
+
+/* T(p) = round((1 - p) * 2^56), rounded to 4 hex digits after leading f's or 0's; p in 0..1. */
+uint64_t sampling_threshold(double p);
+/* R of a trace: the root's rv (without a root, of the smallest span id that has one), else the last
+ * 7 bytes of the id. */
+uint64_t sampling_randomness(const struct policy_trace *trace);
+/* 1 - T / 2^56. */
+double sampling_probability(uint64_t threshold);
+/* The lower-case hex of th without trailing zeros ("0" for 0) into text[15]. */
+void sampling_threshold_text(uint64_t threshold, char text[15]);
+
+/* ---- matchers ---- */
+
+struct match; /* a compiled match{} */
+/* The matcher at stack index, or NULL if it is none. Lives as long as the state. */
+const struct match *match_get(lua_State *L, int index);
+bool match_span(const struct match *m, const struct policy_trace *trace, size_t span);
+/* exporter.where: decision and trace fields, and that one span has all its span fields. */
+bool match_where(const struct match *m, const struct policy_trace *trace,
+                 const struct labels *labels);
+
+/* Installs the script API (match, any, none, glob, regex, range, keep, drop, sample, at_least,
+ * policy, option, ...) into the environment table at `env` and the accessors into L. */
+enum err policy_api_install(lua_State *L, int env, struct policy_shared *shared,
+                            struct err_info *info) MUST_CHECK;
+/* Pushes the trace proxy for `trace`: for Lua exporters and processors. */
+void policy_push_trace(lua_State *L, const struct policy_trace *trace);

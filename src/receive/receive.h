@@ -1,0 +1,111 @@
+/* receive.h: OTLP over gRPC and HTTP: from sockets to one OTLP protobuf body each, and the answers.
+ *
+ * Data path: socket -> [receive] -> sink (the worker: stage, scan, journal). Each worker has one
+ * struct receive; its connections belong to it. Main owns the listeners and gives accepted
+ * sockets to the worker with the least open bytes. Answers are as OTLP specifies
+ * (opentelemetry.io/docs/specs/otlp/): partial success, google.rpc.Status, RetryInfo.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/memory.h"
+#include "base/net.h"
+#include "base/slice.h"
+
+enum receive_protocol { RECEIVE_GRPC, RECEIVE_HTTP };
+
+struct receive_tls {
+    const char *cert_file, *key_file, *client_ca_file;
+    const char *min_version;
+};
+
+struct receive_listener {
+    enum receive_protocol protocol;
+    const char *listen;
+    size_t max_body, max_inflated, max_headers; /* bytes */
+    unsigned max_connections, max_streams;
+    uint64_t max_connection_age_ns; /* 0: none */
+    uint64_t idle_timeout_ns, read_timeout_ns;
+    const char *const *bearer; /* NULL-terminated, borrowed for life; NULL: no auth */
+    struct receive_tls tls;    /* cert_file NULL: plain text */
+};
+
+/* How a request is answered. */
+enum receive_verdict {
+    RECEIVE_OK,          /* rejected > 0: partial success */
+    RECEIVE_BAD,         /* 400 / INVALID_ARGUMENT */
+    RECEIVE_UNAVAILABLE, /* 503 + Retry-After / UNAVAILABLE + RetryInfo */
+};
+
+struct receive_answer {
+    enum receive_verdict verdict;
+    uint64_t rejected;   /* spans */
+    const char *message; /* static text or borrowed for the call; may be NULL */
+};
+
+struct receive_request; /* one request on its way; owned by receive until it is answered */
+
+/* What the worker offers. All calls come from receive's own thread. */
+struct receive_sink {
+    void *arg;
+    /* Space for a decoded body of at most `size` bytes, until accept or the next stage.
+     * NULL: no memory now; the request pauses and tries again at a later step. */
+    uint8_t *(*stage)(void *arg, size_t size);
+    /* The staged body is `len` bytes. The sink answers by receive_answer, now or later.
+     * ERR_FULL: no room in an inbox; the request pauses and stages again. */
+    enum err (*accept)(void *arg, size_t len, struct receive_request *request);
+};
+
+struct receive_config {
+    const struct receive_listener *listeners; /* borrowed for life */
+    size_t listener_count;
+    struct loop *loop;
+    struct net *net;
+    struct memory *memory;
+    const struct receive_sink *sink; /* borrowed for life */
+    uint64_t pause_ns;               /* the longest that one request waits for memory: 2 s */
+    struct receive_shared *shared;
+};
+
+/* What the workers share: TLS contexts, the counts of connections. */
+struct receive_shared;
+enum err receive_shared_new(const struct receive_listener *listeners, size_t count,
+                            struct receive_shared **out, struct err_info *info) MUST_CHECK;
+void receive_shared_free(struct receive_shared *s);
+/* Reads certificates and keys again; old connections go on. On error the old ones stay. */
+enum err receive_shared_reload(struct receive_shared *s, struct err_info *info) MUST_CHECK;
+
+struct receive;
+struct receive *receive_new(const struct receive_config *config);
+void receive_free(struct receive *r);
+
+/* Takes an accepted socket of listener `listener`. Over max_connections it is closed at once. */
+void receive_add(struct receive *r, size_t listener, int fd, uint64_t now_ns);
+/* Timeouts, paused requests, connection ages. Returns when it is next due. */
+uint64_t receive_step(struct receive *r, uint64_t now_ns);
+
+/* Answers a request that accept took. The request is gone afterwards. */
+void receive_answer(struct receive_request *request, const struct receive_answer *answer);
+
+/* Stops taking requests: GOAWAY, Connection: close; open requests are answered. */
+void receive_drain(struct receive *r, uint64_t now_ns);
+bool receive_is_idle(const struct receive *r); /* no request is open */
+/* New requests are refused while true (memory, disk, draining): 503 / UNAVAILABLE. */
+void receive_set_refusing(struct receive *r, bool refusing);
+
+enum receive_refusal {
+    REFUSED_MEMORY, REFUSED_DRAINING, REFUSED_MALFORMED, REFUSED_TOO_LARGE, REFUSED_UNAUTHENTICATED,
+    REFUSED_UNSUPPORTED, REFUSED_TIMEOUT, REFUSED_HEADERS, REFUSED_NOT_FOUND, REFUSED_COUNT
+};
+const char *receive_refusal_name(enum receive_refusal r); /* "memory", ... */
+
+struct receive_stats {
+    uint64_t requests;               /* answered with success */
+    uint64_t refused[REFUSED_COUNT]; /* answered otherwise */
+    uint64_t connections, open_bytes; /* now */
+    uint64_t accepted_connections, bytes;
+    uint64_t paused;                 /* requests that waited for memory, since the start */
+};
+void receive_stats(const struct receive *r, struct receive_stats *s);

@@ -1,0 +1,102 @@
+/* trace.h: holds references to spans until their trace can be decided, and remembers decisions.
+ *
+ * Data path: journal -> [trace table] -> policies. One table belongs to one worker; nothing here
+ * locks, blocks, logs or reads a clock: time comes in as an argument. It knows references, not
+ * bytes: a span costs 32 bytes, a trace at most 128 and its slots.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "otlp/scan.h"
+
+enum trace_trigger {
+    TRIGGER_WAIT,
+    TRIGGER_ROOT,
+    TRIGGER_PRESSURE,
+    TRIGGER_TOO_LARGE,
+    TRIGGER_SHUTDOWN,
+};
+const char *trace_trigger_name(enum trace_trigger t); /* "wait", "root", ... */
+
+struct trace_limits {
+    uint64_t decision_wait_ns;   /* from the first span; > 0 */
+    uint64_t wait_after_root_ns; /* from the root, never later than the first; NEVER_NS: off */
+    size_t num_traces;           /* 0: bounded by memory alone */
+    size_t max_spans;            /* of one trace; > 0 */
+    size_t max_bytes;            /* of one trace; > 0 */
+    size_t decision_cache;       /* decisions remembered, at least; > 0 */
+    struct memory *memory;
+};
+
+/* Where a span lies: 20 bytes of reference, and 12 from which `complete` and `entry` come. */
+struct span_ref {
+    uint32_t frame;
+    uint32_t offset, len;
+    uint32_t resource_offset, scope_offset;
+    uint32_t id_hash, parent_hash; /* of the span's own and its parent's id; parent_hash 0: a root */
+    uint32_t start;                /* from the trace's base, in units of 2^10 ns, saturated */
+};
+
+/* A trace taken out for its decision. Borrowed from the table until trace_table_decided. */
+struct trace {
+    uint8_t id[16];
+    enum trace_trigger trigger;
+    uint64_t first_ns;           /* now_ns of its first span */
+    uint64_t start_ns, end_ns;   /* earliest start, latest end: Unix; 0: none took part */
+    uint32_t spans, errors;
+    uint64_t bytes;              /* of the Span messages */
+    bool has_root;
+    bool complete;               /* the root is here and so is every parent */
+    bool has_trace_state;        /* a span came with one */
+    void *handle;                /* the table's own */
+};
+
+/* What is remembered of a decision, for spans that come after it. */
+struct trace_decision {
+    bool keep;
+    uint16_t label;
+    uint32_t config_version;
+    uint64_t threshold; /* T for late spans; UINT64_MAX: none is written */
+    double probability;
+};
+
+struct trace_table;
+
+/* Start-up only: aborts without memory. `limits` is copied. */
+struct trace_table *trace_table_new(const struct trace_limits *limits, struct hash_key key);
+void trace_table_free(struct trace_table *t);
+
+enum trace_add { TRACE_ADDED, TRACE_LATE, TRACE_NO_MEMORY };
+
+/* Adds one span of frame `frame`. TRACE_LATE: its trace is decided, *late says how; the caller acts
+ * on it and owns the reference. TRACE_NO_MEMORY: nothing stored. now_ns never goes back. */
+enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s, uint32_t frame,
+                               uint64_t now_ns, struct trace_decision *late);
+
+/* Takes the trace that has been due longest, or NULL. Also gives traces over max_spans or
+ * max_bytes (trigger too_large), and the oldest while there are more than num_traces (pressure). */
+struct trace *trace_table_take_due(struct trace_table *t, uint64_t now_ns);
+/* Takes the oldest waiting trace whatever its deadline, or NULL if none waits. */
+struct trace *trace_table_take_oldest(struct trace_table *t, enum trace_trigger trigger);
+/* Puts a taken trace back, due at once: its decision could not be handed on. */
+void trace_table_put_back(struct trace_table *t, struct trace *trace);
+
+/* Copies the references of a taken trace into `refs` (room for trace->spans). */
+void trace_refs(const struct trace_table *t, const struct trace *trace, struct span_ref *refs);
+/* Remembers the decision and forgets the spans; the caller has copied the references. */
+void trace_table_decided(struct trace_table *t, struct trace *trace,
+                         const struct trace_decision *decision);
+
+uint64_t trace_table_next_due_ns(const struct trace_table *t); /* NEVER_NS: nothing waits */
+
+struct trace_stats {
+    uint64_t traces, spans; /* waiting, taken ones included; counted from the data */
+    uint64_t bytes;         /* of Span messages waiting */
+    uint64_t remembered;    /* decisions */
+    uint64_t forgotten;     /* decisions dropped from the cache since the start */
+    uint64_t memory;        /* bytes held */
+};
+/* Walks the data; for a rendezvous. */
+void trace_table_stats(const struct trace_table *t, struct trace_stats *s);
