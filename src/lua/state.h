@@ -18,7 +18,7 @@ struct lua_options {
     enum { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* auto: off where W^X forbids it */
 };
 
-/* A state with the trusted library loaded (lua/moontail/*.lua can be required by trusted code).
+/* A state with the trusted library loaded (its modules can be required by trusted code).
  * NULL without memory. Owned by the caller (lua_state_close). */
 lua_State *lua_state_new(const struct lua_options *options);
 void lua_state_close(lua_State *L);
