@@ -25,7 +25,8 @@ struct disk {
     enum err (*datasync)(struct disk *d, int fd, struct err_info *info);
     enum err (*rename)(struct disk *d, const char *from, const char *to, struct err_info *info);
     enum err (*unlink)(struct disk *d, const char *path, struct err_info *info); /* absent: OK */
-    enum err (*mkdir)(struct disk *d, const char *path, mode_t mode, struct err_info *info); /* there: OK */
+    enum err (*mkdir)(struct disk *d, const char *path, mode_t mode,
+                      struct err_info *info); /* there: OK */
     void (*close)(struct disk *d, int fd);
 };
 

@@ -11,7 +11,12 @@
 #include <stddef.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
-enum log_format { LOG_AUTO, LOG_PRETTY, LOG_LOGFMT, LOG_JSON }; /* auto: pretty on a terminal, else logfmt */
+enum log_format {
+    LOG_AUTO,
+    LOG_PRETTY,
+    LOG_LOGFMT,
+    LOG_JSON
+}; /* auto: pretty on a terminal, else logfmt */
 
 /* Before other threads start, or live: both are atomics. */
 void log_configure(enum log_level level, enum log_format format);

@@ -13,10 +13,10 @@
 #include <stdint.h>
 
 struct memory {
-    _Atomic int64_t used;  /* bytes */
-    _Atomic int64_t peak;  /* the most that `used` has been; approximate under contention */
-    int64_t limit;         /* bytes; reservations beyond it fail */
-    int64_t soft_limit;    /* bytes; above it the stages of shedding begin */
+    _Atomic int64_t used; /* bytes */
+    _Atomic int64_t peak; /* the most that `used` has been; approximate under contention */
+    int64_t limit;        /* bytes; reservations beyond it fail */
+    int64_t soft_limit;   /* bytes; above it the stages of shedding begin */
 };
 
 /* limit and spike_limit in bytes, spike_limit < limit; the soft limit is their difference. */

@@ -1,4 +1,5 @@
-/* random.h: a small seeded generator (xoshiro256**) for jitter and generated traffic; not for keys. */
+/* random.h: a small seeded generator (xoshiro256**) for jitter and generated traffic; not for keys.
+ */
 #pragma once
 
 #include <stdint.h>

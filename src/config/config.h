@@ -59,8 +59,8 @@ struct config {
     } tail;
 };
 
-/* What config.lua may call beyond plain Lua: the rooms that define policy{}, match{}, exporter{} ...
- * add their functions to the environment table at `env`. */
+/* What config.lua may call beyond plain Lua: the rooms that define policy{}, match{}, exporter{}
+ * ... add their functions to the environment table at `env`. */
 typedef enum err config_env_fn(void *arg, lua_State *L, int env, struct err_info *info);
 
 struct config_source {

@@ -1,8 +1,8 @@
 /* compose.h: turns kept spans into one TracesData body: slices of what came in, with splices.
  *
- * Data path: policies -> [compose] -> outbox. Spans of one ResourceSpans (and ScopeSpans) of one body
- * leave in one ResourceSpans (ScopeSpans), in order of arrival; everything that is not spliced leaves
- * byte for byte as it came, unknown fields included. Pure function; the worker calls it.
+ * Data path: policies -> [compose] -> outbox. Spans of one ResourceSpans (and ScopeSpans) of one
+ * body leave in one ResourceSpans (ScopeSpans), in order of arrival; everything that is not spliced
+ * leaves byte for byte as it came, unknown fields included. Pure function; the worker calls it.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ struct compose_edits {
     size_t entry;       /* index of the entry span; SIZE_MAX: none (late spans) */
     /* tracestate ot=th: */
     enum { TH_LEAVE, TH_SET, TH_ERASE } th; /* set: the larger of the span's own and ours */
-    bool th_always; /* also where no ot member came in */
+    bool th_always;                         /* also where no ot member came in */
     uint64_t threshold;
 };
 

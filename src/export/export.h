@@ -16,8 +16,9 @@
 
 enum { EXPORTER_MAX = 64 };
 
-/* Reads every exporter of a config that ran in L (the value of `exporters` at `index`): types, names,
- * options, where. Does no I/O. ERR_CONFIG with all sentences in info. Immutable; owned by the caller. */
+/* Reads every exporter of a config that ran in L (the value of `exporters` at `index`): types,
+ * names, options, where. Does no I/O. ERR_CONFIG with all sentences in info. Immutable; owned by
+ * the caller. */
 struct exporter_specs;
 enum err exporter_specs_new(lua_State *L, int index, struct exporter_specs **out,
                             struct err_info *info) MUST_CHECK;

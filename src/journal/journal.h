@@ -2,8 +2,8 @@
  *
  * Data path: scan -> [journal: staging, frames] -> trace table; composer -> [journal: decisions,
  * outbox] -> exporters. The journal thread owns segments and the outbox (journal_step); each worker
- * owns one journal_writer, the export thread one outbox reader. They talk through rings; nothing here
- * blocks a worker. At level `memory` segments are private memory behind the same headers.
+ * owns one journal_writer, the export thread one outbox reader. They talk through rings; nothing
+ * here blocks a worker. At level `memory` segments are private memory behind the same headers.
  *
  * A frame is one received body. A reference to a span is (frame_id, offsets): never a pointer. Each
  * frame counts the references alive in it; a segment whose last one is released is free, and reused
@@ -26,10 +26,10 @@ typedef uint32_t frame_id; /* segment and position in it; 0 is no frame */
 enum signal_kind { SIGNAL_TRACES = 1 };
 
 struct journal_config {
-    unsigned workers;         /* 1 .. 256 */
-    unsigned exporters;       /* 1 .. 64 */
-    size_t segment_bytes;     /* 1 MiB for level memory */
-    struct memory *memory;    /* borrowed for life */
+    unsigned workers;      /* 1 .. 256 */
+    unsigned exporters;    /* 1 .. 64 */
+    size_t segment_bytes;  /* 1 MiB for level memory */
+    struct memory *memory; /* borrowed for life */
     const struct clock *clock;
 };
 
@@ -61,7 +61,8 @@ void journal_free(struct journal *j);
 /* The journal thread's body: takes over and hands out segments, appends decisions and kept spans
  * to the outbox in the order of each worker, frees what all exporters have settled. */
 uint64_t journal_step(struct journal *j, uint64_t now_ns);
-/* The journal thread's loop, so that others can wake it; and whom it wakes when the outbox grows. */
+/* The journal thread's loop, so that others can wake it; and whom it wakes when the outbox grows.
+ */
 void journal_set_loops(struct journal *j, struct loop *own, struct loop *exporter);
 
 /* ---- a worker's side ---- */
@@ -78,7 +79,8 @@ uint8_t *journal_stage(struct journal_writer *w, size_t size);
 frame_id journal_commit(struct journal_writer *w, size_t len, uint32_t items,
                         enum signal_kind signal, uint64_t now_ns);
 
-/* The body of a frame with live references; bounded by its own header. Any thread that holds one. */
+/* The body of a frame with live references; bounded by its own header. Any thread that holds one.
+ */
 struct slice journal_body(const struct journal *j, frame_id frame);
 /* Gives back `n` references. The caller's own writer, whoever wrote the frame. */
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n);
@@ -90,22 +92,22 @@ struct decision_record {
     uint8_t trace_id[16];
     bool keep;
     bool late;
-    uint16_t label;        /* policy and reason: see policy/labels.h */
-    uint8_t trigger;       /* enum trace_trigger */
-    uint8_t complete;      /* 1: the root is here and so is every parent */
-    uint32_t spans;        /* decided */
+    uint16_t label;   /* policy and reason: see policy/labels.h */
+    uint8_t trigger;  /* enum trace_trigger */
+    uint8_t complete; /* 1: the root is here and so is every parent */
+    uint32_t spans;   /* decided */
     uint32_t config_version;
-    uint64_t threshold;    /* T, 56 bits; UINT64_MAX: no th was written */
-    double probability;    /* < 0: certain or unknown */
+    uint64_t threshold; /* T, 56 bits; UINT64_MAX: no th was written */
+    double probability; /* < 0: certain or unknown */
     uint64_t duration_ns;
     uint64_t unix_ns;
-    uint64_t exporters;    /* bit mask of the exporters that get it (keep only) */
+    uint64_t exporters;     /* bit mask of the exporters that get it (keep only) */
     uint32_t payload_spans; /* spans in the payload (after processors) */
 };
 
 /* Hands one decision to the journal thread; for a keep, `payload` (a run of ResourceSpans fields =
- * a TracesData body) moves out of the buf. Returns its number, from 1, one up each time; 0: the ring
- * is full, nothing was taken, try at the next step. */
+ * a TracesData body) moves out of the buf. Returns its number, from 1, one up each time; 0: the
+ * ring is full, nothing was taken, try at the next step. */
 uint64_t journal_decide(struct journal_writer *w, const struct decision_record *d,
                         struct buf *payload);
 /* The last decision of this worker that is committed: sources up to it may be released. */
@@ -136,5 +138,6 @@ struct journal_stats {
 };
 void journal_stats(const struct journal *j, struct journal_stats *s);
 
-/* The last decisions, newest first, at most `max`; returns how many. Any thread (copies under a lock). */
+/* The last decisions, newest first, at most `max`; returns how many. Any thread (copies under a
+ * lock). */
 size_t journal_recent(struct journal *j, struct decision_record *out, size_t max);

@@ -13,8 +13,8 @@
 #include <lua.h>
 
 struct lua_options {
-    struct memory *memory; /* counted; may be NULL */
-    size_t max_bytes;      /* of this state; 0: no bound of its own */
+    struct memory *memory;                              /* counted; may be NULL */
+    size_t max_bytes;                                   /* of this state; 0: no bound of its own */
     enum { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* auto: off where W^X forbids it */
 };
 

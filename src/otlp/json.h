@@ -1,4 +1,5 @@
-/* json.h: OTLP/JSON to OTLP protobuf and back (opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
+/* json.h: OTLP/JSON to OTLP protobuf and back
+ * (opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
  *
  * Data path: receive -> [json in] -> scan; outbox -> [json out] -> file and Lua exporters. Hex
  * trace and span ids, 64-bit integers as strings (numbers are taken too), enums as numbers (names

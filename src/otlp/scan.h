@@ -28,14 +28,16 @@ struct scan_span {
     uint64_t end_ns;
     uint32_t offset; /* of the Span message (its first field, after tag and length) */
     uint32_t len;
-    uint32_t resource_offset; /* of the ResourceSpans field: its tag, so that its length is read there */
-    uint32_t scope_offset;    /* of the ScopeSpans field: its tag */
-    uint32_t flags; /* scan_flags */
+    uint32_t
+        resource_offset; /* of the ResourceSpans field: its tag, so that its length is read there */
+    uint32_t scope_offset; /* of the ScopeSpans field: its tag */
+    uint32_t flags;        /* scan_flags */
 };
 
 struct scan_result {
-    size_t spans;    /* valid ones; more than the array's capacity: scan again with that many */
-    size_t rejected; /* a wrong trace or span id, or invalid UTF-8 in it, its scope or its resource */
+    size_t spans; /* valid ones; more than the array's capacity: scan again with that many */
+    size_t
+        rejected; /* a wrong trace or span id, or invalid UTF-8 in it, its scope or its resource */
     const char *reject_reason; /* of the first rejected one, static text; NULL if none */
     const char *error;         /* of ERR_PARSE: static text */
     size_t error_offset;       /* of ERR_PARSE: where in the body */

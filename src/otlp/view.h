@@ -54,7 +54,8 @@ enum attr_field {
 
 /* The first attribute called `key` in `message`; false if none. The value may be VALUE_ABSENT. */
 bool view_attr(struct slice message, enum attr_field field, struct slice key, struct value *value);
-/* The same over all Resource messages of a ResourceSpans, all InstrumentationScopes of a ScopeSpans. */
+/* The same over all Resource messages of a ResourceSpans, all InstrumentationScopes of a
+ * ScopeSpans. */
 bool view_resource_attr(struct slice resource_spans, struct slice key, struct value *value);
 bool view_scope_attr(struct slice scope_spans, struct slice key, struct value *value);
 

@@ -30,13 +30,14 @@ static inline struct wire wire_of(struct slice message)
 /* Reads one varint of at most 10 bytes. False: malformed or cut off; `at` is where it stopped. */
 bool wire_varint(struct wire *w, uint64_t *value);
 
-/* Reads the next field. False at the end of the message or where it is malformed (then at != end). */
+/* Reads the next field. False at the end of the message or where it is malformed (then at != end).
+ */
 bool wire_next(struct wire *w, struct wire_field *field);
 
 /* Writing: appends to `b`; check buf_ok at the end. */
 void wire_put_varint(struct buf *b, uint64_t value);
 void wire_put_tag(struct buf *b, uint32_t number, enum wire_type type);
-void wire_put_uint(struct buf *b, uint32_t number, uint64_t value);  /* tag and varint */
+void wire_put_uint(struct buf *b, uint32_t number, uint64_t value); /* tag and varint */
 void wire_put_fixed64(struct buf *b, uint32_t number, uint64_t value);
 void wire_put_fixed32(struct buf *b, uint32_t number, uint32_t value);
 void wire_put_bytes(struct buf *b, uint32_t number, struct slice bytes); /* tag, length, bytes */

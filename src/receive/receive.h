@@ -96,16 +96,24 @@ bool receive_is_idle(const struct receive *r); /* no request is open */
 void receive_set_refusing(struct receive *r, bool refusing);
 
 enum receive_refusal {
-    REFUSED_MEMORY, REFUSED_DRAINING, REFUSED_MALFORMED, REFUSED_TOO_LARGE, REFUSED_UNAUTHENTICATED,
-    REFUSED_UNSUPPORTED, REFUSED_TIMEOUT, REFUSED_HEADERS, REFUSED_NOT_FOUND, REFUSED_COUNT
+    REFUSED_MEMORY,
+    REFUSED_DRAINING,
+    REFUSED_MALFORMED,
+    REFUSED_TOO_LARGE,
+    REFUSED_UNAUTHENTICATED,
+    REFUSED_UNSUPPORTED,
+    REFUSED_TIMEOUT,
+    REFUSED_HEADERS,
+    REFUSED_NOT_FOUND,
+    REFUSED_COUNT
 };
 const char *receive_refusal_name(enum receive_refusal r); /* "memory", ... */
 
 struct receive_stats {
-    uint64_t requests;               /* answered with success */
-    uint64_t refused[REFUSED_COUNT]; /* answered otherwise */
+    uint64_t requests;                /* answered with success */
+    uint64_t refused[REFUSED_COUNT];  /* answered otherwise */
     uint64_t connections, open_bytes; /* now */
     uint64_t accepted_connections, bytes;
-    uint64_t paused;                 /* requests that waited for memory, since the start */
+    uint64_t paused; /* requests that waited for memory, since the start */
 };
 void receive_stats(const struct receive *r, struct receive_stats *s);

@@ -35,22 +35,23 @@ struct span_ref {
     uint32_t frame;
     uint32_t offset, len;
     uint32_t resource_offset, scope_offset;
-    uint32_t id_hash, parent_hash; /* of the span's own and its parent's id; parent_hash 0: a root */
-    uint32_t start;                /* from the trace's base, in units of 2^10 ns, saturated */
+    uint32_t id_hash,
+        parent_hash; /* of the span's own and its parent's id; parent_hash 0: a root */
+    uint32_t start;  /* from the trace's base, in units of 2^10 ns, saturated */
 };
 
 /* A trace taken out for its decision. Borrowed from the table until trace_table_decided. */
 struct trace {
     uint8_t id[16];
     enum trace_trigger trigger;
-    uint64_t first_ns;           /* now_ns of its first span */
-    uint64_t start_ns, end_ns;   /* earliest start, latest end: Unix; 0: none took part */
+    uint64_t first_ns;         /* now_ns of its first span */
+    uint64_t start_ns, end_ns; /* earliest start, latest end: Unix; 0: none took part */
     uint32_t spans, errors;
-    uint64_t bytes;              /* of the Span messages */
+    uint64_t bytes; /* of the Span messages */
     bool has_root;
-    bool complete;               /* the root is here and so is every parent */
-    bool has_trace_state;        /* a span came with one */
-    void *handle;                /* the table's own */
+    bool complete;        /* the root is here and so is every parent */
+    bool has_trace_state; /* a span came with one */
+    void *handle;         /* the table's own */
 };
 
 /* What is remembered of a decision, for spans that come after it. */
