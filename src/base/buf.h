@@ -38,5 +38,5 @@ static inline struct slice buf_slice(const struct buf *b)
     return slice_make(b->data, b->len);
 }
 
-/* Moves the bytes out to `to` and leaves `b` empty. */
+/* Moves the bytes out to `to` (overwritten: it must own nothing) and leaves `b` empty. */
 void buf_take(struct buf *b, struct buf *to);

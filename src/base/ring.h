@@ -1,7 +1,8 @@
 /* ring.h: a bounded queue between one writing and one reading thread.
  *
  * Items are copied in and out. What was written before ring_push is visible after ring_pop
- * (release, acquire). Nothing blocks or allocates after ring_init.
+ * (release, acquire). Nothing blocks or allocates after ring_init. A struct that holds one is
+ * aligned to 64 bytes: on the heap it comes from aligned_alloc, not malloc.
  */
 #pragma once
 
