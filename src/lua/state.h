@@ -29,10 +29,19 @@ size_t lua_state_bytes(const lua_State *L);
  * ERR_SCRIPT with the message in info, nothing pushed. */
 enum err lua_require(lua_State *L, const char *module, struct err_info *info) MUST_CHECK;
 
+/* Pushes a fresh environment for scripts: the allowed globals, still open, so that rooms add theirs
+ * with lua_setfield. Scripts may be loaded into it once it is sealed. ERR_SCRIPT: nothing pushed.
+ */
+enum err lua_env_new(lua_State *L, struct err_info *info) MUST_CHECK;
+/* From here on names of the environment at `env` can't be assigned, and reading one that does not
+ * exist raises and names the nearest. The table is emptied: reads go through its metatable. */
+enum err lua_env_seal(lua_State *L, int env, struct err_info *info) MUST_CHECK;
+
 /* Compiles `text` (never bytecode) as a chunk called `name`, in the environment table at `env`;
  * pushes the function. ERR_SCRIPT: "name:line: message", nothing pushed. */
 enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
                          struct err_info *info) MUST_CHECK;
 
 /* pcall with a readable message. args are popped; on failure nothing is pushed. */
+/* Messages that are not strings become "error value of type table". */
 enum err lua_run(lua_State *L, int args, int results, struct err_info *info) MUST_CHECK;

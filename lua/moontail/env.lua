@@ -1,0 +1,89 @@
+-- The environment of scripts: what they may call, and a clear error for the rest.
+local host = require "moontail.host"
+
+local env = {}
+
+local MAX_REP = 64 * 1024
+
+local function names_of(t)
+  local list = {}
+  for name in pairs(t) do
+    if type(name) == "string" then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+-- " (did you mean 'keep'?)" or "".
+function env.hint(name, known)
+  local near = type(name) == "string" and host.nearest(name, known[1] and known or names_of(known))
+  return near and (" (did you mean '" .. near .. "'?)") or ""
+end
+
+-- A view of `t` that can't be written and raises for a name that is not there.
+-- The view is empty: reads pass to `t`, then to the error. Compiled code pays nothing for it.
+function env.frozen(t, what)
+  setmetatable(t, {
+    __index = function(_, name)
+      error(what .. " has no '" .. tostring(name) .. "'" .. env.hint(name, t), 2)
+    end,
+  })
+  return setmetatable({}, {
+    __index = t,
+    __newindex = function(_, name) error(what .. " can't be changed: '" .. tostring(name) .. "'", 2) end,
+    __metatable = false,
+  })
+end
+
+local function pick(from, names)
+  local t = {}
+  for name in names:gmatch "%S+" do t[name] = from[name] end
+  return t
+end
+
+local strings = pick(string, "byte char find format gmatch gsub len lower match reverse sub upper")
+function strings.rep(s, n)
+  if #s * n > MAX_REP then error("string.rep would make more than 64 KiB", 2) end
+  return string.rep(s, n)
+end
+
+local libraries = {
+  string = env.frozen(strings, "string"),
+  table = env.frozen(pick(table, "concat insert remove sort"), "table"),
+  math = env.frozen(
+    pick(math, "abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp log log10 max min modf pi pow rad sin sinh sqrt tan tanh"),
+    "math"
+  ),
+}
+
+-- "text":method() sees the bounded functions too, and the real table stays out of reach.
+local string_metatable = getmetatable ""
+string_metatable.__index = libraries.string
+string_metatable.__metatable = false
+
+function env.new()
+  local t = pick(_G, "assert error ipairs next pairs pcall select tonumber tostring type unpack")
+  for name, library in pairs(libraries) do t[name] = library end
+  return t
+end
+
+function env.seal(t)
+  local names = {}
+  for name, value in pairs(t) do names[name] = value end
+  for name in pairs(names) do t[name] = nil end
+  setmetatable(names, {
+    __index = function(_, name)
+      error("there is no '" .. tostring(name) .. "'" .. env.hint(name, names), 2)
+    end,
+  })
+  return setmetatable(t, {
+    __index = names,
+    __newindex = function(_, name)
+      if rawget(names, name) ~= nil then error("'" .. tostring(name) .. "' can't be assigned", 2) end
+      error("'" .. tostring(name) .. "' is not declared: write 'local " .. tostring(name) .. "'", 2)
+    end,
+    __metatable = false,
+  })
+end
+
+return env

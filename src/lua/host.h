@@ -1,0 +1,16 @@
+/* host.h: what the trusted library asks of C: require "moontail.host".
+ *
+ * host.nearest(name, list) -> the nearest of the list's strings, or nil
+ * host.duration(text) -> nanoseconds or nil;   host.size(text) -> bytes or nil
+ * host.file(name) -> the text of an embedded file or nil
+ * Rooms may add functions of theirs with lua_host_add.
+ */
+#pragma once
+
+#include <lua.h>
+
+/* Makes the module. Called once by lua_state_new. */
+void lua_host_open(lua_State *L);
+
+/* Adds `fn` as host.NAME. May raise: call it in a protected call or at start. */
+void lua_host_add(lua_State *L, const char *name, lua_CFunction fn);

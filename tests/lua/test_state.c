@@ -1,0 +1,158 @@
+#include "base/memory.h"
+#include "check.h"
+#include "lua/state.h"
+
+#include <lauxlib.h>
+
+static struct err_info info;
+
+static lua_State *state(void)
+{
+    return lua_state_new(&(struct lua_options){.jit = LUA_JIT_ON});
+}
+
+/* Runs `text` as a script called s.lua in a sealed environment; one result. */
+static enum err run(lua_State *L, const char *text)
+{
+    enum err e;
+
+    CHECK(!lua_env_new(L, &info));
+    lua_pushnumber(L, 7);
+    lua_setfield(L, -2, "seven");
+    CHECK(!lua_env_seal(L, -1, &info));
+    e = lua_load_script(L, slice_str(text), "s.lua", -1, &info);
+    lua_remove(L, e ? -1 : -2);
+    return e ? e : lua_run(L, 0, 1, &info);
+}
+
+static bool gives(const char *text, const char *expected)
+{
+    lua_State *L = state();
+    bool ok = !run(L, text) && strcmp(lua_tostring(L, -1), expected) == 0;
+
+    lua_state_close(L);
+    return ok;
+}
+
+static bool raises(const char *text, const char *message)
+{
+    lua_State *L = state();
+    bool ok = run(L, text) == ERR_SCRIPT && strcmp(info.text, message) == 0 && lua_gettop(L) == 0;
+
+    if (!ok)
+        printf("  got: %s\n", info.text);
+    lua_state_close(L);
+    return ok;
+}
+
+static void scripts_reach_only_what_is_allowed(void)
+{
+    static const char *const forbidden[] = {
+        "ffi",          "io",           "os",           "debug",           "jit",
+        "package",      "require",      "load",         "loadstring",      "loadfile",
+        "dofile",       "getfenv",      "setfenv",      "newproxy",        "rawset",
+        "rawget",       "getmetatable", "setmetatable", "coroutine",       "collectgarbage",
+        "_G",           "string.dump",  "math.random",  "math.randomseed", "('').dump",
+        "table.foreach"};
+    char text[64];
+
+    for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+        lua_State *L = state();
+
+        snprintf(text, sizeof(text), "return tostring(%s)", forbidden[i]);
+        CHECK(run(L, text) == ERR_SCRIPT);
+        lua_state_close(L);
+    }
+    CHECK(gives("return select('#', pcall(error, 'x')) + math.floor(2.5) + #('a'):rep(3)", "7"));
+    CHECK(gives("return seven", "7"));
+}
+
+static void a_misspelt_name_is_answered_with_the_nearest(void)
+{
+    CHECK(raises("return sevn", "s.lua:1: there is no 'sevn' (did you mean 'seven'?)"));
+    CHECK(raises("return string.fnd('a', 'b')",
+                 "s.lua:1: string has no 'fnd' (did you mean 'find'?)"));
+    CHECK(raises("\ncount = 1", "s.lua:2: 'count' is not declared: write 'local count'"));
+    CHECK(raises("seven = 1", "s.lua:1: 'seven' can't be assigned"));
+    CHECK(raises("math.floor = 1", "s.lua:1: math can't be changed: 'floor'"));
+    CHECK(raises("return ('a'):rep(70000)", "s.lua:1: string.rep would make more than 64 KiB"));
+}
+
+static void errors_say_file_and_line(void)
+{
+    CHECK(raises("local a =\n\n= 2", "s.lua:3: unexpected symbol near '='"));
+    CHECK(raises("\nerror('no')", "s.lua:2: no"));
+    CHECK(raises("error({})", "error value of type table"));
+}
+
+static void compiled_lua_is_refused(void)
+{
+    lua_State *L = state();
+
+    CHECK(!lua_env_new(L, &info));
+    CHECK(lua_load_script(L, slice_make("\033LJ\2", 4), "s.lua", -1, &info) == ERR_SCRIPT);
+    CHECK(strcmp(info.text, "s.lua:1: compiled Lua is not accepted: give the source") == 0);
+    CHECK(lua_load_script(L, slice_make("\xef\xbb\xbf\033LJ\2", 7), "s.lua", -1, &info) ==
+          ERR_SCRIPT);
+    CHECK(lua_load_script(L, slice_make("#\n\033LJ\2", 6), "s.lua", -1, &info) == ERR_SCRIPT);
+    CHECK(lua_gettop(L) == 1);
+    lua_state_close(L);
+}
+
+static void a_state_stops_at_its_own_bound_and_returns_every_byte(void)
+{
+    struct memory memory;
+    lua_State *L;
+
+    memory_init(&memory, 1 << 30, 1 << 20);
+    L = lua_state_new(&(struct lua_options){.memory = &memory, .max_bytes = 4 << 20});
+    CHECK(L != NULL);
+    CHECK(memory_used(&memory) >= lua_state_bytes(L));
+    CHECK(run(L, "local t = {} for i = 1, 1e9 do t[i] = { i } end") == ERR_SCRIPT);
+    CHECK(strcmp(info.text, "not enough memory") == 0);
+    CHECK(lua_state_bytes(L) <= 4 << 20);
+    CHECK(!run(L, "return 1")); /* and goes on */
+    lua_state_close(L);
+    CHECK(memory_used(&memory) == 0);
+}
+
+static void trusted_code_requires_embedded_modules_and_no_files(void)
+{
+    lua_State *L = state();
+
+    CHECK(!lua_require(L, "moontail.env", &info));
+    CHECK(lua_istable(L, -1));
+    lua_pop(L, 1);
+    CHECK(lua_require(L, "moontail.nothing", &info) == ERR_SCRIPT);
+    CHECK(strstr(info.text, "no embedded file 'lua/moontail/nothing.lua'") != NULL);
+    CHECK(lua_require(L, "config", &info) == ERR_SCRIPT);
+    CHECK(lua_gettop(L) == 0);
+    lua_state_close(L);
+}
+
+static void compiling_can_be_switched_off(void)
+{
+    lua_State *L = lua_state_new(&(struct lua_options){.jit = LUA_JIT_OFF});
+
+    CHECK(!lua_state_jit(L));
+    lua_getglobal(L, "jit");
+    lua_getfield(L, -1, "status");
+    lua_call(L, 0, 1);
+    CHECK(!lua_toboolean(L, -1));
+    lua_state_close(L);
+    L = state();
+    CHECK(lua_state_jit(L));
+    lua_state_close(L);
+}
+
+int main(void)
+{
+    RUN(scripts_reach_only_what_is_allowed);
+    RUN(a_misspelt_name_is_answered_with_the_nearest);
+    RUN(errors_say_file_and_line);
+    RUN(compiled_lua_is_refused);
+    RUN(a_state_stops_at_its_own_bound_and_returns_every_byte);
+    RUN(trusted_code_requires_embedded_modules_and_no_files);
+    RUN(compiling_can_be_switched_off);
+    return DONE();
+}
