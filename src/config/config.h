@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "lua/schema.h"
 
 #include <lua.h>
 
@@ -57,7 +58,13 @@ struct config {
         uint64_t budget_cpu_ns, budget_memory;
         uint64_t quarantine_errors, quarantine_window_ns;
     } tail;
+    const struct schema_pair
+        *resource; /* upserted into each kept span's resource; ends at key NULL */
 };
+
+/* Every key: drives parsing, errors, print-config and docs/configuration.md. */
+extern const struct schema_field config_fields[];
+extern const size_t config_field_count;
 
 /* What config.lua may call beyond plain Lua: the rooms that define policy{}, match{}, exporter{}
  * ... add their functions to the environment table at `env`. */
@@ -75,7 +82,8 @@ struct config_recording;
 
 /* Runs the file in L, validates every key, and gives the snapshot. All errors at once in `report`
  * (sentences, one a line: "config.lua:12: tail_sampling.decision_wait is 'fast'; allowed: ...").
- * ERR_CONFIG; nothing is left. On success the checked Lua table stays in L's registry
+ * ERR_CONFIG; nothing is left. On success `report` may hold hints, one a line, about what was
+ * accepted without effect; and the checked Lua table stays in L
  * (config_push). Snapshot and recording are owned by the caller. */
 struct buf;
 enum err config_load(lua_State *L, const struct config_source *source, struct config **out,
@@ -91,5 +99,11 @@ void config_push(lua_State *L, const char *path);
 /* The folder of config.lua: where policies/, processors/ and exporters/ are looked for. */
 const char *config_folder(const struct config *c);
 
-/* Every key with its default (defaults = true) or its value; secrets as ****. As Lua that loads. */
+/* Pushes the environment that the file ran in (for texts that belong to it), or nil. */
+void config_push_env(lua_State *L);
+
+/* Every key with its default (defaults = true; config.lua need not have run) or its value; secrets
+ * as ****. As Lua that loads. */
 void config_print(lua_State *L, bool defaults, struct buf *out);
+/* docs/configuration.md. */
+void config_print_docs(lua_State *L, struct buf *out);

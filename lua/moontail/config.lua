@@ -1,0 +1,156 @@
+-- config.lua: what it may call, and what is checked about it beyond the single fields.
+local component = require "moontail.component"
+local locate = require "moontail.locate"
+local printer = require "moontail.config_print"
+local schema = require "moontail.schema"
+local secret = require "moontail.secret"
+
+local M = {}
+
+local state -- of the load that runs: { ask, errors }
+local checked -- the last good run of the schema, and its fields
+
+local function place()
+  local info = debug.getinfo(3, "Sl")
+  return info and info.currentline > 0 and (info.short_src .. ":" .. info.currentline .. ": ") or ""
+end
+
+local function converted(text, default)
+  if type(default) == "number" then return tonumber(text) end
+  if type(default) ~= "boolean" then return text end
+  if text == "true" or text == "1" then return true end
+  if text == "false" or text == "0" then return false end
+end
+
+local function env(name, default)
+  if not state then error("env can be asked only while config.lua is read", 2) end
+  if type(name) ~= "string" or name == "" then error("env takes the name of a variable", 2) end
+  if default ~= nil and type(default) ~= "string" and type(default) ~= "number" and type(default) ~= "boolean" then
+    error("the default of env " .. name .. " is " .. schema.show(default) .. "; allowed: a string, number or boolean", 2)
+  end
+  local text = state.ask("env", name)
+  if text == nil and default == nil then
+    local errors = state.errors
+    errors[#errors + 1] = place() .. "env " .. name .. " is not set and has no default; write env(\"" .. name .. "\", \"...\")"
+    return schema.unknown
+  end
+  if text == nil then return default end
+  local value = converted(text, default)
+  if value ~= nil then return value end
+  state.errors[#state.errors + 1] = place() .. "env " .. name .. " is " .. schema.show(text) .. "; allowed: a " .. type(default) .. ", as its default " .. tostring(default)
+  return schema.unknown
+end
+
+local function make_secret(value)
+  if value == schema.unknown or secret.is(value) then return value end
+  if type(value) ~= "string" then error("secret takes a string, not " .. schema.show(value), 2) end
+  return secret.new(value)
+end
+
+-- The text of a file beside config.lua, or at an absolute path; without its last newline.
+local function file(path)
+  if not state then error("file can be read only while config.lua is read", 2) end
+  if type(path) ~= "string" or path == "" then error("file takes a path", 2) end
+  local text, why = state.ask("file", path)
+  if text then return (text:gsub("\r?\n$", "")) end
+  state.errors[#state.errors + 1] = place() .. "file " .. schema.show(path) .. ": " .. tostring(why or "cannot be read")
+  return schema.unknown
+end
+
+-- Before the file runs: ask(kind, name) answers env and file until M.close.
+function M.open(environment, ask)
+  state = { ask = ask, errors = {} }
+  environment.env, environment.secret, environment.file = env, make_secret, file
+  for _, kind in ipairs { "policy", "processor", "exporter" } do
+    environment[kind] = component.constructor(kind)
+  end
+end
+
+function M.close() state = nil end
+
+local function unavailable(run, keys, what)
+  run:fail(keys, what .. " is not available in this version")
+end
+
+-- What the names say but this version does not do yet.
+local function check_available(run)
+  local values, given = run.values, run.given
+  local ack = values["journal.ack"]
+  if ack == "written" or ack == "fsync" then
+    unavailable(run, { "journal", "ack" }, ("journal.ack = \"%s\""):format(ack) .. " (allowed: \"memory\")")
+  end
+  if (values["journal.history"] or 0) > 0 then unavailable(run, { "journal", "history" }, "journal.history") end
+  if values["journal.on_shutdown"] == "keep" then
+    unavailable(run, { "journal", "on_shutdown" }, "journal.on_shutdown = \"keep\" (allowed: \"decide\")")
+  end
+  if (values["head_sampling.sampling_percentage"] or 100) < 100 then
+    unavailable(run, { "head_sampling", "sampling_percentage" }, "head_sampling.sampling_percentage below 100")
+  end
+  for _, list in ipairs { "received", "kept" } do
+    for i, processor in ipairs(values["processors." .. list] or {}) do
+      if processor.type ~= "resource" or list == "received" then
+        unavailable(run, { "processors", list, i }, "processors." .. list .. "[" .. i .. "] = " .. tostring(processor) .. " (allowed: processors.kept = { processor \"resource\" { ... } })")
+      end
+    end
+  end
+  for _, key in ipairs { "budget.cpu", "budget.memory", "quarantine.errors", "quarantine.window" } do
+    if given["tail_sampling." .. key] ~= nil then
+      local keys = { "tail_sampling", key:match "^[^.]+", key:match "[^.]+$" }
+      run:hint(keys, "tail_sampling." .. key .. " is not enforced in this version")
+    end
+  end
+end
+
+local function check_names(run, path, keys)
+  local lines = {}
+  for i, c in ipairs(run.values[path] or {}) do
+    if lines[c.name] then
+      local at = {}
+      for _, key in ipairs(keys) do at[#at + 1] = key end
+      at[#at + 1] = i
+      run:fail(at, ("%s is there twice (line %s); call one of them %s \"%s/NAME\""):format(tostring(c), tostring(lines[c.name]), c.kind, c.type))
+    end
+    lines[c.name] = c.line or "?"
+  end
+end
+
+local function check_together(run)
+  local values = run.values
+  local limit, spike = values["memory_limiter.limit"], values["memory_limiter.spike_limit"]
+  if limit and spike and spike >= limit then
+    run:fail({ "memory_limiter", "spike_limit" }, "memory_limiter.spike_limit is not below memory_limiter.limit; the soft limit is limit - spike_limit")
+  end
+  if not values["receivers.otlp.grpc"] and not values["receivers.otlp.http"] then
+    run:fail({ "receivers", "otlp" }, "receivers.otlp has neither grpc nor http; allowed: at least one of them")
+  end
+  check_names(run, "tail_sampling.policies", { "tail_sampling", "policies" })
+  check_names(run, "processors.received", { "processors", "received" })
+  check_names(run, "processors.kept", { "processors", "kept" })
+  check_names(run, "exporters", { "exporters" })
+end
+
+-- What the file returned against the fields: a run of schema.check with all errors.
+function M.check(result, fields, name, text, environment)
+  locate.set(name, text)
+  if type(result) ~= "table" then
+    local what = result == nil and "nothing" or schema.show(result)
+    return { errors = { name .. ": returns " .. what .. "; allowed: return { ... }" }, hints = {} }
+  end
+  local run = schema.check(result, fields, { file = name, env = environment })
+  check_available(run)
+  check_together(run)
+  for i = #state.errors, 1, -1 do table.insert(run.errors, 1, state.errors[i]) end
+  if #run.errors == 0 then checked = { run = run, fields = fields } end
+  return run
+end
+
+-- Errors of env and file that were collected before the file itself raised.
+function M.collected() return state and state.errors or {} end
+
+-- A checked value by its path, or nil.
+function M.value(path) return checked and checked.run.values[path] end
+
+function M.print(fields, defaults) return printer.print(fields, not defaults and checked and checked.run or nil) end
+M.docs = printer.docs
+
+return M

@@ -1,0 +1,283 @@
+-- The types of fields: what they accept, how they say it, what becomes of the value.
+local host = require "moontail.host"
+local secret = require "moontail.secret"
+
+local types = {}
+
+-- Stands for a value whose error has been said already (an env that is not set).
+local nothing = setmetatable({}, { __tostring = function() return "unknown" end })
+do
+  local meta = getmetatable(nothing)
+  for _, event in ipairs { "concat", "add", "sub", "mul", "div", "mod", "pow", "unm" } do
+    meta["__" .. event] = function() return nothing end
+  end
+end
+types.unknown = nothing
+
+function types.is_opaque(value)
+  return value == nothing or secret.is(value) or (debug.getmetatable(value) or {}).__kind ~= nil
+end
+
+function types.show(value)
+  if type(value) == "string" then
+    if #value > 80 then value = value:sub(1, 77) .. "..." end
+    return "'" .. value:gsub("%c", "?") .. "'"
+  end
+  if type(value) == "number" or type(value) == "boolean" or value == nil then return tostring(value) end
+  if secret.is(value) then return "a secret" end
+  if types.is_opaque(value) then return tostring(value) end
+  return "a " .. type(value)
+end
+
+function types.show_in(field, value)
+  if field.secret and type(value) ~= "table" then return "****" end
+  return types.show(value)
+end
+
+-- 10000000000 ns -> "10s", 16777216 bytes -> "16MiB".
+local function in_units(value, units)
+  for _, unit in ipairs(units) do
+    if value >= unit[1] and value % unit[1] == 0 then return string.format("%.0f%s", value / unit[1], unit[2]) end
+  end
+  return string.format("%.14g", value)
+end
+local DURATIONS = { { 86400e9, "d" }, { 3600e9, "h" }, { 60e9, "m" }, { 1e9, "s" }, { 1e6, "ms" }, { 1e3, "us" }, { 1, "ns" } }
+local SIZES = { { 2 ^ 30, "GiB" }, { 2 ^ 20, "MiB" }, { 2 ^ 10, "KiB" }, { 1, "" } }
+
+local function number_text(value) return string.format("%.14g", value) end
+local function duration_text(ns) return ns == 0 and "0s" or in_units(ns, DURATIONS) end
+local function size_text(bytes) return bytes == 0 and "0" or in_units(bytes, SIZES) end
+
+-- A bound may be written as the values are: min = "1s".
+local function bound(value, parse)
+  if type(value) == "string" then return parse(value) end
+  return value
+end
+
+local function within(value, field, parse)
+  local min, max = bound(field.min, parse), bound(field.max, parse)
+  return (not min or value >= min) and (not max or value <= max)
+end
+
+local function range_text(field, parse, text)
+  local min, max = bound(field.min, parse), bound(field.max, parse)
+  if min and max then return ", from " .. text(min) .. " to " .. text(max) end
+  if min then return ", at least " .. text(min) end
+  if max then return ", at most " .. text(max) end
+  return ""
+end
+
+local function quoted(list)
+  local texts = {}
+  for i, value in ipairs(list) do texts[i] = type(value) == "string" and ('"' .. value .. '"') or tostring(value) end
+  return table.concat(texts, ", ")
+end
+
+local function is_one_of(field, value)
+  if not field.one_of then return true end
+  for _, allowed in ipairs(field.one_of) do
+    if value == allowed then return true end
+  end
+  return false
+end
+
+local function count_text(field, what)
+  local min, max = field.min, field.max
+  if min and max then return what .. " of " .. min .. " to " .. max end
+  if min then return what .. " of at least " .. min end
+  if max then return what .. " of at most " .. max end
+  return what
+end
+
+-- A list without holes and other keys; elements as `element` says.
+local function check_list(value, field, element)
+  if type(value) ~= "table" or types.is_opaque(value) then return false end
+  local copy, count = {}, 0
+  for _ in pairs(value) do count = count + 1 end
+  if count ~= #value or not within(count, field) then return false end
+  for i = 1, count do
+    local ok, normal, why = element(value[i], i)
+    if not ok then return false, nil, why end
+    copy[i] = normal
+  end
+  return true, copy
+end
+
+local SCALARS = { string = true, number = true, boolean = true }
+
+local function scalar(field, value)
+  if value == nothing then return true, value end
+  if secret.is(value) then
+    if field.secret then return true, secret.reveal(value) end
+    return false
+  end
+  return SCALARS[type(value)] and value == value, value
+end
+
+local known = {}
+
+known.number = {
+  check = function(field, v)
+    return type(v) == "number" and v == v and math.abs(v) < math.huge and within(v, field) and is_one_of(field, v), v
+  end,
+  allowed = function(field)
+    return field.one_of and quoted(field.one_of) or ("a number" .. range_text(field, nil, number_text))
+  end,
+}
+known.integer = {
+  check = function(field, v)
+    return type(v) == "number" and v % 1 == 0 and math.abs(v) <= 2 ^ 53 and within(v, field) and is_one_of(field, v), v
+  end,
+  allowed = function(field)
+    return field.one_of and quoted(field.one_of) or ("a whole number" .. range_text(field, nil, number_text))
+  end,
+}
+known.boolean = {
+  check = function(_, v) return type(v) == "boolean", v end,
+  allowed = function() return "true or false" end,
+}
+known.string = {
+  check = function(field, v)
+    if secret.is(v) then
+      if field.secret then return true, secret.reveal(v) end
+      return false, nil, "is a secret, and this key is shown in logs; give it a plain string"
+    end
+    return type(v) == "string" and v ~= "" and not v:find("%z") and is_one_of(field, v), v
+  end,
+  allowed = function(field) return field.one_of and quoted(field.one_of) or "a string" end,
+}
+known.duration = {
+  check = function(field, v, run)
+    local ns = type(v) == "string" and host.duration(v)
+    local ms = run and run.where.durations == "ms"
+    if not ns or not within(ns, field, host.duration) then return false end
+    return true, ms and ns / 1e6 or ns
+  end,
+  allowed = function(field) return 'a duration such as "10s"' .. range_text(field, host.duration, duration_text) end,
+}
+known.size = {
+  check = function(field, v)
+    local bytes = v
+    if type(v) == "string" then bytes = host.size(v) end
+    return type(bytes) == "number" and bytes >= 0 and bytes % 1 == 0 and within(bytes, field, host.size), bytes
+  end,
+  allowed = function(field) return 'a size such as "64MiB"' .. range_text(field, host.size, size_text) end,
+}
+-- "10%" is 0.1; sizes are bytes.
+known.share = {
+  check = function(field, v)
+    local percent = type(v) == "string" and tonumber((v:match "^([%d.]+)%%$"))
+    if percent then return percent < 100, percent / 100 end
+    return known.size.check({ max = field.max }, v)
+  end,
+  allowed = function() return 'a share such as "10%" (less than 100%) or a size such as "1GiB"' end,
+}
+-- "IP:PORT", "[IPv6]:PORT", ":PORT" (all addresses).
+known.listen = {
+  check = function(_, v)
+    if type(v) ~= "string" then return false end
+    local address, port = v:match "^(.*):(%d%d?%d?%d?%d?)$"
+    if not port or tonumber(port) > 65535 then return false end
+    local plain = address == "" or address:find "^[%w.-]+$" or address:find "^%[[%x:.]+%]$"
+    return plain ~= nil, v
+  end,
+  allowed = function() return 'an address such as "127.0.0.1:4317", or ":4317" for all addresses' end,
+}
+-- Scalars; one_of, secret: of each element; min, max: how many.
+known.list = {
+  check = function(field, v)
+    return check_list(v, field, function(element)
+      local ok, normal = scalar(field, element)
+      return ok and is_one_of(field, normal), normal
+    end)
+  end,
+  allowed = function(field)
+    return count_text(field, "a list") .. (field.one_of and (", each one of " .. quoted(field.one_of)) or " of strings, numbers or booleans")
+  end,
+}
+known.strings = {
+  check = function(field, v)
+    if type(v) == "string" or secret.is(v) then v = { v } end
+    return check_list(v, field, function(element)
+      local ok, normal = scalar(field, element)
+      return ok and type(normal) == "string" and normal ~= "" and not normal:find "%z", normal
+    end)
+  end,
+  allowed = function(field) return count_text(field, "a list") .. " of strings" end,
+}
+known.map = {
+  check = function(field, v)
+    if type(v) ~= "table" or types.is_opaque(v) then return false end
+    local copy, count = {}, 0
+    for key, value in pairs(v) do
+      local ok, normal = scalar(field, value)
+      if type(key) ~= "string" or not ok then return false end
+      copy[key], count = normal, count + 1
+    end
+    return within(count, field), copy
+  end,
+  allowed = function(field) return count_text(field, "a table") .. " of names with strings, numbers or booleans" end,
+}
+known.any = {
+  check = function(_, v) return true, v end,
+  allowed = function() return "anything" end,
+}
+
+-- Values that other rooms make: their metatables say of what kind they are.
+local function kind_of(v) return (debug.getmetatable(v) or {}).__kind end
+
+known.match = {
+  check = function(_, v) return kind_of(v) == "match", v end,
+  allowed = function() return "match { ... }" end,
+}
+known.verdict = {
+  check = function(_, v) return kind_of(v) == "verdict", v end,
+  allowed = function() return "drop(), keep() or sample(p)" end,
+}
+
+local function components(kind, plural)
+  return {
+    check = function(field, v, run, keys)
+      return check_list(v, field, function(element, i)
+        if kind_of(element) ~= kind then
+          return false, nil, "holds at [" .. i .. "] " .. types.show(element) .. "; allowed: " .. kind .. ' "NAME" { ... }'
+        end
+        if not element.path then
+          local path = {}
+          for _, key in ipairs(run and run.where.path or {}) do path[#path + 1] = key end
+          for _, key in ipairs(keys or {}) do path[#path + 1] = key end
+          path[#path + 1] = i
+          element.path = path
+        end
+        return true, element
+      end)
+    end,
+    allowed = function(field) return count_text(field, "a list") .. " " .. plural end,
+  }
+end
+known.policies = components("policy", 'policy "NAME" { ... }')
+known.exporters = components("exporter", 'exporter "NAME" { ... }')
+known.processors = components("processor", 'processor "NAME" { ... }')
+
+-- type = { check = function(field, value, run, keys) -> ok, normal, why (after the key's name),
+-- allowed = function(field) -> text }. Replaces one of the same name.
+function types.add(name, type_) known[name] = type_ end
+
+function types.names()
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+function types.check(field, value, run, keys) return known[field.type].check(field, value, run, keys) end
+function types.allowed(field) return known[field.type].allowed(field) end
+
+-- " (did you mean "auto"?)" where a fixed set is allowed.
+function types.near(field, value)
+  if not field.one_of or type(value) ~= "string" then return "" end
+  local near = host.nearest(value, field.one_of)
+  return near and (' (did you mean "' .. near .. '"?)') or ""
+end
+
+return types
