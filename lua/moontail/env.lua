@@ -16,7 +16,7 @@ end
 
 -- " (did you mean 'keep'?)" or "".
 function env.hint(name, known)
-  local near = type(name) == "string" and host.nearest(name, known[1] and known or names_of(known))
+  local near = type(name) == "string" and host.nearest(name, rawget(known, 1) and known or names_of(known))
   return near and (" (did you mean '" .. near .. "'?)") or ""
 end
 

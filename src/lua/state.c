@@ -22,6 +22,7 @@ struct heap {
     size_t used;    /* bytes that the state holds */
     size_t counted; /* of these, told to `memory`, in whole steps */
     size_t max;     /* 0: no bound */
+    unsigned runs;  /* nested lua_run: only in them the bound holds */
     bool jit;
 };
 
@@ -52,7 +53,8 @@ static void *heap_alloc(void *arg, void *p, size_t old, size_t size)
         heap_tell(h);
         return NULL;
     }
-    if (h->max && size > old && size - old > h->max - (h->used < h->max ? h->used : h->max))
+    if (h->max && h->runs && size > old &&
+        size - old > h->max - (h->used < h->max ? h->used : h->max))
         return NULL;
     moved = realloc(p, size);
     if (!moved)
@@ -214,15 +216,22 @@ size_t lua_state_bytes(const lua_State *L)
 
 enum err lua_run(lua_State *L, int args, int results, struct err_info *info)
 {
+    struct heap *h = heap_of(L);
+    int status;
     enum err e;
 
-    if (lua_pcall(L, args, results, 0) == 0)
+    h->runs++;
+    status = lua_pcall(L, args, results, 0);
+    h->runs--;
+    if (status == 0)
         return ERR_OK;
     if (lua_type(L, -1) == LUA_TSTRING)
         e = err_fail(info, ERR_SCRIPT, "%s", lua_tostring(L, -1));
     else
         e = err_fail(info, ERR_SCRIPT, "error value of type %s", luaL_typename(L, -1));
     lua_pop(L, 1);
+    if (status == LUA_ERRMEM)
+        lua_gc(L, LUA_GCCOLLECT, 0);
     return e;
 }
 

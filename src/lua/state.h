@@ -13,8 +13,8 @@
 #include <lua.h>
 
 struct lua_options {
-    struct memory *memory;                              /* counted; may be NULL */
-    size_t max_bytes;                                   /* of this state; 0: no bound of its own */
+    struct memory *memory; /* counted; may be NULL */
+    size_t max_bytes;      /* of this state, enforced inside of lua_run; 0: no bound of its own */
     enum { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* auto: off where W^X forbids it */
 };
 
@@ -42,6 +42,8 @@ enum err lua_env_seal(lua_State *L, int env, struct err_info *info) MUST_CHECK;
 enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
                          struct err_info *info) MUST_CHECK;
 
-/* pcall with a readable message. args are popped; on failure nothing is pushed. */
-/* Messages that are not strings become "error value of type table". */
+/* pcall with a readable message. args are popped; on failure nothing is pushed.
+ * The state's bound of memory holds in here only, so that calls around it can't fail; a script that
+ * met it is followed by a full collection. Other values than strings: "error value of type table".
+ */
 enum err lua_run(lua_State *L, int args, int results, struct err_info *info) MUST_CHECK;

@@ -75,7 +75,7 @@ static void a_misspelt_name_is_answered_with_the_nearest(void)
     CHECK(raises("\ncount = 1", "s.lua:2: 'count' is not declared: write 'local count'"));
     CHECK(raises("seven = 1", "s.lua:1: 'seven' can't be assigned"));
     CHECK(raises("math.floor = 1", "s.lua:1: math can't be changed: 'floor'"));
-    CHECK(raises("return ('a'):rep(70000)", "s.lua:1: string.rep would make more than 64 KiB"));
+    CHECK(raises("local s = ('a'):rep(70000)", "s.lua:1: string.rep would make more than 64 KiB"));
 }
 
 static void errors_say_file_and_line(void)
