@@ -24,7 +24,7 @@ struct wire_field {
 
 static inline struct wire wire_of(struct slice message)
 {
-    return (struct wire){message.data, message.data + message.len};
+    return (struct wire){message.data, message.len ? message.data + message.len : message.data};
 }
 
 /* Reads one varint of at most 10 bytes. False: malformed or cut off; `at` is where it stopped. */

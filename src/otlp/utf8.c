@@ -1,0 +1,79 @@
+#include "otlp/utf8.h"
+
+#include "otlp/read.h"
+
+#define HIGH_BITS 0x8080808080808080u
+
+const uint8_t *utf8_skip_ascii(const uint8_t *at, const uint8_t *end)
+{
+    while (end - at >= 16) {
+        uint64_t low = read_le64(at) & HIGH_BITS;
+        uint64_t high = read_le64(at + 8) & HIGH_BITS;
+
+        if (low)
+            return at + (__builtin_ctzll(low) >> 3);
+        if (high)
+            return at + 8 + (__builtin_ctzll(high) >> 3);
+        at += 16;
+    }
+    while (at < end && *at < 0x80)
+        at++;
+    return at;
+}
+
+static bool continues(uint8_t byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+/* The second byte's range excludes overlong forms, surrogates and what is above U+10FFFF. */
+static bool second_fits(uint8_t first, uint8_t second)
+{
+    switch (first) {
+    case 0xe0:
+        return second >= 0xa0 && second <= 0xbf;
+    case 0xed:
+        return second >= 0x80 && second <= 0x9f;
+    case 0xf0:
+        return second >= 0x90 && second <= 0xbf;
+    case 0xf4:
+        return second >= 0x80 && second <= 0x8f;
+    default:
+        return continues(second);
+    }
+}
+
+size_t utf8_char(const uint8_t *at, const uint8_t *end)
+{
+    size_t len;
+
+    if (at[0] < 0x80)
+        return 1;
+    if (at[0] < 0xc2 || at[0] > 0xf4)
+        return 0;
+    len = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    if ((size_t)(end - at) < len || !second_fits(at[0], at[1]))
+        return 0;
+    for (size_t i = 2; i < len; i++) {
+        if (!continues(at[i]))
+            return 0;
+    }
+    return len;
+}
+
+bool utf8_valid(struct slice text)
+{
+    const uint8_t *at = text.data, *end = at + text.len;
+
+    for (;;) {
+        size_t len;
+
+        at = utf8_skip_ascii(at, end);
+        if (at == end)
+            return true;
+        len = utf8_char(at, end);
+        if (len == 0)
+            return false;
+        at += len;
+    }
+}

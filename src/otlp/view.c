@@ -1,0 +1,430 @@
+#include "otlp/view.h"
+
+#include "otlp/read.h"
+
+/* Field numbers that several functions read. */
+enum {
+    RESOURCE_SPANS_RESOURCE = 1,
+    SCOPE_SPANS_SCOPE = 1,
+    KEY_VALUE_KEY = 1,
+    KEY_VALUE_VALUE = 2,
+    LIST_VALUES = 1,
+    SPAN_EVENTS = 11,
+    SPAN_LINKS = 13,
+};
+
+/* The message of the LEN field whose tag is at `offset`; empty where there is none. */
+static struct slice message_at(struct slice body, uint32_t offset)
+{
+    struct wire_field field;
+    struct wire w;
+
+    if (offset >= body.len)
+        return (struct slice){0};
+    w = (struct wire){body.data + offset, body.data + body.len};
+    if (!read_field(&w, &field) || field.type != WIRE_LEN)
+        return (struct slice){0};
+    return field.bytes;
+}
+
+struct span_view span_view_at(struct slice body, uint32_t offset, uint32_t len,
+                              uint32_t resource_offset, uint32_t scope_offset)
+{
+    struct span_view view = {
+        .resource = message_at(body, resource_offset),
+        .scope = message_at(body, scope_offset),
+    };
+
+    if (offset < body.len && len <= body.len - offset)
+        view.span = slice_make(body.data + offset, len);
+    return view;
+}
+
+/* What one field of an AnyValue sets. The wire type was checked by the scan; a damaged body can
+ * have another one here, which sets nothing. */
+static void value_set(struct value *value, const struct wire_field *field)
+{
+    switch (TAG(field->number, field->type)) {
+    case TAG(1, WIRE_LEN):
+        *value = (struct value){.type = VALUE_STRING, .bytes = field->bytes};
+        break;
+    case TAG(2, WIRE_VARINT):
+        *value = (struct value){.type = VALUE_BOOL, .boolean = field->value != 0};
+        break;
+    case TAG(3, WIRE_VARINT):
+        *value = (struct value){.type = VALUE_INT, .integer = (int64_t)field->value};
+        break;
+    case TAG(4, WIRE_I64):
+        *value = (struct value){.type = VALUE_DOUBLE};
+        memcpy(&value->number, &field->value, sizeof value->number);
+        break;
+    case TAG(5, WIRE_LEN):
+        *value = (struct value){.type = VALUE_ARRAY, .bytes = field->bytes};
+        break;
+    case TAG(6, WIRE_LEN):
+        *value = (struct value){.type = VALUE_KVLIST, .bytes = field->bytes};
+        break;
+    case TAG(7, WIRE_LEN):
+        *value = (struct value){.type = VALUE_BYTES, .bytes = field->bytes};
+        break;
+    case TAG(8, WIRE_VARINT):
+        *value = (struct value){.type = VALUE_ABSENT};
+        break;
+    default:
+        break;
+    }
+}
+
+/* Reads an AnyValue over what `value` holds: the last field that is set wins. */
+static void value_read(struct slice any_value, struct value *value)
+{
+    struct wire w = wire_of(any_value);
+    struct wire_field field;
+
+    while (read_field(&w, &field))
+        value_set(value, &field);
+}
+
+static void key_value_read(struct slice key_value, struct slice *key, struct value *value)
+{
+    struct wire w = wire_of(key_value);
+    struct wire_field field;
+
+    *key = (struct slice){0};
+    *value = (struct value){.type = VALUE_ABSENT};
+    while (read_field(&w, &field)) {
+        if (field.type != WIRE_LEN)
+            continue;
+        if (field.number == KEY_VALUE_KEY)
+            *key = field.bytes;
+        else if (field.number == KEY_VALUE_VALUE)
+            value_read(field.bytes, value);
+    }
+}
+
+/* Whether the (last) key of a KeyValue is `key`. */
+static bool has_key(struct slice key_value, struct slice key)
+{
+    struct wire w = wire_of(key_value);
+    struct wire_field field;
+    struct slice found = {0};
+
+    while (read_field(&w, &field)) {
+        if (field.number == KEY_VALUE_KEY && field.type == WIRE_LEN)
+            found = field.bytes;
+    }
+    return slice_equal(found, key);
+}
+
+/* The next LEN field called `number` from *at on; *at is then behind it. */
+static bool next_message(struct slice message, uint32_t number, size_t *at, struct slice *found)
+{
+    struct wire w = wire_of(message);
+    struct wire_field field;
+
+    if (*at >= message.len)
+        return false;
+    w.at += *at;
+    while (read_field(&w, &field)) {
+        if (field.number != number || field.type != WIRE_LEN)
+            continue;
+        *at = (size_t)(w.at - message.data);
+        *found = field.bytes;
+        return true;
+    }
+    *at = message.len;
+    return false;
+}
+
+/* The same for a field of the messages in field `outer` of `message`, all occurrences of it. *at
+ * is an offset in `message`, so that the occurrence that it lies in is found again. */
+static bool next_inner_message(struct slice message, uint32_t outer, uint32_t number, size_t *at,
+                               struct slice *found)
+{
+    struct slice part;
+    size_t next = 0;
+
+    while (next_message(message, outer, &next, &part)) {
+        size_t start = (size_t)(part.data - message.data);
+        size_t inner = *at > start ? *at - start : 0;
+
+        if (inner < part.len && next_message(part, number, &inner, found)) {
+            *at = start + inner;
+            return true;
+        }
+    }
+    *at = message.len;
+    return false;
+}
+
+bool view_attr(struct slice message, enum attr_field field, struct slice key, struct value *value)
+{
+    struct slice key_value, found;
+    size_t at = 0;
+
+    while (next_message(message, field, &at, &key_value)) {
+        if (has_key(key_value, key)) {
+            key_value_read(key_value, &found, value);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool view_attr_next(struct slice message, enum attr_field field, size_t *at, struct slice *key,
+                    struct value *value)
+{
+    struct slice key_value;
+
+    if (!next_message(message, field, at, &key_value))
+        return false;
+    key_value_read(key_value, key, value);
+    return true;
+}
+
+/* view_attr over all messages in field `outer`. */
+static bool inner_attr(struct slice message, uint32_t outer, enum attr_field field,
+                       struct slice key, struct value *value)
+{
+    struct slice part;
+    size_t at = 0;
+
+    while (next_message(message, outer, &at, &part)) {
+        if (view_attr(part, field, key, value))
+            return true;
+    }
+    return false;
+}
+
+bool view_resource_attr(struct slice resource_spans, struct slice key, struct value *value)
+{
+    return inner_attr(resource_spans, RESOURCE_SPANS_RESOURCE, ATTRS_RESOURCE, key, value);
+}
+
+bool view_scope_attr(struct slice scope_spans, struct slice key, struct value *value)
+{
+    return inner_attr(scope_spans, SCOPE_SPANS_SCOPE, ATTRS_SCOPE, key, value);
+}
+
+bool view_resource_attr_next(struct slice resource_spans, size_t *at, struct slice *key,
+                             struct value *value)
+{
+    struct slice key_value;
+
+    if (!next_inner_message(resource_spans, RESOURCE_SPANS_RESOURCE, ATTRS_RESOURCE, at,
+                            &key_value))
+        return false;
+    key_value_read(key_value, key, value);
+    return true;
+}
+
+bool view_scope_attr_next(struct slice scope_spans, size_t *at, struct slice *key,
+                          struct value *value)
+{
+    struct slice key_value;
+
+    if (!next_inner_message(scope_spans, SCOPE_SPANS_SCOPE, ATTRS_SCOPE, at, &key_value))
+        return false;
+    key_value_read(key_value, key, value);
+    return true;
+}
+
+bool view_array_next(struct slice array, size_t *at, struct value *value)
+{
+    struct slice any_value;
+
+    if (!next_message(array, LIST_VALUES, at, &any_value))
+        return false;
+    *value = (struct value){.type = VALUE_ABSENT};
+    value_read(any_value, value);
+    return true;
+}
+
+bool view_kvlist_next(struct slice kvlist, size_t *at, struct slice *key, struct value *value)
+{
+    struct slice key_value;
+
+    if (!next_message(kvlist, LIST_VALUES, at, &key_value))
+        return false;
+    key_value_read(key_value, key, value);
+    return true;
+}
+
+static const enum attr_field owner_fields[] = {
+    [OWNER_SPAN] = ATTRS_SPAN,
+    [OWNER_EVENT] = ATTRS_EVENT,
+    [OWNER_LINK] = ATTRS_LINK,
+};
+
+bool view_owner_attr(enum attr_owner owner, struct slice message, struct slice key,
+                     struct value *value)
+{
+    if (owner == OWNER_RESOURCE)
+        return view_resource_attr(message, key, value);
+    if (owner == OWNER_SCOPE)
+        return view_scope_attr(message, key, value);
+    return view_attr(message, owner_fields[owner], key, value);
+}
+
+bool view_owner_attr_next(enum attr_owner owner, struct slice message, size_t *at,
+                          struct slice *key, struct value *value)
+{
+    if (owner == OWNER_RESOURCE)
+        return view_resource_attr_next(message, at, key, value);
+    if (owner == OWNER_SCOPE)
+        return view_scope_attr_next(message, at, key, value);
+    return view_attr_next(message, owner_fields[owner], at, key, value);
+}
+
+static void read_status(struct slice status, struct span_fields *fields)
+{
+    struct wire w = wire_of(status);
+    struct wire_field field;
+
+    while (read_field(&w, &field)) {
+        if (TAG(field.number, field.type) == TAG(2, WIRE_LEN))
+            fields->status_message = field.bytes;
+        else if (TAG(field.number, field.type) == TAG(3, WIRE_VARINT))
+            fields->status = (int32_t)field.value;
+    }
+}
+
+static void read_span_bytes(const struct wire_field *field, struct span_fields *fields)
+{
+    switch (field->number) {
+    case 1:
+        fields->trace_id = field->bytes;
+        break;
+    case 2:
+        fields->span_id = field->bytes;
+        break;
+    case 3:
+        fields->trace_state = field->bytes;
+        break;
+    case 4:
+        fields->parent_id = field->bytes;
+        break;
+    case 5:
+        fields->name = field->bytes;
+        break;
+    case 15:
+        read_status(field->bytes, fields);
+        break;
+    default:
+        break;
+    }
+}
+
+static void read_span_number(const struct wire_field *field, struct span_fields *fields)
+{
+    switch (TAG(field->number, field->type)) {
+    case TAG(6, WIRE_VARINT):
+        fields->kind = (int32_t)field->value;
+        break;
+    case TAG(7, WIRE_I64):
+        fields->start_ns = field->value;
+        break;
+    case TAG(8, WIRE_I64):
+        fields->end_ns = field->value;
+        break;
+    case TAG(10, WIRE_VARINT):
+        fields->dropped_attributes = (uint32_t)field->value;
+        break;
+    case TAG(12, WIRE_VARINT):
+        fields->dropped_events = (uint32_t)field->value;
+        break;
+    case TAG(14, WIRE_VARINT):
+        fields->dropped_links = (uint32_t)field->value;
+        break;
+    case TAG(16, WIRE_I32):
+        fields->flags = (uint32_t)field->value;
+        break;
+    default:
+        break;
+    }
+}
+
+void view_span_fields(struct slice span, struct span_fields *fields)
+{
+    struct wire w = wire_of(span);
+    struct wire_field field;
+
+    *fields = (struct span_fields){0};
+    while (read_field(&w, &field)) {
+        if (field.type == WIRE_LEN)
+            read_span_bytes(&field, fields);
+        else
+            read_span_number(&field, fields);
+    }
+}
+
+void view_scope(struct slice scope_spans, struct slice *name, struct slice *version)
+{
+    struct wire_field field;
+    struct slice scope;
+    size_t at = 0;
+
+    *name = *version = (struct slice){0};
+    while (next_message(scope_spans, SCOPE_SPANS_SCOPE, &at, &scope)) {
+        struct wire w = wire_of(scope);
+
+        while (read_field(&w, &field)) {
+            if (TAG(field.number, field.type) == TAG(1, WIRE_LEN))
+                *name = field.bytes;
+            else if (TAG(field.number, field.type) == TAG(2, WIRE_LEN))
+                *version = field.bytes;
+        }
+    }
+}
+
+bool view_event_next(struct slice span, size_t *at, struct slice *event)
+{
+    return next_message(span, SPAN_EVENTS, at, event);
+}
+
+bool view_link_next(struct slice span, size_t *at, struct slice *link)
+{
+    return next_message(span, SPAN_LINKS, at, link);
+}
+
+void view_event(struct slice event, uint64_t *time_ns, struct slice *name)
+{
+    struct wire w = wire_of(event);
+    struct wire_field field;
+
+    *time_ns = 0;
+    *name = (struct slice){0};
+    while (read_field(&w, &field)) {
+        if (TAG(field.number, field.type) == TAG(1, WIRE_I64))
+            *time_ns = field.value;
+        else if (TAG(field.number, field.type) == TAG(2, WIRE_LEN))
+            *name = field.bytes;
+    }
+}
+
+void view_link(struct slice link, struct slice *trace_id, struct slice *span_id,
+               struct slice *trace_state)
+{
+    struct wire w = wire_of(link);
+    struct wire_field field;
+
+    *trace_id = *span_id = *trace_state = (struct slice){0};
+    while (read_field(&w, &field)) {
+        if (TAG(field.number, field.type) == TAG(1, WIRE_LEN))
+            *trace_id = field.bytes;
+        else if (TAG(field.number, field.type) == TAG(2, WIRE_LEN))
+            *span_id = field.bytes;
+        else if (TAG(field.number, field.type) == TAG(3, WIRE_LEN))
+            *trace_state = field.bytes;
+    }
+}
+
+uint64_t view_id(struct slice id)
+{
+    uint64_t value;
+
+    if (id.len != sizeof value)
+        return 0;
+    memcpy(&value, id.data, sizeof value);
+    return be64toh(value);
+}
