@@ -2,10 +2,12 @@
  *
  * Data path: journal -> [trace table] -> policies. One table belongs to one worker; nothing here
  * locks, blocks, logs or reads a clock: time comes in as an argument. It knows references, not
- * bytes: a span costs 32 bytes, a trace at most 128 and its slots.
+ * bytes: a span costs 33 bytes, a trace 128 and its slots (10 to 21, more for a while as they
+ * grow).
  */
 #pragma once
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -20,13 +22,20 @@ enum trace_trigger {
 };
 const char *trace_trigger_name(enum trace_trigger t); /* "wait", "root", ... */
 
+/* The worker that a trace belongs to. All workers use one key. Takes the high half of the hash, so
+ * that the table, which takes the low half, is filled evenly. */
+static inline unsigned trace_owner(struct hash_key key, const uint8_t id[16], unsigned workers)
+{
+    return (unsigned)((hash_bytes(key, id, 16) >> 32) * workers >> 32);
+}
+
 struct trace_limits {
     uint64_t decision_wait_ns;   /* from the first span; > 0 */
     uint64_t wait_after_root_ns; /* from the root, never later than the first; NEVER_NS: off */
     size_t num_traces;           /* 0: bounded by memory alone */
-    size_t max_spans;            /* of one trace; > 0 */
+    size_t max_spans;            /* of one trace; > 0: one with more is due at once */
     size_t max_bytes;            /* of one trace; > 0 */
-    size_t decision_cache;       /* decisions remembered, at least; > 0 */
+    size_t decision_cache;       /* decisions remembered by this table; 1 .. 2^30 */
     struct memory *memory;
 };
 
@@ -35,23 +44,33 @@ struct span_ref {
     uint32_t frame;
     uint32_t offset, len;
     uint32_t resource_offset, scope_offset;
-    uint32_t id_hash,
-        parent_hash; /* of the span's own and its parent's id; parent_hash 0: a root */
-    uint32_t start;  /* from the trace's base, in units of 2^10 ns, saturated */
+    uint32_t id_hash;     /* of its own id; not 0 */
+    uint32_t parent_hash; /* of its parent's id, by the same hash; 0: a root */
+    uint32_t start;       /* from the trace's base, in units of 2^10 ns, saturated; 0: unknown */
 };
 
-/* A trace taken out for its decision. Borrowed from the table until trace_table_decided. */
+/* A trace taken out for its decision. Borrowed from the table until trace_table_decided or
+ * trace_table_put_back; nothing may be added to it in between. */
 struct trace {
     uint8_t id[16];
-    enum trace_trigger trigger;
     uint64_t first_ns;         /* now_ns of its first span */
-    uint64_t start_ns, end_ns; /* earliest start, latest end: Unix; 0: none took part */
+    uint64_t start_ns, end_ns; /* earliest start, latest end: Unix, of spans that have both; 0: none
+                                  has */
+    uint64_t bytes;            /* of the Span messages */
     uint32_t spans, errors;
-    uint64_t bytes; /* of the Span messages */
-    bool has_root;
+    enum trace_trigger trigger;
+    bool has_root;        /* a span without a parent came */
     bool complete;        /* the root is here and so is every parent */
     bool has_trace_state; /* a span came with one */
-    void *handle;         /* the table's own */
+    uint8_t state;        /* the table's own, as are the rest */
+    uint32_t number;
+    uint32_t first_chunk, last_chunk;
+    struct {
+        uint32_t before, after;
+    } links[2];
+    uint64_t root_ns; /* now_ns of its first root */
+    uint64_t base_ns; /* what span_ref.start counts from */
+    uint64_t hash;
 };
 
 /* What is remembered of a decision, for spans that come after it. */
@@ -76,10 +95,12 @@ enum trace_add { TRACE_ADDED, TRACE_LATE, TRACE_NO_MEMORY };
 enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s, uint32_t frame,
                                uint64_t now_ns, struct trace_decision *late);
 
-/* Takes the trace that has been due longest, or NULL. Also gives traces over max_spans or
- * max_bytes (trigger too_large), and the oldest while there are more than num_traces (pressure). */
+/* Takes the trace that has been due longest, or NULL. Before them come traces that were put back,
+ * those over max_spans or max_bytes (trigger too_large), and the oldest while more than num_traces
+ * wait (pressure). O(1), but for `complete`, which is O(spans). */
 struct trace *trace_table_take_due(struct trace_table *t, uint64_t now_ns);
-/* Takes the oldest waiting trace whatever its deadline, or NULL if none waits. */
+/* Takes the oldest waiting trace whatever its deadline, or NULL if none waits. One that is due for
+ * another reason already comes first and keeps its trigger. */
 struct trace *trace_table_take_oldest(struct trace_table *t, enum trace_trigger trigger);
 /* Puts a taken trace back, due at once: its decision could not be handed on. */
 void trace_table_put_back(struct trace_table *t, struct trace *trace);
@@ -90,14 +111,15 @@ void trace_refs(const struct trace_table *t, const struct trace *trace, struct s
 void trace_table_decided(struct trace_table *t, struct trace *trace,
                          const struct trace_decision *decision);
 
-uint64_t trace_table_next_due_ns(const struct trace_table *t); /* NEVER_NS: nothing waits */
+/* When trace_table_take_due next gives one; 0: now; NEVER_NS: nothing waits. */
+uint64_t trace_table_next_due_ns(const struct trace_table *t);
 
 struct trace_stats {
     uint64_t traces, spans; /* waiting, taken ones included; counted from the data */
     uint64_t bytes;         /* of Span messages waiting */
     uint64_t remembered;    /* decisions */
     uint64_t forgotten;     /* decisions dropped from the cache since the start */
-    uint64_t memory;        /* bytes held */
+    uint64_t memory;        /* bytes held, as counted in struct memory */
 };
 /* Walks the data; for a rendezvous. */
 void trace_table_stats(const struct trace_table *t, struct trace_stats *s);

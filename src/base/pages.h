@@ -1,0 +1,22 @@
+/* pages.h: runs of zeroed pages straight from the kernel, counted in the memory limiter.
+ *
+ * For blocks that are large, long-lived, or given back as a whole: nothing is touched until it is
+ * used, and what is freed leaves the process. Sizes are rounded up to whole pages. Any thread.
+ */
+#pragma once
+
+#include "base/memory.h"
+
+/* NULL: over the limit, or the kernel has none; nothing is counted. */
+void *pages_new(struct memory *m, size_t bytes);
+/* Counts whatever the limit says; NULL only if the kernel has none. */
+void *pages_new_forced(struct memory *m, size_t bytes);
+/* `bytes` as given to pages_new or to the last pages_shrink. NULL is allowed. */
+void pages_free(struct memory *m, void *p, size_t bytes);
+/* Gives the pages behind the first `keep` bytes back; returns the bytes that are still held. */
+size_t pages_shrink(struct memory *m, void *p, size_t bytes, size_t keep);
+
+/* Address space of which little will be touched: uncounted (see memory_add), zeroed. Start-up
+ * only: aborts without it. */
+void *pages_map(size_t bytes);
+void pages_unmap(void *p, size_t bytes);

@@ -1,0 +1,175 @@
+#include "trace/slabs.h"
+
+#include "base/pages.h"
+
+#include <assert.h>
+#include <string.h>
+
+static size_t slab_bytes(const struct slabs *s)
+{
+    return (s->item_size * SLAB_ITEMS + 4095) & ~(size_t)4095; /* as it is counted */
+}
+
+void slabs_init(struct slabs *s, size_t item_size, struct memory *memory, bool forced)
+{
+    assert(item_size >= sizeof(uint16_t));
+    *s = (struct slabs){.memory = memory,
+                        .item_size = item_size,
+                        .forced = forced,
+                        .slabs = pages_map(SLAB_MAX * sizeof(struct slab)),
+                        .space = SLAB_MAX,
+                        .empty = SLAB_MAX,
+                        .absent = SLAB_MAX};
+}
+
+void slabs_fini(struct slabs *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        pages_free(s->memory, s->slabs[i].bytes, slab_bytes(s));
+    pages_unmap(s->slabs, SLAB_MAX * sizeof(struct slab));
+    *s = (struct slabs){0};
+}
+
+static void list_add(struct slabs *s, uint32_t i)
+{
+    struct slab *slab = &s->slabs[i];
+
+    slab->before = SLAB_MAX;
+    slab->after = s->space;
+    slab->listed = true;
+    if (s->space != SLAB_MAX)
+        s->slabs[s->space].before = i;
+    s->space = i;
+}
+
+static void list_remove(struct slabs *s, uint32_t i)
+{
+    struct slab *slab = &s->slabs[i];
+
+    if (slab->before == SLAB_MAX)
+        s->space = slab->after;
+    else
+        s->slabs[slab->before].after = slab->after;
+    if (slab->after != SLAB_MAX)
+        s->slabs[slab->after].before = slab->before;
+    slab->listed = false;
+}
+
+static uint32_t pop(const struct slabs *s, uint32_t *stack)
+{
+    uint32_t i = *stack;
+
+    *stack = s->slabs[i].after;
+    return i;
+}
+
+static void push(struct slabs *s, uint32_t *stack, uint32_t i)
+{
+    s->slabs[i].after = *stack;
+    *stack = i;
+}
+
+/* A slab of new pages; SLAB_MAX: no memory. */
+static uint32_t grow(struct slabs *s)
+{
+    uint8_t *bytes;
+    uint32_t i;
+
+    if (s->absent == SLAB_MAX && s->count == SLAB_MAX)
+        return SLAB_MAX;
+    bytes = s->forced ? pages_new_forced(s->memory, slab_bytes(s))
+                      : pages_new(s->memory, slab_bytes(s));
+    if (!bytes)
+        return SLAB_MAX;
+    i = s->absent != SLAB_MAX ? pop(s, &s->absent) : s->count++;
+    /* Item 0 is never given out: 0 means none. */
+    s->slabs[i] = (struct slab){.bytes = bytes, .fresh = i == 0, .free = SLAB_ITEMS};
+    s->held++;
+    return i;
+}
+
+static bool make_space(struct slabs *s)
+{
+    uint32_t i;
+
+    if (s->empty != SLAB_MAX) {
+        i = pop(s, &s->empty);
+        s->empties--;
+    } else {
+        i = grow(s);
+    }
+    if (i == SLAB_MAX)
+        return false;
+    list_add(s, i);
+    return true;
+}
+
+uint32_t slabs_new(struct slabs *s)
+{
+    struct slab *slab;
+    uint32_t i, at;
+
+    if (s->space == SLAB_MAX && !make_space(s))
+        return 0;
+    i = s->space;
+    slab = &s->slabs[i];
+    if (slab->free != SLAB_ITEMS) {
+        at = slab->free;
+        memcpy(&slab->free, slab->bytes + at * s->item_size, sizeof(slab->free));
+    } else {
+        at = slab->fresh++;
+    }
+    slab->used++;
+    if (slab->free == SLAB_ITEMS && slab->fresh == SLAB_ITEMS)
+        list_remove(s, i);
+    return i << SLAB_SHIFT | at;
+}
+
+/* Keeps one empty slab and a quarter of the used ones, so that a steady load meets no new pages. */
+static void give_back(struct slabs *s)
+{
+    while (s->empties > (s->held - s->empties) / 4 + 1) {
+        uint32_t i = pop(s, &s->empty);
+
+        pages_free(s->memory, s->slabs[i].bytes, slab_bytes(s));
+        s->slabs[i].bytes = NULL;
+        push(s, &s->absent, i);
+        s->held--;
+        s->empties--;
+    }
+}
+
+void slabs_free(struct slabs *s, uint32_t item)
+{
+    uint32_t i = item >> SLAB_SHIFT;
+    struct slab *slab = &s->slabs[i];
+    uint16_t at = item & (SLAB_ITEMS - 1);
+
+    memcpy(slab->bytes + at * s->item_size, &slab->free, sizeof(slab->free));
+    slab->free = at;
+    if (!slab->listed)
+        list_add(s, i);
+    if (--slab->used > 0)
+        return;
+    list_remove(s, i);
+    push(s, &s->empty, i);
+    s->empties++;
+    give_back(s);
+}
+
+void slabs_each(const struct slabs *s, void (*fn)(void *arg, const void *item), void *arg)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct slab *slab = &s->slabs[i];
+
+        if (!slab->bytes || slab->used == 0)
+            continue;
+        for (uint32_t at = i == 0; at < slab->fresh; at++)
+            fn(arg, slab->bytes + at * s->item_size);
+    }
+}
+
+size_t slabs_bytes(const struct slabs *s)
+{
+    return s->held * slab_bytes(s);
+}

@@ -1,0 +1,146 @@
+#include "trace/slots.h"
+
+#include "base/pages.h"
+
+#include <stdlib.h>
+
+enum { SLOTS_MIN = 512, MOVED_A_STEP = 16 };
+static const uint32_t gone = UINT32_MAX;
+
+static size_t array_bytes(uint32_t mask)
+{
+    return ((size_t)mask + 1) * sizeof(struct slot);
+}
+
+void slots_init(struct slots *s, struct memory *memory)
+{
+    *s = (struct slots){.memory = memory, .mask = SLOTS_MIN - 1};
+    s->now = pages_new_forced(memory, array_bytes(s->mask));
+    if (!s->now)
+        abort();
+}
+
+void slots_fini(struct slots *s)
+{
+    pages_free(s->memory, s->now, array_bytes(s->mask));
+    pages_free(s->memory, s->old, array_bytes(s->old_mask));
+    *s = (struct slots){0};
+}
+
+uint32_t slots_find(const struct slots *s, uint32_t tag, slots_same_fn *same, const void *arg)
+{
+    for (uint32_t i = tag & s->mask; s->now[i].item; i = (i + 1) & s->mask)
+        if (s->now[i].tag == tag && same(arg, s->now[i].item))
+            return s->now[i].item;
+    if (!s->old)
+        return 0;
+    for (uint32_t i = tag & s->old_mask; s->old[i].item; i = (i + 1) & s->old_mask)
+        if (s->old[i].tag == tag && s->old[i].item != gone && same(arg, s->old[i].item))
+            return s->old[i].item;
+    return 0;
+}
+
+static void put(struct slots *s, struct slot slot)
+{
+    uint32_t i = slot.tag & s->mask;
+
+    while (s->now[i].item)
+        i = (i + 1) & s->mask;
+    s->now[i] = slot;
+}
+
+static void move_some(struct slots *s, uint32_t n)
+{
+    if (!s->old)
+        return;
+    for (; n > 0 && s->moved <= s->old_mask; n--, s->moved++) {
+        struct slot *slot = &s->old[s->moved];
+
+        if (slot->item == 0 || slot->item == gone)
+            continue;
+        put(s, *slot);
+        slot->item = gone; /* not empty: what was pushed behind it must still be found */
+    }
+    if (s->moved <= s->old_mask)
+        return;
+    pages_free(s->memory, s->old, array_bytes(s->old_mask));
+    s->old = NULL;
+}
+
+static bool resize(struct slots *s, uint32_t slots)
+{
+    struct slot *array;
+
+    move_some(s, UINT32_MAX);
+    array = pages_new(s->memory, array_bytes(slots - 1));
+    if (!array)
+        return false;
+    s->old = s->now;
+    s->old_mask = s->mask;
+    s->moved = 0;
+    s->now = array;
+    s->mask = slots - 1;
+    return true;
+}
+
+bool slots_make_room(struct slots *s)
+{
+    uint64_t slots = (uint64_t)s->mask + 1;
+
+    if (s->count < slots / 4 * 3)
+        return true;
+    if (slots < UINT64_C(1) << 31 && resize(s, (uint32_t)slots * 2))
+        return true;
+    return s->count < slots / 16 * 15;
+}
+
+void slots_add(struct slots *s, uint32_t tag, uint32_t item)
+{
+    move_some(s, MOVED_A_STEP);
+    put(s, (struct slot){tag, item});
+    s->count++;
+}
+
+/* Closes the gap at i: pulls back what probing would no longer reach. */
+static void shift_back(struct slots *s, uint32_t i)
+{
+    for (uint32_t next = (i + 1) & s->mask; s->now[next].item; next = (next + 1) & s->mask) {
+        uint32_t home = s->now[next].tag & s->mask;
+
+        if (((next - home) & s->mask) < ((next - i) & s->mask))
+            continue;
+        s->now[i] = s->now[next];
+        i = next;
+    }
+    s->now[i].item = 0;
+}
+
+static void take_out(struct slots *s, uint32_t tag, uint32_t item)
+{
+    for (uint32_t i = tag & s->mask; s->now[i].item; i = (i + 1) & s->mask) {
+        if (s->now[i].item != item)
+            continue;
+        shift_back(s, i);
+        return;
+    }
+    for (uint32_t i = tag & s->old_mask; s->old && s->old[i].item; i = (i + 1) & s->old_mask) {
+        if (s->old[i].item != item)
+            continue;
+        s->old[i].item = gone;
+        return;
+    }
+}
+
+void slots_remove(struct slots *s, uint32_t tag, uint32_t item)
+{
+    take_out(s, tag, item);
+    s->count--;
+    move_some(s, MOVED_A_STEP);
+    if (!s->old && s->mask + 1 > SLOTS_MIN && s->count < (s->mask + 1) / 16)
+        (void)resize(s, (s->mask + 1) / 4 > SLOTS_MIN ? (s->mask + 1) / 4 : SLOTS_MIN);
+}
+
+size_t slots_bytes(const struct slots *s)
+{
+    return array_bytes(s->mask) + (s->old ? array_bytes(s->old_mask) : 0);
+}

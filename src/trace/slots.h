@@ -1,0 +1,37 @@
+/* slots.h: open addressing: from 32 bits of a keyed hash to an item, growing in small steps.
+ *
+ * The trace table's own. While it grows there are two arrays, and every change moves a few slots
+ * of the old one: no call ever rehashes the whole. Removal shifts back: no tombstones. One thread.
+ */
+#pragma once
+
+#include "base/memory.h"
+
+struct slot {
+    uint32_t tag;
+    uint32_t item; /* 0: empty; UINT32_MAX in the old array: moved or removed */
+};
+
+struct slots {
+    struct memory *memory;
+    struct slot *now, *old; /* old: NULL unless it is being moved */
+    uint32_t mask, old_mask;
+    uint32_t count;
+    uint32_t moved; /* slots of `old` that are done */
+};
+
+/* Start-up only: aborts without memory. */
+void slots_init(struct slots *s, struct memory *memory);
+void slots_fini(struct slots *s);
+
+/* The item with this tag for which `same` is true, or 0. */
+typedef bool slots_same_fn(const void *arg, uint32_t item);
+uint32_t slots_find(const struct slots *s, uint32_t tag, slots_same_fn *same, const void *arg);
+
+/* Makes sure that one more fits. False: no memory, and nearly full. */
+bool slots_make_room(struct slots *s);
+/* After slots_make_room. `item` is neither 0 nor UINT32_MAX. */
+void slots_add(struct slots *s, uint32_t tag, uint32_t item);
+void slots_remove(struct slots *s, uint32_t tag, uint32_t item);
+
+size_t slots_bytes(const struct slots *s);
