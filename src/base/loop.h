@@ -3,7 +3,7 @@
  * Every thread's body is `while (running) loop_wait(loop, X_step(x, now))`; there are no timers
  * here, because each step says when it is next due. The system's loop is libevent; the fake one
  * belongs to fake_net.h and waits for nothing. A loop and its watches belong to one thread;
- * only loop_wake may be called from others.
+ * only loop_wake may be called from others. loop_ops.h is the seam between the two.
  */
 #pragma once
 
@@ -14,13 +14,12 @@
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
+struct event_base;
 struct loop;
 struct loop_watch;
 
 /* `ready`: LOOP_READ | LOOP_WRITE. May free its own watch and make or free others. */
 typedef void loop_ready_fn(void *arg, unsigned ready);
-
-struct loop_ops; /* the seam; see loop_fake in fake_net.h */
 
 /* A loop of the system, owned by the caller (loop_free). Start-up only: aborts without memory. */
 struct loop *loop_new(const struct clock *clock);
@@ -41,3 +40,6 @@ void loop_wake(struct loop *l);
 void loop_wait(struct loop *l, uint64_t until_ns);
 
 const struct clock *loop_clock(const struct loop *l);
+
+/* libevent's base below a loop of the system, for evhttp; NULL for a fake loop. */
+struct event_base *loop_event_base(struct loop *l);

@@ -1,0 +1,206 @@
+#include "base/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Says what failed on which path, from errno. */
+static enum err path_failed(struct err_info *info, const char *what, const char *path)
+{
+    enum err code = errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_IO;
+
+    return err_fail(info, code, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+/* The same for a call that knows only the descriptor; the kernel still knows its path. */
+static enum err fd_failed(struct err_info *info, const char *what, int fd)
+{
+    int saved = errno;
+    char link[40], path[512];
+    ssize_t len;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    len = readlink(link, path, sizeof(path) - 1);
+    if (len < 0)
+        len = snprintf(path, sizeof(path), "descriptor %d", fd);
+    path[len] = '\0';
+    errno = saved;
+    return path_failed(info, what, path);
+}
+
+static enum err system_open(struct disk *d, const char *path, int flags, mode_t mode, int *fd,
+                            struct err_info *info)
+{
+    (void)d;
+    do
+        *fd = open(path, flags | O_CLOEXEC, mode);
+    while (*fd < 0 && errno == EINTR);
+    return *fd < 0 ? path_failed(info, "open", path) : ERR_OK;
+}
+
+static enum err system_pwrite(struct disk *d, int fd, const void *data, size_t len, uint64_t offset,
+                              struct err_info *info)
+{
+    const char *at = data;
+
+    (void)d;
+    while (len) {
+        ssize_t done = pwrite(fd, at, len, (off_t)offset);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return fd_failed(info, "write", fd);
+        at += done;
+        len -= (size_t)done;
+        offset += (size_t)done;
+    }
+    return ERR_OK;
+}
+
+static enum err system_pread(struct disk *d, int fd, void *data, size_t len, uint64_t offset,
+                             size_t *got, struct err_info *info)
+{
+    (void)d;
+    *got = 0;
+    while (*got < len) {
+        ssize_t done = pread(fd, (char *)data + *got, len - *got, (off_t)(offset + *got));
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return fd_failed(info, "read", fd);
+        if (done == 0)
+            break;
+        *got += (size_t)done;
+    }
+    return ERR_OK;
+}
+
+static enum err system_size(struct disk *d, int fd, uint64_t *bytes, struct err_info *info)
+{
+    struct stat st;
+
+    (void)d;
+    if (fstat(fd, &st) != 0)
+        return fd_failed(info, "look at", fd);
+    *bytes = (uint64_t)st.st_size;
+    return ERR_OK;
+}
+
+static enum err system_datasync(struct disk *d, int fd, struct err_info *info)
+{
+    (void)d;
+    return fdatasync(fd) != 0 ? fd_failed(info, "sync", fd) : ERR_OK;
+}
+
+static enum err system_rename(struct disk *d, const char *from, const char *to,
+                              struct err_info *info)
+{
+    (void)d;
+    if (rename(from, to) == 0)
+        return ERR_OK;
+    return err_fail(info, errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_IO,
+                    "cannot rename %s to %s: %s", from, to, strerror(errno));
+}
+
+static enum err system_unlink(struct disk *d, const char *path, struct err_info *info)
+{
+    (void)d;
+    return unlink(path) != 0 && errno != ENOENT ? path_failed(info, "remove", path) : ERR_OK;
+}
+
+static enum err system_mkdir(struct disk *d, const char *path, mode_t mode, struct err_info *info)
+{
+    struct stat st;
+
+    (void)d;
+    if (mkdir(path, mode) == 0)
+        return ERR_OK;
+    if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return ERR_OK;
+    return path_failed(info, "create folder", path);
+}
+
+static void system_close(struct disk *d, int fd)
+{
+    (void)d;
+    close(fd);
+}
+
+struct disk *disk_system(void)
+{
+    static struct disk system_disk = {
+        .open = system_open,
+        .pwrite = system_pwrite,
+        .pread = system_pread,
+        .size = system_size,
+        .datasync = system_datasync,
+        .rename = system_rename,
+        .unlink = system_unlink,
+        .mkdir = system_mkdir,
+        .close = system_close,
+    };
+
+    return &system_disk;
+}
+
+/* Reads fd to its end into *data. The size is only a hint: files of /proc have none, and a file
+ * may grow while it is read. */
+static enum err read_all(struct disk *d, int fd, size_t max, char **data, size_t *len,
+                         struct err_info *info)
+{
+    uint64_t size;
+    size_t cap, got;
+    enum err err = d->size(d, fd, &size, info);
+
+    if (err)
+        return err;
+    cap = (size < max ? (size_t)size : max) + 1;
+    for (;;) {
+        char *more = realloc(*data, cap + 1);
+
+        if (!more)
+            return err_fail(info, ERR_IO, "no memory for %zu bytes", cap);
+        *data = more;
+        err = d->pread(d, fd, *data + *len, cap - *len, *len, &got, info);
+        if (err)
+            return err;
+        *len += got;
+        if (*len > max)
+            return ERR_FULL;
+        if (*len < cap)
+            break;
+        cap = cap < 4096 ? 4096 : cap * 2;
+        if (cap > max + 1)
+            cap = max + 1;
+    }
+    (*data)[*len] = '\0';
+    return ERR_OK;
+}
+
+enum err disk_read_file(struct disk *d, const char *path, size_t max, char **data, size_t *len,
+                        struct err_info *info)
+{
+    int fd;
+    enum err err = d->open(d, path, O_RDONLY, 0, &fd, info);
+
+    *data = NULL;
+    *len = 0;
+    if (err)
+        return err;
+    err = read_all(d, fd, max, data, len, info);
+    d->close(d, fd);
+    if (!err)
+        return ERR_OK;
+    if (*len > max)
+        err_fail(info, err, "%s is larger than %zu bytes", path, max);
+    free(*data);
+    *data = NULL;
+    *len = 0;
+    return err;
+}

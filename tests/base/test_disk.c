@@ -1,0 +1,136 @@
+#include "base/disk.h"
+#include "check.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The same story on any disk. */
+static void store_rename_and_read_back(struct disk *d, const char *folder)
+{
+    char a[256], b[256], *data;
+    struct err_info info;
+    size_t len, got;
+    uint64_t size;
+    int fd;
+
+    snprintf(a, sizeof(a), "%s/a", folder);
+    snprintf(b, sizeof(b), "%s/b", folder);
+    CHECK(d->mkdir(d, folder, 0700, &info) == ERR_OK && d->mkdir(d, folder, 0700, &info) == ERR_OK);
+    CHECK(d->open(d, a, O_RDWR | O_CREAT | O_EXCL, 0600, &fd, &info) == ERR_OK);
+    CHECK(d->pwrite(d, fd, "world", 5, 6, &info) == ERR_OK);
+    CHECK(d->pwrite(d, fd, "hello ", 6, 0, &info) == ERR_OK);
+    CHECK(d->datasync(d, fd, &info) == ERR_OK);
+    CHECK(d->size(d, fd, &size, &info) == ERR_OK && size == 11);
+    CHECK(d->pread(d, fd, a, 100, 8, &got, &info) == ERR_OK && got == 3);
+    CHECK(d->pread(d, fd, a, 100, 50, &got, &info) == ERR_OK && got == 0);
+    snprintf(a, sizeof(a), "%s/a", folder);
+    CHECK(d->rename(d, a, b, &info) == ERR_OK);
+    d->close(d, fd);
+    CHECK(d->open(d, a, O_RDONLY, 0, &fd, &info) == ERR_IO && strstr(info.text, a) != NULL);
+    CHECK(disk_read_file(d, b, 11, &data, &len, &info) == ERR_OK);
+    CHECK(len == 11 && strcmp(data, "hello world") == 0);
+    free(data);
+    CHECK(disk_read_file(d, b, 10, &data, &len, &info) == ERR_FULL && data == NULL);
+    CHECK(strstr(info.text, b) != NULL && strstr(info.text, "10 bytes") != NULL);
+    CHECK(d->unlink(d, b, &info) == ERR_OK && d->unlink(d, b, &info) == ERR_OK);
+}
+
+static void the_systems_files_hold_what_was_written(void)
+{
+    char folder[] = "/tmp/moontail_disk_XXXXXX";
+
+    CHECK(mkdtemp(folder) != NULL);
+    store_rename_and_read_back(disk_system(), folder);
+    CHECK(rmdir(folder) == 0);
+}
+
+static void files_in_memory_behave_as_the_systems(void)
+{
+    struct fake_disk f;
+
+    fake_disk_init(&f);
+    store_rename_and_read_back(&f.disk, "/somewhere");
+    fake_disk_fini(&f);
+}
+
+static void a_file_without_a_size_is_read_to_its_end(void)
+{
+    struct err_info info;
+    size_t len;
+    char *data;
+
+    CHECK(disk_read_file(disk_system(), "/proc/self/status", 1 << 20, &data, &len, &info) ==
+          ERR_OK);
+    CHECK(len > 100 && strlen(data) == len);
+    free(data);
+}
+
+static void a_full_disk_is_told_from_a_broken_one(void)
+{
+    struct disk *d = disk_system();
+    struct err_info info;
+    int fd;
+
+    CHECK(d->open(d, "/dev/full", O_WRONLY, 0, &fd, &info) == ERR_OK);
+    CHECK(d->pwrite(d, fd, "x", 1, 0, &info) == ERR_FULL);
+    CHECK(strstr(info.text, "/dev/full") != NULL);
+    d->close(d, fd);
+    CHECK(d->mkdir(d, "/dev/full", 0700, &info) == ERR_IO);
+}
+
+static void the_call_that_was_chosen_fails_and_does_nothing(void)
+{
+    struct fake_disk f;
+    struct disk *d = &f.disk;
+    struct err_info info;
+    uint64_t size;
+    int fd, other;
+
+    fake_disk_init(&f);
+    CHECK(d->open(d, "x", O_RDWR | O_CREAT, 0600, &fd, &info) == ERR_OK);
+    f.fail_at = 2;
+    f.fail_as = ERR_FULL;
+    CHECK(d->pwrite(d, fd, "one", 3, 0, &info) == ERR_OK);
+    CHECK(d->pwrite(d, fd, "two", 3, 3, &info) == ERR_FULL && strstr(info.text, "x") != NULL);
+    CHECK(d->size(d, fd, &size, &info) == ERR_OK && size == 3);
+    f.fail_at = 1;
+    f.fail_as = ERR_IO;
+    CHECK(d->open(d, "y", O_RDWR | O_CREAT, 0600, &other, &info) == ERR_IO);
+    CHECK(d->open(d, "y", O_RDONLY, 0, &other, &info) == ERR_IO);
+    f.fail_at = 1;
+    CHECK(d->rename(d, "x", "z", &info) == ERR_IO);
+    CHECK(d->open(d, "x", O_RDONLY, 0, &other, &info) == ERR_OK);
+    d->close(d, other);
+    d->close(d, fd);
+    CHECK(d->datasync(d, fd, &info) == ERR_IO); /* closed */
+    fake_disk_fini(&f);
+}
+
+static void an_open_file_outlives_its_name(void)
+{
+    struct fake_disk f;
+    struct disk *d = &f.disk;
+    char byte;
+    size_t got;
+    int fd;
+
+    fake_disk_init(&f);
+    CHECK(d->open(d, "x", O_RDWR | O_CREAT, 0600, &fd, NULL) == ERR_OK);
+    CHECK(d->pwrite(d, fd, "q", 1, 0, NULL) == ERR_OK && d->unlink(d, "x", NULL) == ERR_OK);
+    CHECK(d->pread(d, fd, &byte, 1, 0, &got, NULL) == ERR_OK && got == 1 && byte == 'q');
+    d->close(d, fd);
+    CHECK(f.files == NULL);
+    fake_disk_fini(&f);
+}
+
+int main(void)
+{
+    RUN(the_systems_files_hold_what_was_written);
+    RUN(files_in_memory_behave_as_the_systems);
+    RUN(a_file_without_a_size_is_read_to_its_end);
+    RUN(a_full_disk_is_told_from_a_broken_one);
+    RUN(the_call_that_was_chosen_fails_and_does_nothing);
+    RUN(an_open_file_outlives_its_name);
+    return DONE();
+}
