@@ -94,6 +94,17 @@ bool slots_make_room(struct slots *s)
     return s->count < slots / 16 * 15;
 }
 
+bool slots_reserve(struct slots *s, size_t more)
+{
+    uint64_t slots = (uint64_t)s->mask + 1, wanted = slots;
+
+    while (s->count + more >= wanted / 4 * 3)
+        wanted *= 2;
+    if (wanted == slots || (wanted <= UINT64_C(1) << 31 && resize(s, (uint32_t)wanted)))
+        return true;
+    return s->count + more < slots / 16 * 15;
+}
+
 void slots_add(struct slots *s, uint32_t tag, uint32_t item)
 {
     move_some(s, MOVED_A_STEP);

@@ -30,6 +30,8 @@ uint32_t slots_find(const struct slots *s, uint32_t tag, slots_same_fn *same, co
 
 /* Makes sure that one more fits. False: no memory, and nearly full. */
 bool slots_make_room(struct slots *s);
+/* The same for `more`. */
+bool slots_reserve(struct slots *s, size_t more);
 /* After slots_make_room. `item` is neither 0 nor UINT32_MAX. */
 void slots_add(struct slots *s, uint32_t tag, uint32_t item);
 void slots_remove(struct slots *s, uint32_t tag, uint32_t item);

@@ -34,6 +34,7 @@ struct trace_table {
     struct decided decided;
     struct list lists[LIST_COUNT];
     size_t waiting;     /* in BY_FIRST or READY */
+    size_t reserved;    /* additions that the limiter has let pass */
     struct trace *last; /* the one added to last: spans of a trace come in runs */
 };
 
@@ -264,12 +265,38 @@ static enum trace_add find_or_add(struct trace_table *t, const uint8_t *id, uint
     return t->last ? TRACE_ADDED : TRACE_NO_MEMORY;
 }
 
+/* The most that one span takes: a trace, a chunk, and each may need a slab of its own. */
+static size_t worst_bytes(size_t spans)
+{
+    return (spans + SLAB_ITEMS) * (sizeof(struct trace) + sizeof(struct chunk));
+}
+
+bool trace_table_reserve(struct trace_table *t, size_t spans)
+{
+    if (!memory_reserve(t->limits.memory, worst_bytes(spans)))
+        return false;
+    memory_release(t->limits.memory, worst_bytes(spans));
+    if (!slots_reserve(&t->slots, spans))
+        return false;
+    t->reserved = spans;
+    return true;
+}
+
+/* Slabs grow for a reserved span whatever the limiter says by now. */
+static void use_reservation(struct trace_table *t)
+{
+    t->traces.forced = t->chunks.forced = t->reserved > 0;
+    if (t->reserved > 0)
+        t->reserved--;
+}
+
 enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s, uint32_t frame,
                                uint64_t now_ns, struct trace_decision *late)
 {
     struct span_ref *ref;
     struct trace *trace;
 
+    use_reservation(t);
     if (!t->last || memcmp(t->last->id, s->trace_id, 16) != 0) {
         enum trace_add found = find_or_add(t, s->trace_id, now_ns, late);
 

@@ -90,6 +90,10 @@ void trace_table_free(struct trace_table *t);
 
 enum trace_add { TRACE_ADDED, TRACE_LATE, TRACE_NO_MEMORY };
 
+/* Room for the next `spans` additions, whatever traces they are of: the limiter does not refuse
+ * them. False over the limit; nothing is changed. */
+bool trace_table_reserve(struct trace_table *t, size_t spans) MUST_CHECK;
+
 /* Adds one span of frame `frame`. TRACE_LATE: its trace is decided, *late says how; the caller acts
  * on it and owns the reference. TRACE_NO_MEMORY: nothing stored. now_ns never goes back. */
 enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s, uint32_t frame,

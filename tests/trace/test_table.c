@@ -430,6 +430,29 @@ static void triggers_have_the_names_that_policies_see(void)
     CHECK(strcmp(trace_trigger_name(TRIGGER_SHUTDOWN), "shutdown") == 0);
 }
 
+static void what_was_reserved_is_added_whatever_the_limiter_says_by_then(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_table *t = table_of(&limits);
+    struct trace_decision late;
+    size_t added = 0, held;
+
+    CHECK(trace_table_reserve(t, 3000));
+    held = (size_t)memory.limit - memory_used(&memory);
+    CHECK(memory_reserve(&memory, held));
+    CHECK(!trace_table_reserve(t, 1));
+    for (uint64_t i = 0; i < 3000; i++) {
+        struct scan_span s = span_of(1, i + 1, 0);
+
+        memcpy(s.trace_id, &i, sizeof(i));
+        added += trace_table_add(t, &s, 9, 1, &late) == TRACE_ADDED;
+    }
+    CHECK(added == 3000);
+    memory_release(&memory, held);
+    trace_table_free(t);
+    CHECK(memory_used(&memory) == 0);
+}
+
 int main(void)
 {
     RUN(a_trace_is_due_when_its_wait_is_over_and_not_before);
@@ -449,5 +472,6 @@ int main(void)
     RUN(without_memory_nothing_is_stored_and_what_was_there_stays);
     RUN(owners_are_even_and_leave_the_table_even);
     RUN(triggers_have_the_names_that_policies_see);
+    RUN(what_was_reserved_is_added_whatever_the_limiter_says_by_then);
     return DONE();
 }
