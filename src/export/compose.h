@@ -29,7 +29,8 @@ struct compose_edits {
     /* tracestate ot=th: */
     enum { TH_LEAVE, TH_SET, TH_ERASE } th; /* set: the larger of the span's own and ours */
     bool th_always;                         /* also where no ot member came in */
-    uint64_t threshold;
+    bool no_trace_state;                    /* no span came with one: nobody looks for it */
+    uint64_t threshold;                     /* < 2^56 */
 };
 
 /* One span to compose: its view, and which body it lies in (spans of equal body and offsets share
