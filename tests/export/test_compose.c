@@ -95,10 +95,11 @@ static const struct compose_edits no_edits = {.entry = SIZE_MAX};
 static struct buf compose(const struct input *in, const struct compose_edits *edits)
 {
     struct buf out = bytes_new();
+    struct scan_span scanned[64];
     struct scan_result result;
 
     CHECK(compose_traces(in->spans, in->count, edits, &out) == ERR_OK);
-    CHECK(scan_traces(buf_slice(&out), NULL, 0, &result) == ERR_OK || result.spans == in->count);
+    CHECK(scan_traces(buf_slice(&out), scanned, 64, &result) == ERR_OK);
     CHECK(result.spans == in->count && result.rejected == 0);
     return out;
 }
@@ -108,8 +109,9 @@ static bool contains(const struct buf *b, struct slice part)
     return memmem(b->data, b->len, part.data, part.len) != NULL;
 }
 
-/* One ResourceSpans with two scopes of two spans, unknown fields everywhere; canonical order. */
-static struct buf two_scopes(const char *service)
+/* One ResourceSpans with two scopes of two spans (but for the one with id `without`), unknown
+ * fields everywhere. */
+static struct buf two_scopes_without(const char *service, int without)
 {
     struct buf body = bytes_new(), rs = bytes_new();
 
@@ -123,11 +125,17 @@ static struct buf two_scopes(const char *service)
         wire_put_bytes(&scope, 3, slice_str("schema-s"));
         wire_put_fixed32(&scope, 778, 43);
         put_span(&scope, (uint8_t)(2 * n + 1), NULL);
-        put_span(&scope, (uint8_t)(2 * n + 2), "vendor=1");
+        if (2 * n + 2 != without)
+            put_span(&scope, (uint8_t)(2 * n + 2), "vendor=1");
         put_message(&rs, 2, &scope);
     }
     put_message(&body, 1, &rs);
     return body;
+}
+
+static struct buf two_scopes(const char *service)
+{
+    return two_scopes_without(service, 0);
 }
 
 static void all_spans_of_a_body_leave_byte_for_byte(void)
@@ -145,17 +153,15 @@ static void all_spans_of_a_body_leave_byte_for_byte(void)
 
 static void a_span_left_out_takes_only_itself_away(void)
 {
-    struct buf body = two_scopes("shop"), out, gone = span_new(2, "vendor=1");
+    struct buf body = two_scopes("shop"), less = two_scopes_without("shop", 2), out;
     struct input in = {.count = 0};
 
     add_body(&in, buf_slice(&body));
     memmove(&in.spans[1], &in.spans[2], 2 * sizeof(in.spans[0]));
     in.count = 3;
     out = compose(&in, &no_edits);
-    CHECK(!contains(&out, buf_slice(&gone)));
-    CHECK(out.len == body.len - gone.len - 2);
-    CHECK(contains(&out, slice_str("schema-r")) && contains(&out, slice_str("schema-s")));
-    buf_fini(&gone);
+    CHECK(slice_equal(buf_slice(&out), buf_slice(&less)));
+    buf_fini(&less);
     buf_fini(&out);
     buf_fini(&body);
 }
@@ -327,11 +333,11 @@ static void values_of_every_type_can_be_set(void)
 
 static struct span_view first_span(const struct buf *out)
 {
-    struct scan_span s;
+    struct scan_span s[8];
     struct scan_result r;
 
-    CHECK(scan_traces(buf_slice(out), &s, 1, &r) == ERR_OK);
-    return span_view_at(buf_slice(out), s.offset, s.len, s.resource_offset, s.scope_offset);
+    CHECK(scan_traces(buf_slice(out), s, 8, &r) == ERR_OK && r.spans > 0);
+    return span_view_at(buf_slice(out), s->offset, s->len, s->resource_offset, s->scope_offset);
 }
 
 static void the_entry_span_says_why_it_was_kept(void)
@@ -475,7 +481,7 @@ static void ten_thousand_resources_are_composed_in_linear_time(void)
     struct scan_result r;
 
     buf_init(&body, one.len * COUNT, NULL);
-    buf_init(&out, one.len * COUNT, NULL);
+    buf_init(&out, one.len * COUNT + 64, NULL);
     for (int i = 0; i < COUNT; i++)
         buf_append(&body, one.data, one.len);
     CHECK(scan_traces(buf_slice(&body), scanned, COUNT, &r) == ERR_OK && r.spans == COUNT);
