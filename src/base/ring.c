@@ -49,7 +49,7 @@ uint32_t ring_space(struct ring *r)
     return r->mask + 1 - (atomic_load_explicit(&r->tail, memory_order_relaxed) - r->cached_head);
 }
 
-bool ring_pop(struct ring *r, void *item)
+bool ring_peek(struct ring *r, void *item)
 {
     uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
 
@@ -59,7 +59,15 @@ bool ring_pop(struct ring *r, void *item)
             return false;
     }
     memcpy(item, item_at(r, head), r->item_size);
-    atomic_store_explicit(&r->head, head + 1, memory_order_release);
+    return true;
+}
+
+bool ring_pop(struct ring *r, void *item)
+{
+    if (!ring_peek(r, item))
+        return false;
+    atomic_store_explicit(&r->head, atomic_load_explicit(&r->head, memory_order_relaxed) + 1,
+                          memory_order_release);
     return true;
 }
 

@@ -29,6 +29,8 @@ void ring_fini(struct ring *r);
 bool ring_push(struct ring *r, const void *item);
 /* How many more fit now (more may fit later). Writer only. */
 uint32_t ring_space(struct ring *r);
+/* Copies the oldest item without taking it. False: empty. Reader only. */
+bool ring_peek(struct ring *r, void *item);
 /* False: empty. Reader only. */
 bool ring_pop(struct ring *r, void *item);
 /* Items in it; exact only while both threads stand still, as at a rendezvous. */

@@ -93,11 +93,26 @@ static void indices_may_wrap_round(void)
     ring_fini(&r);
 }
 
+static void a_look_takes_nothing(void)
+{
+    struct ring r;
+    int item = 7, seen = 0;
+
+    ring_init(&r, 4, sizeof(int));
+    CHECK(!ring_peek(&r, &seen));
+    CHECK(ring_push(&r, &item));
+    CHECK(ring_peek(&r, &seen) && seen == 7 && ring_count(&r) == 1);
+    seen = 0;
+    CHECK(ring_pop(&r, &seen) && seen == 7 && ring_count(&r) == 0);
+    ring_fini(&r);
+}
+
 int main(void)
 {
     RUN(a_full_ring_refuses_and_keeps_the_order);
     RUN(each_visits_from_the_oldest_and_takes_nothing);
     RUN(a_reader_in_another_thread_sees_every_item_whole_and_in_order);
     RUN(indices_may_wrap_round);
+    RUN(a_look_takes_nothing);
     return DONE();
 }
