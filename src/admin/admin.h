@@ -1,8 +1,10 @@
-/* admin.h: health and metrics over HTTP (evhttp), and the control socket.
+/* admin.h: health and metrics over HTTP, and the control socket.
  *
  * admin.listen serves /livez, /readyz and /metrics and nothing else; what shows payload or changes
- * state goes over a 0600 unix socket whose client is this program. Both belong to the main thread.
- * Includes only base: what is served comes from the callbacks.
+ * state goes over a 0600 unix socket whose client is this program. Both belong to the main thread
+ * and live on its loop: nothing here needs a step. Each listener has at most 32 connections (one
+ * more closes the one that has been quiet for longest), a request at most 16 KiB, a command at most
+ * 4 KiB, an answer at most 8 MiB. Includes only base: what is served comes from the callbacks.
  */
 #pragma once
 
@@ -17,35 +19,44 @@ struct admin_callbacks {
     int (*livez)(void *arg, struct buf *out);
     int (*readyz)(void *arg, bool verbose, struct buf *out);
     int (*metrics)(void *arg, bool openmetrics, struct buf *out);
-    /* One line of a command ("summary", "decisions 10") in, an answer out. */
+    /* One line of a command ("summary", "decisions 10") in, an answer out; with an error, `out`
+     * is the sentence that says why. */
     enum err (*control)(void *arg, struct slice command, struct buf *out);
 };
 
 struct admin;
 
 /* `listen`: "IP:PORT", NULL: none; `bound` (64 bytes) gets the real address. `control_path`: the
- * socket's path, NULL: none; a stale socket is replaced, a live one is an error. */
+ * socket's path, NULL: none; a stale socket is replaced, a live one is an error. `callbacks` is
+ * copied. ERR_IO (cannot listen) or ERR_CONFIG (the path is too long) with a sentence in info; then
+ * nothing listens. Owned by the caller. */
 enum err admin_new(struct loop *loop, const char *listen, const char *control_path,
                    const struct admin_callbacks *callbacks, char *bound, struct admin **out,
                    struct err_info *info) MUST_CHECK;
+/* Closes everything and removes the control socket. NULL is allowed. */
 void admin_free(struct admin *a);
 
-/* The client's side of the control socket: one command, one answer. Blocks at most timeout_ns. */
+/* The client's side of the control socket: one command, one answer, appended to `answer`. Blocks at
+ * most timeout_ns. ERR_IO: nobody answers; ERR_SCRIPT: the command failed, the sentence is in info;
+ * ERR_FULL: the answer is larger than answer's bound. */
 enum err admin_control_call(const char *path, struct slice command, uint64_t timeout_ns,
                             struct buf *answer, struct err_info *info) MUST_CHECK;
 
 /* ---- writing metrics: text format 0.0.4 and OpenMetrics 1.0 ---- */
 
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
+
 struct metrics {
     struct buf *out;
     bool openmetrics;
-    const char *family; /* being written */
+    const char *family; /* being written; borrowed until the next one */
+    enum metric_type type;
 };
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
-
-/* Starts a family: HELP and TYPE. Counters are named with their _total. */
+/* Starts a family: HELP and TYPE. Counters are named with their _total; for OpenMetrics it is
+ * moved to where that format wants it, and added to those that come without. */
 void metrics_family(struct metrics *m, const char *name, enum metric_type type, const char *help);
-/* One sample; labels are pairs (name, value, ..., NULL), escaped here. */
+/* One sample; labels are pairs (name, value, ..., NULL), escaped here; bytes that are not UTF-8
+ * become U+FFFD. */
 void metrics_sample(struct metrics *m, double value, ...) __attribute__((sentinel));
 void metrics_end(struct metrics *m); /* "# EOF" for OpenMetrics */

@@ -1,0 +1,74 @@
+#include "admin/admin.h"
+
+#include "admin/conn.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct admin {
+    struct admin_callbacks callbacks;
+    struct listener http, control;
+    char *control_path; /* removed at the end; NULL: none */
+};
+
+static enum err start_http(struct admin *a, struct loop *loop, const char *address, char *bound,
+                           struct err_info *info)
+{
+    struct net *net = net_system();
+    int fd;
+    enum err e = net->listen(net, address, &fd, bound, info);
+
+    if (e)
+        return e;
+    if (listener_init(&a->http, loop, fd, &http_conn_type, &a->callbacks))
+        return err_fail(info, ERR_FULL, "admin.listen: out of memory");
+    return ERR_OK;
+}
+
+static enum err start_control(struct admin *a, struct loop *loop, const char *path,
+                              struct err_info *info)
+{
+    int fd;
+    enum err e = control_listen(path, &fd, info);
+
+    if (e)
+        return e;
+    a->control_path = strdup(path);
+    if (listener_init(&a->control, loop, fd, &control_conn_type, &a->callbacks) || !a->control_path)
+        return err_fail(info, ERR_FULL, "admin.control: out of memory");
+    return ERR_OK;
+}
+
+enum err admin_new(struct loop *loop, const char *listen, const char *control_path,
+                   const struct admin_callbacks *callbacks, char *bound, struct admin **out,
+                   struct err_info *info)
+{
+    struct admin *a = calloc(1, sizeof(*a));
+    enum err e = ERR_OK;
+
+    if (!a)
+        return err_fail(info, ERR_FULL, "out of memory");
+    a->callbacks = *callbacks;
+    if (listen)
+        e = start_http(a, loop, listen, bound, info);
+    if (!e && control_path)
+        e = start_control(a, loop, control_path, info);
+    if (e) {
+        admin_free(a);
+        return e;
+    }
+    *out = a;
+    return ERR_OK;
+}
+
+void admin_free(struct admin *a)
+{
+    if (!a)
+        return;
+    listener_fini(&a->http);
+    listener_fini(&a->control);
+    if (a->control_path)
+        unlink(a->control_path);
+    free(a->control_path);
+    free(a);
+}
