@@ -55,8 +55,14 @@ function component.constructor(kind)
       end,
     }
   return function(what)
-    if type(what) == "string" then return named(kind, what) end
-    if type(what) == "table" and not debug.getmetatable(what) then return inline(kind, what) end
+    -- No tail calls: the lines and levels of errors count this frame.
+    local made
+    if type(what) == "string" then
+      made = named(kind, what)
+    elseif type(what) == "table" and not debug.getmetatable(what) then
+      made = inline(kind, what)
+    end
+    if made then return made end
     error("what " .. kind .. " is this? allowed: " .. allowed(kind), 2)
   end
 end

@@ -189,7 +189,10 @@ local function walk_field(run, node, value, keys, required)
     run.given[node.path] = value
   elseif not why then
     run:fail(keys, run:key(keys) .. " is " .. types.show_in(field, value) .. "; allowed: " .. types.allowed(field) .. types.near(field, value))
-  elseif why ~= "said" then
+  elseif type(why) == "table" then
+    local at = extended(keys, why[1])
+    run:fail(at, run:key(at) .. " " .. why[2])
+  else
     run:fail(keys, run:key(keys) .. " " .. why)
   end
 end

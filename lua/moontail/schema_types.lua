@@ -26,11 +26,12 @@ function types.show(value)
   if type(value) == "number" or type(value) == "boolean" or value == nil then return tostring(value) end
   if secret.is(value) then return "a secret" end
   if types.is_opaque(value) then return tostring(value) end
+  if type(value) == "table" and next(value) == nil then return "{}" end
   return "a " .. type(value)
 end
 
 function types.show_in(field, value)
-  if field.secret and type(value) ~= "table" then return "****" end
+  if field.secret and type(value) == "string" then return "****" end
   return types.show(value)
 end
 
@@ -81,23 +82,27 @@ local function is_one_of(field, value)
   return false
 end
 
-local function count_text(field, what)
+-- "a list of 1 to 64 strings".
+local function count_text(field, what, elements)
   local min, max = field.min, field.max
-  if min and max then return what .. " of " .. min .. " to " .. max end
-  if min then return what .. " of at least " .. min end
-  if max then return what .. " of at most " .. max end
-  return what
+  if min and max then return ("%s of %d to %d %s"):format(what, min, max, elements) end
+  if min then return ("%s of at least %d %s"):format(what, min, elements) end
+  if max then return ("%s of at most %d %s"):format(what, max, elements) end
+  return what .. " of " .. elements
 end
 
--- A list without holes and other keys; elements as `element` says.
-local function check_list(value, field, element)
+-- A list without holes and other keys; element(value, i) -> ok, normal. What an element may be is
+-- said of the element: the third result is then { index, sentence }.
+local function check_list(value, field, element, allowed)
   if type(value) ~= "table" or types.is_opaque(value) then return false end
   local copy, count = {}, 0
   for _ in pairs(value) do count = count + 1 end
   if count ~= #value or not within(count, field) then return false end
   for i = 1, count do
-    local ok, normal, why = element(value[i], i)
-    if not ok then return false, nil, why end
+    local ok, normal = element(value[i], i)
+    if not ok then
+      return false, nil, { i, "is " .. types.show_in(field, value[i]) .. "; allowed: " .. allowed .. types.near(field, value[i]) }
+    end
     copy[i] = normal
   end
   return true, copy
@@ -189,10 +194,11 @@ known.list = {
     return check_list(v, field, function(element)
       local ok, normal = scalar(field, element)
       return ok and is_one_of(field, normal), normal
-    end)
+    end, field.one_of and quoted(field.one_of) or "a string, number or boolean")
   end,
   allowed = function(field)
-    return count_text(field, "a list") .. (field.one_of and (", each one of " .. quoted(field.one_of)) or " of strings, numbers or booleans")
+    local text = count_text(field, "a list", "strings, numbers or booleans")
+    return field.one_of and (text .. ", each of them one of " .. quoted(field.one_of)) or text
   end,
 }
 known.strings = {
@@ -201,9 +207,9 @@ known.strings = {
     return check_list(v, field, function(element)
       local ok, normal = scalar(field, element)
       return ok and type(normal) == "string" and normal ~= "" and not normal:find "%z", normal
-    end)
+    end, "a string")
   end,
-  allowed = function(field) return count_text(field, "a list") .. " of strings" end,
+  allowed = function(field) return count_text(field, "a list", "strings") end,
 }
 known.map = {
   check = function(field, v)
@@ -211,12 +217,14 @@ known.map = {
     local copy, count = {}, 0
     for key, value in pairs(v) do
       local ok, normal = scalar(field, value)
-      if type(key) ~= "string" or not ok then return false end
+      if type(key) ~= "string" or not ok then
+        return false, nil, { key, "is " .. types.show_in(field, value) .. "; allowed: a name with a string, number or boolean" }
+      end
       copy[key], count = normal, count + 1
     end
     return within(count, field), copy
   end,
-  allowed = function(field) return count_text(field, "a table") .. " of names with strings, numbers or booleans" end,
+  allowed = function(field) return count_text(field, "a table", "names with strings, numbers or booleans") end,
 }
 known.any = {
   check = function(_, v) return true, v end,
@@ -235,32 +243,35 @@ known.verdict = {
   allowed = function() return "drop(), keep() or sample(p)" end,
 }
 
-local function components(kind, plural)
+-- Remembers where in config.lua the component stands, for errors about its options.
+local function set_path(element, run, keys, i)
+  if element.path then return end
+  local path = {}
+  for _, key in ipairs(run and run.where.path or {}) do path[#path + 1] = key end
+  for _, key in ipairs(keys or {}) do path[#path + 1] = key end
+  path[#path + 1] = i
+  element.path = path
+end
+
+local function components(kind)
+  local example = kind .. ' "NAME" { ... }'
   return {
     check = function(field, v, run, keys)
       return check_list(v, field, function(element, i)
-        if kind_of(element) ~= kind then
-          return false, nil, "holds at [" .. i .. "] " .. types.show(element) .. "; allowed: " .. kind .. ' "NAME" { ... }'
-        end
-        if not element.path then
-          local path = {}
-          for _, key in ipairs(run and run.where.path or {}) do path[#path + 1] = key end
-          for _, key in ipairs(keys or {}) do path[#path + 1] = key end
-          path[#path + 1] = i
-          element.path = path
-        end
+        if kind_of(element) ~= kind then return false end
+        set_path(element, run, keys, i)
         return true, element
-      end)
+      end, example)
     end,
-    allowed = function(field) return count_text(field, "a list") .. " " .. plural end,
+    allowed = function(field) return count_text(field, "a list", example) end,
   }
 end
-known.policies = components("policy", 'policy "NAME" { ... }')
-known.exporters = components("exporter", 'exporter "NAME" { ... }')
-known.processors = components("processor", 'processor "NAME" { ... }')
+known.policies = components "policy"
+known.exporters = components "exporter"
+known.processors = components "processor"
 
--- type = { check = function(field, value, run, keys) -> ok, normal, why (after the key's name),
--- allowed = function(field) -> text }. Replaces one of the same name.
+-- type = { check = function(field, value, run, keys) -> ok, normal, why (a sentence after the key's
+-- name, or { key below it, sentence }), allowed = function(field) -> text }. Replaces one of the same name.
 function types.add(name, type_) known[name] = type_ end
 
 function types.names()

@@ -1,0 +1,148 @@
+#include "config/snapshot.h"
+
+/* The table of fields. Bounds are in the stored unit: ns, bytes. Docs are one sentence each. */
+
+#define S_NS   1e9
+#define M_NS   (60 * S_NS)
+#define H_NS   (60 * M_NS)
+#define KIB    1024.0
+#define MIB    (1024 * KIB)
+#define GIB    (1024 * MIB)
+#define AT(m)  offsetof(struct snapshot, m)
+#define OF(m)  offsetof(struct snapshot, config.m)
+#define NO     SCHEMA_NOWHERE
+#define NUMBER SCHEMA_INTEGER
+
+/* clang-format off */
+
+/* What both listeners of otlp have; `port` is the default's. */
+#define LISTENER(p, m, port) \
+    {p, SCHEMA_SECTION, .shorthand = "listen", .flags = SCHEMA_OFF, .offset = OF(m.enabled), \
+     .doc = "OTLP over " #m}, \
+    {p ".listen", SCHEMA_LISTEN, "\"127.0.0.1:" port "\"", .offset = OF(m.listen), \
+     .doc = "address and port; \":PORT\" is all addresses, IPv4 and IPv6; port 0 picks a free one"}, \
+    {p ".max_body", SCHEMA_SIZE, "\"16MiB\"", KIB, GIB, .offset = OF(m.max_body), \
+     .doc = "a request's body as it is sent"}, \
+    {p ".max_inflated", SCHEMA_SIZE, "\"64MiB\"", KIB, GIB, .offset = OF(m.max_inflated), \
+     .doc = "a request's body once decompressed"}, \
+    {p ".max_headers", SCHEMA_SIZE, "\"16KiB\"", KIB, MIB, .offset = OF(m.max_headers), \
+     .doc = "a request's headers together"}, \
+    {p ".max_connections", NUMBER, "1024", 1, 1e6, .offset = OF(m.max_connections), \
+     .doc = "connections open at once"}
+
+#define LISTENER_TIMES(p, m) \
+    {p ".max_connection_age", SCHEMA_DURATION, NULL, S_NS, 30 * 24 * H_NS, .offset = OF(m.max_connection_age_ns), \
+     .doc = "after this a connection is asked to go elsewhere (GOAWAY), so that clients spread anew"}, \
+    {p ".idle_timeout", SCHEMA_DURATION, "\"5m\"", S_NS, 24 * H_NS, .offset = OF(m.idle_timeout_ns), \
+     .doc = "a connection without a request is closed after this"}, \
+    {p ".read_timeout", SCHEMA_DURATION, "\"10s\"", S_NS / 10, H_NS, .offset = OF(m.read_timeout_ns), \
+     .doc = "a request whose bytes stop coming is given up after this"}, \
+    {p ".auth", SCHEMA_SECTION, "nil", .flags = SCHEMA_OPTIONAL, .offset = NO, \
+     .doc = "who may send: { bearer = { secret(env \"TOKEN\") } }"}, \
+    {p ".auth.bearer", SCHEMA_STRINGS, NULL, 1, 64, .flags = SCHEMA_REQUIRED | SCHEMA_SECRET, .offset = OF(m.bearer), \
+     .doc = "tokens, one of which must come as \"authorization: Bearer TOKEN\""}, \
+    {p ".tls", SCHEMA_SECTION, "nil", .flags = SCHEMA_OPTIONAL, .offset = NO, \
+     .doc = "{ cert_file, key_file, client_ca_file, min_version = \"1.2\" }; without it plain text"}, \
+    {p ".tls.cert_file", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .offset = OF(m.tls.cert_file), \
+     .doc = "PEM, the certificate and its chain; read again when it changes"}, \
+    {p ".tls.key_file", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .offset = OF(m.tls.key_file), \
+     .doc = "PEM, the private key"}, \
+    {p ".tls.client_ca_file", SCHEMA_STRING, .offset = OF(m.tls.client_ca_file), \
+     .doc = "PEM; with it clients must show a certificate that it signed"}, \
+    {p ".tls.min_version", SCHEMA_STRING, "\"1.2\"", .one_of = "1.2|1.3", .offset = OF(m.tls.min_version), \
+     .doc = "the oldest version of TLS that is spoken"}
+
+const struct schema_field config_fields[] = {
+    {"workers", NUMBER, "0", 0, 256, .offset = OF(workers),
+     .doc = "threads that receive and decide; 0 = the CPUs of the cgroup"},
+    {"jit", SCHEMA_STRING, "\"auto\"", .one_of = "auto|on|off", .offset = OF(jit),
+     .doc = "compile Lua to machine code; auto = where the system allows it"},
+    {"shutdown_timeout", SCHEMA_DURATION, "\"25s\"", 0, H_NS, .offset = OF(shutdown_timeout_ns),
+     .doc = "how long deciding and flushing may take after SIGTERM"},
+    {"log.level", SCHEMA_STRING, "\"info\"", .one_of = "error|warn|info|debug", .offset = OF(log_level),
+     .doc = "what is logged"},
+    {"log.format", SCHEMA_STRING, "\"auto\"", .one_of = "auto|logfmt|json", .offset = OF(log_format),
+     .doc = "auto = readable on a terminal, else logfmt"},
+
+    LISTENER("receivers.otlp.grpc", grpc, "4317"),
+    {"receivers.otlp.grpc.max_streams", NUMBER, "128", 1, 65536, .offset = OF(grpc.max_streams),
+     .doc = "requests at once on one connection"},
+    LISTENER_TIMES("receivers.otlp.grpc", grpc),
+    LISTENER("receivers.otlp.http", http, "4318"),
+    LISTENER_TIMES("receivers.otlp.http", http),
+
+    {"admin", SCHEMA_SECTION, .shorthand = "listen", .offset = NO, .doc = "health, metrics, control"},
+    {"admin.listen", SCHEMA_LISTEN, "\"127.0.0.1:13133\"", .offset = OF(admin_listen),
+     .doc = "/livez, /readyz and /metrics; \"IP:PORT\" in place of the table means this"},
+    {"admin.control", SCHEMA_STRING, "\"unix\"", .offset = OF(admin_control),
+     .doc = "the control socket: unix = control.sock in journal.path, or a path, or off"},
+
+    {"journal.path", SCHEMA_STRING, "env(\"STATE_DIRECTORY\", \"/var/lib/moontail\")", .offset = OF(journal.path),
+     .doc = "the folder of what must survive, and of the control socket"},
+    {"journal.ack", SCHEMA_STRING, "\"memory\"", .one_of = "memory|written|fsync", .offset = OF(journal.ack),
+     .doc = "what an acknowledgement promises: memory = held by this process (the only level of this version)"},
+    {"journal.max_size", SCHEMA_SIZE, "\"1GiB\"", 16 * MIB, 1024 * 1024 * GIB, .offset = OF(journal.max_size),
+     .doc = "what waits for a decision or for an exporter, together"},
+    {"journal.min_free", SCHEMA_SHARE, "\"10%\"", .offset = OF(journal.min_free),
+     .doc = "of the disk, left to others"},
+    {"journal.history", SCHEMA_SIZE, "0", 0, 1024 * 1024 * GIB, .offset = OF(journal.history),
+     .doc = "decided data that is kept for replay; 0 = none (more is not in this version)"},
+    {"journal.segment_size", SCHEMA_SIZE, "\"16MiB\"", MIB, GIB, .offset = OF(journal.segment_size),
+     .doc = "of one file"},
+    {"journal.on_shutdown", SCHEMA_STRING, "\"decide\"", .one_of = "decide|keep", .offset = OF(journal.on_shutdown),
+     .doc = "decide = judge and flush what waits (the only way of this version)"},
+
+    {"memory_limiter.limit", SCHEMA_SIZE, "\"400MiB\"", 16 * MIB, 64 * 1024 * GIB, .offset = OF(memory.limit),
+     .doc = "all that is allocated; above it requests are refused"},
+    {"memory_limiter.spike_limit", SCHEMA_SIZE, "\"100MiB\"", MIB, 64 * 1024 * GIB, .offset = OF(memory.spike_limit),
+     .doc = "from limit - spike_limit on, the oldest traces are decided early"},
+
+    {"head_sampling.sampling_percentage", SCHEMA_NUMBER, "100", 0, 100, .offset = OF(head_sampling_percentage),
+     .doc = "of traces let in at the door (below 100 is not in this version)"},
+
+    {"processors.received", SCHEMA_PROCESSORS, "{}", .offset = NO,
+     .doc = "asked for each span as it comes, in order (none in this version)"},
+    {"processors.kept", SCHEMA_PROCESSORS, "{}", .offset = NO,
+     .doc = "asked for the spans of kept traces, in order (in this version only processor \"resource\")"},
+
+    {"tail_sampling", SCHEMA_SECTION, .flags = SCHEMA_OPTIONAL, .offset = OF(tail.enabled),
+     .doc = "how traces are judged; without it everything is kept"},
+    {"tail_sampling.decision_wait", SCHEMA_DURATION, "\"10s\"", S_NS / 1000, 24 * H_NS, .offset = OF(tail.decision_wait_ns),
+     .doc = "from a trace's first span to its decision"},
+    {"tail_sampling.decision_wait_after_root", SCHEMA_DURATION, NULL, S_NS / 1000, 24 * H_NS, .offset = OF(tail.wait_after_root_ns),
+     .doc = "from its root to its decision, if that is sooner"},
+    {"tail_sampling.num_traces", NUMBER, "0", 0, 1e9, .offset = OF(tail.num_traces),
+     .doc = "that wait at once; above it the oldest are decided early; 0 = as many as memory holds"},
+    {"tail_sampling.decision_cache", NUMBER, "1000000", 0, 1e9, .offset = OF(tail.decision_cache),
+     .doc = "decisions that are remembered for late spans"},
+    {"tail_sampling.max_spans_per_trace", NUMBER, "10000", 1, 1e6, .offset = OF(tail.max_spans_per_trace),
+     .doc = "a trace of more is decided at once"},
+    {"tail_sampling.max_trace_bytes", SCHEMA_SIZE, "\"16MiB\"", KIB, GIB, .offset = OF(tail.max_trace_bytes),
+     .doc = "a larger trace is decided at once"},
+    {"tail_sampling.default", SCHEMA_VERDICT, "drop()", .offset = NO,
+     .doc = "the verdict where no policy has an opinion"},
+    {"tail_sampling.record", SCHEMA_BOOLEAN, "true", .offset = OF(tail.record),
+     .doc = "write sampling.policy, sampling.reason and sampling.probability on the entry span"},
+    {"tail_sampling.tracestate", SCHEMA_STRING, "\"auto\"", .one_of = "auto|always", .offset = AT(tracestate),
+     .doc = "write ot=th:0 for a certain keep: auto = where an ot member came in"},
+    {"tail_sampling.on_error.keep_traces_per_second", SCHEMA_NUMBER, "10", 0, 1e6, .offset = OF(tail.keep_traces_per_second),
+     .doc = "traces that are kept because a policy failed, at most"},
+    {"tail_sampling.budget.cpu", SCHEMA_DURATION, "\"10ms\"", S_NS / 1e4, 10 * S_NS, .offset = OF(tail.budget_cpu_ns),
+     .doc = "of one policy for one trace (not enforced in this version)"},
+    {"tail_sampling.budget.memory", SCHEMA_SIZE, "\"32MiB\"", 4 * MIB, GIB, .offset = OF(tail.budget_memory),
+     .doc = "of the policies of one worker"},
+    {"tail_sampling.quarantine.errors", NUMBER, "10", 1, 1e6, .offset = OF(tail.quarantine_errors),
+     .doc = "failures within the window after which a policy is not asked (not enforced in this version)"},
+    {"tail_sampling.quarantine.window", SCHEMA_DURATION, "\"60s\"", S_NS, 24 * H_NS, .offset = OF(tail.quarantine_window_ns),
+     .doc = "see quarantine.errors"},
+    {"tail_sampling.policies", SCHEMA_POLICIES, NULL, 1, 1000, .flags = SCHEMA_REQUIRED, .offset = NO,
+     .doc = "asked in order; the first keep or drop is final"},
+
+    {"resource", SCHEMA_MAP, "{}", .offset = OF(resource),
+     .doc = "attributes set on the resource of every kept span"},
+    {"exporters", SCHEMA_EXPORTERS, NULL, 1, 64, .flags = SCHEMA_REQUIRED, .offset = NO,
+     .doc = "where kept traces go"},
+};
+/* clang-format on */
+
+const size_t config_field_count = sizeof(config_fields) / sizeof(config_fields[0]);

@@ -1,0 +1,43 @@
+/* snapshot.h: what lies behind struct config; for this room's files only. */
+#pragma once
+
+#include "base/buf.h"
+#include "config/config.h"
+
+#include <stdbool.h>
+
+struct snapshot {
+    struct config config; /* first: config_free gets here */
+    struct schema_store store;
+    char *folder;
+    const char *tracestate; /* "auto" | "always" */
+};
+
+struct config_answer {
+    struct config_answer *next;
+    char *text; /* NULL: it had none (a variable that is not set) */
+    size_t len;
+    char question[]; /* "env NAME", "file PATH" */
+};
+
+struct config_recording {
+    char *text; /* of config.lua */
+    size_t len;
+    struct config_answer *answers, **last; /* in the order of asking */
+};
+
+/* Who answers env and file while a config.lua runs. */
+struct loader {
+    const struct config_source *source;
+    struct config_recording *recording;
+    bool replay; /* only the recording answers */
+    const char *folder;
+};
+
+/* A recording of nothing yet; takes `text`. */
+struct config_recording *recording_new(char *text, size_t len);
+/* Pushes onto L a function ask(kind, name) -> text, or nil and why. The loader is borrowed until
+ * config.lua has been checked. */
+void recording_push_ask(lua_State *L, struct loader *loader);
+/* The text and all answers into one number. */
+uint64_t recording_hash(const struct config_recording *r);

@@ -1,0 +1,30 @@
+/* scripts.h: finds the file of a policy, processor or exporter.
+ *
+ * Looked for in this order: policies/TYPE.lua beside config.lua, policies.TYPE.lua there (for
+ * folders that must be flat), then what the program carries. Reads through the disk interface.
+ */
+#pragma once
+
+#include "base/disk.h"
+#include "base/err.h"
+
+#include <stddef.h>
+
+#include <lua.h>
+
+/* Where scripts of this state are: `disk` is borrowed for the state's life (NULL: built-in ones
+ * only), `folder` is copied. config_load and config_replay call it. */
+void lua_scripts_set(lua_State *L, struct disk *disk, const char *folder);
+
+/* A script's text, owned by the caller (lua_script_fini). */
+struct lua_script {
+    char *text;
+    size_t len;
+    char name[512]; /* for messages: its path, or "policies/latency.lua (built in)" */
+};
+
+/* kind: "policy", "processor" or "exporter"; type: the name before the slash. ERR_CONFIG with a
+ * sentence when there is none (it names the nearest) or it can't be read. */
+enum err lua_find_script(lua_State *L, const char *kind, const char *type,
+                         struct lua_script *script, struct err_info *info) MUST_CHECK;
+void lua_script_fini(struct lua_script *script);
