@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "base/slice.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,10 +17,11 @@ struct labels;
 
 /* Start-up only: aborts without memory. */
 struct labels *labels_new(void);
-void labels_free(struct labels *l);
+void labels_free(struct labels *l); /* NULL is allowed */
 
-/* The number of (policy, reason); new ones are added (copied). Any thread. */
-uint16_t labels_intern(struct labels *l, const char *policy, const char *reason);
+/* The number of (policy, reason); new ones are added (copied; a reason is cut after 64 bytes, both
+ * end at a NUL). 0, which reads "other" "other", when the table is full. Any thread. */
+uint16_t labels_intern(struct labels *l, struct slice policy, struct slice reason);
 /* Valid for any number that was returned; borrowed for life. */
 const char *labels_policy(const struct labels *l, uint16_t label);
 const char *labels_reason(const struct labels *l, uint16_t label);

@@ -18,7 +18,11 @@
 #define THRESHOLD_NONE  UINT64_MAX          /* no th */
 #define THRESHOLD_NEVER (UINT64_C(1) << 56) /* p = 0: R is always smaller */
 
-/* What the policies see: filled by the worker, borrowed for one call. */
+enum { POLICY_ROOT_UNKNOWN = UINT32_MAX };
+
+/* What the policies see: filled by the worker, borrowed for one call. Spans are asked for one at a
+ * time and only when somebody looks, so that a trace that is judged by its sums touches no bytes.
+ */
 struct policy_trace {
     uint8_t id[16];
     const char *trigger; /* "wait", ... */
@@ -28,29 +32,47 @@ struct policy_trace {
     uint32_t errors;
     uint64_t bytes;
     bool has_trace_state;
-    size_t count;
-    const struct span_view *spans; /* as the table has them; sorted here when a policy looks */
-    uint64_t number;               /* of this trace in this state: proxies carry it */
-    /* exporters and processors only: */
-    const struct policy_verdict *decision;
+    uint32_t count;
+    /* The index of the only span without a parent id, where the caller knows it; else
+     * POLICY_ROOT_UNKNOWN (also with none or several): then it is found in the bytes. */
+    uint32_t only_root;
+    /* The span at i < count, in any fixed order; borrowed as long as the trace. */
+    struct span_view (*span)(void *arg, uint32_t i);
+    void *span_arg;
+    const struct policy_verdict *decision; /* exporters and processors only; else NULL */
 };
+
+/* For `span`, where span_arg is an array of struct span_view. */
+struct span_view policy_span_in_array(void *views, uint32_t i);
 
 struct policy_verdict {
     bool keep;
     uint16_t label;
-    double probability; /* of a sampled keep or drop; < 0: certain */
+    double probability; /* p of a sampled keep or drop, as it was asked for; < 0: certain */
     uint64_t threshold; /* T of the draw; 0: certain keep; THRESHOLD_NONE: unknown probability */
     bool policy_error;
 };
 
+/* Why a call of a policy gave no verdict. */
+enum policy_failure { FAILURE_ERROR, FAILURE_BAD_VERDICT, FAILURE_MEMORY, FAILURE_COUNT };
+const char *policy_failure_name(enum policy_failure f); /* "error", "bad_verdict", "memory" */
+
 /* One per process. */
 struct policy_shared {
-    struct labels *labels;
-    double keep_traces_per_second; /* bound on policy_error keeps */
-    /* a token bucket for them: */
-    _Atomic uint64_t bucket_ns;
-    _Atomic uint64_t errors[4096]; /* failed calls, by label of (policy, kind) */
+    struct labels *labels;              /* decisions; borrowed */
+    double keep_traces_per_second;      /* bound on policy_error keeps; set before threads start */
+    _Atomic uint64_t bucket_ns;         /* the token bucket for them */
+    struct labels *failures;            /* (policy, kind); owned */
+    _Atomic uint64_t errors[LABEL_MAX]; /* failed calls, by label of `failures` */
 };
+/* Start-up only: aborts without memory. `labels` outlives it. */
+void policy_shared_init(struct policy_shared *s, struct labels *labels,
+                        double keep_traces_per_second);
+void policy_shared_fini(struct policy_shared *s);
+/* Walks moontail_policy_errors_total: *at starts at 0; false at the end. Every kind of every policy
+ * that was ever made is there, with 0 too. Names are borrowed for life. Any thread. */
+bool policy_errors_next(const struct policy_shared *s, size_t *at, const char **policy,
+                        const char **kind, uint64_t *count);
 
 struct policy_set;
 
@@ -80,6 +102,10 @@ uint64_t sampling_threshold(double p);
 uint64_t sampling_randomness(const struct policy_trace *trace);
 /* 1 - T / 2^56. */
 double sampling_probability(uint64_t threshold);
+/* The `ot` member of a tracestate. rv: exactly 14 lower-case hex digits; th: 1 to 14. False if
+ * absent or malformed. */
+bool sampling_rv(struct slice trace_state, uint64_t *rv);
+bool sampling_th(struct slice trace_state, uint64_t *threshold);
 /* The lower-case hex of th without trailing zeros ("0" for 0) into text[15]. */
 void sampling_threshold_text(uint64_t threshold, char text[15]);
 
@@ -88,7 +114,7 @@ void sampling_threshold_text(uint64_t threshold, char text[15]);
 struct match; /* a compiled match{} */
 /* The matcher at stack index, or NULL if it is none. Lives as long as the state. */
 const struct match *match_get(lua_State *L, int index);
-bool match_span(const struct match *m, const struct policy_trace *trace, size_t span);
+bool match_span(const struct match *m, const struct policy_trace *trace, uint32_t span);
 /* exporter.where: decision and trace fields, and that one span has all its span fields. */
 bool match_where(const struct match *m, const struct policy_trace *trace,
                  const struct labels *labels);
@@ -97,5 +123,7 @@ bool match_where(const struct match *m, const struct policy_trace *trace,
  * policy, option, ...) into the environment table at `env` and the accessors into L. */
 enum err policy_api_install(lua_State *L, int env, struct policy_shared *shared,
                             struct err_info *info) MUST_CHECK;
-/* Pushes the trace proxy for `trace`: for Lua exporters and processors. */
-void policy_push_trace(lua_State *L, const struct policy_trace *trace);
+/* Pushes the trace proxy for `trace`, which stays readable until policy_end_trace or the next one:
+ * for Lua exporters and processors. ERR_FULL without memory, nothing pushed. */
+enum err policy_push_trace(lua_State *L, const struct policy_trace *trace) MUST_CHECK;
+void policy_end_trace(lua_State *L);

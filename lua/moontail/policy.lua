@@ -1,0 +1,173 @@
+-- Policies: what their files return, their options, and the function that C calls for each trace.
+local access = require "moontail.access"
+local component = require "moontail.component"
+local core = require "moontail.policy_core"
+local env = require "moontail.env"
+local match = require "moontail.match"
+local option = require "moontail.option"
+local schema = require "moontail.schema"
+local text = require "moontail.text"
+local verdict = require "moontail.verdict"
+
+local M = {}
+
+local KEYS = { doc = "string", options = "table", setup = "function", decide = "function" }
+local RESERVED = {
+  when = option.api.match { optional = true, doc = "asked only about traces with a span that matches" },
+  name = option.api.string { optional = true, doc = "instead of the one before the options; labels the metrics" },
+}
+
+local specs = setmetatable({}, { __mode = "k" })
+
+-- Where what is wrong with `spec` was written is the caller's to say.
+local function spec_error(spec, inline)
+  for key, value in pairs(spec) do
+    local wanted = KEYS[key] or (inline and key == "name" and "string")
+    if not wanted then return "unknown policy field '" .. tostring(key) .. "'" .. env.hint(key, KEYS) end
+    if type(value) ~= wanted then
+      return ("policy field '%s' is a %s; allowed: a %s"):format(key, type(value), wanted)
+    end
+  end
+  if not spec.decide then return "a policy needs decide = function(trace, opt, my) ... end" end
+  for name, made in pairs(spec.options or {}) do
+    if type(name) ~= "string" or not name:find "^[%a_][%w_]*$" then return "an option is named by a string like threshold_ms" end
+    if RESERVED[name] then return "every policy has the option '" .. name .. "' already" end
+    if not option.is(made) then return "option '" .. name .. "' is made by option.number { ... } and the like" end
+  end
+end
+
+-- The global `policy` of a policy's file.
+local function policy_of_file(spec)
+  if type(spec) ~= "table" then error("policy takes a table: policy { doc = \"...\", decide = function(trace, opt, my) ... end }", 2) end
+  local wrong = spec_error(spec, false)
+  if wrong then error(wrong, 2) end
+  specs[spec] = true
+  return spec
+end
+
+local api = {
+  option = option.api,
+  text = text,
+}
+for name, fn in pairs(match.api) do api[name] = fn end
+for name, fn in pairs(verdict) do api[name] = fn end
+
+-- The script API in an environment that is still open: `policy` as config.lua has it.
+function M.install(target)
+  for name, fn in pairs(api) do target[name] = fn end
+  target.policy = component.constructor "policy"
+end
+
+local function environment()
+  local target = env.new()
+  for name, fn in pairs(api) do target[name] = fn end
+  target.policy = policy_of_file
+  return env.seal(target)
+end
+
+-- Each instance runs its file anew, so that instances share no locals (and no compiled code).
+local function spec_of(c)
+  if c.spec then
+    local wrong = spec_error(c.spec, true)
+    if wrong then error(wrong, 0) end
+    return c.spec
+  end
+  local chunk, name = core.load_script(c.type, environment())
+  local spec = chunk()
+  if not specs[spec or false] then error(name .. ": the file must return policy { ... }", 0) end
+  return spec
+end
+
+local function fields_of(spec)
+  local fields = {}
+  for name, field in pairs(spec.options or {}) do fields[name] = field end
+  for name, field in pairs(RESERVED) do fields[name] = field end
+  return fields
+end
+
+-- What decide and setup get: reads options that are not given as nil, raises for other names.
+local function frozen_options(values, fields)
+  local known = {}
+  for name in pairs(fields) do known[name] = true end
+  setmetatable(values, {
+    __index = function(_, name)
+      if not known[name] then error("opt has no '" .. tostring(name) .. "'" .. env.hint(name, known), 2) end
+    end,
+  })
+  return setmetatable({}, {
+    __index = values,
+    __newindex = function(_, name) error("opt can't be changed: '" .. tostring(name) .. "'", 2) end,
+    __metatable = false,
+  })
+end
+
+-- Compiled anew for every policy: the compiler's traces belong to a function's code.
+local ASK = [[
+local decide, opt, my, Trace, setmetatable = ...
+return function(number)
+  return decide(setmetatable({ 0, number }, Trace), opt, my)
+end]]
+
+local ASK_WHEN = [[
+local decide, opt, my, Trace, setmetatable, find, reader, when = ...
+return function(number)
+  if find(reader, when) >= 0 then
+    return decide(setmetatable({ 0, number }, Trace), opt, my)
+  end
+end]]
+
+local function runner(spec, opt, my, when)
+  if when then
+    return loadstring(ASK_WHEN, "=policy")(spec.decide, opt, my, access.Trace, setmetatable, access.find, access.reader, when)
+  end
+  return loadstring(ASK, "=policy")(spec.decide, opt, my, access.Trace, setmetatable)
+end
+
+local function place(c)
+  if not c.file then return "" end
+  return c.file .. ":" .. (c.line and c.line .. ": " or " ")
+end
+
+local function prepare(c, errors, names)
+  local spec = spec_of(c)
+  local fields = fields_of(spec)
+  local options = c.options
+  local run = schema.check(options, fields, component.where(c, { durations = "ms" }))
+  for _, sentence in ipairs(run.errors) do errors[#errors + 1] = sentence end
+  if #run.errors > 0 then return nil end
+  local when, name = run.values.when, run.values.name or c.name
+  if when and not match.for_policies(when) then
+    error(place(c) .. tostring(c) .. ": when asks for decision or trace fields, which only an exporter's where knows", 0)
+  end
+  if names[name] then
+    error(place(c) .. "two policies are called '" .. name .. "': write policy \"" .. c.type .. "/SOMETHING\" { ... }", 0)
+  end
+  names[name] = true
+  local opt = frozen_options(run.values, fields)
+  local my = spec.setup and spec.setup(opt) or nil
+  return { name = name, type = c.type, ask = runner(spec, opt, my, when) }
+end
+
+-- The list of policies -> list of { name, type, ask }, or nil and all errors, a line each.
+function M.prepare(list)
+  local errors, names, ready = {}, { default = true, none = true }, {}
+  if type(list) ~= "table" or #list == 0 then
+    return nil, "tail_sampling.policies is empty: write policies = { policy \"always_sample\" } to keep everything"
+  end
+  for i, c in ipairs(list) do
+    if not component.is(c, "policy") then
+      errors[#errors + 1] = "tail_sampling.policies[" .. i .. "] is " .. schema.show(c) .. "; allowed: policy \"NAME\" { ... }"
+    else
+      local ok, result = pcall(prepare, c, errors, names)
+      if ok then
+        ready[#ready + 1] = result
+      else
+        errors[#errors + 1] = tostring(result)
+      end
+    end
+  end
+  if #errors > 0 then return nil, table.concat(errors, "\n") end
+  return ready
+end
+
+return M

@@ -1,0 +1,6 @@
+return policy {
+  doc = "Keep every trace.",
+  decide = function()
+    return keep("always")
+  end,
+}

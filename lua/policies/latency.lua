@@ -1,0 +1,14 @@
+return policy {
+  doc = "Keep slow traces: from the earliest start to the latest end of their spans.",
+  options = {
+    threshold_ms = option.number { min = 0, doc = "a trace of this duration or a longer one is slow" },
+    upper_threshold_ms = option.number { min = 0, optional = true, doc = "a longer one is not kept by this policy" },
+  },
+  decide = function(trace, opt)
+    local duration_ms = trace.duration_ms
+    if duration_ms < opt.threshold_ms then return nil end
+    local upper_ms = opt.upper_threshold_ms
+    if upper_ms and duration_ms > upper_ms then return nil end
+    return keep("slow")
+  end,
+}

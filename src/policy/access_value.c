@@ -1,0 +1,257 @@
+/* Attribute values as Lua values and as exact text. */
+#include "base/buf.h"
+#include "policy/access.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+enum { MAX_TEXT = 64 << 20 }; /* bytes of one attr_text */
+
+static void push_value(lua_State *L, const struct value *v, int depth);
+
+static void push_list(lua_State *L, struct slice array, int depth)
+{
+    struct value element;
+    size_t at = 0;
+    int n = 0;
+
+    lua_newtable(L);
+    while (view_array_next(array, &at, &element)) {
+        push_value(L, &element, depth);
+        lua_rawseti(L, -2, ++n);
+    }
+}
+
+/* Of keys that occur twice, the first counts. */
+static void push_map(lua_State *L, struct slice kvlist, int depth)
+{
+    struct slice key;
+    struct value v;
+    size_t at = 0;
+
+    lua_newtable(L);
+    while (view_kvlist_next(kvlist, &at, &key, &v)) {
+        lua_pushlstring(L, (const char *)key.data, key.len);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, -3);
+        if (lua_isnil(L, -1)) {
+            lua_pop(L, 1);
+            push_value(L, &v, depth);
+            lua_rawset(L, -3);
+        } else {
+            lua_pop(L, 2);
+        }
+    }
+}
+
+static void push_value(lua_State *L, const struct value *v, int depth)
+{
+    luaL_checkstack(L, 8, "a value is nested too deep");
+    switch (v->type) {
+    case VALUE_STRING:
+    case VALUE_BYTES:
+        lua_pushlstring(L, (const char *)v->bytes.data, v->bytes.len);
+        return;
+    case VALUE_BOOL:
+        lua_pushboolean(L, v->boolean);
+        return;
+    case VALUE_INT:
+        lua_pushnumber(L, (lua_Number)v->integer);
+        return;
+    case VALUE_DOUBLE:
+        lua_pushnumber(L, v->number);
+        return;
+    case VALUE_ARRAY:
+    case VALUE_KVLIST:
+        if (depth == SCAN_MAX_DEPTH)
+            lua_pushnil(L);
+        else if (v->type == VALUE_ARRAY)
+            push_list(L, v->bytes, depth + 1);
+        else
+            push_map(L, v->bytes, depth + 1);
+        return;
+    default:
+        lua_pushnil(L);
+    }
+}
+
+void access_push_value(lua_State *L, const struct value *v)
+{
+    push_value(L, v, 0);
+}
+
+/* ---- text ---- */
+
+static void put_base64(struct buf *out, struct slice bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t group = (uint32_t)bytes.data[i] << 16;
+
+        if (left > 1)
+            group |= (uint32_t)bytes.data[i + 1] << 8;
+        if (left > 2)
+            group |= bytes.data[i + 2];
+        buf_byte(out, (uint8_t)digits[group >> 18]);
+        buf_byte(out, (uint8_t)digits[group >> 12 & 63]);
+        buf_byte(out, left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=');
+        buf_byte(out, left > 2 ? (uint8_t)digits[group & 63] : '=');
+    }
+}
+
+/* The shortest text that reads back as the same double. */
+static void put_double(struct buf *out, double number, bool json)
+{
+    char text[40];
+
+    if (!isfinite(number)) {
+        const char *name = isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
+
+        buf_printf(out, json ? "\"%s\"" : "%s", name);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    buf_str(out, text);
+}
+
+static void put_quoted(struct buf *out, struct slice text)
+{
+    buf_byte(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+
+        if (c == '"' || c == '\\')
+            buf_byte(out, '\\');
+        if (c < 0x20)
+            buf_printf(out, "\\u%04x", c);
+        else
+            buf_byte(out, c);
+    }
+    buf_byte(out, '"');
+}
+
+static void put_json(struct buf *out, const struct value *v, int depth);
+
+static void put_list(struct buf *out, struct slice array, int depth)
+{
+    struct value element;
+    size_t at = 0;
+
+    buf_byte(out, '[');
+    for (bool first = true; view_array_next(array, &at, &element); first = false) {
+        if (!first)
+            buf_byte(out, ',');
+        put_json(out, &element, depth);
+    }
+    buf_byte(out, ']');
+}
+
+static void put_map(struct buf *out, struct slice kvlist, int depth)
+{
+    struct slice key;
+    struct value v;
+    size_t at = 0;
+
+    buf_byte(out, '{');
+    for (bool first = true; view_kvlist_next(kvlist, &at, &key, &v); first = false) {
+        if (!first)
+            buf_byte(out, ',');
+        put_quoted(out, key);
+        buf_byte(out, ':');
+        put_json(out, &v, depth);
+    }
+    buf_byte(out, '}');
+}
+
+static void put_scalar(struct buf *out, const struct value *v, bool json)
+{
+    if (v->type == VALUE_BOOL)
+        buf_str(out, v->boolean ? "true" : "false");
+    else if (v->type == VALUE_INT)
+        buf_printf(out, "%lld", (long long)v->integer);
+    else if (v->type == VALUE_DOUBLE)
+        put_double(out, v->number, json);
+    else if (v->type == VALUE_BYTES)
+        put_base64(out, v->bytes);
+    else if (v->type == VALUE_STRING)
+        buf_append(out, v->bytes.data, v->bytes.len);
+    else
+        buf_str(out, "null");
+}
+
+static void put_json(struct buf *out, const struct value *v, int depth)
+{
+    bool nested = v->type == VALUE_ARRAY || v->type == VALUE_KVLIST;
+
+    if (nested && depth == SCAN_MAX_DEPTH) {
+        buf_str(out, "null");
+    } else if (v->type == VALUE_ARRAY) {
+        put_list(out, v->bytes, depth + 1);
+    } else if (v->type == VALUE_KVLIST) {
+        put_map(out, v->bytes, depth + 1);
+    } else if (v->type == VALUE_STRING) {
+        put_quoted(out, v->bytes);
+    } else {
+        bool quote = v->type == VALUE_BYTES;
+
+        if (quote)
+            buf_byte(out, '"');
+        put_scalar(out, v, true);
+        if (quote)
+            buf_byte(out, '"');
+    }
+}
+
+/* Owns the text while Lua copies it, so that it is freed if that raises. */
+static int buf_gc(lua_State *L)
+{
+    buf_fini(lua_touserdata(L, 1));
+    return 0;
+}
+
+static struct buf *push_buf(lua_State *L)
+{
+    struct buf *out = lua_newuserdata(L, sizeof(*out));
+
+    buf_init(out, MAX_TEXT, NULL);
+    if (luaL_newmetatable(L, "moontail.text")) {
+        lua_pushcfunction(L, buf_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return out;
+}
+
+void access_push_text(lua_State *L, const struct value *v)
+{
+    struct buf *out;
+
+    if (v->type == VALUE_ABSENT) {
+        lua_pushnil(L);
+        return;
+    }
+    if (v->type == VALUE_STRING) {
+        lua_pushlstring(L, (const char *)v->bytes.data, v->bytes.len);
+        return;
+    }
+    out = push_buf(L);
+    if (v->type == VALUE_ARRAY || v->type == VALUE_KVLIST)
+        put_json(out, v, 0);
+    else
+        put_scalar(out, v, false);
+    if (!buf_ok(out))
+        luaL_error(L, "attr_text: the value has no text under 64 MiB");
+    lua_pushlstring(L, (const char *)out->data, out->len);
+    buf_fini(out);
+    buf_init(out, MAX_TEXT, NULL);
+    lua_remove(L, -2);
+}

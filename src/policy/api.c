@@ -1,0 +1,146 @@
+/* Puts the script API into a Lua state. */
+#include "policy/api.h"
+
+#include "lua/scripts.h"
+#include "lua/state.h"
+#include "policy/access.h"
+#include "policy/match.h"
+#include "policy/verdict.h"
+
+#include <lauxlib.h>
+
+static const char state_key; /* its address names our place in the registry */
+
+static int state_gc(lua_State *L)
+{
+    struct policy_state *s = lua_touserdata(L, 1);
+
+    reader_fini(&s->reader);
+    return 0;
+}
+
+struct policy_state *policy_state_of(lua_State *L)
+{
+    struct policy_state *s;
+
+    lua_pushlightuserdata(L, (void *)&state_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    s = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return s;
+}
+
+static struct policy_state *state_new(lua_State *L)
+{
+    struct policy_state *s;
+
+    lua_pushlightuserdata(L, (void *)&state_key);
+    s = lua_newuserdata(L, sizeof(*s));
+    reader_init(&s->reader);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, state_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return s;
+}
+
+/* load_script(type, env) -> the file's chunk, its name for messages. */
+static int load_script(lua_State *L)
+{
+    struct lua_script script;
+    struct err_info info;
+    enum err e = lua_find_script(L, "policy", luaL_checkstring(L, 1), &script, &info);
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (e)
+        return luaL_error(L, "%s", info.text);
+    e = lua_load_script(L, slice_make(script.text, script.len), script.name, 2, &info);
+    if (e)
+        lua_pushstring(L, info.text);
+    else
+        lua_pushstring(L, script.name);
+    lua_script_fini(&script);
+    return e ? lua_error(L) : 2;
+}
+
+/* glob(pattern, text) */
+static int glob(lua_State *L)
+{
+    size_t pattern_len, text_len;
+    const char *pattern = luaL_checklstring(L, 1, &pattern_len);
+    const char *text = luaL_checklstring(L, 2, &text_len);
+
+    lua_pushboolean(L, match_glob(slice_make(pattern, pattern_len), slice_make(text, text_len)));
+    return 1;
+}
+
+/* Makes the module moontail.policy_core, once a state. */
+static void open_core(lua_State *L, struct policy_shared *shared)
+{
+    struct policy_state *s = state_new(L);
+
+    s->reader.labels = shared ? shared->labels : NULL;
+    luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
+    lua_newtable(L);
+    access_register(L, &s->reader);
+    match_register(L);
+    verdict_register(L);
+    lua_pushcfunction(L, load_script);
+    lua_setfield(L, -2, "load_script");
+    lua_pushcfunction(L, glob);
+    lua_setfield(L, -2, "glob");
+    lua_setfield(L, -2, "moontail.policy_core");
+    lua_pop(L, 1);
+}
+
+static int protected_open(lua_State *L)
+{
+    open_core(L, lua_touserdata(L, 1));
+    return 0;
+}
+
+static int absolute(lua_State *L, int index)
+{
+    return index < 0 && index > LUA_REGISTRYINDEX ? lua_gettop(L) + index + 1 : index;
+}
+
+enum err policy_api_install(lua_State *L, int env, struct policy_shared *shared,
+                            struct err_info *info)
+{
+    enum err e;
+
+    env = absolute(L, env);
+    if (!policy_state_of(L)) {
+        lua_pushcfunction(L, protected_open);
+        lua_pushlightuserdata(L, shared);
+        e = lua_run(L, 1, 0, info);
+        if (e)
+            return e;
+    }
+    e = lua_require(L, "moontail.policy", info);
+    if (e)
+        return e;
+    lua_getfield(L, -1, "install");
+    lua_remove(L, -2);
+    lua_pushvalue(L, env);
+    return lua_run(L, 1, 0, info);
+}
+
+enum err policy_push_trace(lua_State *L, const struct policy_trace *trace)
+{
+    struct policy_state *s = policy_state_of(L);
+    struct err_info info;
+
+    reader_begin(&s->reader, trace);
+    if (lua_require(L, "moontail.access", &info))
+        return ERR_FULL;
+    lua_getfield(L, -1, "trace");
+    lua_remove(L, -2);
+    return lua_run(L, 0, 1, &info) ? ERR_FULL : ERR_OK;
+}
+
+void policy_end_trace(lua_State *L)
+{
+    reader_end(&policy_state_of(L)->reader);
+}

@@ -1,0 +1,372 @@
+/* Evaluates compiled matchers. */
+#include "policy/match.h"
+
+#include <math.h>
+
+/* A run of any bytes is tried as short as possible first; only the last `*` needs remembering. */
+bool match_glob(struct slice pattern, struct slice text)
+{
+    size_t p = 0, t = 0, star = SIZE_MAX, star_text = 0;
+
+    while (t < text.len || p < pattern.len) {
+        if (p < pattern.len && pattern.data[p] == '*') {
+            star = ++p;
+            star_text = t;
+            continue;
+        }
+        if (p < pattern.len && t < text.len) {
+            bool escaped = pattern.data[p] == '\\' && p + 1 < pattern.len;
+            uint8_t want = pattern.data[p + escaped];
+
+            if (want == text.data[t] || (want == '?' && !escaped)) {
+                p += 1 + escaped;
+                t++;
+                continue;
+            }
+        }
+        if (star == SIZE_MAX || star_text >= text.len)
+            return false;
+        p = star;
+        t = ++star_text;
+    }
+    return true;
+}
+
+static bool is_number(const struct value *v)
+{
+    return v->type == VALUE_INT || v->type == VALUE_DOUBLE;
+}
+
+/* Exact: int64 beyond 2^53 is not rounded. <0, 0, >0; 2 where one is no number. */
+static int compare_with(const struct value *v, double d)
+{
+    double whole;
+
+    if (v->type == VALUE_DOUBLE)
+        return v->number < d ? -1 : v->number > d ? 1 : v->number == d ? 0 : 2;
+    if (isnan(d))
+        return 2;
+    if (d >= 0x1p63)
+        return -1;
+    if (d < -0x1p63)
+        return 1;
+    whole = floor(d);
+    if (v->integer != (int64_t)whole)
+        return v->integer < (int64_t)whole ? -1 : 1;
+    return d > whole ? -1 : 0;
+}
+
+static bool test_scalar(const struct match_test *t, const struct value *v)
+{
+    switch (t->kind) {
+    case MATCH_TEXT:
+        return v->type == VALUE_STRING && slice_equal(t->text, v->bytes);
+    case MATCH_NUMBER:
+        return is_number(v) && compare_with(v, t->number) == 0;
+    case MATCH_BOOL:
+        return v->type == VALUE_BOOL && v->boolean == t->boolean;
+    case MATCH_GLOB:
+        return v->type == VALUE_STRING && match_glob(t->text, v->bytes);
+    case MATCH_REGEX:
+        return v->type == VALUE_STRING && regex_find(t->regex, v->bytes);
+    case MATCH_RANGE:
+        if (!is_number(v) || (v->type == VALUE_DOUBLE && isnan(v->number)))
+            return false;
+        return compare_with(v, t->low) >= 0 && compare_with(v, t->high) <= 0;
+    default:
+        return t->kind == MATCH_ANY;
+    }
+}
+
+/* Against an array one element suffices. */
+bool match_test_value(const struct match_test *t, const struct value *v)
+{
+    struct value element;
+    size_t at = 0;
+
+    if (v->type == VALUE_ABSENT)
+        return t->kind == MATCH_NONE;
+    if (t->kind == MATCH_ANY || t->kind == MATCH_NONE)
+        return t->kind == MATCH_ANY;
+    if (v->type != VALUE_ARRAY)
+        return test_scalar(t, v);
+    while (view_array_next(v->bytes, &at, &element))
+        if (element.type != VALUE_ABSENT && test_scalar(t, &element))
+            return true;
+    return false;
+}
+
+static bool term_holds(const struct match *m, const struct match_term *term, const struct value *v)
+{
+    for (uint32_t i = 0; i < term->count; i++)
+        if (match_test_value(&m->tests[term->first + i], v))
+            return true;
+    return false;
+}
+
+static struct value attr_value(enum attr_owner owner, struct slice message, struct slice key)
+{
+    struct value v;
+
+    if (!view_owner_attr(owner, message, key, &v))
+        v.type = VALUE_ABSENT;
+    return v;
+}
+
+static struct value text_of(const char *text)
+{
+    struct value v = {.type = VALUE_ABSENT};
+
+    if (text) {
+        v.type = VALUE_STRING;
+        v.bytes = slice_str(text);
+    }
+    return v;
+}
+
+static struct value number_of(double number)
+{
+    return (struct value){.type = VALUE_DOUBLE, .number = number};
+}
+
+static struct value decision_value(const struct reader *r, unsigned field)
+{
+    const struct policy_verdict *d = r->trace->decision;
+    bool labels = d && r->labels;
+
+    switch (field) {
+    case DECISION_POLICY:
+        return text_of(labels ? labels_policy(r->labels, d->label) : NULL);
+    case DECISION_REASON:
+        return text_of(labels ? labels_reason(r->labels, d->label) : NULL);
+    case DECISION_VERDICT:
+        return text_of(!d ? NULL : d->keep ? "keep" : "drop");
+    default:
+        if (!d || d->probability < 0)
+            return text_of(NULL);
+        return number_of(d->probability);
+    }
+}
+
+static struct value trace_value(const struct reader *r, unsigned field)
+{
+    switch (field) {
+    case TRACE_SPAN_COUNT:
+        return number_of(r->trace->count);
+    case TRACE_ERROR_COUNT:
+        return number_of(r->face.errors);
+    case TRACE_BYTES:
+        return number_of(r->face.bytes);
+    case TRACE_DURATION_MS:
+        return number_of(r->face.duration_ms);
+    case TRACE_TRIGGER:
+        return text_of(r->trace->trigger);
+    default:
+        return (struct value){.type = VALUE_BOOL, .boolean = r->trace->complete};
+    }
+}
+
+static bool is_of_trace(const struct match_term *t)
+{
+    return t->place == PLACE_DECISION || t->place == PLACE_TRACE;
+}
+
+static bool is_of_event(const struct match_term *t)
+{
+    return t->place == PLACE_EVENT_NAME || t->place == PLACE_EVENT_ATTR;
+}
+
+static bool is_of_link(const struct match_term *t)
+{
+    return t->place == PLACE_LINK_TRACE_ID || t->place == PLACE_LINK_SPAN_ID ||
+           t->place == PLACE_LINK_ATTR;
+}
+
+static struct value span_value(struct reader *r, size_t span, const struct match_term *t)
+{
+    const struct span_view *view = reader_view(r, span);
+
+    switch (t->place) {
+    case PLACE_ATTR:
+        return attr_value(OWNER_SPAN, view->span, t->key);
+    case PLACE_RESOURCE:
+        return attr_value(OWNER_RESOURCE, view->resource, t->key);
+    case PLACE_SCOPE:
+        return attr_value(OWNER_SCOPE, view->scope, t->key);
+    default:
+        return reader_field(r, span, (enum reader_field)t->field);
+    }
+}
+
+static struct value event_value(struct slice event, const struct match_term *t)
+{
+    struct value v = {.type = VALUE_STRING};
+    uint64_t time_ns;
+
+    if (t->place == PLACE_EVENT_ATTR)
+        return attr_value(OWNER_EVENT, event, t->key);
+    view_event(event, &time_ns, &v.bytes);
+    return v;
+}
+
+static struct value link_value(struct slice link, const struct match_term *t, char hex[33])
+{
+    struct slice trace_id, span_id, state, id;
+    static const char digits[] = "0123456789abcdef";
+
+    if (t->place == PLACE_LINK_ATTR)
+        return attr_value(OWNER_LINK, link, t->key);
+    view_link(link, &trace_id, &span_id, &state);
+    id = t->place == PLACE_LINK_TRACE_ID ? trace_id : span_id;
+    if (id.len == 0 || id.len > 16)
+        return text_of(NULL);
+    for (size_t i = 0; i < id.len; i++) {
+        hex[2 * i] = digits[id.data[i] >> 4];
+        hex[2 * i + 1] = digits[id.data[i] & 0xf];
+    }
+    return (struct value){.type = VALUE_STRING, .bytes = slice_make(hex, 2 * id.len)};
+}
+
+static bool event_holds(const struct match *m, struct slice event, bool negated)
+{
+    for (uint32_t i = 0; i < m->term_count; i++) {
+        const struct match_term *t = &m->terms[i];
+        struct value v;
+
+        if (t->negated != negated || !is_of_event(t))
+            continue;
+        v = event_value(event, t);
+        if (!term_holds(m, t, &v))
+            return false;
+    }
+    return true;
+}
+
+static bool link_holds(const struct match *m, struct slice link, bool negated)
+{
+    char hex[33];
+
+    for (uint32_t i = 0; i < m->term_count; i++) {
+        const struct match_term *t = &m->terms[i];
+        struct value v;
+
+        if (t->negated != negated || !is_of_link(t))
+            continue;
+        v = link_value(link, t, hex);
+        if (!term_holds(m, t, &v))
+            return false;
+    }
+    return true;
+}
+
+/* All terms about events hold on one event. */
+static bool some_event(const struct match *m, struct slice span, bool negated)
+{
+    struct slice event;
+    size_t at = 0;
+
+    while (view_event_next(span, &at, &event))
+        if (event_holds(m, event, negated))
+            return true;
+    return false;
+}
+
+static bool some_link(const struct match *m, struct slice span, bool negated)
+{
+    struct slice link;
+    size_t at = 0;
+
+    while (view_link_next(span, &at, &link))
+        if (link_holds(m, link, negated))
+            return true;
+    return false;
+}
+
+static bool group_holds(const struct match *m, struct reader *r, size_t span, bool negated)
+{
+    bool events = false, links = false;
+
+    for (uint32_t i = 0; i < m->term_count; i++) {
+        const struct match_term *t = &m->terms[i];
+        struct value v;
+
+        events |= t->negated == negated && is_of_event(t);
+        links |= t->negated == negated && is_of_link(t);
+        if (t->negated != negated || is_of_event(t) || is_of_link(t) || is_of_trace(t))
+            continue;
+        v = span_value(r, span, t);
+        if (!term_holds(m, t, &v))
+            return false;
+    }
+    return (!events || some_event(m, reader_view(r, span)->span, negated)) &&
+           (!links || some_link(m, reader_view(r, span)->span, negated));
+}
+
+bool match_reads(const struct match *m, struct reader *r, size_t span)
+{
+    return group_holds(m, r, span, false) && !(m->has_not && group_holds(m, r, span, true));
+}
+
+size_t match_find(const struct match *m, struct reader *r)
+{
+    for (size_t rank = 0; rank < r->count; rank++) {
+        size_t span = reader_order(r, rank);
+
+        if (span == READER_NONE)
+            break;
+        if (match_reads(m, r, span))
+            return span;
+    }
+    return READER_NONE;
+}
+
+bool match_span(const struct match *m, const struct policy_trace *trace, uint32_t span)
+{
+    struct reader r;
+    bool holds;
+
+    reader_init(&r);
+    reader_begin(&r, trace);
+    holds = reader_ready(&r) && span < r.count && match_reads(m, &r, span);
+    reader_fini(&r);
+    return holds;
+}
+
+static bool trace_holds(const struct match *m, const struct reader *r)
+{
+    for (uint32_t i = 0; i < m->term_count; i++) {
+        const struct match_term *t = &m->terms[i];
+        struct value v;
+
+        if (!is_of_trace(t))
+            continue;
+        v = t->place == PLACE_DECISION ? decision_value(r, t->field) : trace_value(r, t->field);
+        if (!term_holds(m, t, &v))
+            return false;
+    }
+    return true;
+}
+
+static bool some_span(const struct match *m, struct reader *r)
+{
+    if (!reader_ready(r))
+        return false;
+    for (size_t i = 0; i < r->count; i++)
+        if (match_reads(m, r, i))
+            return true;
+    return false;
+}
+
+bool match_where(const struct match *m, const struct policy_trace *trace,
+                 const struct labels *labels)
+{
+    struct reader r;
+    bool holds;
+
+    reader_init(&r);
+    r.labels = labels;
+    reader_begin(&r, trace);
+    holds = trace_holds(m, &r) && (!m->asks_span || some_span(m, &r));
+    reader_fini(&r);
+    return holds;
+}

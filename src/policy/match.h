@@ -1,0 +1,91 @@
+/* match.h: a compiled match{}: terms that hold on one span. Internal to policy. */
+#pragma once
+
+#include "policy/reader.h"
+#include "policy/regex.h"
+
+#define MATCH_MAGIC UINT64_C(0x6d6f6f6e6d746368)
+
+enum { MATCH_MAX_TESTS = 10000 }; /* of one match{} */
+
+enum match_kind {
+    MATCH_ANY,
+    MATCH_NONE,
+    MATCH_TEXT,
+    MATCH_NUMBER,
+    MATCH_BOOL,
+    MATCH_GLOB,
+    MATCH_REGEX,
+    MATCH_RANGE,
+    MATCH_KIND_COUNT
+};
+
+/* What a term looks at. */
+enum match_place {
+    PLACE_FIELD, /* field: enum reader_field */
+    PLACE_ATTR,  /* key */
+    PLACE_RESOURCE,
+    PLACE_SCOPE,
+    PLACE_EVENT_NAME,
+    PLACE_EVENT_ATTR,
+    PLACE_LINK_TRACE_ID,
+    PLACE_LINK_SPAN_ID,
+    PLACE_LINK_ATTR,
+    PLACE_DECISION, /* field: enum match_decision */
+    PLACE_TRACE,    /* field: enum match_trace */
+    PLACE_COUNT
+};
+
+enum match_decision { DECISION_POLICY, DECISION_REASON, DECISION_VERDICT, DECISION_P };
+enum match_trace {
+    TRACE_SPAN_COUNT,
+    TRACE_ERROR_COUNT,
+    TRACE_BYTES,
+    TRACE_DURATION_MS,
+    TRACE_COMPLETE,
+    TRACE_TRIGGER,
+};
+
+struct match_test {
+    enum match_kind kind;
+    union {
+        struct slice text; /* text, glob; owned */
+        double number;
+        bool boolean;
+        struct regex *regex;
+        struct {
+            double low, high;
+        };
+    };
+};
+
+/* Holds if one of its tests does. */
+struct match_term {
+    enum match_place place;
+    unsigned field;
+    bool negated; /* of the group in ["not"] */
+    struct slice key;
+    uint32_t first, count; /* of tests */
+};
+
+/* The payload of a userdata: `magic` tells it from others. */
+struct match {
+    uint64_t magic;
+    struct match_term *terms;
+    struct match_test *tests;
+    uint32_t term_count, test_count;
+    bool has_not;    /* a group in ["not"] */
+    bool asks_trace; /* has decision or trace fields: only for `where` */
+    bool asks_span;  /* has others */
+};
+
+/* The matcher of a Lua userdata's payload, or NULL. */
+const struct match *match_check(const void *userdata, size_t size);
+bool match_reads(const struct match *m, struct reader *r, size_t span);
+/* The first span in order, or READER_NONE. */
+size_t match_find(const struct match *m, struct reader *r);
+bool match_test_value(const struct match_test *t, const struct value *v);
+bool match_glob(struct slice pattern, struct slice text);
+
+/* Adds match_new, match_term, match_test and match_done to the table on top: for moontail.match. */
+void match_register(lua_State *L);

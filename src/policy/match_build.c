@@ -1,0 +1,195 @@
+/* Builds matchers for lua/moontail/match.lua, which has validated what it hands over. */
+#include "policy/match.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+static const char metatable_name[] = "moontail.match";
+
+const struct match *match_check(const void *userdata, size_t size)
+{
+    const struct match *m = userdata;
+
+    return m && size >= sizeof(*m) && m->magic == MATCH_MAGIC ? m : NULL;
+}
+
+const struct match *match_get(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TUSERDATA)
+        return NULL;
+    return match_check(lua_touserdata(L, index), lua_objlen(L, index));
+}
+
+static int match_gc(lua_State *L)
+{
+    struct match *m = lua_touserdata(L, 1);
+
+    for (uint32_t i = 0; i < m->test_count; i++) {
+        if (m->tests[i].kind == MATCH_REGEX)
+            regex_free(m->tests[i].regex);
+        if (m->tests[i].kind == MATCH_TEXT || m->tests[i].kind == MATCH_GLOB)
+            free((void *)m->tests[i].text.data);
+    }
+    for (uint32_t i = 0; i < m->term_count; i++)
+        free((void *)m->terms[i].key.data);
+    free(m->terms);
+    free(m->tests);
+    m->term_count = m->test_count = 0;
+    m->terms = NULL;
+    m->tests = NULL;
+    return 0;
+}
+
+/* match_new() -> a matcher that holds on every span. Kept as long as the state. */
+static int build_new(lua_State *L)
+{
+    struct match *m = lua_newuserdata(L, sizeof(*m));
+
+    *m = (struct match){.magic = MATCH_MAGIC};
+    luaL_getmetatable(L, metatable_name);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    luaL_ref(L, LUA_REGISTRYINDEX);
+    return 1;
+}
+
+static struct match *build_check(lua_State *L)
+{
+    struct match *m = (struct match *)match_get(L, 1);
+
+    luaL_argcheck(L, m != NULL, 1, "not a match{}");
+    return m;
+}
+
+/* A copy that match_gc frees. Raises without memory. */
+static struct slice copy_text(lua_State *L, int index)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, index, &len);
+    char *copy = malloc(len + 1);
+
+    if (!copy)
+        luaL_error(L, "no memory for a match{}");
+    memcpy(copy, text, len + 1);
+    return slice_make(copy, len);
+}
+
+/* Grows at powers of two. */
+static void *one_more(lua_State *L, void *array, uint32_t count, size_t size)
+{
+    void *grown;
+
+    if (count & (count - 1) || (array && count == 0))
+        return array;
+    grown = realloc(array, (count ? 2 * (size_t)count : 1) * size);
+    if (!grown)
+        luaL_error(L, "no memory for a match{}");
+    return grown;
+}
+
+/* match_term(m, place, field, key or nil, negated) */
+static int build_term(lua_State *L)
+{
+    struct match *m = build_check(L);
+    struct match_term t = {
+        .place = (enum match_place)luaL_checkinteger(L, 2),
+        .field = (unsigned)luaL_checkinteger(L, 3),
+        .negated = lua_toboolean(L, 5),
+        .first = m->test_count,
+    };
+
+    luaL_argcheck(L, t.place < PLACE_COUNT && t.field < FIELD_COUNT, 2, "no such place");
+    m->terms = one_more(L, m->terms, m->term_count, sizeof(*m->terms));
+    if (!lua_isnil(L, 4))
+        t.key = copy_text(L, 4);
+    m->terms[m->term_count++] = t;
+    m->has_not |= t.negated;
+    if (t.place == PLACE_DECISION || t.place == PLACE_TRACE)
+        m->asks_trace = true;
+    else
+        m->asks_span = true;
+    return 0;
+}
+
+static struct regex *compile_regex(lua_State *L, int index)
+{
+    struct err_info info;
+    struct regex *regex;
+    size_t len;
+    const char *text = luaL_checklstring(L, index, &len);
+
+    if (regex_new(slice_make(text, len), &regex, &info))
+        luaL_error(L, "%s", info.text);
+    return regex;
+}
+
+/* match_test(m, kind, value, high): one more alternative of the last term. */
+static int build_test(lua_State *L)
+{
+    struct match *m = build_check(L);
+    struct match_test t = {.kind = (enum match_kind)luaL_checkinteger(L, 2)};
+
+    luaL_argcheck(L, m->term_count > 0 && t.kind < MATCH_KIND_COUNT, 2, "no such test");
+    if (m->test_count >= MATCH_MAX_TESTS)
+        return luaL_error(L, "a match{} has at most %d values", MATCH_MAX_TESTS);
+    m->tests = one_more(L, m->tests, m->test_count, sizeof(*m->tests));
+    if (t.kind == MATCH_TEXT || t.kind == MATCH_GLOB)
+        t.text = copy_text(L, 3);
+    else if (t.kind == MATCH_REGEX)
+        t.regex = compile_regex(L, 3);
+    else if (t.kind == MATCH_NUMBER)
+        t.number = luaL_checknumber(L, 3);
+    else if (t.kind == MATCH_BOOL)
+        t.boolean = lua_toboolean(L, 3);
+    else if (t.kind == MATCH_RANGE)
+        t = (struct match_test){.kind = MATCH_RANGE,
+                                .low = luaL_optnumber(L, 3, -HUGE_VAL),
+                                .high = luaL_optnumber(L, 4, HUGE_VAL)};
+    m->tests[m->test_count++] = t;
+    m->terms[m->term_count - 1].count++;
+    return 0;
+}
+
+/* match_asks_trace(m): has fields that only `where` knows. */
+static int build_asks_trace(lua_State *L)
+{
+    lua_pushboolean(L, build_check(L)->asks_trace);
+    return 1;
+}
+
+/* match_regex(text) -> nil, or what is wrong with it. */
+static int build_regex(lua_State *L)
+{
+    regex_free(compile_regex(L, 1));
+    return 0;
+}
+
+static int match_tostring(lua_State *L)
+{
+    lua_pushliteral(L, "match{...}");
+    return 1;
+}
+
+void match_register(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"match_new", build_new},     {"match_term", build_term},
+        {"match_test", build_test},   {"match_asks_trace", build_asks_trace},
+        {"match_regex", build_regex}, {NULL, NULL},
+    };
+
+    luaL_newmetatable(L, metatable_name);
+    lua_pushcfunction(L, match_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, match_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, "match");
+    lua_setfield(L, -2, "__kind");
+    lua_pushliteral(L, "match"); /* what getmetatable gives: compiled code can ask it */
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    luaL_register(L, NULL, functions);
+}

@@ -1,0 +1,351 @@
+/* The policies of one worker: made from the configuration, asked about each trace. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "lua/state.h"
+#include "policy/api.h"
+#include "policy/shared.h"
+#include "policy/verdict.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+enum { CACHED_LABELS = 8 };
+#define LOG_PAUSE_NS (10 * NS_PER_S) /* between two logged errors of one policy */
+
+struct cached_label {
+    uint64_t serial; /* of the verdict; 0: none */
+    uint16_t label;
+};
+
+struct policy {
+    char *name, *type;
+    int ask; /* reference to its function: number of the trace -> verdict */
+    uint16_t error_label;
+    uint16_t failure_labels[FAILURE_COUNT];
+    struct cached_label cache[CACHED_LABELS]; /* by serial */
+    uint64_t next_log_ns;
+    uint64_t unlogged;
+};
+
+/* What the default of the chain is, copied out of Lua. */
+struct fallback {
+    enum verdict_kind kind;
+    double p;
+    uint16_t label;
+};
+
+struct policy_set {
+    lua_State *L;
+    struct reader *reader;
+    struct policy_shared *shared;
+    struct fallback fallback;
+    size_t count;
+    struct policy policies[];
+};
+
+/* ---- making ---- */
+
+static void init_policy(struct policy_set *p, struct policy *policy)
+{
+    lua_State *L = p->L;
+    struct slice name;
+
+    lua_getfield(L, -1, "name");
+    policy->name = strdup(lua_tostring(L, -1));
+    lua_getfield(L, -2, "type");
+    policy->type = strdup(lua_tostring(L, -1));
+    lua_pop(L, 2);
+    if (!policy->name || !policy->type)
+        abort(); /* at start */
+    lua_getfield(L, -1, "ask");
+    policy->ask = luaL_ref(L, LUA_REGISTRYINDEX);
+    name = slice_str(policy->name);
+    policy->error_label = labels_intern(p->shared->labels, name, slice_str("policy_error"));
+    for (int i = 0; i < FAILURE_COUNT; i++)
+        policy->failure_labels[i] = labels_intern(
+            p->shared->failures, name, slice_str(policy_failure_name((enum policy_failure)i)));
+}
+
+static enum err read_fallback(struct policy_set *p, int index, struct err_info *info)
+{
+    const struct verdict *v = verdict_get(p->L, index);
+    struct slice reason = slice_str("default");
+
+    if (lua_isnoneornil(p->L, index)) {
+        p->fallback = (struct fallback){.kind = VERDICT_DROP};
+    } else if (!v || v->kind == VERDICT_AT_LEAST) {
+        return err_fail(info, ERR_CONFIG,
+                        "tail_sampling.default is not keep(), drop() or sample(p)");
+    } else {
+        p->fallback = (struct fallback){.kind = v->kind, .p = v->p};
+        reason = v->has_reason ? verdict_reason(v) : reason;
+    }
+    p->fallback.label = labels_intern(p->shared->labels, slice_str("default"), reason);
+    return ERR_OK;
+}
+
+/* Pushes the list of { name, type, ask }. */
+static enum err prepare(lua_State *L, int policies, struct err_info *info)
+{
+    enum err e = lua_require(L, "moontail.policy", info);
+
+    if (e)
+        return e;
+    lua_getfield(L, -1, "prepare");
+    lua_remove(L, -2);
+    lua_pushvalue(L, policies);
+    e = lua_run(L, 1, 2, info);
+    if (e)
+        return e;
+    if (!lua_istable(L, -2)) {
+        e = err_fail(info, ERR_CONFIG, "%s", lua_tostring(L, -1));
+        lua_pop(L, 2);
+        return e;
+    }
+    lua_pop(L, 1);
+    return ERR_OK;
+}
+
+static int absolute(lua_State *L, int index)
+{
+    return index < 0 && index > LUA_REGISTRYINDEX ? lua_gettop(L) + index + 1 : index;
+}
+
+enum err policy_set_new(lua_State *L, int policies, int default_verdict,
+                        struct policy_shared *shared, struct policy_set **out,
+                        struct err_info *info)
+{
+    struct policy_state *state = policy_state_of(L);
+    struct policy_set *p;
+    enum err e;
+    size_t count;
+
+    policies = absolute(L, policies);
+    default_verdict = absolute(L, default_verdict);
+    if (!state)
+        return err_fail(info, ERR_CONFIG, "the state has no policies");
+    e = prepare(L, policies, info);
+    if (e)
+        return e;
+    count = lua_objlen(L, -1);
+    p = calloc(1, sizeof(*p) + count * sizeof(p->policies[0]));
+    if (!p)
+        abort();
+    p->L = L;
+    p->reader = &state->reader;
+    p->shared = shared;
+    for (p->count = 0; p->count < count; p->count++) {
+        lua_rawgeti(L, -1, (int)p->count + 1);
+        init_policy(p, &p->policies[p->count]);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    e = read_fallback(p, default_verdict, info);
+    if (e) {
+        policy_set_free(p);
+        return e;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+void policy_set_free(struct policy_set *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->count; i++) {
+        luaL_unref(p->L, LUA_REGISTRYINDEX, p->policies[i].ask);
+        free(p->policies[i].name);
+        free(p->policies[i].type);
+    }
+    free(p);
+}
+
+size_t policy_set_count(const struct policy_set *p)
+{
+    return p->count;
+}
+
+const char *policy_set_name(const struct policy_set *p, size_t i)
+{
+    return p->policies[i].name;
+}
+
+/* ---- asking ---- */
+
+/* The chain's answers so far. */
+struct chain {
+    const struct policy *failed; /* the first */
+    bool final, keep;
+    bool sampled, raised; /* by sample(p), by at_least(p) */
+    double p, at_least;
+    uint16_t label, at_least_label;
+};
+
+static uint16_t verdict_label(struct policy_set *p, struct policy *policy, const struct verdict *v)
+{
+    struct cached_label *c = &policy->cache[v->serial % CACHED_LABELS];
+
+    if (c->serial != v->serial) {
+        struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(policy->type);
+
+        c->label = labels_intern(p->shared->labels, slice_str(policy->name), reason);
+        c->serial = v->serial;
+    }
+    return c->label;
+}
+
+static void log_failure(struct policy *policy, const uint8_t id[16], const char *text,
+                        uint64_t now_ns)
+{
+    char hex[33], more[24];
+
+    if (now_ns < policy->next_log_ns) {
+        policy->unlogged++;
+        return;
+    }
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + 2 * (size_t)i, 3, "%02x", id[i]);
+    snprintf(more, sizeof(more), "%" PRIu64, policy->unlogged);
+    log_event(LOG_WARN, "a policy failed; it has no opinion on this trace", "policy", policy->name,
+              "error", text, "trace_id", hex, "not_logged_before", policy->unlogged ? more : NULL);
+    policy->unlogged = 0;
+    policy->next_log_ns = now_ns + LOG_PAUSE_NS;
+}
+
+static void note_failure(struct policy_set *p, struct policy *policy, enum policy_failure kind,
+                         struct chain *chain)
+{
+    atomic_fetch_add_explicit(&p->shared->errors[policy->failure_labels[kind]], 1,
+                              memory_order_relaxed);
+    if (!chain->failed)
+        chain->failed = policy;
+}
+
+static void take_verdict(struct policy_set *p, struct policy *policy, const struct verdict *v,
+                         struct chain *chain)
+{
+    switch (v->kind) {
+    case VERDICT_KEEP:
+    case VERDICT_DROP:
+        chain->final = true;
+        chain->keep = v->kind == VERDICT_KEEP;
+        chain->label = verdict_label(p, policy, v);
+        break;
+    case VERDICT_SAMPLE:
+        if (chain->sampled)
+            break;
+        chain->sampled = true;
+        chain->p = v->p;
+        chain->label = verdict_label(p, policy, v);
+        break;
+    case VERDICT_AT_LEAST:
+        if (chain->raised && v->p <= chain->at_least)
+            break;
+        chain->raised = true;
+        chain->at_least = v->p;
+        chain->at_least_label = verdict_label(p, policy, v);
+        break;
+    }
+}
+
+static void bad_verdict(struct policy_set *p, struct policy *policy, struct chain *chain,
+                        const uint8_t id[16], uint64_t now_ns)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "decide returned a %s; allowed: a verdict or nil",
+             luaL_typename(p->L, -1));
+    note_failure(p, policy, FAILURE_BAD_VERDICT, chain);
+    log_failure(policy, id, text, now_ns);
+}
+
+static void ask(struct policy_set *p, struct policy *policy, struct chain *chain, uint64_t now_ns)
+{
+    lua_State *L = p->L;
+    const uint8_t *id = p->reader->trace->id;
+    const struct verdict *v;
+    struct err_info info;
+
+    reader_retry(p->reader);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, policy->ask);
+    lua_pushnumber(L, p->reader->face.number);
+    if (lua_run(L, 1, 1, &info)) {
+        bool memory = p->reader->no_memory || strcmp(info.text, "not enough memory") == 0;
+
+        note_failure(p, policy, memory ? FAILURE_MEMORY : FAILURE_ERROR, chain);
+        log_failure(policy, id, info.text, now_ns);
+        return;
+    }
+    v = verdict_get(L, -1);
+    if (p->reader->no_memory) {
+        note_failure(p, policy, FAILURE_MEMORY, chain);
+        log_failure(policy, id, "no memory to read the trace", now_ns);
+    } else if (v) {
+        take_verdict(p, policy, v, chain);
+    } else if (!lua_isnil(L, -1)) {
+        bad_verdict(p, policy, chain, id, now_ns);
+    }
+    lua_pop(L, 1);
+}
+
+/* ---- combining ---- */
+
+static void decide_certain(struct policy_verdict *verdict, bool keep, uint16_t label)
+{
+    *verdict = (struct policy_verdict){.keep = keep, .label = label, .probability = -1};
+}
+
+static void decide_sampled(struct policy_set *p, struct policy_verdict *verdict, double probability,
+                           uint16_t label)
+{
+    uint64_t threshold = sampling_threshold(probability);
+
+    *verdict = (struct policy_verdict){
+        .keep = threshold < THRESHOLD_NEVER && reader_randomness(p->reader) >= threshold,
+        .label = label,
+        .probability = probability,
+        .threshold = threshold,
+    };
+}
+
+static void decide_fallback(struct policy_set *p, struct policy_verdict *verdict)
+{
+    if (p->fallback.kind == VERDICT_SAMPLE)
+        decide_sampled(p, verdict, p->fallback.p, p->fallback.label);
+    else
+        decide_certain(verdict, p->fallback.kind == VERDICT_KEEP, p->fallback.label);
+}
+
+static void combine(struct policy_set *p, const struct chain *c, uint64_t now_ns,
+                    struct policy_verdict *verdict)
+{
+    if (c->final) {
+        decide_certain(verdict, c->keep, c->label);
+    } else if (c->failed && policy_shared_may_keep(p->shared, now_ns)) {
+        decide_certain(verdict, true, c->failed->error_label);
+        verdict->threshold = THRESHOLD_NONE;
+        verdict->policy_error = true;
+    } else if (c->raised && (!c->sampled || c->at_least > c->p)) {
+        decide_sampled(p, verdict, c->at_least, c->at_least_label);
+    } else if (c->sampled) {
+        decide_sampled(p, verdict, c->p, c->label);
+    } else {
+        decide_fallback(p, verdict);
+    }
+}
+
+void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, uint64_t now_ns,
+                       struct policy_verdict *verdict)
+{
+    struct chain chain = {.failed = NULL};
+
+    reader_begin(p->reader, trace);
+    for (size_t i = 0; i < p->count && !chain.final; i++)
+        ask(p, &p->policies[i], &chain, now_ns);
+    combine(p, &chain, now_ns, verdict);
+    reader_end(p->reader);
+}
