@@ -39,6 +39,7 @@ static enum err start_control(struct admin *a, struct loop *loop, const char *pa
     return ERR_OK;
 }
 
+// NOLINTNEXTLINE(readability-function-size): one call at start
 enum err admin_new(struct loop *loop, const char *listen, const char *control_path,
                    const struct admin_callbacks *callbacks, char *bound, struct admin **out,
                    struct err_info *info)

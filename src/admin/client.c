@@ -1,9 +1,9 @@
 /* client.c: the client's side of the control socket. */
-#include "admin/admin.h"
+#include "admin/conn.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -21,7 +21,7 @@ static enum err call_wait(const struct call *c, short events)
     uint64_t now = clock_now_ns(clock_system());
     struct pollfd p = {.fd = c->fd, .events = events};
     uint64_t left_ms = now < c->deadline_ns ? (c->deadline_ns - now) / NS_PER_MS + 1 : 0;
-    int n = left_ms ? poll(&p, 1, left_ms < 1000 * 60 ? (int)left_ms : 1000 * 60) : 0;
+    int n = left_ms ? poll(&p, 1, left_ms < 60000 ? (int)left_ms : 60000) : 0;
 
     if (n < 0 && errno != EINTR)
         return err_fail(c->info, ERR_IO, "%s: %s", c->path, strerror(errno));
@@ -86,7 +86,7 @@ static enum err call_recv(const struct call *c, void *to, size_t len, size_t *go
 /* Reads the first line: whether it went well, and how many bytes follow. */
 static enum err call_head(const struct call *c, bool *ok, size_t *len)
 {
-    char line[64], extra;
+    char line[64], *end;
     size_t at = 0, got;
 
     do {
@@ -98,15 +98,16 @@ static enum err call_head(const struct call *c, bool *ok, size_t *len)
     } while (line[at++] != '\n');
     line[at - 1] = '\0';
     *ok = strncmp(line, "ok ", 3) == 0;
-    if (sscanf(line, *ok ? "ok %zu%c" : "error %zu%c", len, &extra) != 1)
+    *len = strtoull(line + (*ok ? 3 : 6), &end, 10);
+    if ((!*ok && strncmp(line, "error ", 6) != 0) || *end || *len > ANSWER_MAX)
         return err_fail(c->info, ERR_PARSE, "%s: not a control socket", c->path);
     return ERR_OK;
 }
 
 static enum err call_answer(const struct call *c, struct buf *answer)
 {
-    size_t len, got, start = answer->len;
-    bool ok;
+    size_t len = 0, got = 0, start = answer->len;
+    bool ok = false;
     enum err e = call_head(c, &ok, &len);
 
     while (!e && len) {

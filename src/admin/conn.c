@@ -5,31 +5,27 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void list_remove(struct listener *l, struct conn *c)
-{
-    *(c->prev ? &c->prev->next : &l->quietest) = c->next;
-    *(c->next ? &c->next->prev : &l->latest) = c->prev;
-    c->prev = c->next = NULL;
-}
-
-static void list_append(struct listener *l, struct conn *c)
-{
-    c->prev = l->latest;
-    c->next = NULL;
-    *(l->latest ? &l->latest->next : &l->quietest) = c;
-    l->latest = c;
-}
-
 static void conn_free(struct conn *c)
 {
     struct listener *l = c->listener;
+    struct conn *last = l->conns[--l->count];
 
-    list_remove(l, c);
-    l->count--;
+    last->index = c->index;
+    l->conns[last->index] = last;
     loop_watch_free(c->watch);
     l->net->close(l->net, c->fd);
     buf_fini(&c->out);
     free(c);
+}
+
+static struct conn *quietest(const struct listener *l)
+{
+    struct conn *found = l->conns[0];
+
+    for (size_t i = 1; i < l->count; i++)
+        if (l->conns[i]->last_turn < found->last_turn)
+            found = l->conns[i];
+    return found;
 }
 
 void conn_consume(struct conn *c, size_t n)
@@ -107,8 +103,7 @@ static void conn_ready(void *arg, unsigned ready)
     enum err e;
 
     (void)ready;
-    list_remove(c->listener, c);
-    list_append(c->listener, c);
+    c->last_turn = ++c->listener->turn;
     e = conn_run(c);
     if (e != ERR_AGAIN)
         conn_free(c);
@@ -130,8 +125,9 @@ static void conn_new(struct listener *l, int fd)
     c->listener = l;
     c->fd = fd;
     buf_init(&c->out, ANSWER_MAX, NULL);
-    list_append(l, c);
-    l->count++;
+    c->index = l->count;
+    c->last_turn = ++l->turn;
+    l->conns[l->count++] = c;
     l->type->open(c);
     loop_watch_set(c->watch, LOOP_READ);
 }
@@ -159,7 +155,7 @@ static void listener_ready(void *arg, unsigned ready)
     (void)ready;
     while (!(e = l->net->accept(l->net, l->fd, &fd))) {
         if (l->count == CONN_MAX)
-            conn_free(l->quietest);
+            conn_free(quietest(l));
         conn_new(l, fd);
     }
     if (e == ERR_FULL)
@@ -190,8 +186,8 @@ void listener_fini(struct listener *l)
 {
     if (!l->net)
         return;
-    while (l->quietest)
-        conn_free(l->quietest);
+    for (size_t i = l->count; i-- > 0;)
+        conn_free(l->conns[i]);
     loop_watch_free(l->watch);
     l->net->close(l->net, l->fd);
     if (l->spare_fd >= 0)

@@ -33,13 +33,15 @@ struct listener {
     int fd;
     int spare_fd; /* given up to accept and close when descriptors run out */
     struct loop_watch *watch;
-    struct conn *quietest, *latest;
+    struct conn *conns[CONN_MAX];
     size_t count;
+    uint64_t turn; /* counts what happens */
 };
 
 struct conn {
     struct listener *listener;
-    struct conn *prev, *next; /* by last activity */
+    size_t index;       /* in the listener's conns */
+    uint64_t last_turn; /* when something happened here */
     struct loop_watch *watch;
     int fd;
     bool closing; /* after c->out is sent */

@@ -166,7 +166,7 @@ static void find_patches(struct body *b)
     }
 }
 
-static bool body_make(struct body *b, struct rng *rng, uint8_t service, uint64_t end_ns)
+static bool body_make(struct body *b, struct rng *rng, size_t service, uint64_t end_ns)
 {
     struct request_marks marks = request_begin(&b->bytes, &services[service]);
 
@@ -191,7 +191,7 @@ struct bench_pool *bench_pool_new(uint64_t seed, uint64_t unix_ns)
     p->limit = UINT64_MAX;
     rng_seed(&rng, 1); /* the same bytes in each run, but for the ids */
     for (size_t t = 0; t < TEMPLATES; t++)
-        for (uint8_t s = 0; s < BENCH_REQUESTS; s++) {
+        for (size_t s = 0; s < BENCH_REQUESTS; s++) {
             buf_init(&p->bodies[t][s].bytes, BODY_MAX, NULL);
             ok = ok && body_make(&p->bodies[t][s], &rng, s, unix_ns);
         }
@@ -254,7 +254,8 @@ bool bench_pool_next(struct bench_pool *p, struct buf *out)
         uint64_t round = p->step / BENCH_REQUESTS, request = p->step % BENCH_REQUESTS;
         uint64_t lag = request * BENCH_LAG;
 
-        if (p->limit != UINT64_MAX && round >= p->limit + (BENCH_REQUESTS - 1) * BENCH_LAG)
+        if (p->limit != UINT64_MAX &&
+            round >= p->limit + (uint64_t)(BENCH_REQUESTS - 1) * BENCH_LAG)
             return false;
         p->step++;
         if (round < lag || round - lag >= p->limit)

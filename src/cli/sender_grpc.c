@@ -18,6 +18,7 @@ struct stream {
     char message[64];
 };
 
+// NOLINTNEXTLINE(readability-function-size): the callback is as nghttp2 wants it
 static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t len,
                          uint32_t *flags, nghttp2_data_source *source, void *user)
 {
@@ -38,6 +39,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
     return (ssize_t)(done + left);
 }
 
+// NOLINTNEXTLINE(readability-function-size)
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *user)
@@ -49,9 +51,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (!st) /* nghttp2 ends names and values with a NUL */
         return 0;
     if (slice_is(n, ":status"))
-        st->http_status = atoi((const char *)value);
+        st->http_status = (int)strtol((const char *)value, NULL, 10);
     else if (slice_is(n, "grpc-status"))
-        st->grpc_status = atoi((const char *)value);
+        st->grpc_status = (int)strtol((const char *)value, NULL, 10);
     else if (slice_is(n, "grpc-message"))
         snprintf(st->message, sizeof(st->message), "%.*s", (int)value_len, (const char *)value);
     return 0;
@@ -145,8 +147,8 @@ static void grpc_close(struct link *l)
 
 static nghttp2_nv header(const char *name, size_t name_len, const char *value)
 {
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, name_len,
-                        strlen(value), NGHTTP2_NV_FLAG_NONE};
+    return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, name_len, strlen(value),
+                        NGHTTP2_NV_FLAG_NONE};
 }
 
 static int32_t submit(struct link *l, struct stream *st)

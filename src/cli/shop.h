@@ -17,7 +17,7 @@ enum shop_step_type {
 /* One span. What the fields mean depends on the type: HTTP: method and route (or path); RPC:
  * service and method; SQL: operation, table and statement; cache: operation and key. */
 struct shop_step {
-    int8_t parent;   /* index in the flow, always smaller; -1: the root */
+    int parent;      /* index in the flow, always smaller; -1: the root */
     uint8_t service; /* index in shop_services */
     uint8_t type;    /* enum shop_step_type */
     const char *verb, *object, *text;

@@ -126,8 +126,11 @@ static void plan_failures(struct plan *p)
 {
     if (p->kind != TRAFFIC_ERROR)
         return;
-    for (int i = (int)p->victim; i >= 0; i = p->flow->steps[i].parent)
+    for (size_t i = p->victim;; i = (size_t)p->flow->steps[i].parent) {
         p->failed[i] = true;
+        if (p->flow->steps[i].parent < 0)
+            return;
+    }
 }
 
 static void put_string(struct traffic *t, const char *key, const char *value)
@@ -358,13 +361,13 @@ static void write_health_check(struct traffic *t, const struct plan *p, struct t
     out->body_spans[0] = out->count = out->spans = 1;
 }
 
-enum err traffic_next(struct traffic *t, uint64_t unix_ns, struct traffic_trace *out)
+enum err traffic_next(struct traffic *t, uint64_t unix_ns, struct traffic_trace *trace)
 {
     struct plan p = {.kind = pick_kind(t)};
 
-    out->kind = p.kind;
-    out->count = out->spans = 0;
-    random_id(&t->rng, out->id, sizeof(out->id));
+    trace->kind = p.kind;
+    trace->count = trace->spans = 0;
+    random_id(&t->rng, trace->id, sizeof(trace->id));
     p.flow = p.kind == TRAFFIC_HEALTH ? &health_flow : pick_flow(&t->rng);
     p.victim = pick_leaf(&t->rng, p.flow);
     for (size_t i = 0; i < p.flow->count; i++)
@@ -372,13 +375,13 @@ enum err traffic_next(struct traffic *t, uint64_t unix_ns, struct traffic_trace 
     plan_times(&p, &t->rng, unix_ns);
     plan_failures(&p);
     if (p.kind == TRAFFIC_HEALTH)
-        write_health_check(t, &p, out);
+        write_health_check(t, &p, trace);
     else
         for (uint8_t s = 0; s < shop_service_count; s++)
             if (takes_part(p.flow, s))
-                write_service(t, &p, s, out);
-    for (size_t i = 0; i < out->count; i++)
-        if (!buf_ok(&out->bodies[i]))
+                write_service(t, &p, s, trace);
+    for (size_t i = 0; i < trace->count; i++)
+        if (!buf_ok(&trace->bodies[i]))
             return ERR_FULL;
     return ERR_OK;
 }

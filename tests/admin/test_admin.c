@@ -91,7 +91,7 @@ static int client(void)
     const char *colon = strrchr(t.bound, ':');
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-    to.sin_port = htons((uint16_t)atoi(colon + 1));
+    to.sin_port = htons((uint16_t)strtol(colon + 1, NULL, 10));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0);
     CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);

@@ -84,7 +84,7 @@ static void a_twentieth_has_an_error_and_a_twentieth_is_slow(void)
         errors += error;
         slow += end - start >= 500 * NS_PER_MS;
     }
-    CHECK(errors == BLOCKS * 2 && slow == BLOCKS * 2);
+    CHECK(errors == 2UL * BLOCKS && slow == 2UL * BLOCKS);
 }
 
 static void a_span_has_about_470_bytes(void)
