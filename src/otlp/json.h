@@ -13,8 +13,9 @@
 #include "base/slice.h"
 
 /* Appends the protobuf of the ExportTraceServiceRequest in `json` to `out`. Nesting is bounded as
- * in the scan. ERR_PARSE with a sentence (what, and at which byte) in info; ERR_FULL when `out` is
- * at its bound. `scratch_limit`: the most that the parser may allocate, counted in out->memory. */
+ * in the scan. ERR_PARSE with a sentence (what, and at which byte or key) in info; ERR_FULL when
+ * `out` or the scratch is at its bound: `out` is then as long as it was. `scratch_limit`: the most
+ * that the parser may allocate, counted in out->memory. */
 enum err json_to_traces(struct slice json, struct buf *out, size_t scratch_limit,
                         struct err_info *info) MUST_CHECK;
 
@@ -22,8 +23,9 @@ enum err json_to_traces(struct slice json, struct buf *out, size_t scratch_limit
  * ERR_PARSE for a body that the scan would refuse. Invalid UTF-8 is written as U+FFFD. */
 enum err json_from_traces(struct slice body, struct buf *out) MUST_CHECK;
 
-/* Appends one span, or one value, as JSON. */
+/* Appends one Span message as JSON. It need not have been scanned: what is damaged is absent. */
 enum err json_from_span(struct slice span, struct buf *out) MUST_CHECK;
+/* Appends a value as OTLP has it: {"stringValue":"x"}. */
 struct value;
 void json_from_value(const struct value *value, struct buf *out);
 /* Appends `text` as a JSON string with its quotes. */

@@ -1,0 +1,382 @@
+#include "otlp/encode.h"
+#include "otlp/json.h"
+#include "otlp/json_schema.h"
+#include "otlp/read.h"
+#include "otlp/utf8.h"
+#include "otlp/view.h"
+
+#include <math.h>
+#include <yyjson.h>
+
+/* Where a field of a message occurs: the walk over its occurrences begins and ends there. */
+struct occurrences {
+    size_t count;
+    struct slice around;    /* from the first to the last one, tags included */
+    struct wire_field last; /* the value of a singular field */
+};
+
+static void put_message(struct buf *out, const struct json_message *message, struct slice bytes,
+                        unsigned depth);
+
+static bool is_plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+}
+
+/* A character that needs more than to be copied. Returns how many bytes it took. */
+static size_t put_special(struct buf *out, const uint8_t *at, const uint8_t *end)
+{
+    static const char letters[32] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    size_t len = utf8_char(at, end);
+
+    if (len == 0) {
+        buf_str(out, "\xef\xbf\xbd");
+        return 1;
+    }
+    if (*at >= 0x80) {
+        buf_append(out, at, len);
+    } else if (*at >= 0x20) {
+        buf_byte(out, '\\');
+        buf_byte(out, *at);
+    } else if (letters[*at]) {
+        buf_byte(out, '\\');
+        buf_byte(out, (uint8_t)letters[*at]);
+    } else {
+        buf_str(out, "\\u00");
+        encode_hex(out, slice_make(at, 1));
+    }
+    return len;
+}
+
+void json_put_string(struct buf *out, struct slice text)
+{
+    const uint8_t *at = text.data, *end = wire_of(text).end;
+
+    buf_byte(out, '"');
+    while (at < end) {
+        const uint8_t *start = at;
+
+        while (at < end && is_plain(*at))
+            at++;
+        buf_append(out, start, (size_t)(at - start));
+        if (at < end)
+            at += put_special(out, at, end);
+    }
+    buf_byte(out, '"');
+}
+
+static void put_unsigned(struct buf *out, uint64_t value)
+{
+    uint8_t digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    buf_append(out, digits + at, sizeof digits - at);
+}
+
+static void put_signed(struct buf *out, int64_t value)
+{
+    if (value < 0)
+        buf_byte(out, '-');
+    put_unsigned(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+/* The parser's library has the shortest form that reads back the same. */
+static void put_finite(struct buf *out, double number)
+{
+    char space[1024];
+    yyjson_alc pool;
+    yyjson_val value = {.tag = YYJSON_TYPE_NUM | YYJSON_SUBTYPE_REAL, .uni.f64 = number};
+    size_t len = 0;
+    char *text;
+
+    yyjson_alc_pool_init(&pool, space, sizeof space);
+    text = yyjson_val_write_opts(&value, 0, &pool, &len, NULL);
+    buf_append(out, text ? text : "0", text ? len : 1);
+}
+
+static void put_double(struct buf *out, uint64_t bits)
+{
+    double number;
+
+    memcpy(&number, &bits, sizeof number);
+    if (isnan(number))
+        buf_str(out, "\"NaN\"");
+    else if (isinf(number))
+        buf_str(out, number > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+    else
+        put_finite(out, number);
+}
+
+/* Opens a member called `name`: a comma unless it is the first of its object. */
+static void put_name(struct buf *out, const char *name, size_t len, bool *first)
+{
+    if (!*first)
+        buf_byte(out, ',');
+    *first = false;
+    buf_byte(out, '"');
+    buf_append(out, name, len);
+    buf_append(out, "\":", 2);
+}
+
+static void put_quoted(struct buf *out, void (*encode)(struct buf *, struct slice),
+                       struct slice bytes)
+{
+    buf_byte(out, '"');
+    encode(out, bytes);
+    buf_byte(out, '"');
+}
+
+static void put_scalar(struct buf *out, enum json_kind kind, const struct wire_field *field)
+{
+    switch (kind) {
+    case JSON_STRING:
+        json_put_string(out, field->bytes);
+        break;
+    case JSON_ID:
+        put_quoted(out, encode_hex, field->bytes);
+        break;
+    case JSON_BYTES:
+        put_quoted(out, encode_base64, field->bytes);
+        break;
+    case JSON_BOOL:
+        buf_str(out, field->value ? "true" : "false");
+        break;
+    case JSON_UINT32:
+    case JSON_FIXED32:
+        put_unsigned(out, (uint32_t)field->value);
+        break;
+    case JSON_INT64:
+        buf_byte(out, '"');
+        put_signed(out, (int64_t)field->value);
+        buf_byte(out, '"');
+        break;
+    case JSON_FIXED64:
+        buf_byte(out, '"');
+        put_unsigned(out, field->value);
+        buf_byte(out, '"');
+        break;
+    case JSON_DOUBLE:
+        put_double(out, field->value);
+        break;
+    default:
+        put_signed(out, (int32_t)field->value);
+        break;
+    }
+}
+
+static enum wire_type wire_type_of(enum json_kind kind)
+{
+    switch (kind) {
+    case JSON_STRING:
+    case JSON_ID:
+    case JSON_BYTES:
+    case JSON_MESSAGE:
+        return WIRE_LEN;
+    case JSON_FIXED32:
+        return WIRE_I32;
+    case JSON_FIXED64:
+    case JSON_DOUBLE:
+        return WIRE_I64;
+    default:
+        return WIRE_VARINT;
+    }
+}
+
+static bool fits(const struct json_field *known, const struct wire_field *field)
+{
+    return known->number == field->number && wire_type_of(known->kind) == field->type;
+}
+
+static void note(struct occurrences *seen, const struct wire_field *field, const uint8_t *start,
+                 const uint8_t *end)
+{
+    if (seen->count++ == 0)
+        seen->around.data = start;
+    seen->around.len = (size_t)(end - seen->around.data);
+    seen->last = *field;
+}
+
+/* Notes where each field of `message` is in `bytes`. */
+static void find_fields(const struct json_message *message, struct slice bytes,
+                        struct occurrences *seen)
+{
+    struct wire w = wire_of(bytes);
+    struct wire_field field;
+    const uint8_t *start;
+    size_t hint = 0;
+
+    memset(seen, 0, message->count * sizeof *seen);
+    for (start = w.at; read_field(&w, &field); start = w.at) {
+        for (size_t i = 0; i < message->count; i++) {
+            size_t at = (hint + i) % message->count;
+
+            if (!fits(&message->fields[at], &field))
+                continue;
+            note(&seen[at], &field, start, w.at);
+            hint = at;
+            break;
+        }
+    }
+}
+
+/* A message that came in several parts is their concatenation. */
+static void put_merged(struct buf *out, const struct json_field *known,
+                       const struct occurrences *seen, unsigned depth)
+{
+    struct wire w = wire_of(seen->around);
+    struct wire_field field;
+    struct buf merged;
+
+    buf_init(&merged, seen->around.len, out->memory);
+    while (read_field(&w, &field)) {
+        if (fits(known, &field))
+            buf_append(&merged, field.bytes.data, field.bytes.len);
+    }
+    if (buf_ok(&merged))
+        put_message(out, known->child, buf_slice(&merged), depth);
+    else
+        out->failed = true;
+    buf_fini(&merged);
+}
+
+static void put_one(struct buf *out, const struct json_field *known, const struct wire_field *field,
+                    unsigned depth)
+{
+    if (known->kind == JSON_MESSAGE)
+        put_message(out, known->child, field->bytes, depth);
+    else
+        put_scalar(out, known->kind, field);
+}
+
+static void put_list(struct buf *out, const struct json_field *known, struct slice around,
+                     unsigned depth)
+{
+    struct wire w = wire_of(around);
+    struct wire_field field;
+    bool first = true;
+
+    buf_byte(out, '[');
+    while (buf_ok(out) && read_field(&w, &field)) {
+        if (!fits(known, &field))
+            continue;
+        if (!first)
+            buf_byte(out, ',');
+        first = false;
+        put_one(out, known, &field, depth);
+    }
+    buf_byte(out, ']');
+}
+
+/* Not inline: the levels of nested values shall not each hold this array. */
+static __attribute__((noinline)) void
+put_fields(struct buf *out, const struct json_message *message, struct slice bytes, unsigned depth)
+{
+    struct occurrences seen[JSON_MAX_FIELDS];
+    bool first = true;
+
+    find_fields(message, bytes, seen);
+    for (size_t i = 0; i < message->count; i++) {
+        const struct json_field *known = &message->fields[i];
+
+        if (seen[i].count == 0)
+            continue;
+        put_name(out, known->name, known->name_len, &first);
+        if (known->repeated)
+            put_list(out, known, seen[i].around, depth);
+        else if (known->kind == JSON_MESSAGE && seen[i].count > 1)
+            put_merged(out, known, &seen[i], depth);
+        else
+            put_one(out, known, &seen[i].last, depth);
+    }
+}
+
+/* The one member of a oneof that is set: the last on the wire. */
+static void put_any_value(struct buf *out, struct slice bytes, unsigned depth)
+{
+    const struct json_field *set = NULL;
+    struct wire w = wire_of(bytes);
+    struct wire_field field, last;
+    bool first = true;
+
+    if (depth > SCAN_MAX_DEPTH)
+        return; /* only in a body that was not scanned */
+    while (read_field(&w, &field)) {
+        if (field.number == 0 || field.number > json_any_value.count ||
+            !fits(&json_any_value.fields[field.number - 1], &field))
+            continue;
+        set = &json_any_value.fields[field.number - 1];
+        last = field;
+    }
+    if (!set)
+        return;
+    put_name(out, set->name, set->name_len, &first);
+    put_one(out, set, &last, depth);
+}
+
+static void put_message(struct buf *out, const struct json_message *message, struct slice bytes,
+                        unsigned depth)
+{
+    bool first = true;
+
+    buf_byte(out, '{');
+    if (message == &json_any_value) {
+        put_any_value(out, bytes, depth + 1);
+    } else if (message->count == 1) { /* nothing but a list */
+        put_name(out, message->fields[0].name, message->fields[0].name_len, &first);
+        put_list(out, &message->fields[0], bytes, depth);
+    } else {
+        put_fields(out, message, bytes, depth);
+    }
+    buf_byte(out, '}');
+}
+
+static enum err result_of(const struct buf *out)
+{
+    return buf_ok(out) ? ERR_OK : ERR_FULL;
+}
+
+enum err json_from_traces(struct slice body, struct buf *out)
+{
+    struct scan_result result;
+
+    if (scan_traces(body, NULL, 0, &result) == ERR_PARSE)
+        return ERR_PARSE;
+    put_message(out, &json_traces_data, body, 0);
+    return result_of(out);
+}
+
+enum err json_from_span(struct slice span, struct buf *out)
+{
+    put_message(out, &json_span, span, 0);
+    return result_of(out);
+}
+
+void json_from_value(const struct value *value, struct buf *out)
+{
+    static const uint8_t numbers[] = {
+        [VALUE_STRING] = 1, [VALUE_BOOL] = 2,   [VALUE_INT] = 3,   [VALUE_DOUBLE] = 4,
+        [VALUE_ARRAY] = 5,  [VALUE_KVLIST] = 6, [VALUE_BYTES] = 7,
+    };
+    const struct json_field *known;
+    struct wire_field field = {0};
+    bool first = true;
+
+    buf_byte(out, '{');
+    if (value->type != VALUE_ABSENT) {
+        known = &json_any_value.fields[numbers[value->type] - 1];
+        if (value->type == VALUE_BOOL)
+            field.value = value->boolean;
+        else if (value->type == VALUE_INT || value->type == VALUE_DOUBLE)
+            memcpy(&field.value, &value->integer, sizeof field.value);
+        else
+            field.bytes = value->bytes;
+        put_name(out, known->name, known->name_len, &first);
+        put_one(out, known, &field, 1);
+    }
+    buf_byte(out, '}');
+}
