@@ -51,6 +51,7 @@ struct policy_verdict {
     double probability; /* p of a sampled keep or drop, as it was asked for; < 0: certain */
     uint64_t threshold; /* T of the draw; 0: certain keep; THRESHOLD_NONE: unknown probability */
     bool policy_error;
+    uint32_t entry; /* of a kept trace: the index of trace.entry; UINT32_MAX: it has no spans */
 };
 
 /* Why a call of a policy gave no verdict. */

@@ -347,5 +347,7 @@ void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, u
     for (size_t i = 0; i < p->count && !chain.final; i++)
         ask(p, &p->policies[i], &chain, now_ns);
     combine(p, &chain, now_ns, verdict);
+    if (verdict->keep)
+        verdict->entry = (uint32_t)reader_entry(p->reader); /* READER_NONE: UINT32_MAX */
     reader_end(p->reader);
 }

@@ -91,6 +91,10 @@ static void a_draw_says_its_threshold(void)
     state_must_load(&s, CHAIN(INLINE("a", "return keep()")));
     policy_set_decide(s.set, &t.trace, 1, &v);
     CHECK(v.keep && v.probability < 0 && v.threshold == 0);
+    CHECK(v.entry < t.trace.count);
+    t.trace.count = 0;
+    policy_set_decide(s.set, &t.trace, 1, &v);
+    CHECK(v.keep && v.entry == UINT32_MAX);
     trace_fini(&t);
     state_fini(&s);
 }
