@@ -80,7 +80,7 @@ local function class(name, fields, methods, numeric)
     error(name .. " can't be changed: '" .. tostring(key) .. "'", 2)
   end
   self.__eq = function(a, b)
-    return rawequal(debug_getmetatable(a), debug_getmetatable(b)) and a[1] == b[1] and a[2] == b[2] and a[3] == b[3]
+    return rawequal(debug_getmetatable(a), debug_getmetatable(b)) and a[1] == b[1] and a[2] == b[2] and rawget(a, 3) == rawget(b, 3)
   end
   self.__tostring = function() return name end
   return self
@@ -127,11 +127,11 @@ end
 
 local function attribute_methods(owner, what)
   local methods = {}
-  -- The position of an event or link; owners without one ignore it.
+  local inner = owner == OWNER_EVENT or owner == OWNER_LINK -- lies at a position in the span
   function methods.attr(self, key, second, ...)
     check(self, what)
     check_key(key)
-    local at = self[3] or 0
+    local at = inner and self[3] or 0
     local kind = read_attr(reader, self[1], owner, at, key, #key)
     if kind ~= ABSENT or second == nil then return value_of(kind) end
     check_key(second)
@@ -148,7 +148,7 @@ local function attribute_methods(owner, what)
   function methods.attr_text(self, key)
     check(self, what)
     check_key(key)
-    local kind = read_attr(reader, self[1], owner, self[3] or 0, key, #key)
+    local kind = read_attr(reader, self[1], owner, inner and self[3] or 0, key, #key)
     if kind == ABSENT then return nil end
     if kind == STRING then return text_of(reader.text, reader.len) end
     return copy_text()
@@ -156,7 +156,7 @@ local function attribute_methods(owner, what)
   function methods.has(self, key)
     check(self, what)
     check_key(key)
-    return read_attr(reader, self[1], owner, self[3] or 0, key, #key) ~= ABSENT
+    return read_attr(reader, self[1], owner, inner and self[3] or 0, key, #key) ~= ABSENT
   end
   return methods
 end
@@ -175,7 +175,7 @@ local INNER_NAME, INNER_OFFSET_MS, INNER_TRACE_ID, INNER_SPAN_ID = 0, 1, 2, 3
 local function inner_reader(owner, what, number)
   return function(self)
     check(self, what)
-    return value_of(inner_field(reader, self[1], owner, self[3] or 0, number))
+    return value_of(inner_field(reader, self[1], owner, self[3], number))
   end
 end
 
