@@ -72,9 +72,15 @@ local function unavailable(run, keys, what)
   run:fail(keys, what .. " is not available in this version")
 end
 
+local NOT_ENFORCED = {
+  ["tail_sampling.budget.cpu"] = true,
+  ["tail_sampling.quarantine.errors"] = true,
+  ["tail_sampling.quarantine.window"] = true,
+}
+
 -- What the names say but this version does not do yet.
-local function check_available(run)
-  local values, given = run.values, run.given
+local function check_available(run, fields)
+  local values = run.values
   local ack = values["journal.ack"]
   if ack == "written" or ack == "fsync" then
     unavailable(run, { "journal", "ack" }, ("journal.ack = \"%s\""):format(ack) .. " (allowed: \"memory\")")
@@ -93,10 +99,11 @@ local function check_available(run)
       end
     end
   end
-  for _, key in ipairs { "budget.cpu", "budget.memory", "quarantine.errors", "quarantine.window" } do
-    if given["tail_sampling." .. key] ~= nil then
-      local keys = { "tail_sampling", key:match "^[^.]+", key:match "[^.]+$" }
-      run:hint(keys, "tail_sampling." .. key .. " is not enforced in this version")
+  for _, field in ipairs(fields) do
+    local key = field.path
+    if NOT_ENFORCED[key] and run.given[key] ~= nil and ("%q"):format(run.given[key]) ~= field.default_text
+      and tostring(run.given[key]) ~= field.default_text then
+      run:hint({ "tail_sampling", key:match "%.([^.]+)%.", key:match "[^.]+$" }, key .. " is not enforced in this version")
     end
   end
 end
@@ -137,7 +144,7 @@ function M.check(result, fields, name, text, environment)
     return { errors = { name .. ": returns " .. what .. "; allowed: return { ... }" }, hints = {} }
   end
   local run = schema.check(result, fields, { file = name, env = environment })
-  check_available(run)
+  check_available(run, fields)
   check_together(run)
   for i = #state.errors, 1, -1 do table.insert(run.errors, 1, state.errors[i]) end
   if #run.errors == 0 then checked = { run = run, fields = fields } end

@@ -112,9 +112,15 @@ end
 
 local print_section
 
+-- A section that is off. Among the defaults these are the ones whose default says so.
+local function is_absent(node, run)
+  if not node.field or node.field.type ~= "section" then return false end
+  if run then return not run.values[node.path] end
+  return node.field.default_text == "nil"
+end
+
 local function print_node(node, name, run, indent, out)
-  local field = node.field
-  local absent = field and field.type == "section" and (run and not run.values[node.path] or not run and field.optional)
+  local field, absent = node.field, is_absent(node, run)
   if absent then
     local text = (run and field.can_be_false) and "false" or "nil"
     out[#out + 1] = indent .. name .. " = " .. text .. ","
@@ -136,7 +142,6 @@ end
 -- Every key with its value in `run`, or with its default and its meaning where run is nil.
 function M.print(fields, run)
   local out = {}
-  -- Without tail_sampling everything is kept: then its keys must not be printed as if they were there.
   print_section(schema.tree(fields), nil, run, "", out)
   return table.concat(out, "\n") .. "\n"
 end

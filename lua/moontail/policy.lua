@@ -65,6 +65,11 @@ local function environment()
   return env.seal(target)
 end
 
+local function place(c)
+  if not c.file then return "" end
+  return c.file .. ":" .. (c.line and c.line .. ": " or " ")
+end
+
 -- Each instance runs its file anew, so that instances share no locals (and no compiled code).
 local function spec_of(c)
   if c.spec then
@@ -73,6 +78,7 @@ local function spec_of(c)
     return c.spec
   end
   local chunk, name = core.load_script(c.type, environment())
+  if not chunk then error(place(c) .. name, 0) end
   local spec = chunk()
   if not specs[spec or false] then error(name .. ": the file must return policy { ... }", 0) end
   return spec
@@ -121,11 +127,6 @@ local function runner(spec, opt, my, when)
     return loadstring(ASK_WHEN, "=policy")(spec.decide, opt, my, access.Trace, setmetatable, access.find, access.reader, when)
   end
   return loadstring(ASK, "=policy")(spec.decide, opt, my, access.Trace, setmetatable)
-end
-
-local function place(c)
-  if not c.file then return "" end
-  return c.file .. ":" .. (c.line and c.line .. ": " or " ")
 end
 
 local function prepare(c, errors, names)

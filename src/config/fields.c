@@ -16,9 +16,9 @@
 /* clang-format off */
 
 /* What both listeners of otlp have; `port` is the default's. */
-#define LISTENER(p, m, port) \
+#define LISTENER(p, m, port, protocol) \
     {p, SCHEMA_SECTION, .shorthand = "listen", .flags = SCHEMA_OFF, .offset = OF(m.enabled), \
-     .doc = "OTLP over " #m}, \
+     .doc = "OTLP over " protocol}, \
     {p ".listen", SCHEMA_LISTEN, "\"127.0.0.1:" port "\"", .offset = OF(m.listen), \
      .doc = "address and port; \":PORT\" is all addresses, IPv4 and IPv6; port 0 picks a free one"}, \
     {p ".max_body", SCHEMA_SIZE, "\"16MiB\"", KIB, GIB, .offset = OF(m.max_body), \
@@ -64,11 +64,11 @@ const struct schema_field config_fields[] = {
     {"log.format", SCHEMA_STRING, "\"auto\"", .one_of = "auto|logfmt|json", .offset = OF(log_format),
      .doc = "auto = readable on a terminal, else logfmt"},
 
-    LISTENER("receivers.otlp.grpc", grpc, "4317"),
+    LISTENER("receivers.otlp.grpc", grpc, "4317", "gRPC"),
     {"receivers.otlp.grpc.max_streams", NUMBER, "128", 1, 65536, .offset = OF(grpc.max_streams),
      .doc = "requests at once on one connection"},
     LISTENER_TIMES("receivers.otlp.grpc", grpc),
-    LISTENER("receivers.otlp.http", http, "4318"),
+    LISTENER("receivers.otlp.http", http, "4318", "HTTP"),
     LISTENER_TIMES("receivers.otlp.http", http),
 
     {"admin", SCHEMA_SECTION, .shorthand = "listen", .offset = NO, .doc = "health, metrics, control"},

@@ -153,12 +153,15 @@ static void restrict_require(lua_State *L)
     lua_pop(L, 1);
 }
 
+static void set_engine(lua_State *L, bool jit)
+{
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (jit ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
+}
+
 static int open_state(lua_State *L)
 {
-    bool jit = lua_toboolean(L, 1);
-
     luaL_openlibs(L);
-    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (jit ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
+    set_engine(L, lua_toboolean(L, 1));
     restrict_require(L);
     lua_host_open(L);
     lua_getglobal(L, "require");
@@ -203,6 +206,15 @@ void lua_state_close(lua_State *L)
     if (h->memory && h->counted)
         memory_release(h->memory, h->counted);
     free(h);
+}
+
+void lua_state_configure(lua_State *L, const struct lua_options *options)
+{
+    struct heap *h = heap_of(L);
+
+    h->max = options->max_bytes;
+    h->jit = jit_wanted(options);
+    set_engine(L, h->jit);
 }
 
 bool lua_state_jit(const lua_State *L)

@@ -15,7 +15,7 @@
 struct lua_options {
     struct memory *memory; /* counted; may be NULL */
     size_t max_bytes;      /* of this state, enforced inside of lua_run; 0: no bound of its own */
-    enum { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* auto: off where W^X forbids it */
+    enum lua_jit { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* auto: off where W^X forbids it */
 };
 
 /* A state with the trusted library loaded (its modules can be required by trusted code).
@@ -24,6 +24,8 @@ lua_State *lua_state_new(const struct lua_options *options);
 void lua_state_close(lua_State *L);
 bool lua_state_jit(const lua_State *L); /* runs compiled */
 size_t lua_state_bytes(const lua_State *L);
+/* Changes what the options said, once the configuration is known. */
+void lua_state_configure(lua_State *L, const struct lua_options *options);
 
 /* Pushes the return value of a trusted embedded module ("moontail.schema"), loading it once.
  * ERR_SCRIPT with the message in info, nothing pushed. */

@@ -45,7 +45,8 @@ static struct policy_state *state_new(lua_State *L)
     return s;
 }
 
-/* load_script(type, env) -> the file's chunk, its name for messages. */
+/* load_script(type, env) -> the file's chunk, its name for messages; or nil and why there is none.
+ */
 static int load_script(lua_State *L)
 {
     struct lua_script script;
@@ -53,8 +54,11 @@ static int load_script(lua_State *L)
     enum err e = lua_find_script(L, "policy", luaL_checkstring(L, 1), &script, &info);
 
     luaL_checktype(L, 2, LUA_TTABLE);
-    if (e)
-        return luaL_error(L, "%s", info.text);
+    if (e) {
+        lua_pushnil(L);
+        lua_pushstring(L, info.text);
+        return 2;
+    }
     e = lua_load_script(L, slice_make(script.text, script.len), script.name, 2, &info);
     if (e)
         lua_pushstring(L, info.text);

@@ -1,0 +1,44 @@
+/* setup.h: Lua states that have run config.lua, with every room's functions in its environment.
+ *
+ * Start and reload: not on the path of a span. setup_load reads and checks everything once;
+ * setup_state makes one more state for a worker or the Lua export thread from what it read.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/disk.h"
+#include "base/err.h"
+#include "base/memory.h"
+#include "config/config.h"
+#include "policy/policy.h"
+
+#include <lua.h>
+
+struct setup {
+    const char *path;             /* of config.lua; NULL: the one that the program carries */
+    struct disk *disk;            /* outlives the states */
+    struct memory *memory;        /* counts the states; may be NULL */
+    struct policy_shared *shared; /* outlives the states */
+};
+
+/* What setup_load gives; setup_fini frees it. */
+struct setup_loaded {
+    struct config *config;
+    struct config_recording *recording;
+    lua_State *L;               /* ran config.lua; the caller may take it (and set NULL) */
+    size_t policies, exporters; /* how many were checked */
+};
+
+/* Reads config.lua and everything that it names, policies included, without any other
+ * effect. ERR_CONFIG: every error in `report`, a line each, nothing is left. On success `report`
+ * has hints, a line each. */
+enum err setup_load(const struct setup *s, struct setup_loaded *out, struct buf *report) MUST_CHECK;
+void setup_fini(struct setup_loaded *l);
+
+/* One more state that ran the same config.lua with the same answers. Owned by the caller. */
+enum err setup_state(const struct setup *s, const struct setup_loaded *l, lua_State **L,
+                     struct err_info *info) MUST_CHECK;
+
+/* The policies of a state that ran config.lua: *out is NULL where there is no tail_sampling. */
+enum err setup_policies(lua_State *L, const struct config *config, struct policy_shared *shared,
+                        struct policy_set **out, struct err_info *info) MUST_CHECK;
