@@ -27,8 +27,8 @@ enum signal_kind { SIGNAL_TRACES = 1 };
 
 struct journal_config {
     unsigned workers;      /* 1 .. 256 */
-    unsigned exporters;    /* 1 .. 64 */
-    size_t segment_bytes;  /* 1 MiB for level memory */
+    unsigned exporters;    /* 0 .. 64 */
+    size_t segment_bytes;  /* 4 KiB .. 1 MiB, a multiple of 4 KiB; 1 MiB for level memory */
     struct memory *memory; /* borrowed for life */
     const struct clock *clock;
 };
@@ -72,10 +72,12 @@ void journal_set_loops(struct journal *j, struct loop *own, struct loop *exporte
 struct journal_writer *journal_writer(struct journal *j, unsigned index, struct loop *loop);
 
 /* Space for one decoded body of at most `size` bytes, in private memory. NULL: no block now (memory
- * or the journal thread's turn): pause and try again. A later call gives up an uncommitted one. */
+ * or the journal thread's turn): pause and try again; the worker's loop is woken when one is there,
+ * but whoever waits for memory asks again at least once a second. A later call gives up an
+ * uncommitted one. Bodies over segment_bytes get a segment of their own. */
 uint8_t *journal_stage(struct journal_writer *w, size_t size);
 /* Makes the first `len` bytes of the staged space a frame with `items` references alive.
- * items > 0. Never fails after journal_stage. */
+ * items > 0. Never fails after journal_stage. The bytes may move: use journal_body from now on. */
 frame_id journal_commit(struct journal_writer *w, size_t len, uint32_t items,
                         enum signal_kind signal, uint64_t now_ns);
 
@@ -105,12 +107,15 @@ struct decision_record {
     uint32_t payload_spans; /* spans in the payload (after processors) */
 };
 
+/* True: the next journal_decide of this worker succeeds. Ask before the work of composing. */
+bool journal_can_decide(struct journal_writer *w);
 /* Hands one decision to the journal thread; for a keep, `payload` (a run of ResourceSpans fields =
- * a TracesData body) moves out of the buf. Returns its number, from 1, one up each time; 0: the
- * ring is full, nothing was taken, try at the next step. */
+ * a TracesData body) moves out of the buf; NULL is allowed. Returns its number, from 1, one up each
+ * time; 0: the ring is full, nothing was taken, try when the loop was woken. */
 uint64_t journal_decide(struct journal_writer *w, const struct decision_record *d,
                         struct buf *payload);
-/* The last decision of this worker that is committed: sources up to it may be released. */
+/* The last decision of this worker that is committed: sources up to it may be released. The
+ * worker's loop is woken when it moves. Any thread. */
 uint64_t journal_decided(const struct journal_writer *w);
 
 /* ---- the export thread's side ---- */
@@ -122,8 +127,9 @@ struct outbox_item {
     uint64_t next;        /* of the one after it: what to ack */
 };
 
-/* The record at `position` (start with outbox_begin). False: nothing there yet. */
-uint64_t outbox_begin(const struct journal *j);
+/* The record at `position` (start with outbox_begin). False: nothing there yet. Only keeps with a
+ * mask are here, in the order of their commits. `position` is not before the least acked one. */
+uint64_t outbox_begin(const struct journal *j); /* the oldest record that is still there */
 bool outbox_read(const struct journal *j, uint64_t position, struct outbox_item *item);
 /* Exporter `index` has settled everything before `position`; never goes back. */
 void outbox_ack(struct journal *j, unsigned index, uint64_t position);
@@ -131,13 +137,14 @@ void outbox_ack(struct journal *j, unsigned index, uint64_t position);
 /* ---- figures; exact at a rendezvous ---- */
 
 struct journal_stats {
-    uint64_t live_bytes, free_bytes, outbox_bytes; /* memory held */
-    uint64_t staged_items;                         /* references in frames not yet indexed */
+    uint64_t live_bytes, free_bytes, outbox_bytes; /* memory held in segments */
+    uint64_t live_items;                           /* references alive in all frames */
     uint64_t enqueued[64];                         /* spans appended to the outbox, per exporter */
     uint64_t in_transit[64];                       /* spans in the rings to the journal thread */
+    uint64_t uncommitted;                          /* decisions in those rings */
 };
 void journal_stats(const struct journal *j, struct journal_stats *s);
 
-/* The last decisions, newest first, at most `max`; returns how many. Any thread (copies under a
- * lock). */
+/* The last 1024 decisions committed, newest first, at most `max`; returns how many. Any thread
+ * (copies under a lock). */
 size_t journal_recent(struct journal *j, struct decision_record *out, size_t max);

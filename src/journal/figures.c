@@ -1,0 +1,71 @@
+#include "journal/journal_impl.h"
+
+static void add_decision(void *arg, const void *item)
+{
+    const struct decision *decision = item;
+    struct journal_stats *s = arg;
+
+    s->uncommitted++;
+    for (unsigned i = 0; i < EXPORTERS_MAX; i++)
+        if (decision->record.keep && (decision->record.exporters >> i & 1))
+            s->in_transit[i] += decision->record.payload_spans;
+}
+
+static void add_segment(const struct segment *segment, struct journal_stats *s)
+{
+    uint32_t references = atomic_load_explicit(&segment->references, memory_order_relaxed);
+
+    if (segment->kind == SEGMENT_OUTBOX)
+        s->outbox_bytes += segment->size;
+    else if (segment->kind == SEGMENT_FRAMES && segment->used > 0 && references > 0)
+        s->live_bytes += segment->size;
+    else if (segment->kind != SEGMENT_ABSENT)
+        s->free_bytes += segment->size;
+    if (segment->kind == SEGMENT_FRAMES)
+        s->live_items += references - segment->open;
+}
+
+void journal_stats(const struct journal *j, struct journal_stats *s)
+{
+    *s = (struct journal_stats){0};
+    for (uint32_t i = 1; i < j->segments.count; i++)
+        add_segment(segment_at(&j->segments, i), s);
+    for (unsigned i = 0; i < j->config.workers; i++) {
+        ring_each(&j->writers[i].ring, add_decision, s);
+        if (j->writers[i].holds)
+            add_decision(s, &j->writers[i].held);
+    }
+    memcpy(s->enqueued, j->outbox.enqueued, sizeof(s->enqueued));
+}
+
+size_t journal_recent(struct journal *j, struct decision_record *out, size_t max)
+{
+    size_t n;
+
+    pthread_mutex_lock(&j->recent_lock);
+    n = j->recent_count < RECENT ? (size_t)j->recent_count : RECENT;
+    if (n > max)
+        n = max;
+    for (size_t i = 0; i < n; i++)
+        out[i] = j->recent[(j->recent_count - 1 - i) % RECENT];
+    pthread_mutex_unlock(&j->recent_lock);
+    return n;
+}
+
+/* ---- the outbox, as others see it ---- */
+
+uint64_t outbox_begin(const struct journal *j)
+{
+    return atomic_load_explicit(&j->outbox.begin, memory_order_acquire);
+}
+
+bool outbox_read(const struct journal *j, uint64_t position, struct outbox_item *item)
+{
+    return outbox_find(&j->outbox, position, item);
+}
+
+void outbox_ack(struct journal *j, unsigned index, uint64_t position)
+{
+    if (outbox_settle(&j->outbox, index, position))
+        journal_wake(j);
+}

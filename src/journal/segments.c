@@ -1,0 +1,214 @@
+#include "journal/segments.h"
+
+#include "base/clock.h"
+#include "base/pages.h"
+
+#include <assert.h>
+
+enum {
+    KEPT_FREE = 1,     /* free segments that are never given back */
+    KEPT_HIGH = 4,     /* that stay while memory is high: new pages cost four times all else */
+    TRIM_MAX = 32,     /* segments given back in one step: 30 to 50 us each */
+    LARGE_LOOKED = 16, /* free large ones that are looked through for one that fits */
+};
+static const uint64_t trim_every_ns = NS_PER_S;
+
+void segments_init(struct segments *s, size_t segment_bytes, struct memory *memory)
+{
+    *s = (struct segments){.memory = memory, .segment_bytes = segment_bytes, .count = 1};
+    s->table = pages_map(SEGMENT_MAX * sizeof(struct segment));
+}
+
+void segments_fini(struct segments *s)
+{
+    for (uint32_t i = 1; i < s->count; i++)
+        pages_free(s->memory, s->table[i].bytes, s->table[i].size);
+    pages_unmap(s->table, SEGMENT_MAX * sizeof(struct segment));
+}
+
+static void push(struct segments *s, uint32_t *stack, uint32_t number)
+{
+    segment_at(s, number)->next = *stack;
+    *stack = number;
+}
+
+static uint32_t pop(struct segments *s, uint32_t *stack)
+{
+    uint32_t number = *stack;
+
+    if (number)
+        *stack = segment_at(s, number)->next;
+    return number;
+}
+
+/* Sizes in steps of an eighth, so that a free one often fits the next body. */
+static size_t rounded(size_t size)
+{
+    size_t step = 4096;
+
+    while (step * 16 <= size)
+        step *= 2;
+    return (size + step - 1) / step * step;
+}
+
+static uint32_t new_segment(struct segments *s, size_t size, bool forced)
+{
+    struct segment *segment;
+    uint32_t number;
+    uint8_t *bytes;
+
+    if (!s->absent && s->count == SEGMENT_MAX)
+        return 0;
+    bytes = forced ? pages_new_forced(s->memory, size) : pages_new(s->memory, size);
+    if (!bytes)
+        return 0;
+    number = s->absent ? pop(s, &s->absent) : s->count++;
+    segment = segment_at(s, number);
+    segment->bytes = bytes;
+    segment->size = size;
+    return number;
+}
+
+/* A free large one that is at most a quarter too large. */
+static uint32_t pop_large(struct segments *s, size_t size)
+{
+    uint32_t *link = &s->large;
+
+    for (int i = 0; i < LARGE_LOOKED && *link; i++) {
+        struct segment *segment = segment_at(s, *link);
+
+        if (segment->size >= size && segment->size <= size + size / 4)
+            return pop(s, link);
+        link = &segment->next;
+    }
+    return 0;
+}
+
+static uint32_t pop_free(struct segments *s)
+{
+    uint32_t number = pop(s, &s->free);
+
+    if (number && --s->free_count < s->free_low)
+        s->free_low = s->free_count;
+    return number;
+}
+
+uint32_t segments_take(struct segments *s, size_t size, enum segment_kind kind, bool forced)
+{
+    bool large = size > s->segment_bytes;
+    uint32_t number = large ? pop_large(s, size) : pop_free(s);
+    struct segment *segment;
+
+    if (!number)
+        number = new_segment(s, large ? rounded(size) : s->segment_bytes, forced);
+    if (!number)
+        return 0;
+    segment = segment_at(s, number);
+    segment->used = 0;
+    segment->generation++;
+    segment->kind = (uint8_t)kind;
+    segment->open = true;
+    atomic_store_explicit(&segment->references, 1, memory_order_relaxed);
+    return number;
+}
+
+void segments_put(struct segments *s, uint32_t number)
+{
+    struct segment *segment = segment_at(s, number);
+
+    segment->kind = SEGMENT_FREE;
+    segment->open = false;
+    if (segment->size == s->segment_bytes) {
+        push(s, &s->free, number);
+        s->free_count++;
+    } else {
+        segment->taken_ns = 0; /* the next trim dates it */
+        push(s, &s->large, number);
+    }
+}
+
+void segments_collect(struct segments *s)
+{
+    uint32_t number;
+
+    if (atomic_load_explicit(&s->returned, memory_order_relaxed) == 0)
+        return;
+    number = atomic_exchange_explicit(&s->returned, 0, memory_order_acquire);
+    while (number) {
+        uint32_t next = segment_at(s, number)->next;
+
+        segments_put(s, number);
+        number = next;
+    }
+}
+
+static void give_back(struct segments *s, uint32_t number)
+{
+    struct segment *segment = segment_at(s, number);
+
+    pages_free(s->memory, segment->bytes, segment->size);
+    segment->bytes = NULL;
+    segment->kind = SEGMENT_ABSENT;
+    push(s, &s->absent, number);
+}
+
+/* Large ones go when they lay free for a second. */
+static void trim_large(struct segments *s, uint64_t now_ns, bool high)
+{
+    uint32_t *link = &s->large;
+
+    while (*link) {
+        struct segment *segment = segment_at(s, *link);
+
+        if (segment->taken_ns == 0)
+            segment->taken_ns = now_ns ? now_ns : 1;
+        if (high || now_ns - segment->taken_ns >= trim_every_ns)
+            give_back(s, pop(s, link));
+        else
+            link = &segment->next;
+    }
+}
+
+uint64_t segments_trim(struct segments *s, uint64_t now_ns)
+{
+    bool high = memory_is_high(s->memory) && s->free_count > KEPT_HIGH;
+    uint32_t keep = high ? KEPT_HIGH : KEPT_FREE;
+
+    if (high || now_ns >= s->trim_ns) {
+        uint32_t unneeded = high ? s->free_count : s->free_low;
+
+        trim_large(s, now_ns, high);
+        for (int i = 0; i < TRIM_MAX && unneeded > keep; i++, unneeded--) {
+            give_back(s, pop(s, &s->free));
+            s->free_count--;
+        }
+        s->free_low = unneeded > keep ? unneeded : s->free_count;
+        s->trim_ns = now_ns + (unneeded > keep ? 10 * NS_PER_MS : trim_every_ns);
+    }
+    return s->free_count > KEPT_FREE || s->large ? s->trim_ns : NEVER_NS;
+}
+
+void segments_shrink(struct segments *s, uint32_t number)
+{
+    struct segment *segment = segment_at(s, number);
+
+    if (segment->used + segment->used / 4 < segment->size)
+        segment->size = pages_shrink(s->memory, segment->bytes, segment->size, segment->used);
+}
+
+bool segments_release(struct segments *s, uint32_t number, uint32_t n)
+{
+    struct segment *segment = segment_at(s, number);
+    uint32_t before = atomic_fetch_sub_explicit(&segment->references, n, memory_order_acq_rel);
+    uint32_t top;
+
+    assert(before >= n);
+    if (before != n)
+        return false;
+    top = atomic_load_explicit(&s->returned, memory_order_relaxed);
+    do {
+        segment->next = top;
+    } while (!atomic_compare_exchange_weak_explicit(&s->returned, &top, number,
+                                                    memory_order_release, memory_order_relaxed));
+    return top == 0;
+}

@@ -1,0 +1,68 @@
+/* segments.h: the table of segments that all threads read, and the pool that the journal thread
+ * owns.
+ *
+ * The journal's own. A segment is found by its number without a lock: numbers are given out by the
+ * journal thread and travel through rings, which order what was written before. A segment has one
+ * reference for each live span in it, and one more while its writer has it open; whoever releases
+ * the last one pushes it on a stack, from which the journal thread takes it back.
+ */
+#pragma once
+
+#include "base/memory.h"
+
+enum { FRAME_ALIGN = 64, SEGMENT_MAX = 1 << 18 };
+
+enum segment_kind { SEGMENT_ABSENT, SEGMENT_FREE, SEGMENT_FRAMES, SEGMENT_OUTBOX };
+
+struct segment {
+    _Alignas(64) uint8_t *bytes; /* NULL: absent */
+    size_t size;
+    size_t used;       /* the writer's */
+    uint64_t taken_ns; /* the pool's: when it was last given out or came back */
+    uint32_t generation;
+    uint32_t next; /* in the stack that it is in; 0: the last */
+    _Atomic uint32_t references;
+    uint8_t kind;
+    bool open; /* one of the references is the writer's */
+};
+
+struct segments {
+    struct memory *memory;
+    struct segment *table; /* SEGMENT_MAX of them, few touched */
+    size_t segment_bytes;
+    uint32_t count;      /* numbers ever used; 0 is none */
+    uint32_t absent;     /* stack of numbers without bytes */
+    uint32_t free;       /* stack of free segments of segment_bytes, newest on top */
+    uint32_t free_count; /* of them */
+    uint32_t free_low;   /* the fewest there were since the last trim: not needed */
+    uint32_t large;      /* stack of free ones of other sizes */
+    uint64_t trim_ns;    /* when the pool is next trimmed */
+    _Alignas(64) _Atomic uint32_t returned; /* stack of those whose last reference is gone */
+};
+
+/* Start-up only: aborts without memory. */
+void segments_init(struct segments *s, size_t segment_bytes, struct memory *memory);
+void segments_fini(struct segments *s);
+
+static inline struct segment *segment_at(const struct segments *s, uint32_t number)
+{
+    return &s->table[number];
+}
+
+/* Gives out a segment of at least `size` bytes with one reference, open. 0: no memory; `forced`:
+ * only if the kernel has none. Journal thread. */
+uint32_t segments_take(struct segments *s, size_t size, enum segment_kind kind, bool forced);
+/* Takes a segment without references back. Journal thread. */
+void segments_put(struct segments *s, uint32_t number);
+/* Takes back all that were returned. Journal thread. */
+void segments_collect(struct segments *s);
+/* Gives memory back to the kernel: what was not needed for a second, and nearly all if the limiter
+ * is high. Returns when it is next due. Journal thread. */
+uint64_t segments_trim(struct segments *s, uint64_t now_ns);
+
+/* Gives back what a large segment has behind its used bytes, if that is much. Its writer. */
+void segments_shrink(struct segments *s, uint32_t number);
+
+/* Drops `n` references. True: it was the last one and the stack of returned ones was empty: the
+ * journal thread may have to be woken. Any thread. */
+bool segments_release(struct segments *s, uint32_t number, uint32_t n);

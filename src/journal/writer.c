@@ -1,0 +1,214 @@
+#include "journal/frame.h"
+#include "journal/journal_impl.h"
+
+#include <assert.h>
+
+enum {
+    LARGE_IDLE = 64,      /* bodies after which a large block that was of no use is given back */
+    LARGE_KEPT = 4 << 20, /* bytes: larger ones are given back at once */
+};
+
+struct journal_writer *journal_writer(struct journal *j, unsigned index, struct loop *loop)
+{
+    assert(index < j->config.workers);
+    j->writers[index].loop = loop;
+    return &j->writers[index];
+}
+
+static void release(struct journal_writer *w, uint32_t number, uint32_t n)
+{
+    if (segments_release(&w->journal->segments, number, n))
+        journal_wake(w->journal);
+}
+
+/* ---- staging ---- */
+
+static size_t room_in_open(const struct journal_writer *w)
+{
+    const struct segment *open = segment_at(&w->journal->segments, w->open);
+
+    return w->open ? open->size - open->used : 0;
+}
+
+static void close_segment(struct journal_writer *w, uint32_t *number)
+{
+    if (!*number)
+        return;
+    segment_at(&w->journal->segments, *number)->open = false;
+    release(w, *number, 1);
+    *number = 0;
+}
+
+static bool open_next(struct journal_writer *w)
+{
+    uint32_t number;
+
+    if (!ring_pop(&w->blocks, &number))
+        return false;
+    close_segment(w, &w->open);
+    w->open = number;
+    journal_wake(w->journal);
+    return true;
+}
+
+static uint8_t *ask(struct journal_writer *w, size_t need)
+{
+    atomic_store_explicit(&w->want, need, memory_order_release);
+    journal_urge(w->journal);
+    return NULL;
+}
+
+static uint8_t *stage_large(struct journal_writer *w, size_t need)
+{
+    struct journal *j = w->journal;
+
+    if (w->large && segment_at(&j->segments, w->large)->size < need)
+        close_segment(w, &w->large);
+    if (!w->large)
+        w->large = atomic_exchange_explicit(&w->large_ready, 0, memory_order_acquire);
+    if (!w->large || segment_at(&j->segments, w->large)->size < need)
+        return ask(w, need);
+    w->idle = 0;
+    w->staged_large = true;
+    return segment_at(&j->segments, w->large)->bytes + sizeof(struct frame_header);
+}
+
+static uint8_t *stage_small(struct journal_writer *w, size_t need)
+{
+    const struct segment *open;
+
+    if (!w->large && atomic_load_explicit(&w->large_ready, memory_order_relaxed))
+        w->large = atomic_exchange_explicit(&w->large_ready, 0, memory_order_acquire);
+    if (w->large && ++w->idle > LARGE_IDLE)
+        close_segment(w, &w->large);
+    if (room_in_open(w) < need && !open_next(w))
+        return ask(w, need);
+    open = segment_at(&w->journal->segments, w->open);
+    w->staged_large = false;
+    return open->bytes + open->used + sizeof(struct frame_header);
+}
+
+uint8_t *journal_stage(struct journal_writer *w, size_t size)
+{
+    size_t need = frame_size(0, size);
+    uint8_t *at;
+
+    w->staged = 0;
+    if (size > UINT32_MAX - 2 * FRAME_ALIGN)
+        return NULL;
+    at = need > w->journal->config.segment_bytes ? stage_large(w, need) : stage_small(w, need);
+    w->staged = at ? size + 1 : 0;
+    return at;
+}
+
+/* ---- committing ---- */
+
+/* A body that turned out small moves to where small ones are, and the large block stays for the
+ * next one. */
+static bool move_to_open(struct journal_writer *w, size_t len)
+{
+    struct journal *j = w->journal;
+    size_t need = frame_size(0, len);
+    const struct segment *large = segment_at(&j->segments, w->large), *open;
+
+    if (need > j->config.segment_bytes / 4 || (room_in_open(w) < need && !open_next(w)))
+        return false;
+    open = segment_at(&j->segments, w->open);
+    memcpy(open->bytes + open->used + sizeof(struct frame_header),
+           large->bytes + sizeof(struct frame_header), len);
+    if (large->size > LARGE_KEPT)
+        close_segment(w, &w->large);
+    return true;
+}
+
+static frame_id append(struct journal_writer *w, uint32_t number, struct frame_header *header)
+{
+    struct journal *j = w->journal;
+    struct segment *segment = segment_at(&j->segments, number);
+    size_t at = segment->used;
+
+    header->sequence = ++w->sequence;
+    frame_write(segment, header);
+    segment->used += frame_size(0, header->stored_len);
+    atomic_fetch_add_explicit(&segment->references, header->items, memory_order_relaxed);
+    return (frame_id)(number << j->position_bits | at / FRAME_ALIGN);
+}
+
+frame_id journal_commit(struct journal_writer *w, size_t len, uint32_t items,
+                        enum signal_kind signal, uint64_t now_ns)
+{
+    struct journal *j = w->journal;
+    struct frame_header header = {.signal = (uint8_t)signal,
+                                  .unix_ns = clock_unix_ns(j->config.clock),
+                                  .boot_ns = now_ns,
+                                  .stored_len = (uint32_t)len,
+                                  .decoded_len = (uint32_t)len,
+                                  .items = items};
+    frame_id frame;
+
+    assert(w->staged > len && items > 0);
+    w->staged = 0;
+    if (!w->staged_large || move_to_open(w, len))
+        return append(w, w->open, &header);
+    frame = append(w, w->large, &header);
+    segments_shrink(&j->segments, w->large);
+    close_segment(w, &w->large);
+    return frame;
+}
+
+/* ---- reading and releasing ---- */
+
+static uint32_t number_of(const struct journal *j, frame_id frame)
+{
+    return frame >> j->position_bits;
+}
+
+struct slice journal_body(const struct journal *j, frame_id frame)
+{
+    const struct segment *segment = segment_at(&j->segments, number_of(j, frame));
+    size_t at = (size_t)(frame & ((UINT32_C(1) << j->position_bits) - 1)) * FRAME_ALIGN;
+    const struct frame_header *header = (const struct frame_header *)(segment->bytes + at);
+
+    assert(frame && segment->bytes && at + sizeof(*header) <= segment->size);
+    assert(header->magic == FRAME_MAGIC && header->stored_len <= segment->size - at);
+    return slice_make((const uint8_t *)(header + 1) + header->tlv_len, header->decoded_len);
+}
+
+void journal_release(struct journal_writer *w, frame_id frame, uint32_t n)
+{
+    if (n > 0)
+        release(w, number_of(w->journal, frame), n);
+}
+
+/* ---- decisions ---- */
+
+bool journal_can_decide(struct journal_writer *w)
+{
+    return ring_space(&w->ring) > 0;
+}
+
+uint64_t journal_decide(struct journal_writer *w, const struct decision_record *d,
+                        struct buf *payload)
+{
+    struct decision decision = {.record = *d};
+    uint32_t space = ring_space(&w->ring);
+
+    if (space == 0) {
+        journal_urge(w->journal);
+        return 0;
+    }
+    if (payload)
+        buf_take(payload, &decision.payload);
+    if (!ring_push(&w->ring, &decision)) /* never: there was space */
+        return 0;
+    if (space == DECISION_RING / 2)
+        journal_urge(w->journal);
+    else
+        journal_wake(w->journal);
+    return ++w->decisions;
+}
+
+uint64_t journal_decided(const struct journal_writer *w)
+{
+    return atomic_load_explicit(&w->committed, memory_order_acquire);
+}
