@@ -145,7 +145,7 @@ static enum err fake_accept(struct net *n, int listener, int *fd)
     if (*fd < 0)
         return ERR_FULL;
     l->waiting--;
-    memmove(&l->backlog[0], &l->backlog[1], l->waiting * sizeof(l->backlog[0]));
+    memmove(&l->backlog[0], &l->backlog[1], l->waiting * sizeof(struct end *));
     return ERR_OK;
 }
 

@@ -14,6 +14,6 @@ struct log_line {
 void log_line_begin(struct log_line *l, uint64_t unix_ns, enum log_level level,
                     const char *message);
 /* Leaves the pair out if the line would get too long. Values over 4 KiB are cut. */
-void log_line_pair(struct log_line *l, const char *key, const char *value);
+void log_line_pair(struct log_line *l, const char *key, const char *text);
 /* Ends the line with a newline. The caller writes out.data and calls buf_fini(&out). */
 void log_line_end(struct log_line *l);

@@ -42,13 +42,13 @@ static enum err parse_host(const char *host, bool bracketed, uint16_t port, unio
 {
     memset(a, 0, sizeof(*a));
     if (bracketed || !*host) {
-        a->v6.sin6_family = AF_INET6;
+        a->any.sa_family = AF_INET6;
         a->v6.sin6_port = htons(port);
         return !*host && !bracketed                               ? ERR_OK
                : inet_pton(AF_INET6, host, &a->v6.sin6_addr) == 1 ? ERR_OK
                                                                   : ERR_PARSE;
     }
-    a->v4.sin_family = AF_INET;
+    a->any.sa_family = AF_INET;
     a->v4.sin_port = htons(port);
     return inet_pton(AF_INET, host, &a->v4.sin_addr) == 1 ? ERR_OK : ERR_PARSE;
 }
@@ -137,7 +137,7 @@ static enum err system_listen(struct net *n, const char *address, int *fd, char 
         in_port_t port = a.v6.sin6_port;
 
         memset(&a, 0, sizeof(a));
-        a.v4.sin_family = AF_INET;
+        a.any.sa_family = AF_INET;
         a.v4.sin_port = port;
         *fd = listen_on(&a);
     }
