@@ -1,5 +1,6 @@
 #include "admin/conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -3,17 +3,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum err err_fail(struct err_info *info, enum err code, const char *fmt, ...)
+void err_fill(struct err_info *info, enum err code, const char *fmt, ...)
 {
     va_list args;
 
     if (!info)
-        return code;
+        return;
     info->code = code;
     va_start(args, fmt);
     vsnprintf(info->text, sizeof(info->text), fmt, args);
     va_end(args);
-    return code;
 }
 
 const char *err_name(enum err code)

@@ -31,8 +31,17 @@ struct err_info {
 /* Fills `info` (may be NULL) and returns `code`, so that it can end a function:
  *     return err_fail(info, ERR_CONFIG, "%s:%d: decision_wait must be 1s to 1h", file, line);
  */
-enum err err_fail(struct err_info *info, enum err code, const char *fmt, ...)
+#define err_fail(info, code, ...) (err_fill(info, code, __VA_ARGS__), err_pass(code))
+
+/* The halves of err_fail: inline where the value is decided, so that compilers and analysers see
+ * that what was asked for comes back. */
+void err_fill(struct err_info *info, enum err code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+static inline enum err err_pass(enum err code)
+{
+    return code;
+}
 
 /* Short lower-case name for logs ("full", "parse"). Never NULL. */
 const char *err_name(enum err code);

@@ -52,7 +52,7 @@ static const struct config_answer *record(struct config_recording *r, const char
     if (!a)
         abort();
     *a = (struct config_answer){.text = text, .len = len};
-    strcpy(a->question, question);
+    memcpy(a->question, question, strlen(question) + 1);
     *r->last = a;
     r->last = &a->next;
     return a;

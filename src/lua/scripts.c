@@ -26,7 +26,7 @@ void lua_scripts_set(lua_State *L, struct disk *disk, const char *folder)
     lua_pushlightuserdata(L, (void *)&place_key);
     p = lua_newuserdata(L, sizeof(*p) + strlen(folder) + 1);
     p->disk = disk;
-    strcpy(p->folder, folder);
+    memcpy(p->folder, folder, strlen(folder) + 1);
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 

@@ -301,7 +301,7 @@ static const uint8_t *scan_status(struct scan *s, const uint8_t *at, const uint8
         return NULL;
     w = wire_of(slice_make(at, len));
     while (read_field(&w, &field)) {
-        if (field.number == 3)
+        if (field.number == 3 && field.type == WIRE_VARINT)
             *code = (int32_t)field.value;
     }
     return at + len;

@@ -143,8 +143,10 @@ struct same_id {
 static bool same_id(const void *arg, uint32_t number)
 {
     const struct same_id *same = arg;
+    const struct trace *trace = trace_at(same->table, number);
 
-    return memcmp(trace_at(same->table, number)->id, same->id, 16) == 0;
+    assert(trace);
+    return memcmp(trace->id, same->id, 16) == 0;
 }
 
 /* Another than that of the slots: ids of spans are compared by it, and peers choose them. */
