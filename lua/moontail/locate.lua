@@ -164,7 +164,7 @@ local function parse(text)
     if t.kind == "name" and depth == 0 and t.text == "local" and (tokens[i + 2] or {}).text == "=" then
       i, state.locals[following.text] = parse_expression(state, i + 3)
     elseif t.kind == "name" and depth == 0 and t.text == "return" then
-      i, root = parse_expression(state, i + 1)
+      root = select(2, parse_expression(state, i + 1))
       break
     else
       depth = depth + depth_change(t)

@@ -303,6 +303,7 @@ static enum err call_check(lua_State *L, int index, const struct schema_field *f
     return e;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): every parameter is another party's */
 enum err schema_read(lua_State *L, int index, const struct schema_field *fields, size_t n,
                      const struct schema_where *where, void *out, struct schema_store *store,
                      struct buf *errors, struct buf *hints)

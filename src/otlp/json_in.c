@@ -169,7 +169,7 @@ static bool parse_double(struct slice text, double *out)
         *out = INFINITY;
     else if (slice_is(text, "-Infinity"))
         *out = -INFINITY;
-    else if (text.len == 0 || !memchr("-0123456789", text.data[0], 11) ||
+    else if (text.len == 0 || (text.data[0] != '-' && (text.data[0] < '0' || text.data[0] > '9')) ||
              memchr(text.data, 'x', text.len) || memchr(text.data, 'X', text.len))
         return false;
     else {

@@ -73,6 +73,7 @@ static struct slice copy_text(lua_State *L, int index)
 
     if (!copy)
         luaL_error(L, "no memory for a match{}");
+    assert(copy); /* luaL_error does not return */
     memcpy(copy, text, len + 1);
     return slice_make(copy, len);
 }
