@@ -1,0 +1,275 @@
+"""Starts the real program and real backends, and waits for events; nothing here sleeps.
+
+Every scrape of /metrics asserts that nothing is unaccounted for.
+"""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PROGRAM = os.environ.get("MOONTAIL", f"{ROOT}/build/moontail")
+PATIENCE = 30  # seconds; only a failing test waits as long
+
+KEEP_ALL = 'policies = { policy "always_sample" }'
+
+
+def lua(value):
+    """A Python value as Lua text."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"[{lua(k)}] = {lua(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "{ " + ", ".join(lua(v) for v in value) + " }"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else json.dumps(value)
+
+
+def config(exporters, *, tail=KEEP_ALL, workers=1, receivers="", wait="100ms", more=""):
+    """A configuration on free ports. `tail` None: no tail_sampling; FOLDER is the test's own."""
+    sampling = (f'tail_sampling = {{ decision_wait = "{wait}", record = false, {tail} }},'
+                if tail is not None else "")
+    receivers = receivers or 'grpc = "127.0.0.1:0", http = "127.0.0.1:0"'
+    return f"""return {{
+  workers = {workers},
+  receivers = {{ otlp = {{ {receivers} }} }},
+  admin = {{ listen = "127.0.0.1:0" }},
+  journal = {{ path = "FOLDER/journal", ack = "memory" }},
+  {sampling}
+  {more}
+  exporters = {{ {exporters} }},
+}}
+"""
+
+
+def exporter(type_, **options):
+    return f'exporter "{type_}" {lua(options)}'
+
+
+class Metrics(dict):
+    """{(name, frozenset of labels): value}."""
+
+    def total(self, name, **labels):
+        wanted = set(labels.items())
+        return sum(v for (n, ls), v in self.items() if n == name and wanted <= ls)
+
+    def by(self, name, label):
+        """{value of `label`: sum}."""
+        sums = {}
+        for (n, labels), value in self.items():
+            if n == name:
+                key = dict(labels).get(label)
+                sums[key] = sums.get(key, 0) + value
+        return sums
+
+
+SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def parse_metrics(text):
+    metrics = Metrics()
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        match = SAMPLE.match(line)
+        assert match, f"not a sample: {line!r}"
+        key = match[1], frozenset(LABEL.findall(match[2] or ""))
+        assert key not in metrics, f"twice: {line!r}"
+        metrics[key] = float(match[3])
+    return metrics
+
+
+class Process:
+    """A child whose output lines are kept, and which can be waited for by event."""
+
+    def __init__(self, command, folder, env=None):
+        self.lines, self.changed = [], threading.Condition()
+        self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        env={**os.environ, **(env or {})}, text=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            with self.changed:
+                self.lines.append(line.rstrip("\n"))
+                self.changed.notify_all()
+        with self.changed:
+            self.lines.append(None)  # the end
+            self.changed.notify_all()
+
+    def output(self):
+        with self.changed:
+            return "\n".join(line for line in self.lines if line is not None)
+
+    def wait_line(self, wanted, timeout=PATIENCE):
+        """The first line for which wanted(line) is true."""
+        def found():
+            return next((x for x in self.lines if x is None or wanted(x)), False) is not False
+        with self.changed:
+            there = self.changed.wait_for(found, timeout)
+            line = next((x for x in self.lines if x is not None and wanted(x)), None)
+        assert there and line is not None, f"no such line in:\n{self.output()}"
+        return line
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def pause(self):
+        """Lets a moment pass before the next look, or less if the process ends."""
+        try:
+            self.process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            pass
+
+    def wait_exit(self, timeout=PATIENCE):
+        code = self.process.wait(timeout)
+        self.reader.join(timeout)
+        return code
+
+    def kill(self):
+        if self.is_alive():
+            self.signal(signal.SIGCONT)
+            self.process.kill()
+        self.wait_exit()
+
+
+def fields(line):
+    """The pairs of a logfmt line."""
+    return {k: json.loads(v) if v.startswith('"') else v
+            for k, v in re.findall(r'([\w.]+)=("(?:[^"\\]|\\.)*"|\S*)', line)}
+
+
+class Collector(Process):
+    def __init__(self, folder, text, env=None):
+        self.folder = str(folder)
+        path = os.path.join(self.folder, "config.lua")
+        os.makedirs(os.path.join(self.folder, "journal"), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text.replace("FOLDER", self.folder))
+        super().__init__([PROGRAM, "run", "--config", path], self.folder, env)
+
+    def address(self, receiver):
+        """HOST:PORT of "otlp/http", "otlp/grpc" or "admin", from the log."""
+        line = self.wait_line(lambda x: fields(x).get("msg") == "listening"
+                              and fields(x).get("receiver") == receiver)
+        return fields(line)["address"]
+
+    @property
+    def http(self):
+        return self.address("otlp/http")
+
+    @property
+    def grpc(self):
+        return self.address("otlp/grpc")
+
+    def get(self, path, headers=None):
+        """(status, headers, text) of an admin page."""
+        request = urllib.request.Request(f"http://{self.address('admin')}{path}",
+                                         headers=headers or {})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.headers, e.read().decode()
+
+    def scrape(self):
+        status, _, text = self.get("/metrics")
+        assert status == 200, text
+        metrics = parse_metrics(text)
+        off = {k: v for k, v in metrics.items() if k[0] == "moontail_unaccounted_spans" and v != 0}
+        ledgers = metrics.by("moontail_unaccounted_spans", "ledger")
+        assert ledgers and not off, f"unaccounted: {off or 'not there'}\n{text}"
+        return metrics
+
+    def wait_metrics(self, wanted, timeout=PATIENCE):
+        """Scrapes until wanted(metrics); returns them."""
+        end = time.monotonic() + timeout
+        while True:
+            metrics = self.scrape()
+            if wanted(metrics):
+                return metrics
+            assert self.is_alive() and time.monotonic() < end, "not reached:\n" + "\n".join(
+                f"{n}{dict(ls)} {v:g}" for (n, ls), v in sorted(
+                    metrics.items(), key=str) if n.startswith("moontail"))
+            self.pause()
+
+    def wait_decided(self, spans):
+        """Until `spans` spans have come and all are kept, dropped or filtered."""
+        return self.wait_metrics(lambda m: m.total("moontail_received_spans_total") >= spans
+                                 and m.total("moontail_pending_spans") == 0)
+
+    def wait_delivered(self, spans, exporter_=None):
+        labels = {"exporter": exporter_} if exporter_ else {}
+        return self.wait_metrics(
+            lambda m: m.total("moontail_export_delivered_spans_total", **labels) >= spans)
+
+    def stop(self):
+        """Ends it as an orchestrator does; it must end well."""
+        if self.is_alive():
+            self.scrape()
+            self.signal(signal.SIGTERM)
+        code = self.wait_exit()
+        assert code == 0, f"exit code {code}:\n{self.output()}"
+
+
+class Backend(Process):
+    """tests/system/backend.py in a process of its own."""
+
+    def __init__(self, folder, ports=()):
+        super().__init__([sys.executable, f"{HERE}/backend.py", *map(str, ports)], folder)
+        self.ports = json.loads(self.wait_line(lambda x: x.startswith("{")))
+
+    @property
+    def http(self):
+        return f"http://127.0.0.1:{self.ports['http']}"
+
+    @property
+    def grpc(self):
+        return f"http://127.0.0.1:{self.ports['grpc']}"
+
+    def call(self, path, body=None):
+        url = f"http://127.0.0.1:{self.ports['control']}{path}"
+        data = json.dumps(body).encode() if body is not None else None
+        with urllib.request.urlopen(url, data=data, timeout=PATIENCE * 2) as answer:
+            return answer.read()
+
+    def behave(self, **how):
+        self.call("/behave", how)
+
+    def clear(self):
+        self.call("/clear", {})
+
+    def log(self):
+        return json.loads(self.call("/log"))
+
+    def received(self):
+        return service.ExportTraceServiceRequest.FromString(self.call("/received"))
+
+    def wait(self, spans=0, requests=0, timeout=PATIENCE):
+        """The message of all that was accepted, when there is as much."""
+        try:
+            self.call(f"/wait?spans={spans}&requests={requests}&t={timeout}")
+        except urllib.error.HTTPError:
+            raise AssertionError(f"no {spans} spans and {requests} requests within {timeout} s; "
+                                 f"log: {self.log()[-5:]}") from None
+        return self.received()
+
+
+def run(*arguments, folder, env=None, timeout=PATIENCE):
+    """A command of the program that ends by itself."""
+    return subprocess.run([PROGRAM, *arguments], cwd=folder, capture_output=True, text=True,
+                          timeout=timeout, env={**os.environ, **(env or {})}, check=False)

@@ -1,0 +1,189 @@
+"""Backends that refuse, hang, die and come back; each is a process of its own."""
+import signal
+
+import pytest
+from clients import post
+from harness import config, exporter
+from messages import assert_same_spans, request_with, span, spans_of, trace_id
+
+FAST_RETRY = {"initial_interval": "50ms", "max_interval": "200ms"}
+SMALL_BATCH = {"max_spans": 10, "timeout": "20ms"}
+
+
+def send(collector, first, count, spans=1):
+    """`count` traces, each in a request of its own; the message of all."""
+    merged = request_with()
+    del merged.resource_spans[:]
+    for i in range(first, first + count):
+        request = request_with(*[span(trace_id(i), k + 1, k) for k in range(spans)])
+        for k, s in enumerate(spans_of(request)):
+            s.span_id = (i * 1000 + k + 1).to_bytes(8, "big")
+            if k:
+                s.parent_span_id = (i * 1000 + k).to_bytes(8, "big")
+        assert post(collector.http, request.SerializeToString()).status == 200
+        merged.MergeFrom(request)
+    return merged
+
+
+def otlp(backend, protocol="http/protobuf", **options):
+    options = {"retry": FAST_RETRY, "batch": SMALL_BATCH, "timeout": "1s", **options}
+    endpoint = backend.grpc if protocol == "grpc" else backend.http
+    return exporter("otlp", endpoint=endpoint, protocol=protocol, **options)
+
+
+@pytest.mark.parametrize("protocol, refusal", [
+    ("http/protobuf", {"status": 503}), ("http/protobuf", {"status": 429}),
+    ("http/protobuf", {"status": 502}), ("grpc", {"grpc": 14}), ("grpc", {"grpc": 4})])
+def test_what_a_backend_refuses_is_sent_again(protocol, refusal, start, backend):
+    collector = start(config(otlp(backend, protocol)))
+    backend.behave(times=3, **refusal)
+    sent = send(collector, 0, 5)
+    assert_same_spans(backend.wait(spans=5), sent)
+    metrics = collector.wait_delivered(5)
+    assert metrics.total("moontail_export_lost_spans_total") == 0
+
+
+@pytest.mark.parametrize("protocol, refusal", [
+    ("http/protobuf", {"status": 400}), ("http/protobuf", {"status": 413}), ("grpc", {"grpc": 3})])
+def test_what_a_backend_will_never_take_is_counted_as_lost(protocol, refusal, start, backend):
+    collector = start(config(otlp(backend, protocol)))
+    backend.behave(times=0, **refusal)
+    send(collector, 0, 3)
+    metrics = collector.wait_metrics(
+        lambda m: m.total("moontail_export_lost_spans_total", reason="permanent") == 3)
+    assert metrics.total("moontail_export_queued_spans") == 0
+    backend.behave()
+    assert_same_spans(backend_after(collector, backend), send(collector, 10, 2))
+
+
+def backend_after(collector, backend):
+    del collector
+    return backend.wait(spans=2)
+
+
+def test_retry_after_is_obeyed(start, backend):
+    collector = start(config(otlp(backend)))
+    backend.behave(status=503, retry_after=2, times=1)
+    send(collector, 0, 1)
+    backend.wait(spans=1)
+    first, second = backend.log()
+    assert second["at"] - first["at"] >= 1.9
+
+
+def test_the_circuit_lets_one_probe_through(start, backend):
+    """Five failures open it; then 1,000 queued batches cause one request a probe."""
+    collector = start(config(otlp(
+        backend, batch={"max_spans": 1, "timeout": "10ms"}, circuit={"failures": 5, "probe": "1s"})))
+    backend.behave(status=503)
+    sent = send(collector, 0, 1000)
+    collector.wait_metrics(lambda m: m.total("moontail_export_queued_spans") == 1000)
+    before = len(backend.log())
+    backend.wait(requests=before + 4)
+    times = [entry["at"] for entry in backend.log()[-4:]]
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    assert min(gaps) > 0.8, f"more than one request a probe: {gaps}"
+    backend.behave()
+    assert_same_spans(backend.wait(spans=1000), sent)
+    collector.wait_delivered(1000)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_wrong_credentials_hold_the_queue(status, start, backend):
+    collector = start(config(otlp(backend, circuit={"failures": 5, "probe": "200ms"})))
+    backend.behave(status=status)
+    sent = send(collector, 0, 20)
+    backend.wait(requests=3)
+    metrics = collector.scrape()
+    assert metrics.total("moontail_export_queued_spans") == 20
+    assert metrics.total("moontail_export_lost_spans_total") == 0
+    backend.behave()
+    assert_same_spans(backend.wait(spans=20), sent)
+
+
+def test_another_endpoint_takes_over_and_the_first_is_used_again(start, backends):
+    first, second = backends(), backends()
+    collector = start(config(exporter(
+        "otlp", endpoints=[first.http, second.http], protocol="http/protobuf", timeout="1s",
+        retry=FAST_RETRY, batch=SMALL_BATCH, circuit={"failures": 2, "probe": "300ms"})))
+    send(collector, 0, 3)
+    first.wait(spans=3)
+    ports = first.ports["http"], first.ports["grpc"]
+    first.kill()
+    sent = send(collector, 10, 3)
+    assert_same_spans(second.wait(spans=3), sent)
+    again = backends(ports)
+    number = 20
+    while not spans_of(again.received()):
+        send(collector, number, 1)
+        number += 1
+        assert number < 10000, "the first endpoint is never used again"
+        collector.pause()
+    collector.wait_metrics(lambda m: m.total("moontail_export_queued_spans") == 0)
+
+
+def test_a_backend_that_hangs_loses_nothing(start, backend):
+    collector = start(config(otlp(backend)))
+    send(collector, 0, 2)
+    backend.wait(spans=2)
+    backend.signal(signal.SIGSTOP)
+    send(collector, 10, 50)
+    collector.wait_metrics(lambda m: m.total("moontail_export_queued_spans") == 50)
+    backend.signal(signal.SIGCONT)
+    got = backend.wait(spans=52)
+    assert {s.trace_id for s in spans_of(got)} >= {trace_id(i) for i in range(10, 60)}
+    collector.wait_delivered(52)
+
+
+def test_a_backend_that_dies_and_comes_back_gets_everything(start, backends):
+    first = backends()
+    collector = start(config(otlp(first, circuit={"failures": 5, "probe": "200ms"})))
+    ports = first.ports["http"], first.ports["grpc"]
+    first.kill()
+    sent = send(collector, 0, 100)
+    collector.wait_metrics(lambda m: m.total("moontail_export_queued_spans") == 100)
+    second = backends(ports)
+    assert_same_spans(second.wait(spans=100), sent)
+
+
+def test_a_full_queue_drops_the_oldest_and_counts_it(start, backend):
+    collector = start(config(otlp(backend, queue={"max_size": "1MiB", "on_full": "drop_oldest"})))
+    backend.behave(status=503)
+    name = "n" * 100_000
+    for i in range(40):
+        request = request_with(span(trace_id(i), name=name))
+        assert post(collector.http, request.SerializeToString()).status == 200
+    metrics = collector.wait_metrics(
+        lambda m: m.total("moontail_export_enqueued_spans_total") == 40)
+    lost = metrics.total("moontail_export_lost_spans_total")
+    assert 25 <= lost <= 35
+    backend.behave()
+    got = {s.trace_id for s in spans_of(backend.wait(spans=40 - int(lost)))}
+    assert trace_id(39) in got and trace_id(0) not in got
+
+
+def test_where_selects_what_an_exporter_gets(start, backends):
+    all_, errors = backends(), backends()
+    collector = start(config(
+        exporter("otlp/all", endpoint=all_.http, protocol="http/protobuf") + ", "
+        + exporter("otlp/errors", endpoint=errors.http, protocol="http/protobuf")[:-2]
+        + ', where = match { decision = { reason = "error" } } }',
+        tail='policies = { policy "status_code" { status_codes = { "ERROR" } }, '
+             'policy "always_sample" }'))
+    for i in range(10):
+        post(collector.http, request_with(span(trace_id(i), error=i < 3)).SerializeToString())
+    assert len(spans_of(all_.wait(spans=10))) == 10
+    got = errors.wait(spans=3)
+    metrics = collector.wait_metrics(
+        lambda m: m.total("moontail_export_filtered_spans_total", exporter="otlp/errors") == 7)
+    assert {s.trace_id for s in spans_of(got)} == {trace_id(i) for i in range(3)}
+    assert metrics.total("moontail_export_delivered_spans_total", exporter="otlp/errors") == 3
+
+
+def test_the_spans_that_a_backend_rejects_are_counted(start, backend):
+    collector = start(config(otlp(backend, batch={"max_spans": 100, "timeout": "100ms"})))
+    backend.behave(reject=2, times=1)
+    send(collector, 0, 1, spans=5)
+    metrics = collector.wait_metrics(
+        lambda m: m.total("moontail_export_delivered_spans_total")
+        + m.total("moontail_export_lost_spans_total") == 5)
+    assert metrics.total("moontail_export_lost_spans_total") == 2

@@ -1,0 +1,210 @@
+"""Starting, checking, watching and ending."""
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from clients import Grpc, post
+from harness import PROGRAM, ROOT, config, exporter, fields, parse_metrics, run
+from messages import assert_same_spans, request_with, span, spans_of, trace_id
+
+
+def test_sigterm_decides_what_waits_and_delivers_it(start, backend):
+    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
+                             wait="1h", workers=2))
+    sent = request_with(*[span(trace_id(i), i + 1) for i in range(500)])
+    post(collector.http, sent.SerializeToString())
+    collector.wait_metrics(lambda m: m.total("moontail_pending_spans") == 500)
+    collector.stop()
+    assert_same_spans(backend.received(), sent)
+
+
+def test_readyz_is_503_while_draining(start, backend):
+    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf",
+                                      retry={"initial_interval": "100ms"}),
+                             more='shutdown_timeout = "20s",', wait="1h"))
+    assert collector.get("/readyz")[0] == 200 and collector.get("/livez")[0] == 200
+    backend.behave(status=503)
+    post(collector.http, request_with(span(trace_id(1))).SerializeToString())
+    collector.wait_metrics(lambda m: m.total("moontail_pending_spans") == 1)
+    collector.signal(signal.SIGTERM)
+    backend.wait(requests=1)
+    status, _, text = collector.get("/readyz?verbose")
+    assert status == 503 and "drain" in text, text
+    assert collector.get("/livez")[0] == 200
+    backend.behave()
+    backend.wait(spans=1)
+    assert collector.wait_exit() == 0
+
+
+def test_a_second_signal_ends_it_at_once(start, backend):
+    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
+                             wait="1h"))
+    backend.behave(status=503)
+    post(collector.http, request_with(span(trace_id(1))).SerializeToString())
+    collector.signal(signal.SIGTERM)
+    backend.wait(requests=1)
+    collector.signal(signal.SIGTERM)
+    assert collector.wait_exit(5) == 1
+    collector.stop = lambda: None
+
+
+def test_the_admin_listener_serves_three_pages(start):
+    collector = start(config(exporter("nop")))
+    for path in ("/livez", "/readyz", "/readyz?verbose", "/metrics"):
+        assert collector.get(path)[0] == 200, path
+    for path in ("/", "/debug/pprof", "/config", "/metrics/x", "/-/reload"):
+        assert collector.get(path)[0] == 404, path
+    openmetrics = collector.get("/metrics", {"Accept": "application/openmetrics-text"})
+    assert openmetrics[1]["Content-Type"].startswith("application/openmetrics-text")
+    assert openmetrics[2].endswith("# EOF\n")
+
+
+CONTRACT = """moontail_received_spans_total moontail_recovered_spans_total moontail_rejected_spans_total
+moontail_pending_spans moontail_config_last_reload_successful moontail_config_info moontail_build_info
+moontail_config_last_reload_success_timestamp_seconds moontail_unaccounted_spans
+process_cpu_seconds_total process_resident_memory_bytes process_start_time_seconds
+process_open_fds process_max_fds process_virtual_memory_bytes moontail_ledger_age_seconds
+moontail_export_enqueued_spans_total moontail_export_delivered_spans_total
+moontail_export_queued_spans""".split()
+AFTER_TRAFFIC = """moontail_kept_spans_total moontail_dropped_spans_total moontail_late_spans_total
+moontail_decided_traces_total moontail_refused_requests_total otelcol_receiver_accepted_spans
+otelcol_exporter_sent_spans""".split()
+
+
+def test_the_metrics_of_the_contract_are_there_and_well_formed(start):
+    collector = start(config(exporter("nop"), tail='policies = { policy "status_code" '
+                             '{ status_codes = { "ERROR" } } }'))
+    for i in range(4):
+        post(collector.http, request_with(span(trace_id(i), error=i % 2 == 0)).SerializeToString())
+    post(collector.http, b"\xff")
+    collector.wait_decided(4)
+    post(collector.http, request_with(span(trace_id(0), 2)).SerializeToString())
+    collector.wait_metrics(lambda m: m.total("moontail_late_spans_total") == 1)
+    text = collector.get("/metrics")[2]
+    names = {name for name, _ in parse_metrics(text)}
+    missing = [n for n in CONTRACT + AFTER_TRAFFIC if n not in names and n + "_total" not in names]
+    assert not missing
+    described = set(re.findall(r"^# HELP (\S+) \S", text, re.M))
+    typed = re.findall(r"^# TYPE (\S+) (?:counter|gauge|histogram)$", text, re.M)
+    assert names <= described and set(typed) == described and len(typed) == len(described)
+
+
+def test_a_start_says_what_runs(start):
+    collector = start(config(exporter("nop"), tail='policies = { policy "drop_health_checks", '
+                             'policy "probabilistic" { sampling_percentage = 10 } }'))
+    for receiver in ("otlp/grpc", "otlp/http", "admin"):
+        assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", collector.address(receiver))
+    output = collector.output()
+    assert re.search(r"drop_health_checks.*probabilistic", output), "policies in order"
+    assert all(fields(line).get("level") in ("info", "warn") for line in output.splitlines())
+
+
+def test_health_of_grpc_says_serving(start):
+    collector = start(config(exporter("nop")))
+    client = Grpc(collector.grpc)
+    assert client.call(b"", "/grpc.health.v1.Health/Check") == b"\x08\x01"
+    client.close()
+
+
+WRONG = {
+    "a wrong type": ('workers = "many",', ["workers", "many"]),
+    "a typo": ('worker = 2,', ["worker", "workers"]),
+    "a bad duration": ('shutdown_timeout = "fast",', ["shutdown_timeout", "fast"]),
+    "a collector's key": ('memory_limiter = { limit_mib = 400 },', ["limit_mib", 'limit = "400MiB"']),
+    "out of bounds": ('head_sampling = { sampling_percentage = 140 },',
+                      ["sampling_percentage", "140", "100"]),
+    "not Lua": ('workers = = 2,', ["config.lua"]),
+}
+
+
+@pytest.mark.parametrize("more, words", WRONG.values(), ids=WRONG.keys())
+def test_check_names_the_file_the_line_and_what_is_allowed(more, words, tmp_path):
+    path = tmp_path / "config.lua"
+    path.write_text(config(exporter("nop"), more=more).replace("FOLDER", str(tmp_path)))
+    done = run("check", "--config", str(path), folder=tmp_path)
+    text = done.stdout + done.stderr
+    assert done.returncode == 78, text
+    assert re.search(r"config\.lua:8\b", text), text
+    for word in words:
+        assert word in text, text
+    failed = run("run", "--config", str(path), folder=tmp_path)
+    assert failed.returncode == 78, failed.stderr
+
+
+def test_check_names_all_errors_at_once(tmp_path):
+    path = tmp_path / "config.lua"
+    path.write_text('return { workers = -1, jit = "maybe", tail_sampling = { policies = {} } }')
+    done = run("check", "--config", str(path), folder=tmp_path)
+    text = done.stdout + done.stderr
+    assert done.returncode == 78
+    for word in ("workers", "jit", "policies", "exporters"):
+        assert word in text, text
+
+
+def test_check_accepts_what_ships(tmp_path):
+    assert run("check", "--config", f"{ROOT}/config.lua", folder=tmp_path).returncode == 0
+    assert run("check", "--config", f"{tmp_path}/absent.lua", folder=tmp_path).returncode == 78
+
+
+def test_print_config_loads_again_and_hides_secrets(tmp_path):
+    text = config(exporter("otlp", endpoint="http://127.0.0.1:1", protocol="grpc")[:-2]
+                  + ', headers = { authorization = "Bearer " .. secret(env "TOKEN") } }')
+    path = tmp_path / "config.lua"
+    path.write_text(text.replace("FOLDER", str(tmp_path)))
+    printed = run("print-config", "--config", str(path), folder=tmp_path, env={"TOKEN": "s3cr3t"})
+    assert printed.returncode == 0 and "s3cr3t" not in printed.stdout, printed.stdout
+    assert "****" in printed.stdout
+    again = tmp_path / "again.lua"
+    again.write_text(printed.stdout)
+    assert run("check", "--config", str(again), folder=tmp_path).returncode == 0
+
+
+def test_a_port_that_is_taken_is_said_and_ends_with_73(start, tmp_path):
+    first = start(config(exporter("nop")))
+    path = tmp_path / "config.lua"
+    path.write_text(config(exporter("nop"), receivers=f'http = "{first.http}"')
+                    .replace("FOLDER", str(tmp_path)))
+    failed = run("run", "--config", str(path), folder=tmp_path)
+    assert failed.returncode == 73 and first.http in failed.stdout + failed.stderr
+
+
+def test_usage_errors_end_with_2(tmp_path):
+    assert run(folder=tmp_path).returncode == 2
+    assert run("nonsense", folder=tmp_path).returncode == 2
+    assert run("load", "--rate", "fast", folder=tmp_path).returncode == 2
+    assert run("load", "--endpoint", "http://192.0.2.1:4318", folder=tmp_path).returncode == 2
+    assert run("--version", folder=tmp_path).returncode == 0
+    helped = run("--help", folder=tmp_path)
+    assert helped.returncode == 0 and max(map(len, helped.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_load_is_judged_as_it_says(protocol, start, backend, tmp_path):
+    """What `load` counts as errors, slow and health checks is what the policies find."""
+    collector = start(config(
+        exporter("otlp", endpoint=backend.grpc, protocol="grpc"), wait="1s", workers=2,
+        tail='policies = { policy "drop_health_checks", policy "status_code" '
+             '{ status_codes = { "ERROR" } }, policy "latency" { threshold_ms = 500 }, '
+             'policy "probabilistic" { sampling_percentage = 0 } }'))
+    address = collector.grpc if protocol == "grpc" else collector.http
+    done = run("load", "--endpoint", f"http://{address}", "--protocol", protocol, "--rate", "0",
+               "--traces", "2000", "--seed", "42", "--json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    sent = __import__("json").loads(done.stdout)
+    metrics = collector.wait_decided(sent["spans"])
+    got = spans_of(backend.wait(spans=int(metrics.total("moontail_kept_spans_total"))))
+    assert len({s.trace_id for s in got}) == sent["error"] + sent["slow"]
+    dropped = metrics.by("moontail_dropped_spans_total", "reason")
+    assert dropped["health_check"] == sent["health_check"]
+
+
+def test_demo_ends_by_itself(tmp_path):
+    done = subprocess.run([PROGRAM, "demo"], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=60, env={"DURATION": "5s", "PATH": "/usr/bin:/bin"}, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("kept", "dropped", "health_check", "error", "slow"):
+        assert word in done.stdout, done.stdout
+
+
