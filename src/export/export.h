@@ -11,21 +11,48 @@
 #include "base/err.h"
 #include "export/http_client.h"
 #include "journal/journal.h"
+#include "otlp/view.h"
 
 #include <lua.h>
 
 enum { EXPORTER_MAX = 64 };
 
-/* Reads every exporter of a config that ran in L (the value of `exporters` at `index`): types,
- * names, options, where. Does no I/O. ERR_CONFIG with all sentences in info. Immutable; owned by
- * the caller. */
+/* Where exporters are read from: a state in which the config ran. */
+struct exporter_source {
+    int exporters;      /* stack index of the checked value of `exporters`: a list */
+    int env;            /* stack index of the environment of scripts, sealed, with the whole API */
+    const char *folder; /* of config.lua: its exporters/ comes before the built-in ones; NULL */
+    struct disk *disk;  /* to read that folder; borrowed for the call */
+};
+
+/* Reads every exporter of the config: types, names, options. No I/O but reading scripts.
+ * ERR_CONFIG with all sentences in info. Immutable; owned by the caller. `hints` (may be NULL) gets
+ * a line for each option that is accepted without effect. */
 struct exporter_specs;
-enum err exporter_specs_new(lua_State *L, int index, struct exporter_specs **out,
+enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
+                            struct exporter_specs **out, struct buf *hints,
                             struct err_info *info) MUST_CHECK;
 void exporter_specs_free(struct exporter_specs *s);
 size_t exporter_specs_count(const struct exporter_specs *s);
 const char *exporter_specs_name(const struct exporter_specs *s, size_t i);
 bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i);
+/* Pushes what exporter `i` of the list at `exporters` has as `where`: a matcher or nil. Any state
+ * in which the same config ran; the worker evaluates it for each kept trace. */
+void exporter_specs_push_where(lua_State *L, int exporters, size_t i);
+
+/* One trace of a batch, as a Lua exporter sees it. Borrowed until its encode has returned. */
+struct export_trace {
+    const struct decision_record *record;
+    const struct span_view *spans; /* count */
+    size_t count;
+};
+
+/* What this room can't do itself; the collector wires it. */
+struct export_hooks {
+    void *arg;
+    /* Pushes the proxy of a trace, as policies see it. On the Lua export thread. */
+    void (*push_trace)(void *arg, lua_State *L, const struct export_trace *trace);
+};
 
 struct export_config {
     const struct exporter_specs *specs; /* borrowed for life */
@@ -36,7 +63,8 @@ struct export_config {
     struct loop *loop;     /* the export thread's */
     struct loop *lua_loop; /* the Lua export thread's; NULL if no exporter is Lua's */
     const struct clock *clock;
-    uint64_t seed; /* for jitter */
+    uint64_t seed;             /* for jitter */
+    struct export_hooks hooks; /* push_trace may be NULL if no exporter is Lua's */
 };
 
 struct export;
@@ -45,10 +73,15 @@ enum err export_new(const struct export_config *config, struct export **out,
 void export_free(struct export *e);
 
 uint64_t export_step(struct export *e, uint64_t now_ns);
-/* The Lua export thread's body. `L` has the API installed and the same config run in it. */
-enum err export_lua_attach(struct export *e, lua_State *L, int exporters,
+/* Gives the Lua export thread its state, in which the same config ran, and makes its exporters
+ * ready (loads their files, runs setup). Before the thread starts; L outlives e. */
+enum err export_lua_attach(struct export *e, lua_State *L, const struct exporter_source *source,
                            struct err_info *info) MUST_CHECK;
+/* The Lua export thread's body. */
 uint64_t export_lua_step(struct export *e, uint64_t now_ns);
+
+/* Adds what scripts of exporters call (ok, retry, reject, send, log) to the open environment. */
+enum err export_api_install(lua_State *L, int env, struct err_info *info) MUST_CHECK;
 
 /* Stops waiting for batches to fill: sends what is there. */
 void export_flush(struct export *e);

@@ -1,0 +1,57 @@
+-- Writes what would be sent to the log: to see that traces arrive, and how they look.
+local function where(span) return (span.service or "?") .. " " .. span.name end
+
+local function trace_line(trace)
+  local d = trace.decision
+  local why = d and (" " .. d.verdict .. " by " .. d.policy .. (d.reason and (" (" .. d.reason .. ")") or "")) or ""
+  return ("trace %s %s, %d spans, %.3f ms, %d errors%s"):format(
+    trace.id, where(trace.entry), trace.span_count, trace.duration_ms, trace.error_count, why
+  )
+end
+
+local function span_line(span)
+  local line = ("  span %s %s %s %s, %.3f ms"):format(span.id, span.kind, span.status, where(span), span.duration_ms)
+  return span.parent_id and (line .. ", parent " .. span.parent_id) or line
+end
+
+local function each_span(trace, write)
+  for _, span in trace:spans() do write(span) end
+end
+
+local write = {
+  basic = function(batch)
+    local traces = 0
+    for _ in batch:traces() do traces = traces + 1 end
+    log.info(("batch %s: %d traces, %d spans, %d bytes"):format(batch.id, traces, batch.span_count, batch.bytes))
+  end,
+  normal = function(batch)
+    for _, trace in batch:traces() do
+      log.info(trace_line(trace))
+      each_span(trace, function(span) log.info(span_line(span)) end)
+    end
+  end,
+  detailed = function(batch)
+    for _, trace in batch:traces() do
+      log.info(trace_line(trace))
+      each_span(trace, function(span)
+        log.info(span_line(span))
+        log.info("    " .. span:otlp_json())
+      end)
+    end
+  end,
+}
+
+return exporter {
+  doc = "Writes what is kept to the log.",
+  options = {
+    verbosity = option.string {
+      default = "basic",
+      one_of = { "basic", "normal", "detailed" },
+      doc = "basic: a line a batch; normal: a line a trace and a span; detailed: all fields of each span as JSON",
+    },
+  },
+  encode = function(batch, opt)
+    write[opt.verbosity](batch)
+    return {}
+  end,
+}

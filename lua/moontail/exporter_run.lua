@@ -1,0 +1,163 @@
+-- Runs exporters in Lua: the batch that they see, the requests and replies that they give.
+--
+-- C gives the batch by host.export_*; they raise once encode has returned.
+local env = require "moontail.env"
+local host = require "moontail.host"
+local secret = require "moontail.secret"
+
+local M = {}
+
+-- ---- the batch ----
+
+local Batch = {}
+
+local function next_trace(count, i)
+  if i >= count then return nil end
+  return i + 1, host.export_trace(i + 1)
+end
+
+function Batch:traces() return next_trace, host.export_trace_count(), 0 end
+
+-- Spans of all traces, numbered through.
+function Batch:spans()
+  local count, trace_at, number = host.export_trace_count(), 0, 0
+  local next_span, spans, at
+  return function()
+    while true do
+      if next_span then
+        local span
+        at, span = next_span(spans, at)
+        if at ~= nil then
+          number = number + 1
+          return number, span
+        end
+      end
+      trace_at = trace_at + 1
+      if trace_at > count then return nil end
+      next_span, spans, at = host.export_trace(trace_at):spans()
+    end
+  end
+end
+
+function Batch:otlp() return host.export_body() end
+function Batch:otlp_json() return host.export_json() end
+
+local FIELDS = { "id", "start_ms", "span_count", "bytes" }
+
+local function new_batch(id, span_count, bytes)
+  local fields = { id = id, span_count = span_count, bytes = bytes }
+  return setmetatable({}, {
+    __index = function(_, key)
+      if fields[key] ~= nil then return fields[key] end
+      if key == "start_ms" then return host.export_start_ms() end
+      if Batch[key] then return Batch[key] end
+      local names = { unpack(FIELDS) }
+      for name in pairs(Batch) do names[#names + 1] = name end
+      error("a batch has no '" .. tostring(key) .. "'" .. env.hint(key, names), 2)
+    end,
+    __newindex = function() error("a batch can't be changed", 2) end,
+    __metatable = false,
+  })
+end
+
+-- ---- requests ----
+
+local REQUEST = { method = true, url = true, headers = true, body = true, compress = true, timeout = true, tag = true }
+local COMPRESS = { gzip = true, zstd = true }
+
+local function text_of(value, what)
+  local text = value
+  if secret.is(value) then text = secret.reveal(value) end
+  if type(text) ~= "string" then error(what .. " must be a string, not a " .. type(value), 0) end
+  return text
+end
+
+local function header_list(headers)
+  local list = {}
+  for name, value in pairs(headers or {}) do
+    value = type(value) == "number" and tostring(value) or text_of(value, "header " .. tostring(name))
+    if type(name) ~= "string" or name == "" or name:find "[:%c ]" or value:find "[\r\n%z]" then
+      error("header '" .. tostring(name) .. "' can't be sent", 0)
+    end
+    list[#list + 1] = name .. ": " .. value
+  end
+  table.sort(list)
+  return list
+end
+
+local function normal_request(r)
+  if type(r) ~= "table" then error("a request must be a table, not a " .. type(r), 0) end
+  for key in pairs(r) do
+    if not REQUEST[key] then error("a request has no '" .. tostring(key) .. "'" .. env.hint(key, REQUEST), 0) end
+  end
+  local url = text_of(r.url, "url")
+  if not url:find "^https?://[^%c ]+$" then error("url must be http://... or https://...", 0) end
+  local method = r.method or "POST"
+  if type(method) ~= "string" or not method:find "^%u+$" then error("method must be a word such as POST", 0) end
+  if r.compress ~= nil and not COMPRESS[r.compress] then error('compress must be "gzip" or "zstd"', 0) end
+  local timeout = r.timeout and host.duration(r.timeout)
+  if r.timeout and not timeout then error('timeout must be a duration such as "10s"', 0) end
+  if r.headers ~= nil and type(r.headers) ~= "table" then error("headers must be a table", 0) end
+  return {
+    method = method,
+    url = url,
+    headers = header_list(r.headers),
+    body = text_of(r.body or "", "body"),
+    compress = r.compress,
+    timeout_ns = timeout,
+    given = r,
+  }
+end
+
+-- nil; or a list of requests, each checked.
+function M.encode(instance, id, span_count, bytes)
+  local result = instance.spec.encode(new_batch(id, span_count, bytes), instance.opt, instance.my)
+  if result == nil then return nil end
+  if type(result) ~= "table" then error("encode must give a request, a list of requests or nil, not a " .. type(result), 0) end
+  if result.url ~= nil then result = { result } end
+  local list = {}
+  for key in pairs(result) do
+    if type(key) ~= "number" then error("a request without url: key " .. tostring(key), 0) end
+  end
+  for i, r in ipairs(result) do list[i] = normal_request(r) end
+  return list
+end
+
+-- ---- replies ----
+
+local meta = { __metatable = false, __kind = "reply" }
+
+local function reply(how, value) return setmetatable({ how = how, value = value }, meta) end
+
+function M.api(t)
+  t.ok = function() return reply "ok" end
+  t.retry = function(after_s)
+    if after_s ~= nil and not (type(after_s) == "number" and after_s >= 0 and after_s < 1e6) then
+      error("retry takes seconds, not " .. tostring(after_s), 2)
+    end
+    return reply("retry", after_s)
+  end
+  t.reject = function(reason) return reply("reject", tostring(reason or "rejected")) end
+  t.send = function(request) return reply("send", request) end
+  t.log = env.frozen({
+    info = function(...) host.export_log("info", tostring((...))) end,
+    warn = function(...) host.export_log("warn", tostring((...))) end,
+  }, "log")
+end
+
+local function header_table(text)
+  local headers = {}
+  for name, value in text:gmatch "([^:\n]+): *([^\n]*)" do headers[name] = value end
+  return headers
+end
+
+-- How the answer to a request (as M.encode gave it) is taken: nil (default rule), or how and value.
+function M.reply(instance, request, status, body, headers)
+  local r = instance.spec.reply({ status = status, body = body, headers = header_table(headers) }, request.given, instance.opt, instance.my)
+  if r == nil then return nil end
+  if debug.getmetatable(r) ~= meta then error("reply must give ok(), retry(s), reject(reason), send(request) or nil", 0) end
+  if r.how == "send" then return "send", normal_request(r.value) end
+  return r.how, r.value
+end
+
+return M

@@ -1,0 +1,191 @@
+/* Attempts: which part is sent when, and what its end means for the batch and the circuit. */
+#include "base/log.h"
+#include "export/exporter.h"
+
+#include <stdio.h>
+
+enum { NO_MEMORY_MS = 100, WARN_EVERY_S = 10, RETRY_AFTER_MAX_S = 3600 };
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t max64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The part that may be sent now. An open circuit lets the oldest one through, due or not. */
+static struct part *next_part(const struct exporter *x, uint64_t now_ns)
+{
+    if (x->in_flight >= IN_FLIGHT_MAX || now_ns < x->pause_ns)
+        return NULL;
+    if (!x->circuit_open)
+        return queue_waiting(x, now_ns);
+    if (x->probing || now_ns < x->probe_ns)
+        return NULL;
+    return queue_waiting(x, NEVER_NS);
+}
+
+bool attempt_next(struct exporter *x, uint64_t now_ns)
+{
+    struct part *p = next_part(x, now_ns);
+
+    if (!p)
+        return false;
+    if (queue_build(p) != ERR_OK) {
+        p->due_ns = now_ns + NO_MEMORY_MS * NS_PER_MS;
+        x->pause_ns = p->due_ns;
+        return false;
+    }
+    p->in_flight = true;
+    p->probe = x->probing = x->circuit_open;
+    p->attempts++;
+    x->in_flight++;
+    x->stats.requests++;
+    x->spec->type->send(x->self, p, now_ns);
+    return true;
+}
+
+uint64_t attempt_due_ns(const struct exporter *x)
+{
+    uint64_t due = NEVER_NS;
+
+    if (x->in_flight >= IN_FLIGHT_MAX || x->probing)
+        return NEVER_NS; /* the answer comes first */
+    for (const struct batch *b = x->first; b; b = b->next)
+        for (size_t i = 0; i < b->part_count; i++)
+            if (!b->parts[i].done && !b->parts[i].in_flight)
+                due = min64(due, b->parts[i].due_ns);
+    if (due == NEVER_NS)
+        return due;
+    if (x->circuit_open)
+        due = x->probe_ns;
+    return max64(due, x->pause_ns);
+}
+
+/* ---- how an attempt ended ---- */
+
+static void open_circuit(struct exporter *x, const char *why)
+{
+    x->probe_ns = x->owner->now_ns + x->spec->options->circuit_probe_ns;
+    if (x->circuit_open)
+        return;
+    x->circuit_open = true;
+    log_event(LOG_WARN, "the endpoint fails; sending one request now and then", "exporter",
+              x->spec->name, "error", why);
+}
+
+static void close_circuit(struct exporter *x)
+{
+    x->failures = 0;
+    if (!x->circuit_open)
+        return;
+    x->circuit_open = false;
+    log_event(LOG_INFO, "the endpoint works again", "exporter", x->spec->name);
+    for (struct batch *b = x->first; b; b = b->next)
+        for (size_t i = 0; i < b->part_count; i++)
+            b->parts[i].due_ns = 0;
+}
+
+static void warn_lost(struct exporter *x, uint64_t spans, const char *reason, const char *why)
+{
+    uint64_t now_ns = x->owner->now_ns;
+
+    if (x->warned_ns && now_ns - x->warned_ns < WARN_EVERY_S * NS_PER_S)
+        return;
+    x->warned_ns = now_ns;
+    log_event(LOG_WARN, "spans are lost", "exporter", x->spec->name, "reason", reason, "spans",
+              log_number((double)spans), "error", why);
+}
+
+static void delivered(struct part *p, const struct sent_result *r)
+{
+    struct exporter *x = p->batch->exporter;
+    uint32_t rejected = r->rejected < p->spans ? r->rejected : p->spans;
+    uint32_t filtered = r->filtered < p->spans - rejected ? r->filtered : p->spans - rejected;
+
+    x->stats.lost_permanent += rejected;
+    x->stats.filtered += filtered;
+    x->stats.delivered += p->spans - rejected - filtered;
+    x->stats.redelivered += p->maybe_delivered ? p->spans - rejected - filtered : 0;
+    if (rejected)
+        warn_lost(x, rejected, "permanent", r->error);
+    queue_part_done(p);
+    close_circuit(x);
+}
+
+/* initial_interval, doubled each time up to max_interval, times 0.5 to 1.5. */
+static uint64_t backoff_ns(const struct part *p)
+{
+    struct exporter *x = p->batch->exporter;
+    const struct exporter_common *o = x->spec->options;
+    uint64_t interval = o->retry_initial_ns;
+
+    for (unsigned i = 1; i < p->attempts && interval < o->retry_max_ns; i++)
+        interval *= 2;
+    interval = min64(interval, o->retry_max_ns);
+    return (uint64_t)((double)interval * (0.5 + rng_unit(&x->owner->rng)));
+}
+
+static void wait_for_retry(struct part *p, const struct sent_result *r)
+{
+    struct exporter *x = p->batch->exporter;
+    uint64_t now_ns = x->owner->now_ns;
+
+    p->maybe_delivered |= !r->answered;
+    if (r->answered)
+        p->elapsed_ns += now_ns - p->mark_ns;
+    if (p->elapsed_ns > x->spec->options->retry_elapsed_ns) {
+        x->stats.lost_retry_exhausted += p->spans;
+        warn_lost(x, p->spans, "retry_exhausted", r->error);
+        queue_part_done(p);
+    }
+    p->due_ns = now_ns + backoff_ns(p);
+    if (r->told) {
+        x->pause_ns = now_ns + min64(r->retry_after_ns, RETRY_AFTER_MAX_S * NS_PER_S);
+        p->due_ns = x->pause_ns;
+    } else if (++x->failures >= x->spec->options->circuit_failures || x->circuit_open) {
+        open_circuit(x, r->error);
+    }
+}
+
+static void failed(struct part *p, const struct sent_result *r)
+{
+    struct exporter *x = p->batch->exporter;
+
+    x->stats.failures++;
+    snprintf(x->stats.last_error, sizeof(x->stats.last_error), "%s", r->error);
+    switch (r->how) {
+    case SENT_RETRY:
+        wait_for_retry(p, r);
+        break;
+    case SENT_HOLD:
+        open_circuit(x, r->error);
+        break;
+    default:
+        x->stats.lost_permanent += p->spans;
+        warn_lost(x, p->spans, "permanent", r->error);
+        queue_part_done(p);
+        close_circuit(x); /* the endpoint answers */
+    }
+    p->mark_ns = x->owner->now_ns;
+}
+
+void exporter_sent(struct part *p, const struct sent_result *r)
+{
+    struct exporter *x = p->batch->exporter;
+
+    buf_fini(&p->body);
+    p->sending = NULL;
+    p->in_flight = false;
+    x->in_flight--;
+    x->owner->ended++;
+    if (p->probe)
+        x->probing = p->probe = false;
+    if (r->how == SENT_DELIVERED)
+        delivered(p, r);
+    else
+        failed(p, r);
+}

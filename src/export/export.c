@@ -1,0 +1,147 @@
+#include "export/export_lua.h"
+#include "export/exporter.h"
+
+#include <stdlib.h>
+
+enum { ROUNDS = 64 }; /* of one exporter in one step, so that it leaves time to the others */
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static enum err open_all(struct export *e, struct err_info *info)
+{
+    for (; e->count < e->config.specs->count; e->count++) {
+        struct exporter *x = &e->exporters[e->count];
+        enum err result;
+
+        *x = (struct exporter){
+            .owner = e, .spec = &e->config.specs->items[e->count], .index = (unsigned)e->count};
+        queue_init(x);
+        result = x->spec->type->open(x, x->spec->options, &x->self, info);
+        if (result != ERR_OK)
+            return result;
+    }
+    return ERR_OK;
+}
+
+enum err export_new(const struct export_config *config, struct export **out, struct err_info *info)
+{
+    struct export *e = calloc(1, sizeof(*e));
+    enum err result;
+
+    if (!e)
+        abort();
+    e->config = *config;
+    rng_seed(&e->rng, config->seed);
+    e->exporters = calloc(config->specs->count ? config->specs->count : 1, sizeof(*e->exporters));
+    if (!e->exporters)
+        abort();
+    e->lua = export_lua_new(e);
+    result = open_all(e, info);
+    if (result != ERR_OK) {
+        export_free(e);
+        return result;
+    }
+    *out = e;
+    return ERR_OK;
+}
+
+static void part_end(struct exporter *x, struct part *p)
+{
+    if (p->in_flight && x->spec->type->cancel)
+        x->spec->type->cancel(x->self, p);
+    if (p->kept && x->spec->type->forget)
+        x->spec->type->forget(x->self, p);
+    if (p->in_flight)
+        buf_fini(&p->body);
+}
+
+static void end_all(struct exporter *x)
+{
+    for (struct batch *b = x->first; b; b = b->next)
+        for (size_t i = 0; i < b->part_count; i++)
+            part_end(x, &b->parts[i]);
+}
+
+void export_free(struct export *e)
+{
+    if (!e)
+        return;
+    for (size_t i = 0; i < e->count; i++) {
+        struct exporter *x = &e->exporters[i];
+
+        end_all(x);
+        x->spec->type->close(x->self);
+        queue_fini(x);
+    }
+    export_lua_free(e->lua);
+    free(e->exporters);
+    free(e);
+}
+
+uint64_t exporter_step(struct exporter *x, uint64_t now_ns)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        bool moved = queue_fill(x, now_ns);
+
+        while (attempt_next(x, now_ns))
+            moved = true;
+        moved |= queue_settle(x);
+        if (!moved)
+            return min64(queue_due_ns(x), attempt_due_ns(x));
+    }
+    return now_ns;
+}
+
+uint64_t export_step(struct export *e, uint64_t now_ns)
+{
+    uint64_t due = NEVER_NS, ended;
+    bool refusing = false;
+
+    e->now_ns = now_ns;
+    if (e->config.http)
+        e->config.http->step(e->config.http, now_ns);
+    export_lua_collect(e->lua);
+    for (size_t i = 0; i < e->count; i++) {
+        due = min64(due, exporter_step(&e->exporters[i], now_ns));
+        refusing |= e->exporters[i].refusing;
+    }
+    atomic_store_explicit(&e->refusing, refusing, memory_order_relaxed);
+    ended = e->ended;
+    if (e->config.http)
+        due = min64(due, e->config.http->step(e->config.http, now_ns));
+    return e->ended == ended ? due : now_ns;
+}
+
+void export_flush(struct export *e)
+{
+    e->flushing = true;
+}
+
+bool export_is_idle(const struct export *e)
+{
+    for (size_t i = 0; i < e->count; i++)
+        if (!queue_is_empty(&e->exporters[i]))
+            return false;
+    return true;
+}
+
+bool export_is_refusing(const struct export *e)
+{
+    return atomic_load_explicit(&e->refusing, memory_order_relaxed);
+}
+
+void export_stats(const struct export *e, size_t i, struct export_stats *s)
+{
+    const struct exporter *x = &e->exporters[i];
+    struct journal_stats journal;
+
+    journal_stats(e->config.journal, &journal);
+    *s = x->stats;
+    s->enqueued = journal.enqueued[i];
+    s->queued = queue_spans(x);
+    s->queue_bytes = x->queue_bytes;
+    s->circuit_open = x->circuit_open;
+}

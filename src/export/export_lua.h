@@ -1,0 +1,91 @@
+/* export_lua.h: between the export thread and the thread on which exporters in Lua run.
+ *
+ * A job is one part. It belongs to the thread that has popped it from its ring: the export thread
+ * makes it, asks (encode, reply, forget), sends its requests by the HTTP client and frees it; the
+ * Lua thread answers. So neither waits for the other.
+ */
+#pragma once
+
+#include "base/ring.h"
+#include "export/exporter.h"
+
+enum { JOB_REQUESTS_MAX = 256, JOB_RESENDS_MAX = 16 };
+
+/* One request that encode (or a reply) gave. */
+struct job_request {
+    char *method, *url;
+    char **headers; /* NULL-terminated */
+    struct buf body;
+    uint64_t timeout_ns; /* 0: the exporter's */
+    bool done;
+};
+
+struct job_trace {
+    struct decision_record record;
+    size_t offset, len; /* of its payload in the body */
+    struct span_view *views;
+    uint32_t count; /* views; 0: not looked at yet */
+};
+
+enum job_ask { JOB_ENCODE, JOB_REPLY, JOB_FORGET };
+enum job_verdict {
+    JOB_DEFAULT, /* reply has no opinion */
+    JOB_OK,
+    JOB_AGAIN,
+    JOB_REJECT,
+    JOB_SEND, /* requests[at] was replaced */
+};
+
+struct lua_job {
+    struct lua_job *next; /* export thread only: waits for room in the ring */
+    struct part *part;    /* export thread only; NULL: cancelled */
+    unsigned exporter;
+    uint64_t batch_id;
+    size_t part_index;
+    uint32_t spans;
+    struct buf body;
+    struct job_trace *traces;
+    size_t trace_count;
+
+    enum job_ask ask;
+    /* the answer to encode: */
+    bool nothing; /* encode gave nil */
+    struct job_request *requests;
+    size_t request_count;
+    bool has_reply; /* the exporter has reply(): it is asked, and told to forget in the end */
+    /* the answer of the other end, for reply; then the verdict */
+    size_t at; /* which request */
+    int status;
+    struct buf answer, answer_headers;
+    enum job_verdict verdict;
+    double retry_s;  /* < 0: not said */
+    char error[200]; /* a script's error, or the reason of a reject; empty: none */
+    bool failed;     /* the script raised */
+
+    /* export thread only: */
+    uint64_t http; /* id of the request in flight; 0: none */
+    unsigned resends;
+    size_t rejected; /* requests */
+};
+
+void job_free(struct lua_job *job);
+
+/* What both threads share. */
+struct export_lua {
+    struct export *owner;
+    struct ring to_lua, from_lua; /* struct lua_job * */
+    struct lua_job *first, *last; /* the export thread's: did not fit into the ring yet */
+    /* the Lua thread's: */
+    lua_State *L;
+    struct lua_job *current; /* while encode runs */
+};
+
+/* NULL if no exporter is Lua's. */
+struct export_lua *export_lua_new(struct export *e);
+void export_lua_free(struct export_lua *l); /* NULL is allowed; both threads stand still */
+/* Gives a job to the Lua thread. */
+void export_lua_ask(struct export_lua *l, struct lua_job *job);
+/* Takes jobs back and goes on with them. NULL is allowed. */
+void export_lua_collect(struct export_lua *l);
+/* exporter_lua.c: goes on with a job that came back. */
+void lua_job_back(struct export *e, struct lua_job *job);

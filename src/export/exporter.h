@@ -1,0 +1,208 @@
+/* exporter.h: what is between the files of this room: an exporter's position, its batches, and
+ * what a type of exporter implements.
+ *
+ * Everything here belongs to the export thread. A type is one file that registers itself with
+ * EXPORTER_TYPE; it sends the body of one part at a time and says how that ended. Batching,
+ * retries, the circuit and the ledger are the same for all.
+ */
+#pragma once
+
+#include "base/random.h"
+#include "export/export.h"
+#include "lua/schema.h"
+
+#include <stdatomic.h>
+
+struct exporter;
+struct export;
+
+/* ---- types ---- */
+
+/* How sending one part ended. */
+enum sent {
+    SENT_DELIVERED,
+    SENT_RETRY,     /* it can succeed later */
+    SENT_PERMANENT, /* it can't: the spans are lost */
+    SENT_HOLD,      /* nothing can be sent until someone changes credentials; nothing is lost */
+};
+
+struct sent_result {
+    enum sent how;
+    bool answered;           /* the other end answered: the time counts for retry.max_elapsed */
+    bool told;               /* it said when to come again: the circuit does not count it */
+    uint64_t retry_after_ns; /* if told */
+    uint32_t rejected;       /* of a delivered one: spans that were refused for good */
+    uint32_t filtered;       /* of a delivered one: spans of which the exporter sent nothing */
+    char error[200];         /* for the log and the status; no payload, no secrets */
+};
+
+/* One request's worth of a batch. */
+struct part {
+    struct batch *batch;
+    struct split_position {
+        size_t resource, scope, span; /* offsets in the payload; see split.h */
+    } start;                          /* of a split record */
+    uint32_t spans;
+    bool done, in_flight;
+    bool maybe_delivered; /* an attempt ended without an answer */
+    bool probe;           /* the one request of an open circuit */
+    unsigned attempts;
+    uint64_t due_ns;     /* not before */
+    uint64_t elapsed_ns; /* spent on retries while the other end answered */
+    uint64_t mark_ns;    /* when the last attempt ended; at first when it was made */
+    struct buf body;     /* a TracesData; while in flight, unless the type takes it */
+    void *sending;       /* the type's own, while in flight */
+    void *kept;          /* the type's own until the part is done: see forget */
+};
+
+struct exporter_type {
+    const char *name; /* in exporter "NAME/instance" */
+    const char *doc;
+    const struct schema_field *fields; /* its own options */
+    size_t field_count;
+    size_t options_size; /* of a struct that begins with struct exporter_common */
+    /* What the fields alone can't say of the options; NULL: nothing. */
+    enum err (*check)(const void *options, struct err_info *info);
+    /* Makes the sending side of one exporter. ERR_CONFIG, ERR_IO with a sentence. */
+    enum err (*open)(struct exporter *x, const void *options, void **self, struct err_info *info);
+    void (*close)(void *self);
+    /* Sends part->body; exporter_sent ends it, from within or later. */
+    void (*send)(void *self, struct part *part, uint64_t now_ns);
+    /* Forgets a part in flight (exporter_sent is not called). NULL if it never waits. */
+    void (*cancel)(void *self, struct part *part);
+    /* Frees part->kept, if there is one: the part is done, or everything ends. NULL: nothing is. */
+    void (*forget)(void *self, struct part *part);
+    struct exporter_type *next;
+};
+
+/* Called before main by EXPORTER_TYPE. Keeps the pointer. */
+void exporter_register(struct exporter_type *type);
+const struct exporter_type *exporter_type_find(const char *name);
+/* By name; NULL ends them. */
+const struct exporter_type *exporter_types(void);
+
+#define EXPORTER_TYPE(ident, ...)                                                                  \
+    struct exporter_type ident = {__VA_ARGS__};                                                    \
+    __attribute__((constructor)) static void ident##_register(void)                                \
+    {                                                                                              \
+        exporter_register(&ident);                                                                 \
+    }                                                                                              \
+    _Static_assert(1, "")
+
+/* ---- specs ---- */
+
+/* Options that every exporter has. */
+struct exporter_common {
+    uint64_t batch_spans, batch_bytes, batch_timeout_ns;
+    uint64_t queue_bytes;
+    const char *on_full; /* "drop_oldest" | "refuse" */
+    uint64_t timeout_ns;
+    uint64_t retry_initial_ns, retry_max_ns, retry_elapsed_ns;
+    uint64_t circuit_failures, circuit_probe_ns;
+};
+
+struct exporter_spec {
+    const char *name;                 /* "otlp/errors" */
+    const struct exporter_type *type; /* of a Lua exporter: the one that talks to its thread */
+    bool is_lua;
+    struct exporter_common *options; /* what the type's options begin with; owned */
+};
+
+struct exporter_specs {
+    struct exporter_spec items[EXPORTER_MAX];
+    size_t count;
+    struct schema_store store; /* names, strings of the options */
+};
+
+/* ---- one exporter ---- */
+
+/* A run of outbox records: [from, to). It settles when all its parts are done. */
+struct batch {
+    struct batch *next;
+    struct exporter *exporter;
+    uint64_t id; /* 1, 2, ...: stable over retries */
+    uint64_t from, to;
+    uint64_t since_ns; /* its first record was seen */
+    uint32_t spans;
+    size_t bytes; /* of the selected payloads; 0 once they left the queue's figure */
+    bool split;   /* one record in several parts */
+    size_t part_count, parts_left;
+    struct part *parts;
+};
+
+enum {
+    WINDOW_MAX = 32, /* batches that are in flight, wait for a retry or settled out of order */
+    IN_FLIGHT_MAX = 8,
+};
+
+struct exporter {
+    struct export *owner;
+    const struct exporter_spec *spec;
+    unsigned index; /* bit of the outbox records' mask */
+    void *self;     /* the type's own */
+
+    uint64_t seen;   /* records before it are in queue_bytes */
+    uint64_t cursor; /* records before it are in batches, or not ours */
+    uint64_t acked;
+    struct batch *first, *last; /* the window, in order of the outbox */
+    size_t window;
+    struct batch *open; /* being filled: behind the window; NULL: none */
+    unsigned in_flight;
+    uint64_t last_id;
+    uint64_t queue_bytes;
+
+    bool refusing;      /* over its bound with on_full = "refuse" */
+    uint64_t warned_ns; /* the last line about lost spans */
+    unsigned failures;  /* in a row */
+    bool circuit_open;
+    bool probing;
+    uint64_t probe_ns; /* when the open circuit lets one request through */
+    uint64_t pause_ns; /* nothing is sent before (Retry-After) */
+
+    struct export_stats stats; /* what has settled; the rest is counted when asked */
+};
+
+struct export
+{
+    struct export_config config;
+    struct exporter *exporters;
+    size_t count;
+    struct rng rng;
+    uint64_t now_ns; /* of the present step */
+    bool flushing;
+    uint64_t ended; /* parts that ended, ever: to see that something moved */
+    _Atomic bool refusing;
+    struct export_lua *lua; /* what is shared with the Lua export thread; NULL: no Lua exporter */
+};
+
+/* Ends a part in flight and takes its body away. */
+void exporter_sent(struct part *part, const struct sent_result *result);
+
+/* The exporter's work that is possible now; returns when there is more. */
+uint64_t exporter_step(struct exporter *x, uint64_t now_ns);
+
+/* attempt.c: starts one part, if the circuit lets it. False: none could be started. */
+bool attempt_next(struct exporter *x, uint64_t now_ns);
+/* When attempt_next will be worth a call. */
+uint64_t attempt_due_ns(const struct exporter *x);
+
+/* queue.c */
+void queue_init(struct exporter *x);
+void queue_fini(struct exporter *x);
+/* Counts what is new in the outbox, keeps the bound, fills batches. True: something changed. */
+bool queue_fill(struct exporter *x, uint64_t now_ns);
+/* Acknowledges the batches in front that have settled. True: there were some. */
+bool queue_settle(struct exporter *x);
+/* The part is done: its spans have been counted. */
+void queue_part_done(struct part *part);
+/* The first part in order that is neither done nor in flight, and due; NULL: none. */
+struct part *queue_waiting(const struct exporter *x, uint64_t due_until_ns);
+/* Fills part->body from the outbox. ERR_FULL without memory. */
+enum err queue_build(struct part *part) MUST_CHECK;
+/* Calls fn for each record of the part's batch that is ours. */
+void queue_each(const struct batch *b, void (*fn)(void *arg, const struct outbox_item *item),
+                void *arg);
+uint64_t queue_due_ns(const struct exporter *x);
+/* Spans that are queued: those of parts not done, and of records beyond the cursor. */
+uint64_t queue_spans(const struct exporter *x);
+bool queue_is_empty(const struct exporter *x);

@@ -1,0 +1,376 @@
+/* otlp: OTLP over gRPC or HTTP to one of several endpoints.
+ *
+ * One attempt goes through the endpoints, from the present one, until one answers well; only if all
+ * have failed has the attempt failed. The present endpoint is left when it fails and the first one
+ * is asked again each circuit.probe. */
+#include "export/exporter.h"
+#include "export/otlp_answer.h"
+
+#include <libdeflate.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { GRPC_PREFIX = 5, ENDPOINTS_MAX = 32, HEADERS_MAX = 64 };
+
+struct otlp_options {
+    struct exporter_common common;
+    const char *endpoint;
+    const char *const *endpoints;
+    const char *protocol, *compression, *mode;
+    const struct schema_pair *headers;
+    struct tls_client_options tls;
+};
+
+#define OPTION(name, kind, member, text)                                                           \
+    .path = (name), .type = (kind), .doc = (text), .offset = offsetof(struct otlp_options, member)
+
+static const struct schema_field fields[] = {
+    {OPTION("endpoint", SCHEMA_STRING, endpoint,
+            "where to send: http://HOST:PORT or https://HOST:PORT")},
+    {OPTION("endpoints", SCHEMA_STRINGS, endpoints,
+            "several, in the order of preference; the next one serves while one fails"),
+     .min = 1, .max = ENDPOINTS_MAX},
+    {OPTION("mode", SCHEMA_STRING, mode, "how endpoints are used"), .fallback = "\"failover\"",
+     .one_of = "failover"},
+    {OPTION("protocol", SCHEMA_STRING, protocol, "of the request"), .fallback = "\"grpc\"",
+     .one_of = "grpc|http/protobuf"},
+    {OPTION("compression", SCHEMA_STRING, compression, "of the body"), .fallback = "\"gzip\"",
+     .one_of = "gzip|none"},
+    {OPTION("headers", SCHEMA_MAP, headers, "sent with each request"), .flags = SCHEMA_SECRET,
+     .min = 0, .max = HEADERS_MAX},
+    {OPTION("tls.ca_file", SCHEMA_STRING, tls.ca_file, "trusted certificates; else the system's")},
+    {OPTION("tls.cert_file", SCHEMA_STRING, tls.cert_file, "the client's certificate")},
+    {OPTION("tls.key_file", SCHEMA_STRING, tls.key_file, "and its key")},
+    {OPTION("tls.insecure_skip_verify", SCHEMA_BOOLEAN, tls.insecure_skip_verify,
+            "takes any certificate"),
+     .fallback = "false"},
+};
+
+struct endpoint {
+    char *url;
+    bool plain; /* http:// */
+};
+
+struct otlp {
+    const struct otlp_options *options;
+    struct exporter *exporter;
+    bool grpc;
+    struct endpoint endpoints[ENDPOINTS_MAX];
+    size_t count;
+    size_t present;                 /* where requests go */
+    size_t probed;                  /* which endpoint the next probe of an open circuit goes to */
+    uint64_t failback_ns;           /* when the first endpoint is asked again; if present > 0 */
+    char *headers[HEADERS_MAX + 8]; /* "Name: value", NULL-terminated */
+    struct libdeflate_compressor *compressor;
+};
+
+/* One part on its way. */
+struct call {
+    struct otlp *otlp;
+    struct part *part;
+    struct buf body;
+    size_t endpoint, tried;
+    uint64_t request;
+};
+
+/* ---- the body ---- */
+
+/* The gRPC message prefix (grpc.io: length-prefixed message). */
+static void put_prefix(uint8_t *at, bool compressed, size_t len)
+{
+    at[0] = compressed;
+    at[1] = (uint8_t)(len >> 24);
+    at[2] = (uint8_t)(len >> 16);
+    at[3] = (uint8_t)(len >> 8);
+    at[4] = (uint8_t)len;
+}
+
+static bool put_gzip(struct otlp *o, struct slice raw, struct buf *out)
+{
+    size_t bound = libdeflate_gzip_compress_bound(o->compressor, raw.len), len;
+    uint8_t *at = buf_reserve(out, bound);
+
+    if (!at)
+        return false;
+    len = libdeflate_gzip_compress(o->compressor, raw.data, raw.len, at, bound);
+    out->len += len;
+    return len > 0;
+}
+
+static bool encode(struct otlp *o, struct buf *raw, struct buf *out)
+{
+    size_t prefix = o->grpc ? GRPC_PREFIX : 0;
+
+    buf_init(out, SIZE_MAX / 2, raw->memory);
+    if (!o->compressor && !prefix) {
+        buf_take(raw, out);
+        return true;
+    }
+    if (prefix && buf_reserve(out, prefix))
+        out->len = prefix;
+    if (o->compressor)
+        put_gzip(o, buf_slice(raw), out);
+    else
+        buf_append(out, raw->data, raw->len);
+    if (!buf_ok(out) || out->len <= prefix)
+        return false;
+    if (prefix)
+        put_prefix(out->data, o->compressor != NULL, out->len - prefix);
+    buf_fini(raw);
+    return true;
+}
+
+/* ---- calls ---- */
+
+static void on_answer(void *arg, struct http_answer *answer);
+
+static void call_free(struct call *c)
+{
+    buf_fini(&c->body);
+    free(c);
+}
+
+static void end_call(struct call *c, const struct sent_result *r)
+{
+    struct part *part = c->part;
+
+    call_free(c);
+    exporter_sent(part, r);
+}
+
+static enum err post(struct call *c)
+{
+    struct otlp *o = c->otlp;
+    const struct endpoint *e = &o->endpoints[c->endpoint];
+    struct http_client *http = o->exporter->owner->config.http;
+    struct http_request request = {
+        .method = "POST",
+        .url = e->url,
+        .headers = (const char *const *)o->headers,
+        .body = buf_slice(&c->body),
+        .timeout_ns = o->options->common.timeout_ns,
+        .http2_prior_knowledge = o->grpc && e->plain,
+        .tls = &o->options->tls,
+    };
+
+    c->tried++;
+    return http->send(http, &request, on_answer, c, &c->request);
+}
+
+static void give_up(struct call *c, const char *why)
+{
+    struct sent_result r = {.how = SENT_RETRY};
+
+    snprintf(r.error, sizeof(r.error), "%s", why);
+    end_call(c, &r);
+}
+
+/* The endpoint of a call has failed: leaves it if it is the present one. */
+static void leave(struct otlp *o, size_t endpoint, uint64_t now_ns)
+{
+    if (o->present == endpoint)
+        o->present = (endpoint + 1) % o->count;
+    o->failback_ns = now_ns + o->options->common.circuit_probe_ns;
+}
+
+/* Goes on with the next endpoint of the same attempt. False: all have been tried. */
+static bool try_next(struct call *c)
+{
+    struct otlp *o = c->otlp;
+
+    if (c->part->probe || c->tried >= o->count)
+        return false;
+    c->endpoint = (c->endpoint + 1) % o->count;
+    o->exporter->stats.requests++;
+    o->exporter->stats.failures++;
+    return post(c) == ERR_OK;
+}
+
+static void on_answer(void *arg, struct http_answer *answer)
+{
+    struct call *c = arg;
+    struct otlp *o = c->otlp;
+    struct export *owner = o->exporter->owner;
+    struct sent_result r;
+    bool failed = otlp_answer_read(answer, o->grpc, clock_unix_ns(owner->config.clock), &r);
+
+    c->request = 0;
+    c->part->maybe_delivered |= r.how == SENT_RETRY && !r.answered;
+    if (failed) {
+        leave(o, c->endpoint, owner->now_ns);
+        if (try_next(c))
+            return;
+    } else if (r.how == SENT_DELIVERED && (c->endpoint == 0 || c->part->probe)) {
+        o->present = c->endpoint;
+    }
+    end_call(c, &r);
+}
+
+/* Where an attempt begins: the present endpoint, now and then the first; a probe goes round. */
+static size_t first_endpoint(struct otlp *o, const struct part *part, uint64_t now_ns)
+{
+    if (part->probe)
+        return o->probed++ % o->count;
+    if (o->present == 0 || now_ns < o->failback_ns)
+        return o->present;
+    o->failback_ns = now_ns + o->options->common.circuit_probe_ns; /* one asks */
+    return 0;
+}
+
+static void otlp_send(void *self, struct part *part, uint64_t now_ns)
+{
+    struct otlp *o = self;
+    struct call *c = calloc(1, sizeof(*c));
+    const struct sent_result no_memory = {.how = SENT_RETRY, .error = "no memory"};
+
+    if (!c) {
+        exporter_sent(part, &no_memory);
+        return;
+    }
+    *c = (struct call){.otlp = o, .part = part, .endpoint = first_endpoint(o, part, now_ns)};
+    part->sending = c;
+    if (!encode(o, &part->body, &c->body))
+        give_up(c, "no memory for the request");
+    else if (post(c) != ERR_OK)
+        give_up(c, "too many requests at once");
+}
+
+static void otlp_cancel(void *self, struct part *part)
+{
+    struct otlp *o = self;
+    struct call *c = part->sending;
+
+    o->exporter->owner->config.http->cancel(o->exporter->owner->config.http, c->request);
+    call_free(c);
+}
+
+/* ---- making one ---- */
+
+static enum err check_endpoint(const char *url, struct err_info *info)
+{
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+
+    if (!scheme)
+        return err_fail(info, ERR_CONFIG,
+                        "has the endpoint '%s'; allowed: http://HOST:PORT or https://HOST:PORT",
+                        url);
+    if (!url[scheme] || strchr(url, '@') || strpbrk(url, " \r\n"))
+        return err_fail(info, ERR_CONFIG,
+                        "has an endpoint that is not http://HOST:PORT or https://HOST:PORT "
+                        "(credentials belong in headers)");
+    return ERR_OK;
+}
+
+static enum err check_headers(const struct schema_pair *pairs, struct err_info *info)
+{
+    for (const struct schema_pair *h = pairs; h && h->key; h++)
+        if (!h->key[0] || strpbrk(h->key, ":\r\n ") || strpbrk(h->value, "\r\n"))
+            return err_fail(info, ERR_CONFIG, "has a header '%s' that can't be sent", h->key);
+    return ERR_OK;
+}
+
+static enum err otlp_check(const void *options, struct err_info *info)
+{
+    const struct otlp_options *o = options;
+    enum err result;
+
+    if (!o->endpoint == !o->endpoints)
+        return err_fail(info, ERR_CONFIG,
+                        "%s; allowed: endpoint = \"http://HOST:PORT\" or "
+                        "endpoints = { ... }",
+                        o->endpoint ? "has both endpoint and endpoints" : "has no endpoint");
+    if (o->endpoint && (result = check_endpoint(o->endpoint, info)) != ERR_OK)
+        return result;
+    for (const char *const *e = o->endpoints; e && *e; e++)
+        if ((result = check_endpoint(*e, info)) != ERR_OK)
+            return result;
+    return check_headers(o->headers, info);
+}
+
+/* The whole URL: gRPC's method, or /v1/traces unless a path is there. */
+static char *full_url(const char *endpoint, bool grpc)
+{
+    const char *host = strstr(endpoint, "://") + 3, *path = strchr(host, '/');
+    size_t len = strlen(endpoint);
+    const char *append = "";
+    char *url;
+
+    while (len && endpoint[len - 1] == '/')
+        len--;
+    if (grpc)
+        append = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    else if (!path || !path[1])
+        append = "/v1/traces";
+    else
+        len = strlen(endpoint); /* as it was given */
+    if (asprintf(&url, "%.*s%s", (int)len, endpoint, append) < 0)
+        abort();
+    return url;
+}
+
+static void add_endpoint(struct otlp *o, const char *endpoint)
+{
+    o->endpoints[o->count++] = (struct endpoint){.url = full_url(endpoint, o->grpc),
+                                                 .plain = strncmp(endpoint, "http:", 5) == 0};
+}
+
+static void add_header(struct otlp *o, size_t *n, const char *name, const char *value)
+{
+    if (asprintf(&o->headers[(*n)++], "%s: %s", name, value) < 0)
+        abort();
+}
+
+static void make_headers(struct otlp *o)
+{
+    bool gzip = o->compressor != NULL;
+    size_t n = 0;
+
+    add_header(o, &n, "content-type", o->grpc ? "application/grpc" : "application/x-protobuf");
+    if (o->grpc)
+        add_header(o, &n, "te", "trailers");
+    if (gzip)
+        add_header(o, &n, o->grpc ? "grpc-encoding" : "content-encoding", "gzip");
+    for (const struct schema_pair *h = o->options->headers; h && h->key; h++)
+        add_header(o, &n, h->key, h->value);
+}
+
+static enum err otlp_open(struct exporter *x, const void *options, void **self,
+                          struct err_info *info)
+{
+    struct otlp *o = calloc(1, sizeof(*o));
+
+    (void)info;
+    if (!o)
+        abort();
+    o->options = options;
+    o->exporter = x;
+    o->grpc = strcmp(o->options->protocol, "grpc") == 0;
+    if (strcmp(o->options->compression, "gzip") == 0 &&
+        !(o->compressor = libdeflate_alloc_compressor(1)))
+        abort();
+    if (o->options->endpoint)
+        add_endpoint(o, o->options->endpoint);
+    for (const char *const *e = o->options->endpoints; e && *e; e++)
+        add_endpoint(o, *e);
+    make_headers(o);
+    *self = o;
+    return ERR_OK;
+}
+
+static void otlp_close(void *self)
+{
+    struct otlp *o = self;
+
+    for (size_t i = 0; i < o->count; i++)
+        free(o->endpoints[i].url);
+    for (char **h = o->headers; *h; h++)
+        free(*h);
+    if (o->compressor)
+        libdeflate_free_compressor(o->compressor);
+    free(o);
+}
+
+EXPORTER_TYPE(exporter_otlp, .name = "otlp", .doc = "OTLP over gRPC or HTTP", .fields = fields,
+              .field_count = sizeof(fields) / sizeof(fields[0]),
+              .options_size = sizeof(struct otlp_options), .check = otlp_check, .open = otlp_open,
+              .close = otlp_close, .send = otlp_send, .cancel = otlp_cancel);

@@ -1,0 +1,14 @@
+/* lua_job.h: runs one job in the state of the Lua export thread (lua/moontail/exporter_run.lua). */
+#pragma once
+
+#include "export/export_lua.h"
+
+#define LUA_JOB_INSTANCES "export.instances" /* registry: exporters by index + 1 */
+
+/* Makes what scripts of exporters call in C known to the state. */
+void lua_job_attach(lua_State *L, struct export_lua *l);
+/* Fills requests, or `nothing`, or failed and error. */
+void lua_job_encode(struct export_lua *l, struct lua_job *job);
+/* Fills verdict, retry_s, error; replaces requests[at] for JOB_SEND. */
+void lua_job_reply(struct export_lua *l, struct lua_job *job);
+void lua_job_forget(struct export_lua *l, struct lua_job *job);

@@ -1,0 +1,307 @@
+#include "export/otlp_answer.h"
+
+#include "otlp/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <curl/curl.h>
+
+/* google.rpc.Code */
+enum grpc_status {
+    GRPC_OK = 0,
+    GRPC_CANCELLED = 1,
+    GRPC_UNKNOWN = 2,
+    GRPC_DEADLINE_EXCEEDED = 4,
+    GRPC_PERMISSION_DENIED = 7,
+    GRPC_RESOURCE_EXHAUSTED = 8,
+    GRPC_ABORTED = 10,
+    GRPC_OUT_OF_RANGE = 11,
+    GRPC_UNIMPLEMENTED = 12,
+    GRPC_INTERNAL = 13,
+    GRPC_UNAVAILABLE = 14,
+    GRPC_DATA_LOSS = 15,
+    GRPC_UNAUTHENTICATED = 16,
+};
+
+enum { GRPC_PREFIX = 5, RETRY_INFO_MAX = 4096 };
+
+/* A text of the other end's, made printable. */
+static void put_text(char *to, size_t size, struct slice text)
+{
+    size_t len = text.len < size - 1 ? text.len : size - 1;
+
+    for (size_t i = 0; i < len; i++)
+        to[i] = (char)(text.data[i] < ' ' || text.data[i] == 127 ? '?' : text.data[i]);
+    to[len] = '\0';
+}
+
+/* A run of digits and nothing else. */
+static bool parse_number(struct slice text, uint64_t *value)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || n > 1000000000)
+            return false;
+        n = n * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *value = n;
+    return text.len > 0;
+}
+
+/* ---- partial success ---- */
+
+/* ExportTraceServiceResponse { partial_success = 1 { rejected_spans = 1, error_message = 2 } } */
+static void read_response(struct slice message, struct sent_result *r)
+{
+    struct wire w = wire_of(message), inner;
+    struct wire_field f, g;
+    char text[150] = "";
+
+    while (wire_next(&w, &f)) {
+        if (f.number != 1 || f.type != WIRE_LEN)
+            continue;
+        inner = wire_of(f.bytes);
+        while (wire_next(&inner, &g)) {
+            if (g.number == 1 && g.type == WIRE_VARINT && (int64_t)g.value > 0)
+                r->rejected = g.value > UINT32_MAX ? UINT32_MAX : (uint32_t)g.value;
+            else if (g.number == 2 && g.type == WIRE_LEN)
+                put_text(text, sizeof(text), g.bytes);
+        }
+    }
+    if (r->rejected)
+        snprintf(r->error, sizeof(r->error), "partial success: %s", text);
+}
+
+/* ---- HTTP ---- */
+
+/* Seconds or a date (RFC 9110, 10.2.3). */
+static bool read_retry_after(struct slice value, uint64_t unix_ns, uint64_t *after_ns)
+{
+    char text[64];
+    uint64_t seconds;
+    time_t date;
+
+    if (parse_number(value, &seconds)) {
+        *after_ns = seconds * NS_PER_S;
+        return true;
+    }
+    if (value.len == 0 || value.len >= sizeof(text))
+        return false;
+    memcpy(text, value.data, value.len);
+    text[value.len] = '\0';
+    date = curl_getdate(text, NULL);
+    if (date < 0)
+        return false;
+    *after_ns = (uint64_t)date * NS_PER_S > unix_ns ? (uint64_t)date * NS_PER_S - unix_ns : 0;
+    return true;
+}
+
+static bool read_http(const struct http_answer *a, uint64_t unix_ns, struct sent_result *r)
+{
+    snprintf(r->error, sizeof(r->error), "HTTP status %d", a->status);
+    switch (a->status) {
+    case 401:
+    case 403:
+        r->how = SENT_HOLD;
+        return false;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+        r->how = SENT_RETRY;
+        r->told =
+            read_retry_after(http_answer_header(a, "retry-after"), unix_ns, &r->retry_after_ns);
+        return a->status >= 500;
+    default:
+        if (a->status < 200 || a->status > 299) {
+            r->how = SENT_PERMANENT;
+            return a->status >= 500;
+        }
+        r->how = SENT_DELIVERED;
+        read_response(buf_slice(&a->body), r);
+        return false;
+    }
+}
+
+/* ---- gRPC ---- */
+
+static int base64_value(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+}
+
+/* Decodes up to `max` bytes; padding may be missing, as in gRPC's binary headers. */
+static size_t base64(struct slice text, uint8_t *out, size_t max)
+{
+    uint32_t bits = 0;
+    int have = 0;
+    size_t len = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        int v = base64_value(text.data[i]);
+
+        if (v < 0)
+            break;
+        bits = bits << 6 | (uint32_t)v;
+        have += 6;
+        if (have < 8)
+            continue;
+        if (len == max)
+            return 0;
+        have -= 8;
+        out[len++] = (uint8_t)(bits >> have);
+    }
+    return len;
+}
+
+/* RetryInfo { retry_delay = 1 { seconds = 1, nanos = 2 } } */
+static bool read_retry_info(struct slice message, uint64_t *after_ns)
+{
+    struct wire w = wire_of(message), inner;
+    struct wire_field f, g;
+    bool found = false;
+
+    while (wire_next(&w, &f)) {
+        if (f.number != 1 || f.type != WIRE_LEN)
+            continue;
+        found = true;
+        *after_ns = 0;
+        inner = wire_of(f.bytes);
+        while (wire_next(&inner, &g)) {
+            if (g.type != WIRE_VARINT || g.value > 1000000000)
+                continue;
+            *after_ns += g.number == 1 ? g.value * NS_PER_S : g.number == 2 ? g.value : 0;
+        }
+    }
+    return found;
+}
+
+/* Any { type_url = 1, value = 2 } of google.rpc.Status.details that is a RetryInfo. */
+static bool read_detail(struct slice any, uint64_t *after_ns)
+{
+    static const char wanted[] = "google.rpc.RetryInfo";
+    struct wire w = wire_of(any);
+    struct wire_field f;
+    struct slice type = {0}, value = {0};
+
+    while (wire_next(&w, &f)) {
+        if (f.number == 1 && f.type == WIRE_LEN)
+            type = f.bytes;
+        else if (f.number == 2 && f.type == WIRE_LEN)
+            value = f.bytes;
+    }
+    return type.len >= sizeof(wanted) - 1 &&
+           memcmp(type.data + type.len - (sizeof(wanted) - 1), wanted, sizeof(wanted) - 1) == 0 &&
+           read_retry_info(value, after_ns);
+}
+
+static bool find_retry_info(const struct http_answer *a, uint64_t *after_ns)
+{
+    uint8_t bytes[RETRY_INFO_MAX];
+    size_t len = base64(http_answer_header(a, "google.rpc.retryinfo-bin"), bytes, sizeof(bytes));
+    struct wire w;
+    struct wire_field f;
+
+    if (len && read_retry_info(slice_make(bytes, len), after_ns))
+        return true;
+    len = base64(http_answer_header(a, "grpc-status-details-bin"), bytes, sizeof(bytes));
+    w = wire_of(slice_make(bytes, len));
+    while (wire_next(&w, &f))
+        if (f.number == 3 && f.type == WIRE_LEN && read_detail(f.bytes, after_ns))
+            return true;
+    return false;
+}
+
+/* gRPC over HTTP/2: what a status of HTTP means where grpc-status is missing. */
+static uint64_t status_of_http(int status)
+{
+    switch (status) {
+    case 400:
+        return GRPC_INTERNAL;
+    case 401:
+        return GRPC_UNAUTHENTICATED;
+    case 403:
+        return GRPC_PERMISSION_DENIED;
+    case 404:
+        return GRPC_UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+        return GRPC_UNAVAILABLE;
+    default:
+        return GRPC_UNKNOWN;
+    }
+}
+
+static void read_grpc_body(const struct http_answer *a, struct sent_result *r)
+{
+    struct slice body = buf_slice(&a->body);
+    size_t len;
+
+    if (body.len < GRPC_PREFIX || body.data[0] != 0)
+        return;
+    len = (size_t)body.data[1] << 24 | (size_t)body.data[2] << 16 | (size_t)body.data[3] << 8 |
+          body.data[4];
+    if (len <= body.len - GRPC_PREFIX)
+        read_response(slice_make(body.data + GRPC_PREFIX, len), r);
+}
+
+static bool read_grpc(const struct http_answer *a, struct sent_result *r)
+{
+    struct slice text = http_answer_header(a, "grpc-status");
+    char message[128];
+    uint64_t status;
+
+    if (!parse_number(text, &status))
+        status = status_of_http(a->status);
+    put_text(message, sizeof(message), http_answer_header(a, "grpc-message"));
+    snprintf(r->error, sizeof(r->error), "gRPC status %llu %s", (unsigned long long)status,
+             message);
+    switch (status) {
+    case GRPC_OK:
+        r->how = SENT_DELIVERED;
+        read_grpc_body(a, r);
+        return false;
+    case GRPC_UNAUTHENTICATED:
+    case GRPC_PERMISSION_DENIED:
+        r->how = SENT_HOLD;
+        return false;
+    case GRPC_CANCELLED:
+    case GRPC_DEADLINE_EXCEEDED:
+    case GRPC_ABORTED:
+    case GRPC_OUT_OF_RANGE:
+    case GRPC_UNAVAILABLE:
+    case GRPC_DATA_LOSS:
+        r->how = SENT_RETRY;
+        r->told = find_retry_info(a, &r->retry_after_ns);
+        return status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED;
+    case GRPC_RESOURCE_EXHAUSTED:
+        r->told = find_retry_info(a, &r->retry_after_ns);
+        r->how = r->told ? SENT_RETRY : SENT_PERMANENT;
+        return false;
+    default:
+        r->how = SENT_PERMANENT;
+        return false;
+    }
+}
+
+bool otlp_answer_read(const struct http_answer *a, bool grpc, uint64_t unix_ns,
+                      struct sent_result *r)
+{
+    *r = (struct sent_result){.answered = true};
+    if (a->err == ERR_OK)
+        return grpc ? read_grpc(a, r) : read_http(a, unix_ns, r);
+    r->how = SENT_RETRY;
+    r->answered = false;
+    snprintf(r->error, sizeof(r->error), "%.199s", a->error);
+    return true;
+}

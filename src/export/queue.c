@@ -1,0 +1,366 @@
+/* One exporter's way along the outbox: counts what waits, keeps the bound, makes batches, and
+ * acknowledges what has settled in front. */
+#include "export/exporter.h"
+#include "export/split.h"
+
+#include <stdlib.h>
+
+static const struct exporter_common *options(const struct exporter *x)
+{
+    return x->spec->options;
+}
+
+static struct journal *outbox(const struct exporter *x)
+{
+    return x->owner->config.journal;
+}
+
+static bool is_ours(const struct exporter *x, const struct outbox_item *item)
+{
+    return item->record.keep && item->record.payload_spans > 0 &&
+           (item->record.exporters >> x->index & 1);
+}
+
+void queue_init(struct exporter *x)
+{
+    x->seen = x->cursor = x->acked = outbox_begin(outbox(x));
+}
+
+static void batch_free(struct batch *b)
+{
+    free(b->parts);
+    free(b);
+}
+
+void queue_fini(struct exporter *x)
+{
+    while (x->first) {
+        struct batch *next = x->first->next;
+
+        batch_free(x->first);
+        x->first = next;
+    }
+    if (x->open)
+        batch_free(x->open);
+}
+
+static void leave_queue(struct batch *b)
+{
+    b->exporter->queue_bytes -= b->bytes;
+    b->bytes = 0;
+}
+
+void queue_part_done(struct part *part)
+{
+    struct exporter *x = part->batch->exporter;
+
+    if (part->kept && x->spec->type->forget)
+        x->spec->type->forget(x->self, part);
+    part->done = true;
+    if (--part->batch->parts_left == 0)
+        leave_queue(part->batch);
+}
+
+/* ---- batches ---- */
+
+static bool parts_new(struct batch *b, size_t count)
+{
+    b->parts = calloc(count, sizeof(*b->parts));
+    b->part_count = b->parts_left = count;
+    for (size_t i = 0; b->parts && i < count; i++)
+        b->parts[i].batch = b;
+    return b->parts != NULL;
+}
+
+static struct batch *batch_new(struct exporter *x, uint64_t from, uint64_t now_ns)
+{
+    struct batch *b = calloc(1, sizeof(*b));
+
+    if (!b)
+        return NULL;
+    b->exporter = x;
+    b->from = from;
+    b->since_ns = now_ns;
+    return b;
+}
+
+/* Puts a batch with its parts behind the window. */
+static void enter_window(struct exporter *x, struct batch *b, uint64_t to, uint64_t now_ns)
+{
+    b->to = to;
+    b->id = ++x->last_id;
+    for (size_t i = 0; i < b->part_count; i++)
+        b->parts[i].mark_ns = now_ns;
+    if (x->last)
+        x->last->next = b;
+    else
+        x->first = b;
+    x->last = b;
+    x->window++;
+}
+
+/* Closes the open batch. False without memory: it stays open. */
+static bool close_open(struct exporter *x, uint64_t now_ns)
+{
+    struct batch *b = x->open;
+
+    if (!parts_new(b, 1))
+        return false;
+    b->parts[0].spans = b->spans;
+    enter_window(x, b, x->cursor, now_ns);
+    x->open = NULL;
+    return true;
+}
+
+static struct split_limits limits_of(const struct exporter *x)
+{
+    return (struct split_limits){options(x)->batch_bytes, (uint32_t)options(x)->batch_spans};
+}
+
+/* One record that is too large for a request becomes a batch of several parts. */
+static bool split_record(struct exporter *x, const struct outbox_item *item, uint64_t now_ns)
+{
+    const struct split_limits limits = limits_of(x);
+    struct batch *b = batch_new(x, item->position, now_ns);
+    struct split_position at = {0};
+    size_t count = 0;
+
+    if (!b)
+        return false;
+    while (split_next(item->payload, &at, &limits, NULL))
+        count++;
+    if (!parts_new(b, count ? count : 1)) {
+        batch_free(b);
+        return false;
+    }
+    at = (struct split_position){0};
+    for (size_t i = 0; i < count; i++) {
+        b->parts[i].start = at;
+        b->parts[i].spans = split_next(item->payload, &at, &limits, NULL);
+        b->spans += b->parts[i].spans;
+    }
+    b->split = true;
+    b->bytes = item->payload.len;
+    x->cursor = item->next;
+    enter_window(x, b, item->next, now_ns);
+    return true;
+}
+
+/* Adds the record at the cursor to the batches. False: not now (window or memory). */
+static bool take_record(struct exporter *x, const struct outbox_item *item, uint64_t now_ns)
+{
+    const struct exporter_common *o = options(x);
+    uint32_t spans = item->record.payload_spans;
+    size_t bytes = item->payload.len;
+    bool large = bytes > o->batch_bytes || spans > o->batch_spans;
+
+    if (x->open &&
+        (x->open->bytes + bytes > o->batch_bytes || x->open->spans + spans > o->batch_spans))
+        return close_open(x, now_ns); /* and come again */
+    if (large)
+        return split_record(x, item, now_ns);
+    if (!x->open && !(x->open = batch_new(x, item->position, now_ns)))
+        return false;
+    x->open->spans += spans;
+    x->open->bytes += bytes;
+    x->cursor = item->next;
+    return true;
+}
+
+static void look_ahead(struct exporter *x)
+{
+    struct outbox_item item;
+
+    for (; outbox_read(outbox(x), x->seen, &item); x->seen = item.next)
+        if (is_ours(x, &item))
+            x->queue_bytes += item.payload.len;
+}
+
+/* ---- the bound ---- */
+
+/* Gives up what of a batch is not in flight. False: there is nothing. */
+static bool drop_batch(struct batch *b)
+{
+    bool dropped = false;
+
+    for (size_t i = 0; i < b->part_count; i++) {
+        struct part *p = &b->parts[i];
+
+        if (p->done || p->in_flight)
+            continue;
+        b->exporter->stats.lost_outbox_full += p->spans;
+        queue_part_done(p);
+        dropped = true;
+    }
+    return dropped;
+}
+
+static void drop_open(struct exporter *x)
+{
+    x->stats.lost_outbox_full += x->open->spans;
+    leave_queue(x->open);
+    batch_free(x->open);
+    x->open = NULL;
+}
+
+/* The next record of ours beyond the batches. */
+static bool drop_record(struct exporter *x)
+{
+    struct outbox_item item;
+
+    while (x->cursor < x->seen && outbox_read(outbox(x), x->cursor, &item)) {
+        x->cursor = item.next;
+        if (!is_ours(x, &item))
+            continue;
+        x->stats.lost_outbox_full += item.record.payload_spans;
+        x->queue_bytes -= item.payload.len;
+        return true;
+    }
+    return false;
+}
+
+static bool drop_oldest(struct exporter *x)
+{
+    for (struct batch *b = x->first; b; b = b->next)
+        if (drop_batch(b))
+            return true;
+    if (!x->open)
+        return drop_record(x);
+    drop_open(x);
+    return true;
+}
+
+static bool keep_bound(struct exporter *x)
+{
+    const struct exporter_common *o = options(x);
+    bool dropped = false;
+
+    if (strcmp(o->on_full, "refuse") == 0) {
+        x->refusing = x->queue_bytes > (x->refusing ? o->queue_bytes / 8 * 7 : o->queue_bytes);
+        return false;
+    }
+    while (x->queue_bytes > o->queue_bytes && drop_oldest(x))
+        dropped = true;
+    return dropped;
+}
+
+bool queue_fill(struct exporter *x, uint64_t now_ns)
+{
+    struct outbox_item item;
+    bool changed;
+
+    look_ahead(x);
+    changed = keep_bound(x);
+    while (x->window < WINDOW_MAX && outbox_read(outbox(x), x->cursor, &item)) {
+        if (!is_ours(x, &item))
+            x->cursor = item.next;
+        else if (!take_record(x, &item, now_ns))
+            return changed;
+        changed = true;
+    }
+    if (x->open && x->window < WINDOW_MAX &&
+        (x->owner->flushing || x->open->spans >= options(x)->batch_spans ||
+         now_ns - x->open->since_ns >= options(x)->batch_timeout_ns))
+        changed |= close_open(x, now_ns);
+    return changed;
+}
+
+bool queue_settle(struct exporter *x)
+{
+    uint64_t to = x->acked;
+
+    while (x->first && x->first->parts_left == 0) {
+        struct batch *b = x->first;
+
+        x->first = b->next;
+        if (!x->first)
+            x->last = NULL;
+        x->window--;
+        to = b->to;
+        batch_free(b);
+    }
+    if (!x->first)
+        to = x->open ? x->open->from : x->cursor;
+    if (to == x->acked)
+        return false;
+    x->acked = to;
+    outbox_ack(outbox(x), x->index, to);
+    return true;
+}
+
+/* ---- what batches hold ---- */
+
+void queue_each(const struct batch *b, void (*fn)(void *arg, const struct outbox_item *item),
+                void *arg)
+{
+    struct outbox_item item;
+
+    for (uint64_t at = b->from; at < b->to && outbox_read(outbox(b->exporter), at, &item);
+         at = item.next)
+        if (is_ours(b->exporter, &item))
+            fn(arg, &item);
+}
+
+static void append_payload(void *arg, const struct outbox_item *item)
+{
+    buf_append(arg, item->payload.data, item->payload.len);
+}
+
+static void build_split(struct part *part)
+{
+    const struct split_limits limits = limits_of(part->batch->exporter);
+    struct split_position at = part->start;
+    struct outbox_item item;
+
+    if (outbox_read(outbox(part->batch->exporter), part->batch->from, &item))
+        split_next(item.payload, &at, &limits, &part->body);
+}
+
+enum err queue_build(struct part *part)
+{
+    buf_init(&part->body, SIZE_MAX / 2, part->batch->exporter->owner->config.memory);
+    if (part->batch->split)
+        build_split(part);
+    else if (buf_reserve(&part->body, part->batch->bytes))
+        queue_each(part->batch, append_payload, &part->body);
+    if (buf_ok(&part->body))
+        return ERR_OK;
+    buf_fini(&part->body);
+    return ERR_FULL;
+}
+
+struct part *queue_waiting(const struct exporter *x, uint64_t due_until_ns)
+{
+    for (struct batch *b = x->first; b; b = b->next)
+        for (size_t i = 0; b->parts_left && i < b->part_count; i++)
+            if (!b->parts[i].done && !b->parts[i].in_flight && b->parts[i].due_ns <= due_until_ns)
+                return &b->parts[i];
+    return NULL;
+}
+
+uint64_t queue_due_ns(const struct exporter *x)
+{
+    if (!x->open || x->window >= WINDOW_MAX)
+        return NEVER_NS;
+    return x->open->since_ns + options(x)->batch_timeout_ns;
+}
+
+uint64_t queue_spans(const struct exporter *x)
+{
+    uint64_t spans = x->open ? x->open->spans : 0;
+    struct outbox_item item;
+
+    for (const struct batch *b = x->first; b; b = b->next)
+        for (size_t i = 0; i < b->part_count; i++)
+            spans += b->parts[i].done ? 0 : b->parts[i].spans;
+    for (uint64_t at = x->cursor; outbox_read(outbox(x), at, &item); at = item.next)
+        spans += is_ours(x, &item) ? item.record.payload_spans : 0;
+    return spans;
+}
+
+bool queue_is_empty(const struct exporter *x)
+{
+    struct outbox_item item;
+
+    return !x->first && !x->open && !outbox_read(outbox(x), x->cursor, &item);
+}

@@ -1,0 +1,257 @@
+#include "export/exporter.h"
+#include "export/lua_spec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+static struct exporter_type *types; /* by name */
+
+void exporter_register(struct exporter_type *type)
+{
+    struct exporter_type **at = &types;
+
+    while (*at && strcmp((*at)->name, type->name) < 0)
+        at = &(*at)->next;
+    type->next = *at;
+    *at = type;
+}
+
+const struct exporter_type *exporter_types(void)
+{
+    return types;
+}
+
+const struct exporter_type *exporter_type_find(const char *name)
+{
+    const struct exporter_type *t = types;
+
+    while (t && strcmp(t->name, name) != 0)
+        t = t->next;
+    return t;
+}
+
+#define COMMON(path, kind, fallback, min, max, member, doc)                                        \
+    {                                                                                              \
+        path, kind, fallback, min, max, NULL, NULL, 0, doc,                                        \
+            offsetof(struct exporter_common, member)                                               \
+    }
+
+static const struct schema_field common_fields[] = {
+    {.path = "where",
+     .type = SCHEMA_MATCH,
+     .doc = "only traces that match; asked once a kept trace",
+     .offset = SCHEMA_NOWHERE},
+    COMMON("batch.max_spans", SCHEMA_INTEGER, "8192", 1, 1e6, batch_spans,
+           "a batch is sent when it has this many spans"),
+    COMMON("batch.max_bytes", SCHEMA_SIZE, "\"3MiB\"", 1024, 1 << 30, batch_bytes,
+           "and before it is larger than this"),
+    COMMON("batch.timeout", SCHEMA_DURATION, "\"1s\"", 0, 3600e9, batch_timeout_ns,
+           "and when its first trace has waited this long"),
+    COMMON("queue.max_size", SCHEMA_SIZE, "\"256MiB\"", 1 << 16, 1e15, queue_bytes,
+           "the most that waits for this exporter"),
+    {.path = "queue.on_full",
+     .type = SCHEMA_STRING,
+     .fallback = "\"drop_oldest\"",
+     .one_of = "drop_oldest|refuse",
+     .doc = "what gives way when the queue is full: its oldest spans, or the senders",
+     .offset = offsetof(struct exporter_common, on_full)},
+    COMMON("timeout", SCHEMA_DURATION, "\"10s\"", 1e6, 3600e9, timeout_ns, "for one request"),
+    COMMON("retry.initial_interval", SCHEMA_DURATION, "\"1s\"", 1e6, 3600e9, retry_initial_ns,
+           "the first wait before a repeat; doubled each time"),
+    COMMON("retry.max_interval", SCHEMA_DURATION, "\"30s\"", 1e6, 86400e9, retry_max_ns,
+           "the longest wait before a repeat"),
+    COMMON("retry.max_elapsed", SCHEMA_DURATION, "\"1h\"", 0, 8640000e9, retry_elapsed_ns,
+           "a batch is given up after this long; only time in which the endpoint answers counts"),
+    COMMON("circuit.failures", SCHEMA_INTEGER, "5", 1, 1e6, circuit_failures,
+           "failures in a row that open the circuit"),
+    COMMON("circuit.probe", SCHEMA_DURATION, "\"30s\"", 1e6, 86400e9, circuit_probe_ns,
+           "an open circuit lets one request through each time"),
+};
+
+enum { COMMON_COUNT = sizeof(common_fields) / sizeof(common_fields[0]), FIELDS_MAX = 64 };
+
+/* One component of the list while it is read: its table is on the top of the stack. */
+struct reading {
+    lua_State *L;
+    const struct exporter_source *source;
+    struct exporter_specs *specs;
+    struct buf *errors, *hints;
+};
+
+static const char *text_field(lua_State *L, const char *key)
+{
+    const char *text;
+
+    lua_getfield(L, -1, key);
+    text = lua_tostring(L, -1);
+    lua_pop(L, 1); /* the component holds it */
+    return text;
+}
+
+static void say(struct reading *r, const char *name, const char *what)
+{
+    lua_getfield(r->L, -1, "file");
+    lua_getfield(r->L, -2, "line");
+    if (lua_isstring(r->L, -2))
+        buf_printf(r->errors, "%s:%d: ", lua_tostring(r->L, -2), (int)lua_tointeger(r->L, -1));
+    lua_pop(r->L, 2);
+    buf_printf(r->errors, "exporter \"%s\" %s\n", name, what);
+}
+
+static bool is_taken(const struct exporter_specs *s, const char *name)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->items[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Reads the options on the top of the stack, which it pops; below them is the component. */
+static void read_options(struct reading *r, struct exporter_spec *spec)
+{
+    struct schema_field fields[FIELDS_MAX];
+    const struct exporter_type *type = spec->type;
+    struct err_info info;
+    char name[128];
+    int top = lua_gettop(r->L);
+    struct schema_where where = {.name = name, .component = top - 1, .env = r->source->env};
+    enum err result;
+
+    snprintf(name, sizeof(name), "exporter \"%s\"", spec->name);
+    memcpy(fields, common_fields, sizeof(common_fields));
+    if (type->field_count)
+        memcpy(fields + COMMON_COUNT, type->fields, type->field_count * sizeof(fields[0]));
+    result = schema_read(r->L, top, fields, COMMON_COUNT + type->field_count, &where, spec->options,
+                         &r->specs->store, r->errors, r->hints);
+    lua_settop(r->L, top - 1);
+    if (result == ERR_OK && type->check && type->check(spec->options, &info) != ERR_OK)
+        say(r, spec->name, info.text);
+}
+
+static void unknown_type(struct reading *r, const char *name, const char *type)
+{
+    char text[512] = "is not known";
+    size_t len = strlen(text);
+
+    len += (size_t)snprintf(text + len, sizeof(text) - len,
+                            " (no type '%s', no exporters/%s.lua); allowed: ", type, type);
+    for (const struct exporter_type *t = types; t && len < sizeof(text); t = t->next)
+        if (t->name[0] != '(')
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s, ", t->name);
+    if (len < sizeof(text))
+        snprintf(text + len, sizeof(text) - len, "debug, or a file of yours");
+    say(r, name, text);
+}
+
+/* The type of the component on the top, and its options pushed. False: an error has been said. */
+static bool find_type(struct reading *r, struct exporter_spec *spec, const char *type)
+{
+    enum lua_spec_found found;
+
+    lua_getfield(r->L, -1, "spec");
+    spec->type = lua_isnil(r->L, -1) ? exporter_type_find(type) : NULL;
+    lua_pop(r->L, 1);
+    if (spec->type) {
+        lua_getfield(r->L, -1, "options");
+        return true;
+    }
+    spec->type = exporter_type_find(EXPORTER_LUA_TYPE);
+    spec->is_lua = true;
+    found = lua_spec_check(r->L, r->source, lua_gettop(r->L), r->errors);
+    if (found == LUA_SPEC_ABSENT)
+        unknown_type(r, spec->name, type);
+    return found == LUA_SPEC_GOOD;
+}
+
+/* Checks one exporter and appends it to the specs. */
+static void read_one(struct reading *r)
+{
+    const char *name = text_field(r->L, "name"), *type = text_field(r->L, "type");
+    struct exporter_spec spec = {.name = schema_store_text(&r->specs->store, name)};
+
+    if (is_taken(r->specs, name)) {
+        say(r, name, "is there twice; give one an instance: exporter \"TYPE/instance\"");
+        return;
+    }
+    if (!find_type(r, &spec, type))
+        return;
+    spec.options = calloc(1, spec.type->options_size);
+    if (!spec.options)
+        abort();
+    read_options(r, &spec);
+    r->specs->items[r->specs->count++] = spec;
+}
+
+static void read_all(struct reading *r)
+{
+    size_t n = lua_objlen(r->L, r->source->exporters);
+
+    if (n == 0)
+        buf_str(r->errors, "exporters is missing or empty; allowed: a list of 1 to 64 exporters\n");
+    if (n > EXPORTER_MAX)
+        buf_printf(r->errors, "exporters holds %zu; allowed: a list of 1 to %d exporters\n", n,
+                   EXPORTER_MAX);
+    for (size_t i = 1; i <= n && n <= EXPORTER_MAX; i++) {
+        lua_rawgeti(r->L, r->source->exporters, (int)i);
+        read_one(r);
+        lua_pop(r->L, 1);
+    }
+}
+
+enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
+                            struct exporter_specs **out, struct buf *hints, struct err_info *info)
+{
+    struct buf errors;
+    struct reading r = {L, source, calloc(1, sizeof(*r.specs)), &errors, hints};
+    enum err result = ERR_OK;
+
+    if (!r.specs)
+        abort();
+    buf_init(&errors, 64 << 10, NULL);
+    luaL_checkstack(L, 32, "exporters");
+    read_all(&r);
+    if (errors.len) {
+        result = err_fail(info, ERR_CONFIG, "%.*s", (int)errors.len - 1, (char *)errors.data);
+        exporter_specs_free(r.specs);
+    } else {
+        *out = r.specs;
+    }
+    buf_fini(&errors);
+    return result;
+}
+
+void exporter_specs_free(struct exporter_specs *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        free(s->items[i].options);
+    schema_store_free(&s->store);
+    free(s);
+}
+
+size_t exporter_specs_count(const struct exporter_specs *s)
+{
+    return s->count;
+}
+
+const char *exporter_specs_name(const struct exporter_specs *s, size_t i)
+{
+    return s->items[i].name;
+}
+
+bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i)
+{
+    return s->items[i].is_lua;
+}
+
+void exporter_specs_push_where(lua_State *L, int exporters, size_t i)
+{
+    lua_rawgeti(L, exporters, (int)i + 1);
+    lua_getfield(L, -1, "options");
+    lua_getfield(L, -1, "where");
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}

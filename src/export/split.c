@@ -1,0 +1,148 @@
+#include "export/split.h"
+
+#include "export/compose_parts.h"
+
+/* Field numbers: TracesData.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans. */
+enum { RESOURCE_SPANS = 1, SCOPE_SPANS = 2, SPANS = 2 };
+
+/* One level of the body on the way down. */
+struct level {
+    struct slice message;
+    struct wire_field field;
+    size_t at;   /* where the field that was found begins */
+    size_t next; /* where the one after it begins */
+};
+
+/* The next field `number` at or after offset `at`. */
+static bool find(struct level *l, uint32_t number, size_t at)
+{
+    struct wire w = {l->message.data + at, l->message.data + l->message.len};
+
+    for (const uint8_t *start = w.at; wire_next(&w, &l->field); start = w.at) {
+        if (l->field.number != number || l->field.type != WIRE_LEN)
+            continue;
+        l->at = (size_t)(start - l->message.data);
+        l->next = (size_t)(w.at - l->message.data);
+        return true;
+    }
+    return false;
+}
+
+/* Everything of the message but fields `number`. */
+static void put_others(struct buf *out, struct slice message, uint32_t number)
+{
+    struct wire w = wire_of(message);
+    struct wire_field f;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
+        if (f.number != number || f.type != WIRE_LEN)
+            copy_run(out, start, w.at);
+}
+
+static size_t others_size(struct slice message, uint32_t number)
+{
+    struct wire w = wire_of(message);
+    struct wire_field f;
+    size_t size = 0;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
+        if (f.number != number || f.type != WIRE_LEN)
+            size += (size_t)(w.at - start);
+    return size + 8; /* the tag and the length of the message itself */
+}
+
+/* One piece under way. */
+struct piece {
+    const struct split_limits *limits;
+    struct buf *out; /* NULL: only counts */
+    size_t bytes;
+    uint32_t spans;
+    bool full;
+};
+
+/* Whether `bytes` more fit; a piece takes at least one span. */
+static bool fits(struct piece *p, size_t bytes)
+{
+    if (p->spans > 0 &&
+        (p->spans >= p->limits->max_spans || p->bytes + bytes > p->limits->max_bytes))
+        p->full = true;
+    return !p->full;
+}
+
+/* Spans of one ScopeSpans from offset *at; 0 when all are done. */
+static void cut_scope(struct piece *p, struct slice scope, size_t *at)
+{
+    struct level l = {.message = scope};
+    struct open_field field = {0};
+    size_t around = others_size(scope, SPANS), from = *at;
+    bool begun = false;
+
+    for (; find(&l, SPANS, from); from = l.next) {
+        if (!fits(p, l.next - l.at + (begun ? 0 : around)))
+            break;
+        if (p->out && !begun) {
+            field = field_begin(p->out, SCOPE_SPANS, scope.len);
+            put_others(p->out, scope, SPANS);
+        }
+        p->bytes += l.next - l.at + (begun ? 0 : around);
+        p->spans++;
+        begun = true;
+        if (p->out)
+            copy_run(p->out, scope.data + l.at, scope.data + l.next);
+    }
+    if (p->out && begun)
+        field_end(p->out, field);
+    *at = p->full ? l.at : 0;
+}
+
+/* What the first span at or after `at` takes with what stands around it; 0: there is none. */
+static size_t first_size(struct slice scope, size_t at)
+{
+    struct level l = {.message = scope};
+
+    return find(&l, SPANS, at) ? l.next - l.at + others_size(scope, SPANS) : 0;
+}
+
+static void cut_resource(struct piece *p, struct slice resource, struct split_position *at)
+{
+    struct level l = {.message = resource};
+    size_t around = others_size(resource, SCOPE_SPANS);
+    struct open_field field = {0};
+    bool begun = false;
+
+    for (; !p->full && find(&l, SCOPE_SPANS, at->scope); at->scope = l.next) {
+        size_t first = first_size(l.field.bytes, at->span);
+
+        if (!first)
+            continue;
+        if (!begun && !fits(p, around + first))
+            break;
+        if (p->out && !begun) {
+            field = field_begin(p->out, RESOURCE_SPANS, resource.len);
+            put_others(p->out, resource, SCOPE_SPANS);
+        }
+        p->bytes += begun ? 0 : around;
+        begun = true;
+        cut_scope(p, l.field.bytes, &at->span);
+        if (p->full)
+            break;
+    }
+    if (p->out && begun)
+        field_end(p->out, field);
+    if (!p->full)
+        at->scope = at->span = 0;
+}
+
+uint32_t split_next(struct slice body, struct split_position *at, const struct split_limits *limits,
+                    struct buf *out)
+{
+    struct piece p = {.limits = limits, .out = out};
+    struct level l = {.message = body};
+
+    for (; find(&l, RESOURCE_SPANS, at->resource); at->resource = l.next) {
+        cut_resource(&p, l.field.bytes, at);
+        if (p.full)
+            break;
+    }
+    return p.spans;
+}

@@ -1,0 +1,236 @@
+/* rig.h: an exporter between a real outbox and a made-up network, on virtual time. */
+#pragma once
+
+#include "base/disk.h"
+#include "check.h"
+#include "export/export.h"
+#include "lua/state.h"
+#include "otlp/wire.h"
+
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+struct rig {
+    struct fake_clock clock;
+    struct fake_disk disk;
+    struct memory memory;
+    struct journal *journal;
+    struct journal_writer *writer;
+    struct http_client *http;
+    lua_State *L;
+    int env, exporters; /* stack indexes */
+    struct exporter_source source;
+    struct exporter_specs *specs;
+    struct export *export;
+    struct err_info info;
+    uint64_t due_ns; /* of the last step */
+    uint64_t lua_due_ns;
+};
+
+#define RIG_START (1000 * NS_PER_S)
+#define RIG_UNIX  (UINT64_C(1700000000) * NS_PER_S)
+
+static inline void rig_set(lua_State *L, const char *module, const char *function,
+                           const char *argument, const char *name)
+{
+    struct err_info info;
+
+    CHECK(lua_require(L, module, &info) == ERR_OK);
+    lua_getfield(L, -1, function);
+    if (argument) {
+        lua_pushstring(L, argument);
+        lua_call(L, 1, 1);
+    }
+    lua_setfield(L, -3, name);
+    lua_pop(L, 1);
+}
+
+/* Runs `config`, which returns the list of exporters. */
+static inline void rig_config(struct rig *r, const char *config)
+{
+    const struct lua_options options = {.memory = &r->memory};
+
+    r->L = lua_state_new(&options);
+    CHECK(r->L && lua_env_new(r->L, &r->info) == ERR_OK);
+    r->env = lua_gettop(r->L);
+    rig_set(r->L, "moontail.component", "constructor", "exporter", "exporter");
+    rig_set(r->L, "moontail.option", "api", NULL, "option");
+    rig_set(r->L, "moontail.secret", "new", NULL, "secret");
+    CHECK(export_api_install(r->L, r->env, &r->info) == ERR_OK);
+    CHECK(lua_env_seal(r->L, r->env, &r->info) == ERR_OK);
+    if (lua_load_script(r->L, slice_str(config), "config.lua", r->env, &r->info) != ERR_OK ||
+        lua_run(r->L, 0, 1, &r->info) != ERR_OK)
+        printf("  %s\n", r->info.text);
+    r->exporters = lua_gettop(r->L);
+    r->source = (struct exporter_source){r->exporters, r->env, "/etc/moontail", &r->disk.disk};
+}
+
+static inline void rig_base(struct rig *r)
+{
+    *r = (struct rig){.journal = NULL};
+    fake_clock_init(&r->clock, RIG_START, RIG_UNIX);
+    fake_disk_init(&r->disk);
+    memory_init(&r->memory, 1 << 30, 1 << 20);
+}
+
+static inline enum err rig_specs(struct rig *r, const char *config)
+{
+    rig_config(r, config);
+    return exporter_specs_new(r->L, &r->source, &r->specs, NULL, &r->info);
+}
+
+/* After rig_base. `http` may be NULL. False: r->info says why. */
+static inline bool rig_go(struct rig *r, const char *config, struct http_client *http)
+{
+    struct journal_config jc = {
+        .workers = 1, .segment_bytes = 1 << 20, .memory = &r->memory, .clock = &r->clock.clock};
+    struct export_config ec;
+
+    r->http = http;
+    if (rig_specs(r, config) != ERR_OK)
+        return false;
+    jc.exporters = (unsigned)exporter_specs_count(r->specs);
+    r->journal = journal_new(&jc);
+    r->writer = journal_writer(r->journal, 0, NULL);
+    ec = (struct export_config){.specs = r->specs,
+                                .journal = r->journal,
+                                .memory = &r->memory,
+                                .disk = &r->disk.disk,
+                                .http = http,
+                                .clock = &r->clock.clock,
+                                .seed = 1};
+    return export_new(&ec, &r->export, &r->info) == ERR_OK &&
+           export_lua_attach(r->export, r->L, &r->source, &r->info) == ERR_OK;
+}
+
+static inline bool rig_open(struct rig *r, const char *config, struct http_client *http)
+{
+    rig_base(r);
+    if (rig_go(r, config, http))
+        return true;
+    printf("  %s\n", r->info.text);
+    return false;
+}
+
+static inline void rig_close(struct rig *r)
+{
+    export_free(r->export);
+    if (r->journal)
+        journal_free(r->journal);
+    exporter_specs_free(r->specs);
+    if (r->http)
+        r->http->free(r->http);
+    lua_state_close(r->L);
+    fake_disk_fini(&r->disk);
+    CHECK(memory_used(&r->memory) == 0);
+}
+
+/* Steps everything until nothing is due at this moment. */
+static inline void rig_step(struct rig *r)
+{
+    for (int i = 0; i < 10000; i++) {
+        uint64_t now = r->clock.now;
+
+        journal_step(r->journal, now);
+        r->due_ns = export_step(r->export, now);
+        r->lua_due_ns = export_lua_step(r->export, now);
+        if (r->due_ns > now && r->lua_due_ns > now) {
+            uint64_t again = export_step(r->export, now);
+
+            if (again > now)
+                return;
+        }
+    }
+    CHECK(!"the export thread is always due");
+}
+
+/* Lets `ns` of virtual time pass, stepping whenever something is due. */
+static inline void rig_run(struct rig *r, uint64_t ns)
+{
+    uint64_t end = r->clock.now + ns;
+
+    for (rig_step(r); r->due_ns <= end; rig_step(r))
+        fake_clock_advance(&r->clock, r->due_ns - r->clock.now);
+    if (end > r->clock.now)
+        fake_clock_advance(&r->clock, end - r->clock.now);
+    rig_step(r);
+}
+
+/* Appends one span of `bytes` bytes or so. */
+static inline void rig_span(struct buf *scope, uint32_t id, size_t bytes)
+{
+    struct buf span;
+    uint8_t trace_id[16] = {[15] = 1}, span_id[8] = {[3] = 1};
+    uint8_t *filler = calloc(1, bytes + 1);
+
+    buf_init(&span, 1 << 26, NULL);
+    memcpy(trace_id, &id, sizeof(id));
+    memcpy(span_id + 4, &id, sizeof(id));
+    memset(filler, 'x', bytes);
+    wire_put_bytes(&span, 1, slice_make(trace_id, 16));
+    wire_put_bytes(&span, 2, slice_make(span_id, 8));
+    wire_put_bytes(&span, 5, slice_make(filler, bytes));
+    wire_put_fixed64(&span, 7, RIG_UNIX);
+    wire_put_fixed64(&span, 8, RIG_UNIX + 5 * NS_PER_MS);
+    wire_put_bytes(scope, 2, buf_slice(&span));
+    buf_fini(&span);
+    free(filler);
+}
+
+/* A payload of `spans` spans in `resources` resources of two scopes. */
+static inline struct buf rig_payload(uint32_t spans, uint32_t resources, size_t span_bytes,
+                                     struct memory *memory)
+{
+    static uint32_t id;
+    struct buf out, rs, scope;
+
+    buf_init(&out, 1 << 28, memory);
+    for (uint32_t n = 0; n < resources; n++) {
+        buf_init(&rs, 1 << 28, NULL);
+        wire_put_bytes(&rs, 3, slice_str("a schema"));
+        for (uint32_t part = 0; part < 2; part++) {
+            buf_init(&scope, 1 << 28, NULL);
+            wire_put_bytes(&scope, 3, slice_str("another"));
+            for (uint32_t i = n * 2 + part; i < spans; i += 2 * resources)
+                rig_span(&scope, ++id, span_bytes);
+            wire_put_bytes(&rs, 2, buf_slice(&scope));
+            buf_fini(&scope);
+        }
+        wire_put_bytes(&out, 1, buf_slice(&rs));
+        buf_fini(&rs);
+    }
+    return out;
+}
+
+/* Commits one kept trace for the exporters of `mask`. */
+static inline void rig_keep_mask(struct rig *r, uint32_t spans, size_t span_bytes, uint64_t mask)
+{
+    struct buf payload = rig_payload(spans, 1, span_bytes, &r->memory);
+    struct decision_record d = {.keep = true,
+                                .spans = spans,
+                                .payload_spans = spans,
+                                .exporters = mask,
+                                .threshold = UINT64_MAX,
+                                .probability = -1,
+                                .trace_id = {1, 2, 3}};
+
+    while (!journal_decide(r->writer, &d, &payload))
+        journal_step(r->journal, r->clock.now);
+    buf_fini(&payload);
+}
+
+static inline void rig_keep(struct rig *r, uint32_t spans, size_t span_bytes)
+{
+    rig_keep_mask(r, spans, span_bytes, 1);
+}
+
+static inline struct export_stats rig_stats(const struct rig *r, size_t i)
+{
+    struct export_stats s;
+
+    export_stats(r->export, i, &s);
+    CHECK(s.enqueued == s.queued + s.delivered + s.filtered + s.lost_permanent +
+                            s.lost_retry_exhausted + s.lost_outbox_full);
+    return s;
+}
