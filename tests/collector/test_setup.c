@@ -1,0 +1,161 @@
+#include "check.h"
+#include "collector/setup.h"
+#include "lua/state.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* A folder with config.lua, and what loading it gave. */
+struct fixture {
+    struct fake_disk disk;
+    struct labels *labels;
+    struct policy_shared shared;
+    struct memory memory;
+    struct setup setup;
+    struct setup_loaded loaded;
+    struct buf report;
+};
+
+static void put(struct fake_disk *disk, const char *path, const char *text)
+{
+    int fd;
+
+    CHECK(!disk->disk.open(&disk->disk, path, O_CREAT | O_WRONLY, 0600, &fd, NULL));
+    CHECK(!disk->disk.pwrite(&disk->disk, fd, text, strlen(text), 0, NULL));
+    disk->disk.close(&disk->disk, fd);
+}
+
+static struct fixture *fixture_new(const char *config)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    fake_disk_init(&f->disk);
+    put(&f->disk, "m/config.lua", config);
+    memory_init(&f->memory, 1 << 30, 1 << 20);
+    f->labels = labels_new();
+    policy_shared_init(&f->shared, f->labels, 10);
+    f->setup = (struct setup){
+        .path = "m/config.lua", .disk = &f->disk.disk, .memory = &f->memory, .shared = &f->shared};
+    buf_init(&f->report, 1 << 16, NULL);
+    return f;
+}
+
+/* Loads; the report ends with a NUL. */
+static enum err fixture_load(struct fixture *f)
+{
+    enum err e = setup_load(&f->setup, &f->loaded, &f->report);
+
+    buf_byte(&f->report, 0);
+    return e;
+}
+
+static bool report_is(const struct fixture *f, const char *expected)
+{
+    bool same = strcmp((const char *)f->report.data, expected) == 0;
+
+    if (!same)
+        printf("  got: %s\n", (const char *)f->report.data);
+    return same;
+}
+
+static void fixture_free(struct fixture *f)
+{
+    setup_fini(&f->loaded);
+    CHECK(memory_used(&f->memory) == 0);
+    policy_shared_fini(&f->shared);
+    labels_free(f->labels);
+    buf_fini(&f->report);
+    fake_disk_fini(&f->disk);
+    free(f);
+}
+
+static const char good[] =
+    "return { tail_sampling = { policies = { policy 'blue', policy 'latency' { threshold_ms = 1 "
+    "},\n"
+    "  policy { name = 'inline', decide = function(trace) return keep() end } } },\n"
+    "  exporters = { exporter 'nop' } }";
+
+static void a_file_dropped_beside_the_config_is_a_policy(void)
+{
+    struct fixture *f = fixture_new(good);
+
+    put(&f->disk, "m/policies/blue.lua",
+        "return policy { doc = 'blue', decide = function(trace) return nil end }");
+    CHECK(!fixture_load(f) && report_is(f, ""));
+    CHECK(f->loaded.policies == 3 && f->loaded.exporters == 1);
+    fixture_free(f);
+}
+
+static void errors_of_policies_are_reported_with_their_lines(void)
+{
+    struct fixture *f = fixture_new("return {\n  tail_sampling = { policies = {\n"
+                                    "    policy 'nowhere',\n"
+                                    "    policy 'latency' { threshold = 1,\n"
+                                    "      threshold_ms = -1 },\n"
+                                    "  } },\n  exporters = { exporter 'nop' } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(strstr((const char *)f->report.data,
+                 "m/config.lua:3: there is no policy \"nowhere\"; looked for "
+                 "m/policies/nowhere.lua, m/policies.nowhere.lua and the built-in ones: "));
+    CHECK(strstr((const char *)f->report.data,
+                 "\nm/config.lua:4: policy \"latency\": unknown key threshold; did you mean "
+                 "threshold_ms?\n"
+                 "m/config.lua:5: policy \"latency\": threshold_ms is -1; allowed: a number, at "
+                 "least 0\n"));
+    CHECK(f->loaded.L == NULL && f->loaded.config == NULL);
+    fixture_free(f);
+}
+
+static void every_state_gets_the_same_policies(void)
+{
+    struct fixture *f = fixture_new(good);
+    struct policy_set *policies;
+    struct err_info info;
+    lua_State *L;
+
+    put(&f->disk, "m/policies/blue.lua",
+        "return policy { doc = 'blue', decide = function(trace) return nil end }");
+    CHECK(!fixture_load(f));
+    put(&f->disk, "m/config.lua", "return 0 -- changed since                      ");
+    CHECK(!setup_state(&f->setup, &f->loaded, &L, &info));
+    CHECK(!setup_policies(L, f->loaded.config, &f->shared, &policies, &info));
+    CHECK(policy_set_count(policies) == 3);
+    CHECK(strcmp(policy_set_name(policies, 2), "inline") == 0);
+    policy_set_free(policies);
+    lua_state_close(L);
+    fixture_free(f);
+}
+
+static void without_tail_sampling_there_are_no_policies(void)
+{
+    struct fixture *f = fixture_new("return { jit = 'off', exporters = { exporter 'nop' } }");
+    struct policy_set *policies;
+    struct err_info info;
+
+    CHECK(!fixture_load(f) && f->loaded.policies == 0);
+    CHECK(!setup_policies(f->loaded.L, f->loaded.config, &f->shared, &policies, &info));
+    CHECK(policies == NULL);
+    CHECK(!lua_state_jit(f->loaded.L));
+    fixture_free(f);
+}
+
+static void a_broken_config_leaves_nothing(void)
+{
+    struct fixture *f = fixture_new("return { workers = }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(f, "m/config.lua:1: unexpected symbol near '}'\n"));
+    CHECK(f->loaded.L == NULL);
+    fixture_free(f);
+}
+
+int main(void)
+{
+    RUN(a_file_dropped_beside_the_config_is_a_policy);
+    RUN(errors_of_policies_are_reported_with_their_lines);
+    RUN(every_state_gets_the_same_policies);
+    RUN(without_tail_sampling_there_are_no_policies);
+    RUN(a_broken_config_leaves_nothing);
+    return DONE();
+}

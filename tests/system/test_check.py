@@ -1,0 +1,110 @@
+"""moontail check and print-config, as an operator calls them."""
+import os
+import re
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.path.join(ROOT, "build", "moontail")
+
+
+def moontail(*arguments, env=None):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, **(env or {})})
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_shipped_config_is_good():
+    for arguments in [("check",), ("check", "--config", os.path.join(ROOT, "config.lua"))]:
+        done = moontail(*arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.fullmatch(r".* is good: 4 policies, 1 exporter, hash [0-9a-f]{16}\n", done.stdout)
+
+
+def test_every_error_comes_at_once_with_exit_78(tmp_path):
+    path = write(tmp_path, "config.lua", """
+return {
+  workers = "many",
+  memory_limiter = { limit_mib = 512 },
+  tail_sampling = { decison_wait = "5s", policies = {} },
+  exporters = { exporter "nop" },
+}
+""")
+    done = moontail("check", "--config", path)
+    assert done.returncode == 78 and done.stdout == ""
+    assert sorted(done.stderr.splitlines()) == [
+        f"{path}:3: workers is 'many'; allowed: a whole number, from 0 to 256",
+        f"{path}:4: unknown key memory_limiter.limit_mib; write limit = \"512MiB\"",
+        f"{path}:5: tail_sampling.policies is {{}}; allowed: a list of 1 to 1000 policy "
+        "\"NAME\" { ... }",
+        f"{path}:5: unknown key tail_sampling.decison_wait; did you mean decision_wait?"]
+
+
+def test_a_policy_is_one_file_beside_the_config(tmp_path):
+    path = write(tmp_path, "config.lua", """
+return { tail_sampling = { policies = { policy "mine" { threshold = 3 } } }, exporters = { exporter "nop" } }
+""")
+    assert moontail("check", "--config", path).returncode == 78
+    source = """
+return policy {
+  doc = "Keep traces of many spans.",
+  options = { threshold = option.integer { default = 10, min = 1, doc = "spans" } },
+  decide = function(trace, opt) if trace.span_count > opt.threshold then return keep "many" end end,
+}
+"""
+    write(tmp_path, "policies.mine.lua", source)
+    assert moontail("check", "--config", path).returncode == 0
+    write(tmp_path, "policies/mine.lua", source.replace("threshold =", "limit ="))
+    done = moontail("check", "--config", path)
+    assert done.returncode == 78
+    assert "policy \"mine\": unknown key threshold; allowed: " in done.stderr
+
+
+def test_a_secret_shows_nowhere(tmp_path):
+    path = write(tmp_path, "config.lua", """
+local token = secret(env "TOKEN")
+return {
+  receivers = { otlp = { grpc = { auth = { bearer = { token } } }, http = false } },
+  exporters = { exporter "nop" },
+}
+""")
+    for arguments in [("check", "--config", path), ("print-config", "--config", path)]:
+        done = moontail(*arguments, env={"TOKEN": "hunter2"})
+        assert done.returncode == 0 and "hunter2" not in done.stdout + done.stderr
+    assert 'bearer = { secret "****" }' in done.stdout
+    done = moontail("check", "--config", path)
+    assert done.returncode == 78
+    assert done.stderr == (f"{path}:2: env TOKEN is not set and has no default; "
+                           "write env(\"TOKEN\", \"...\")\n")
+
+
+def test_what_print_config_prints_is_a_config(tmp_path):
+    first = moontail("print-config")
+    path = write(tmp_path, "config.lua", first.stdout)
+    second = moontail("print-config", "--config", path)
+    assert first.returncode == second.returncode == 0
+    assert first.stdout == second.stdout and "policy \"latency\" { threshold_ms = 500 }" in first.stdout
+
+
+def test_the_defaults_run_once_the_required_keys_are_given(tmp_path):
+    text = moontail("print-config", "--defaults").stdout
+    text = re.sub(r"policies = nil,", 'policies = { policy "latency" },', text)
+    text = re.sub(r"exporters = nil,", 'exporters = { exporter "nop" },', text)
+    done = moontail("check", "--config", write(tmp_path, "config.lua", text))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_page_of_the_keys_is_current():
+    with open(os.path.join(ROOT, "docs", "configuration.md"), encoding="utf-8") as page:
+        assert moontail("print-config", "--docs").stdout == page.read()
+
+
+def test_wrong_arguments_are_exit_2():
+    for arguments in [("check", "--confg", "x"), ("check", "--config"), ("print-config", "x")]:
+        done = moontail(*arguments)
+        assert done.returncode == 2 and "usage: moontail " in done.stderr
