@@ -15,7 +15,7 @@ end
 
 local function caller_line(level)
   local info = debug.getinfo(level + 1, "Sl")
-  return info and info.currentline > 0 and info.currentline or nil, info and info.short_src
+  return info and info.currentline > 0 and info.currentline or nil, info and info.source:match "^@(.*)"
 end
 
 local function named(kind, name)

@@ -12,7 +12,7 @@ local checked -- the last good run of the schema, and its fields
 
 local function place()
   local info = debug.getinfo(3, "Sl")
-  return info and info.currentline > 0 and (info.short_src .. ":" .. info.currentline .. ": ") or ""
+  return info and info.currentline > 0 and (info.source:sub(2) .. ":" .. info.currentline .. ": ") or ""
 end
 
 local function converted(text, default)

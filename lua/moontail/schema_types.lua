@@ -99,7 +99,8 @@ local function check_list(value, field, element, allowed)
   for _ in pairs(value) do count = count + 1 end
   if count ~= #value or not within(count, field) then return false end
   for i = 1, count do
-    local ok, normal = element(value[i], i)
+    local ok, normal = true, value[i]
+    if normal ~= nothing then ok, normal = element(value[i], i) end
     if not ok then
       return false, nil, { i, "is " .. types.show_in(field, value[i]) .. "; allowed: " .. allowed .. types.near(field, value[i]) }
     end
@@ -111,7 +112,7 @@ end
 local SCALARS = { string = true, number = true, boolean = true }
 
 local function scalar(field, value)
-  if value == nothing then return true, value end
+  if value == nothing then return true end
   if secret.is(value) then
     if field.secret then return true, secret.reveal(value) end
     return false

@@ -98,7 +98,11 @@ static enum err run_text(lua_State *L, struct loader *l, int env, struct err_inf
     struct slice text = slice_make(l->recording->text, l->recording->len);
     enum err e = lua_load_script(L, text, source_name(l->source), env, info);
 
-    return e ? e : lua_run(L, 0, 1, info);
+    if (!e)
+        e = lua_run(L, 0, 1, info);
+    if (e)
+        lua_name_in_full(info, source_name(l->source));
+    return e;
 }
 
 /* The returned value is on the top: replaces it by the run of moontail.config's check. */

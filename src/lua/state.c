@@ -289,6 +289,22 @@ enum err lua_env_seal(lua_State *L, int env, struct err_info *info)
     return lua_run(L, 1, 0, info);
 }
 
+void lua_name_in_full(struct err_info *info, const char *name)
+{
+    struct err_info copy;
+    const char *tail = copy.text + 3, *end;
+    size_t len, name_len = strlen(name);
+
+    if (!info || strncmp(info->text, "...", 3) != 0)
+        return;
+    copy = *info;
+    end = strchr(tail, ':');
+    len = end ? (size_t)(end - tail) : SIZE_MAX;
+    if (len > name_len || strncmp(name + name_len - len, tail, len) != 0)
+        return;
+    err_fail(info, copy.code, "%s%s", name, end);
+}
+
 enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
                          struct err_info *info)
 {
@@ -304,6 +320,7 @@ enum err lua_load_script(lua_State *L, struct slice text, const char *name, int 
     /* mode "t": also refuses bytecode behind a byte order mark or a first line with '#'. */
     if (luaL_loadbufferx(L, (const char *)text.data, text.len, chunk, "t") != 0) {
         e = err_fail(info, ERR_SCRIPT, "%s", lua_tostring(L, -1));
+        lua_name_in_full(info, name);
         lua_pop(L, 1);
         return e;
     }

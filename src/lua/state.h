@@ -44,6 +44,10 @@ enum err lua_env_seal(lua_State *L, int env, struct err_info *info) MUST_CHECK;
 enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
                          struct err_info *info) MUST_CHECK;
 
+/* Lua shortens long names in messages ("...d/config.lua:3: no"): puts `name` back in full, if the
+ * message begins with a shortened form of it. */
+void lua_name_in_full(struct err_info *info, const char *name);
+
 /* pcall with a readable message. args are popped; on failure nothing is pushed.
  * The state's bound of memory holds in here only, so that calls around it can't fail; a script that
  * met it is followed by a full collection. Other values than strings: "error value of type table".

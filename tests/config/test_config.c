@@ -404,6 +404,20 @@ static void a_file_that_does_not_run_says_where(void)
                   "}\n"));
 }
 
+static void an_env_that_is_not_set_is_said_once(void)
+{
+    CHECK(key_refused("workers = env 'NO_SUCH' + 1, admin = { listen = env 'NO_SUCH' .. ':1' },\n"
+                      "receivers = { otlp = { http = { auth = { bearer = { env 'NO_SUCH' } } } } },"
+                      "resource = { a = secret(env 'NO_SUCH') }",
+                      "env NO_SUCH is not set and has no default; write env(\"NO_SUCH\", \"...\")\n"
+                      "config.lua:2: env NO_SUCH is not set and has no default; write "
+                      "env(\"NO_SUCH\", \"...\")\n"
+                      "config.lua:3: env NO_SUCH is not set and has no default; write "
+                      "env(\"NO_SUCH\", \"...\")\n"
+                      "config.lua:3: env NO_SUCH is not set and has no default; write "
+                      "env(\"NO_SUCH\", \"...\")"));
+}
+
 static void a_missing_file_is_said(void)
 {
     struct loaded l = {.err = ERR_OK};
@@ -565,6 +579,7 @@ int main(void)
     RUN(keys_that_disagree_are_refused);
     RUN(all_errors_come_at_once_each_with_its_line);
     RUN(a_file_that_does_not_run_says_where);
+    RUN(an_env_that_is_not_set_is_said_once);
     RUN(a_missing_file_is_said);
     RUN(env_has_the_type_of_its_default);
     RUN(secrets_are_used_but_never_shown);

@@ -45,6 +45,13 @@ return {
         f"{path}:5: unknown key tail_sampling.decison_wait; did you mean decision_wait?"]
 
 
+def test_a_long_path_is_said_in_full(tmp_path):
+    folder = tmp_path / ("long_" * 20)
+    for text, line in [("return {\n  workers = \n}", 3), ("local a = 1\nerror('no')", 2)]:
+        path = write(folder, "config.lua", text)
+        assert moontail("check", "--config", path).stderr.startswith(f"{path}:{line}: ")
+
+
 def test_a_policy_is_one_file_beside_the_config(tmp_path):
     path = write(tmp_path, "config.lua", """
 return { tail_sampling = { policies = { policy "mine" { threshold = 3 } } }, exporters = { exporter "nop" } }
@@ -93,7 +100,7 @@ def test_what_print_config_prints_is_a_config(tmp_path):
 
 def test_the_defaults_run_once_the_required_keys_are_given(tmp_path):
     text = moontail("print-config", "--defaults").stdout
-    text = re.sub(r"policies = nil,", 'policies = { policy "latency" },', text)
+    text = re.sub(r"policies = nil,", 'policies = { policy "always_sample" },', text)
     text = re.sub(r"exporters = nil,", 'exporters = { exporter "nop" },', text)
     done = moontail("check", "--config", write(tmp_path, "config.lua", text))
     assert (done.returncode, done.stderr) == (0, "")
