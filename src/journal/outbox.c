@@ -24,29 +24,33 @@ static size_t offset_of(uint64_t position)
     return (size_t)(position & UINT32_MAX);
 }
 
-static size_t numbers_bytes(void)
+static size_t places_bytes(void)
 {
-    return SEGMENT_MAX * sizeof(_Atomic uint32_t);
+    return SEGMENT_MAX * sizeof(_Atomic uint64_t);
 }
 
 void outbox_init(struct outbox *o, struct segments *segments, unsigned exporters)
 {
     assert(exporters <= EXPORTERS_MAX);
     *o = (struct outbox){.segments = segments, .exporters = exporters};
-    o->numbers = pages_map(numbers_bytes());
+    o->places = pages_map(places_bytes());
 }
 
 void outbox_fini(struct outbox *o)
 {
-    pages_unmap((void *)o->numbers, numbers_bytes());
+    pages_unmap((void *)o->places, places_bytes());
 }
 
-static struct segment *segment_of(const struct outbox *o, uint64_t ordinal)
+static uint64_t place_of(const struct outbox *o, uint64_t ordinal)
 {
-    uint32_t number =
-        atomic_load_explicit(&o->numbers[ordinal % SEGMENT_MAX], memory_order_relaxed);
+    return atomic_load_explicit(&o->places[ordinal % SEGMENT_MAX], memory_order_relaxed);
+}
 
-    return segment_at(o->segments, number);
+/* Ordered by the store to `end` that follows. */
+static void set_place(struct outbox *o, uint64_t ordinal, uint32_t number, size_t used)
+{
+    atomic_store_explicit(&o->places[ordinal % SEGMENT_MAX], (uint64_t)number << 32 | used,
+                          memory_order_relaxed);
 }
 
 /* Opens a segment with room for `size`: the first one, or the one after the last. */
@@ -57,10 +61,12 @@ static bool open_next(struct outbox *o, size_t size)
 
     if (!number)
         return false;
-    if (o->open)
+    if (o->open) {
+        set_place(o, ordinal, o->open, segment_at(o->segments, o->open)->used);
         ordinal++;
+    }
     o->open = number;
-    atomic_store_explicit(&o->numbers[ordinal % SEGMENT_MAX], number, memory_order_relaxed);
+    set_place(o, ordinal, number, 0);
     atomic_store_explicit(&o->end, ordinal << 32, memory_order_release);
     return true;
 }
@@ -118,39 +124,38 @@ void outbox_reclaim(struct outbox *o)
     uint64_t least = least_acked(o);
 
     for (uint64_t ordinal = ordinal_of(begin); ordinal < ordinal_of(end); ordinal++) {
-        struct segment *segment = segment_of(o, ordinal);
+        uint64_t place = place_of(o, ordinal);
 
-        if (least < (ordinal << 32 | segment->used))
+        if (least < (ordinal << 32 | (place & UINT32_MAX)))
             return;
         atomic_store_explicit(&o->begin, (ordinal + 1) << 32, memory_order_release);
-        segments_put(o->segments, atomic_load_explicit(&o->numbers[ordinal % SEGMENT_MAX],
-                                                       memory_order_relaxed));
+        segments_put(o->segments, (uint32_t)(place >> 32));
     }
+}
+
+static void read_frame(const struct outbox *o, uint64_t position, struct outbox_item *item)
+{
+    uint32_t number = (uint32_t)(place_of(o, ordinal_of(position)) >> 32);
+    const struct frame_header *header =
+        (const struct frame_header *)(segment_at(o->segments, number)->bytes + offset_of(position));
+    const uint8_t *tlv = (const uint8_t *)(header + 1);
+
+    memcpy(&item->record, tlv + offsetof(struct tlv, record), sizeof(item->record));
+    item->payload = slice_make(tlv + header->tlv_len, header->stored_len);
+    item->position = position;
+    item->next = position + frame_size(header->tlv_len, header->stored_len);
 }
 
 bool outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *item)
 {
     uint64_t end = atomic_load_explicit(&o->end, memory_order_acquire);
-    const struct frame_header *header;
-    const struct segment *segment;
-    struct tlv tlv;
+    uint64_t ordinal = ordinal_of(position);
 
+    if (ordinal < ordinal_of(end) && offset_of(position) >= (place_of(o, ordinal) & UINT32_MAX))
+        position = (ordinal + 1) << 32;
     if (position >= end)
         return false;
-    segment = segment_of(o, ordinal_of(position));
-    /* A segment that is not the last is not written any more. */
-    if (ordinal_of(position) < ordinal_of(end) && offset_of(position) >= segment->used) {
-        position = (ordinal_of(position) + 1) << 32;
-        if (position >= end)
-            return false;
-        segment = segment_of(o, ordinal_of(position));
-    }
-    header = (const struct frame_header *)(segment->bytes + offset_of(position));
-    memcpy(&tlv, header + 1, sizeof(tlv));
-    item->record = tlv.record;
-    item->payload = slice_make((const uint8_t *)(header + 1) + sizeof(tlv), header->stored_len);
-    item->position = position;
-    item->next = position + frame_size(sizeof(tlv), header->stored_len);
+    read_frame(o, position, item);
     return true;
 }
 

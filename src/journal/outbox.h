@@ -13,8 +13,10 @@ enum { EXPORTERS_MAX = 64 };
 struct outbox {
     struct segments *segments;
     unsigned exporters;
-    _Atomic uint32_t *numbers; /* of segments, by ordinal modulo SEGMENT_MAX */
-    uint32_t open;             /* the segment appended to; 0: none yet */
+    /* By ordinal modulo SEGMENT_MAX: the segment's number << 32 | its used bytes, once it is not
+     * appended to any more. A reader may stand at the end of one that is freed already. */
+    _Atomic uint64_t *places;
+    uint32_t open; /* the segment appended to; 0: none yet */
     uint64_t sequence;
     uint64_t enqueued[EXPORTERS_MAX]; /* spans */
     _Alignas(64) _Atomic uint64_t begin;
