@@ -254,10 +254,17 @@ local function check_matcher(m, what)
   if getmetatable(m) ~= "match" then error(what .. " takes a match{...}, not " .. type(m), 3) end
 end
 
+local FOR_WHERE = -2
+local function for_where()
+  error("the matcher asks for decision or trace fields, which only an exporter's where knows", 3)
+end
+
 function span_methods.matches(self, m)
   check(self, "span")
   check_matcher(m, "span:matches")
-  return matches_match(reader, self[1], m)
+  local answer = matches_match(reader, self[1], m)
+  if answer == FOR_WHERE then for_where() end
+  return answer == 1
 end
 
 -- ---- the trace ----
@@ -345,14 +352,19 @@ function trace_methods.find(self, m)
   check(self, "trace")
   check_matcher(m, "trace:find")
   local span = find_match(reader, m)
-  if span < 0 then return nil end
+  if span < 0 then
+    if span == FOR_WHERE then for_where() end
+    return nil
+  end
   return setmetatable({ span, self[2] }, Span)
 end
 
 function trace_methods.count(self, m)
   check(self, "trace")
   check_matcher(m, "trace:count")
-  return count_match(reader, m)
+  local n = count_match(reader, m)
+  if n == FOR_WHERE then for_where() end
+  return n
 end
 
 function trace_methods.has_service(self, name)

@@ -140,6 +140,7 @@ local function prepare(c, errors, names)
   if when and not match.for_policies(when) then
     error(place(c) .. tostring(c) .. ": when asks for decision or trace fields, which only an exporter's where knows", 0)
   end
+  if name == "default" or name == "none" then error(place(c) .. "'" .. name .. "' can't name a policy: it is a label of its own", 0) end
   if names[name] then
     error(place(c) .. "two policies are called '" .. name .. "': write policy \"" .. c.type .. "/SOMETHING\" { ... }", 0)
   end
@@ -151,7 +152,7 @@ end
 
 -- The list of policies -> list of { name, type, ask }, or nil and all errors, a line each.
 function M.prepare(list)
-  local errors, names, ready = {}, { default = true, none = true }, {}
+  local errors, names, ready = {}, {}, {}
   if type(list) ~= "table" or #list == 0 then
     return nil, "tail_sampling.policies is empty: write policies = { policy \"always_sample\" } to keep everything"
   end

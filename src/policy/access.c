@@ -5,7 +5,8 @@
 
 #include <lauxlib.h>
 
-#define NO_SPAN (-1.0)
+#define NO_SPAN   (-1.0)
+#define FOR_WHERE (-2.0) /* instead of an answer */
 
 enum inner_field { INNER_NAME, INNER_OFFSET_MS, INNER_TRACE_ID, INNER_SPAN_ID };
 
@@ -166,9 +167,15 @@ static int access_inner_field(void *r, double span, int owner, double at, int fi
     return owner == OWNER_EVENT ? show_event(r, message, field) : show_link(r, message, field);
 }
 
+/* A matcher with fields that only an exporter's `where` knows. */
+static bool is_for_where(const void *match)
+{
+    return ((const struct match *)match)->asks_trace;
+}
+
 static double access_find(void *r, const void *match)
 {
-    return span_or_none(match_find(match, r));
+    return is_for_where(match) ? FOR_WHERE : span_or_none(match_find(match, r));
 }
 
 static double access_count(void *arg, const void *match)
@@ -176,14 +183,18 @@ static double access_count(void *arg, const void *match)
     struct reader *r = arg;
     double n = 0;
 
+    if (is_for_where(match))
+        return FOR_WHERE;
     if (reader_ready(r))
         for (size_t i = 0; i < r->count; i++)
             n += match_reads(match, r, i);
     return n;
 }
 
-static bool access_matches(void *r, double span, const void *match)
+static double access_matches(void *r, double span, const void *match)
 {
+    if (is_for_where(match))
+        return FOR_WHERE;
     return is_span(r, span) && match_reads(match, r, (size_t)span);
 }
 

@@ -22,9 +22,9 @@
     int (*attr)(void *r, double span, int owner, double at, const char *key, size_t len);          \
     double (*inner_next)(void *r, double span, int owner, double at); /* the position behind */    \
     int (*inner_field)(void *r, double span, int owner, double at, int field);                     \
-    double (*find)(void *r, const void *match);                                                    \
+    double (*find)(void *r, const void *match); /* -2: it is one for `where` */                    \
     double (*count)(void *r, const void *match);                                                   \
-    bool (*matches)(void *r, double span, const void *match);                                      \
+    double (*matches)(void *r, double span, const void *match); /* 1, 0, -2 */                     \
     bool (*has_service)(void *r, const char *name, size_t len);                                    \
     double (*fraction)(void *r, const char *salt, size_t len);
 
