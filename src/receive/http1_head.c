@@ -4,7 +4,8 @@
 
 bool slice_is_nocase(struct slice s, const char *text)
 {
-    return s.len == strlen(text) && strncasecmp((const char *)s.data, text, s.len) == 0;
+    return s.len == strlen(text) &&
+           (s.len == 0 || strncasecmp((const char *)s.data, text, s.len) == 0);
 }
 
 bool media_type_is(struct slice value, const char *type)

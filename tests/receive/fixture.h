@@ -198,6 +198,7 @@ FN size_t fixture_recv(struct fixture *f, int fd, char *to, size_t capacity)
 {
     size_t len = 0, n;
 
+    fixture_run(f);
     do {
         n = fake_net_recv(f->net, fd, to + len, capacity - 1 - len);
         len += n;
