@@ -68,7 +68,7 @@ static enum err load_contexts(const struct receive_shared *s, SSL_CTX **contexts
 
 enum err receive_shared_reload(struct receive_shared *s, struct err_info *info)
 {
-    SSL_CTX **contexts = need(calloc(s->count + 1, sizeof *contexts));
+    SSL_CTX **contexts = need(calloc(s->count + 1, sizeof(SSL_CTX *)));
     enum err err = load_contexts(s, contexts, info);
 
     if (!err) {
