@@ -250,6 +250,30 @@ function span_methods.links(self)
   return next_inner, { span = self, what = "span", owner = OWNER_LINK, class = Link, at = 0 }, 0
 end
 
+-- Exporters alone see a span as it leaves.
+local function check_exporter(name)
+  if not trace_decision() then error("span." .. name .. " is there in exporters only", 3) end
+end
+
+function span_fields.start_ns(self)
+  check(self, "span")
+  check_exporter "start_ns"
+  return (core.span_times(self[1]))
+end
+
+function span_fields.end_ns(self)
+  check(self, "span")
+  check_exporter "end_ns"
+  local _, end_ns = core.span_times(self[1])
+  return end_ns
+end
+
+function span_methods.otlp_json(self)
+  check(self, "span")
+  check_exporter "otlp_json()"
+  return core.span_json(self[1])
+end
+
 local function check_matcher(m, what)
   if getmetatable(m) ~= "match" then error(what .. " takes a match{...}, not " .. type(m), 3) end
 end

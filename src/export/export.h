@@ -40,18 +40,24 @@ bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i);
  * in which the same config ran; the worker evaluates it for each kept trace. */
 void exporter_specs_push_where(lua_State *L, int exporters, size_t i);
 
-/* One trace of a batch, as a Lua exporter sees it. Borrowed until its encode has returned. */
+/* One trace of a batch, as a Lua exporter sees it. Borrowed until end_trace or the next push. */
 struct export_trace {
     const struct decision_record *record;
     const struct span_view *spans; /* count */
-    size_t count;
+    uint32_t count;
+    uint64_t start_ns, end_ns; /* earliest start, latest end: Unix; 0: none took part */
+    uint64_t bytes;            /* of the Span messages */
+    uint32_t errors;
 };
 
-/* What this room can't do itself; the collector wires it. */
+/* What this room can't do itself; the collector wires it. Called on the Lua export thread. */
 struct export_hooks {
     void *arg;
-    /* Pushes the proxy of a trace, as policies see it. On the Lua export thread. */
-    void (*push_trace)(void *arg, lua_State *L, const struct export_trace *trace);
+    /* Pushes the proxy of a trace, as policies see it; those pushed before are over. An error:
+     * nothing is pushed. */
+    enum err (*push_trace)(void *arg, lua_State *L, const struct export_trace *trace);
+    /* The batch is over, and the last trace pushed with it. */
+    void (*end_trace)(void *arg, lua_State *L);
 };
 
 struct export_config {

@@ -22,9 +22,9 @@ struct job_request {
 
 struct job_trace {
     struct decision_record record;
-    size_t offset, len; /* of its payload in the body */
-    struct span_view *views;
-    uint32_t count; /* views; 0: not looked at yet */
+    size_t offset, len;       /* of its payload in the body */
+    struct span_view *views;  /* NULL: not looked at yet */
+    struct export_trace face; /* valid with views */
 };
 
 enum job_ask { JOB_ENCODE, JOB_REPLY, JOB_FORGET };

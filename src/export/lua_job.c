@@ -49,27 +49,62 @@ static struct slice payload(const struct lua_job *job, const struct job_trace *t
     return slice_make(job->body.data + t->offset, t->len);
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a && a < b ? a : b;
+}
+
+/* What the scan says of all spans together. */
+static void sum_up(struct export_trace *face, const struct scan_span *spans, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct scan_span *s = &spans[i];
+
+        face->bytes += s->len;
+        face->errors += (s->flags & SCAN_ERROR) != 0;
+        if (!s->start_ns || !s->end_ns)
+            continue;
+        face->start_ns = earlier(face->start_ns, s->start_ns);
+        face->end_ns = s->end_ns > face->end_ns ? s->end_ns : face->end_ns;
+    }
+}
+
+static bool fill_views(struct job_trace *t, struct slice body, struct scan_span *spans,
+                       uint32_t count)
+{
+    struct scan_result result;
+
+    if (scan_traces(body, spans, count, &result) != ERR_OK)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        t->views[i] = span_view_at(body, spans[i].offset, spans[i].len, spans[i].resource_offset,
+                                   spans[i].scope_offset);
+    t->face = (struct export_trace){.record = &t->record, .spans = t->views, .count = count};
+    sum_up(&t->face, spans, count);
+    return true;
+}
+
 /* Finds the spans of one trace. They stay until the job is freed. */
 static bool look(const struct lua_job *job, struct job_trace *t)
 {
     struct slice body = payload(job, t);
     struct scan_result result;
     struct scan_span *spans;
-    enum err err;
+    bool found;
 
     if (t->views)
         return true;
     if (scan_traces(body, NULL, 0, &result) == ERR_PARSE || result.spans == 0)
         return false;
-    t->count = (uint32_t)result.spans;
-    spans = calloc(t->count, sizeof(*spans));
-    t->views = calloc(t->count, sizeof(*t->views));
-    err = spans && t->views ? scan_traces(body, spans, t->count, &result) : ERR_FULL;
-    for (uint32_t i = 0; err == ERR_OK && i < t->count; i++)
-        t->views[i] = span_view_at(body, spans[i].offset, spans[i].len, spans[i].resource_offset,
-                                   spans[i].scope_offset);
+    spans = calloc(result.spans, sizeof(*spans));
+    t->views = calloc(result.spans, sizeof(*t->views));
+    found = spans && t->views && fill_views(t, body, spans, (uint32_t)result.spans);
     free(spans);
-    return err == ERR_OK;
+    if (!found) {
+        free(t->views);
+        t->views = NULL;
+    }
+    return found;
 }
 
 static int host_trace(lua_State *L)
@@ -77,15 +112,11 @@ static int host_trace(lua_State *L)
     struct lua_job *job = current(L);
     const struct export_hooks *hooks = &this_of(L)->owner->config.hooks;
     size_t i = (size_t)luaL_checkinteger(L, 1);
-    struct export_trace trace;
 
     luaL_argcheck(L, i >= 1 && i <= job->trace_count, 1, "no such trace");
-    if (!look(job, &job->traces[i - 1]))
+    if (!look(job, &job->traces[i - 1]) ||
+        hooks->push_trace(hooks->arg, L, &job->traces[i - 1].face) != ERR_OK)
         return luaL_error(L, "trace %d can't be read", (int)i);
-    trace = (struct export_trace){.record = &job->traces[i - 1].record,
-                                  .spans = job->traces[i - 1].views,
-                                  .count = job->traces[i - 1].count};
-    hooks->push_trace(hooks->arg, L, &trace);
     return 1;
 }
 
@@ -117,17 +148,9 @@ static int host_start_ms(lua_State *L)
     struct lua_job *job = current(L);
     uint64_t earliest = UINT64_MAX;
 
-    for (size_t i = 0; i < job->trace_count; i++) {
-        if (!look(job, &job->traces[i]))
-            continue;
-        for (uint32_t n = 0; n < job->traces[i].count; n++) {
-            struct span_fields f;
-
-            view_span_fields(job->traces[i].views[n].span, &f);
-            if (f.start_ns && f.start_ns < earliest)
-                earliest = f.start_ns;
-        }
-    }
+    for (size_t i = 0; i < job->trace_count; i++)
+        if (look(job, &job->traces[i]) && job->traces[i].face.start_ns)
+            earliest = earlier(earliest, job->traces[i].face.start_ns);
     lua_pushnumber(L, earliest == UINT64_MAX ? 0 : (lua_Number)earliest / 1e6);
     return 1;
 }
@@ -352,6 +375,8 @@ void lua_job_encode(struct export_lua *l, struct lua_job *job)
         l->current = job;
         result = lua_run(L, 4, 1, &info);
         l->current = NULL;
+        if (l->owner->config.hooks.end_trace)
+            l->owner->config.hooks.end_trace(l->owner->config.hooks.arg, L);
     }
     if (result != ERR_OK)
         fail(job, info.text);

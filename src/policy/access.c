@@ -1,7 +1,11 @@
 #include "policy/access.h"
 
 #include "base/hash.h"
+#include "otlp/json.h"
 #include "policy/match.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include <lauxlib.h>
 
@@ -284,6 +288,42 @@ static int lua_decision(lua_State *L)
     return 1;
 }
 
+/* span_json(span) -> the span as OTLP/JSON, or nil. */
+static int lua_span_json(lua_State *L)
+{
+    struct reader *r = upvalue_reader(L);
+    double span = luaL_checknumber(L, 1);
+    struct buf out;
+    bool ok;
+
+    if (!is_span(r, span))
+        return 0;
+    buf_init(&out, SIZE_MAX / 2, NULL);
+    ok = json_from_span(reader_view(r, (size_t)span)->span, &out) == ERR_OK && buf_ok(&out);
+    if (ok)
+        lua_pushlstring(L, (const char *)out.data, out.len);
+    buf_fini(&out);
+    return ok;
+}
+
+/* span_times(span) -> start and end in nanoseconds, as exact digits, or nil. */
+static int lua_span_times(lua_State *L)
+{
+    struct reader *r = upvalue_reader(L);
+    double span = luaL_checknumber(L, 1);
+    struct span_fields f;
+    char text[24];
+
+    if (!is_span(r, span))
+        return 0;
+    view_span_fields(reader_view(r, (size_t)span)->span, &f);
+    snprintf(text, sizeof(text), "%" PRIu64, f.start_ns);
+    lua_pushstring(L, text);
+    snprintf(text, sizeof(text), "%" PRIu64, f.end_ns);
+    lua_pushstring(L, text);
+    return 2;
+}
+
 /* field_names() -> list of { owner, name, type, number }. */
 static int lua_field_names(lua_State *L)
 {
@@ -335,6 +375,8 @@ void access_register(lua_State *L, struct reader *r)
         {"text", lua_text},
         {"id", lua_id},
         {"decision", lua_decision},
+        {"span_json", lua_span_json},
+        {"span_times", lua_span_times},
         {"field_names", lua_field_names},
         {NULL, NULL},
     };

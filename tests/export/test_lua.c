@@ -1,0 +1,405 @@
+#include "base/log.h"
+#include "export/exporter.h"
+#include "export/lua_spec.h"
+#include "policy/policy.h"
+#include "rig.h"
+
+#include <stdio.h>
+
+extern struct exporter_type exporter_lua; /* linked in, so that it registers itself */
+static const struct exporter_type *const linked __attribute__((used)) = &exporter_lua;
+
+/* ---- what the collector wires ---- */
+
+static struct policy_shared shared;
+
+static void install(lua_State *L, int env)
+{
+    struct err_info info;
+
+    if (policy_api_install(L, env, &shared, &info) != ERR_OK)
+        printf("  %s\n", info.text);
+}
+
+/* The trace that the proxies read. */
+struct shown {
+    struct policy_trace trace;
+    struct policy_verdict verdict;
+};
+
+static enum err push_trace(void *arg, lua_State *L, const struct export_trace *t)
+{
+    struct shown *s = arg;
+
+    s->verdict = (struct policy_verdict){
+        .keep = t->record->keep, .label = t->record->label, .probability = t->record->probability};
+    s->trace = (struct policy_trace){.trigger = "wait",
+                                     .complete = t->record->complete,
+                                     .start_ns = t->start_ns,
+                                     .end_ns = t->end_ns,
+                                     .decided_unix_ns = t->record->unix_ns,
+                                     .errors = t->errors,
+                                     .bytes = t->bytes,
+                                     .count = t->count,
+                                     .only_root = POLICY_ROOT_UNKNOWN,
+                                     .span = policy_span_in_array,
+                                     .span_arg = (void *)t->spans,
+                                     .decision = &s->verdict};
+    memcpy(s->trace.id, t->record->trace_id, 16);
+    return policy_push_trace(L, &s->trace);
+}
+
+static void end_trace(void *arg, lua_State *L)
+{
+    (void)arg;
+    policy_end_trace(L);
+}
+
+/* ---- a server that remembers ---- */
+
+struct server {
+    int status;
+    const char *headers, *body;
+    unsigned requests;
+    char last[4096];
+};
+
+static uint64_t serve(void *arg, const struct http_request *q, struct http_answer *a)
+{
+    struct server *s = arg;
+    size_t len = (size_t)snprintf(s->last, sizeof(s->last), "%s %s\n", q->method, q->url);
+
+    for (const char *const *h = q->headers; *h; h++)
+        len += (size_t)snprintf(s->last + len, sizeof(s->last) - len, "%s\n", *h);
+    snprintf(s->last + len, sizeof(s->last) - len, "%.*s", (int)q->body.len,
+             (const char *)q->body.data);
+    s->requests++;
+    a->status = s->status;
+    if (s->headers)
+        buf_str(&a->headers, s->headers);
+    if (s->body)
+        buf_str(&a->body, s->body);
+    return NS_PER_MS;
+}
+
+static bool start(struct rig *r, struct server *s, const char *config)
+{
+    *s = (struct server){.status = 200};
+    return rig_open(r, config, http_client_fake(serve, s));
+}
+
+/* ---- lines of the log ---- */
+
+static char lines[16384];
+
+static void on_line(void *arg, const char *line, size_t len)
+{
+    size_t used = strlen(lines);
+
+    (void)arg;
+    snprintf(lines + used, sizeof(lines) - used, "%.*s", (int)len, line);
+}
+
+static unsigned count_lines(const char *with)
+{
+    unsigned n = 0;
+
+    for (const char *at = lines; (at = strstr(at, with)); at++)
+        n++;
+    return n;
+}
+
+static void debug_run(const char *verbosity)
+{
+    struct rig r;
+    struct server s;
+    char config[256];
+
+    lines[0] = '\0';
+    log_redirect(on_line, NULL);
+    snprintf(config, sizeof(config), "return { exporter 'debug' { verbosity = '%s' } }", verbosity);
+    CHECK(start(&r, &s, config));
+    rig_keep(&r, 3, 10);
+    rig_keep(&r, 2, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    log_redirect(NULL, NULL);
+    CHECK(rig_stats(&r, 0).delivered == 5 && export_is_idle(r.export));
+    rig_close(&r);
+}
+
+static void debug_writes_what_its_verbosity_says(void)
+{
+    debug_run("basic");
+    CHECK(count_lines("\n") == 1 && strstr(lines, "2 traces, 5 spans"));
+    debug_run("normal");
+    CHECK(count_lines("\n") == 7 && count_lines("trace 010203") == 2);
+    CHECK(count_lines("  span ") == 5 && count_lines("5.000 ms") == 7);
+    debug_run("detailed");
+    CHECK(count_lines("\n") == 12 && count_lines("startTimeUnixNano") == 5);
+}
+
+/* An inline exporter with this body of encode and, if not NULL, reply. */
+static bool inline_start(struct rig *r, struct server *s, const char *encode, const char *reply)
+{
+    char config[2048];
+
+    snprintf(config, sizeof(config),
+             "return { exporter { name = 'mine', doc = 'x', batch = { timeout = '0s' },\n"
+             "encode = function(b, opt, my) %s end, %s } }",
+             encode, reply ? reply : "");
+    return start(r, s, config);
+}
+
+#define POST "{ url = 'http://x/in', body = 'hello' }"
+
+static void a_request_leaves_as_encode_says(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s,
+                       "return { url = 'http://x/in', method = 'PUT', headers = { ['X-A'] = 'b', "
+                       "key = secret('hush') }, body = b.id .. ' ' .. b.span_count .. ' ' .. "
+                       "#b:otlp() .. ' ' .. #b:otlp_json() .. ' ' .. b.start_ms }",
+                       NULL));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(s.requests == 1 && rig_stats(&r, 0).delivered == 3);
+    CHECK(strncmp(s.last, "PUT http://x/in\nX-A: b\nkey: hush\nmine-1-0 3 ", 44) == 0);
+    CHECK(strstr(s.last, " 1700000000000"));
+    rig_close(&r);
+}
+
+static void nil_is_filtered_and_an_error_is_lost(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s, "", NULL));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(rig_stats(&r, 0).filtered == 3 && s.requests == 0);
+    rig_close(&r);
+    CHECK(inline_start(&r, &s, "return b.nonsense", NULL));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(rig_stats(&r, 0).lost_permanent == 3);
+    CHECK(strstr(rig_stats(&r, 0).last_error, "a batch has no 'nonsense'"));
+    rig_close(&r);
+}
+
+static void wrong_requests_are_said_and_not_sent(void)
+{
+    static const struct {
+        const char *encode, *says;
+    } cases[] = {
+        {"return { url = 'ftp://x' }", "url must be"},
+        {"return { url = 'http://x', heders = {} }", "did you mean 'headers'"},
+        {"return { url = 'http://x', headers = { ['a:b'] = 'c' } }", "header 'a:b'"},
+        {"return { url = 'http://x', timeout = 'soon' }", "timeout must be"},
+        {"return 'hello'", "encode must give"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct rig r;
+        struct server s;
+
+        CHECK(inline_start(&r, &s, cases[i].encode, NULL));
+        rig_keep(&r, 3, 10);
+        rig_run(&r, NS_PER_S);
+        CHECK(s.requests == 0 && rig_stats(&r, 0).lost_permanent == 3);
+        CHECK(strstr(rig_stats(&r, 0).last_error, cases[i].says));
+        rig_close(&r);
+    }
+}
+
+static void without_reply_the_default_rule_holds(void)
+{
+    static const struct {
+        int status;
+        char fate; /* d delivered, p lost, q queued */
+    } cases[] = {{200, 'd'}, {204, 'd'}, {400, 'p'}, {401, 'q'}, {404, 'p'},
+                 {408, 'q'}, {429, 'q'}, {500, 'q'}, {503, 'q'}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct rig r;
+        struct server s;
+        struct export_stats stats;
+
+        CHECK(inline_start(&r, &s, "return " POST, NULL));
+        s.status = cases[i].status;
+        rig_keep(&r, 3, 10);
+        rig_run(&r, 100 * NS_PER_MS);
+        stats = rig_stats(&r, 0);
+        CHECK((cases[i].fate == 'd') == (stats.delivered == 3));
+        CHECK((cases[i].fate == 'p') == (stats.lost_permanent == 3));
+        CHECK((cases[i].fate == 'q') == (stats.queued == 3));
+        s.status = 200;
+        rig_run(&r, 60 * NS_PER_S);
+        CHECK(export_is_idle(r.export));
+        rig_close(&r);
+    }
+}
+
+static void only_the_requests_that_were_not_taken_are_sent_again(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s, "return { " POST ", { url = 'http://x/two' } }",
+                       "reply = function(r, q) if q.url == 'http://x/two' and r.status == 200 and "
+                       "r.headers['x-not'] == 'yet' then return retry(3) end end"));
+    s.headers = "x-not: yet\n";
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(s.requests == 2 && rig_stats(&r, 0).queued == 3);
+    s.headers = NULL;
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(s.requests == 3 && rig_stats(&r, 0).delivered == 3);
+    CHECK(strstr(s.last, "http://x/two"));
+    rig_close(&r);
+}
+
+static void a_reply_may_reject_or_send_something_else(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s, "return " POST,
+                       "reply = function(r, q) if q.tag ~= 'second' then return send { url = "
+                       "'http://x/again', tag = 'second' } end return reject('enough') end"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(s.requests == 2 && strstr(s.last, "http://x/again"));
+    CHECK(rig_stats(&r, 0).lost_permanent == 3);
+    rig_close(&r);
+}
+
+static void a_reply_that_sends_for_ever_is_stopped(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s, "return " POST, "reply = function(r, q) return send(q) end"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(s.requests < 30 && rig_stats(&r, 0).lost_permanent == 3);
+    rig_close(&r);
+}
+
+static void a_batch_is_over_when_encode_has_returned(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s, "for _, t in b:traces() do my_trace = t end return " POST, NULL) ==
+          true);
+    rig_close(&r);
+    CHECK(start(&r, &s,
+                "local kept; return { exporter { name = 'mine', doc = 'x', batch = { timeout = "
+                "'0s' }, encode = function(b) if kept then kept:otlp() end kept = b; return {} "
+                "end } }"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(rig_stats(&r, 0).delivered == 6);
+    rig_close(&r);
+}
+
+/* A file of the user's comes before the built-in one; its options are checked. */
+static void write_file(struct rig *r, const char *path, const char *text)
+{
+    struct disk *d = &r->disk.disk;
+    int fd;
+
+    CHECK(d->open(d, path, 01 | 0100, 0600, &fd, NULL) == ERR_OK);
+    CHECK(d->pwrite(d, fd, text, strlen(text), 0, NULL) == ERR_OK);
+    d->close(d, fd);
+}
+
+static const char file[] =
+    "return exporter { doc = 'x', options = { wait = option.duration { default = '2s', doc = 'd' },"
+    "to = option.string { doc = 'where' } }, batch = { timeout = '0s' },"
+    "setup = function(opt) return { url = 'http://' .. opt.to .. '/' .. opt.wait } end,"
+    "encode = function(b, opt, my) return { url = my.url } end }";
+
+static void a_file_of_the_user_is_found_and_its_options_checked(void)
+{
+    struct rig r;
+    struct server s = {.status = 200};
+
+    rig_base(&r);
+    write_file(&r, "/etc/moontail/exporters/mine.lua", file);
+    CHECK(rig_go(&r, "return { exporter 'mine/a' { to = 'there', timeout = '3s' } }",
+                 http_client_fake(serve, &s)));
+    CHECK(exporter_specs_is_lua(r.specs, 0));
+    rig_keep(&r, 1, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(strncmp(s.last, "POST http://there/2000\n", 23) == 0);
+    rig_close(&r);
+
+    rig_base(&r);
+    write_file(&r, "/etc/moontail/exporters/mine.lua", file);
+    CHECK(rig_specs(&r, "return { exporter 'mine' { toe = 'x' }, exporter 'mine/b' { to = 'x', "
+                        "timeout = 'now' } }") == ERR_CONFIG);
+    CHECK(strstr(r.info.text, "unknown key toe; did you mean to?"));
+    CHECK(strstr(r.info.text, "to is missing") && strstr(r.info.text, "timeout is 'now'"));
+    rig_close(&r);
+}
+
+static void a_file_with_mistakes_is_refused_with_all_of_them(void)
+{
+    struct rig r;
+
+    rig_base(&r);
+    write_file(&r, "/etc/moontail/exporters/a.lua", "return exporter { encod = 1, setup = 2 }");
+    write_file(&r, "/etc/moontail/exporters.b.lua", "return 7");
+    write_file(&r, "/etc/moontail/exporters/c.lua", "return exporter {");
+    CHECK(rig_specs(&r, "return { exporter 'a', exporter 'b', exporter 'c' }") == ERR_CONFIG);
+    CHECK(strstr(r.info.text, "unknown key encod; did you mean encode?"));
+    CHECK(strstr(r.info.text, "setup must be a function") && strstr(r.info.text, "doc is missing"));
+    CHECK(strstr(r.info.text, "its file must return exporter"));
+    CHECK(strstr(r.info.text, "/etc/moontail/exporters/c.lua:1"));
+    rig_close(&r);
+}
+
+static void where_is_handed_out_and_absent_is_nil(void)
+{
+    struct rig r;
+
+    rig_base(&r);
+    CHECK(rig_specs(&r, "return { exporter 'debug' { where = match { kind = 'client' } }, "
+                        "exporter 'debug/b' }") == ERR_OK);
+    exporter_specs_push_where(r.L, r.exporters, 0);
+    CHECK(match_get(r.L, -1) != NULL);
+    exporter_specs_push_where(r.L, r.exporters, 1);
+    CHECK(lua_isnil(r.L, -1));
+    rig_close(&r);
+}
+
+int main(void)
+{
+    static struct shown shown;
+
+    struct labels *labels = labels_new();
+
+    policy_shared_init(&shared, labels, 10);
+    rig_install = install;
+    rig_hooks = (struct export_hooks){&shown, push_trace, end_trace};
+    RUN(debug_writes_what_its_verbosity_says);
+    RUN(a_request_leaves_as_encode_says);
+    RUN(nil_is_filtered_and_an_error_is_lost);
+    RUN(wrong_requests_are_said_and_not_sent);
+    RUN(without_reply_the_default_rule_holds);
+    RUN(only_the_requests_that_were_not_taken_are_sent_again);
+    RUN(a_reply_may_reject_or_send_something_else);
+    RUN(a_reply_that_sends_for_ever_is_stopped);
+    RUN(a_batch_is_over_when_encode_has_returned);
+    RUN(a_file_of_the_user_is_found_and_its_options_checked);
+    RUN(a_file_with_mistakes_is_refused_with_all_of_them);
+    RUN(where_is_handed_out_and_absent_is_nil);
+    policy_shared_fini(&shared);
+    labels_free(labels);
+    return DONE();
+}
