@@ -9,8 +9,9 @@ enum { MAX_BYTES_BEFORE_CONFIG = 64 * 1024 * 1024 };
 static enum err install_rooms(void *arg, lua_State *L, int env, struct err_info *info)
 {
     const struct setup *s = arg;
+    enum err e = policy_api_install(L, env, s->shared, info);
 
-    return policy_api_install(L, env, s->shared, info);
+    return e ? e : export_api_install(L, env, info);
 }
 
 static struct config_source source_of(const struct setup *s)
@@ -48,49 +49,109 @@ enum err setup_policies(lua_State *L, const struct config *config, struct policy
     return e;
 }
 
-/* Tries what config.lua names. */
-static enum err check_components(const struct setup *s, struct setup_loaded *l, struct buf *report)
+/* Pushes what the file of an exporter sees: no env, secret or file, which are config.lua's. */
+static enum err push_script_env(const struct setup *s, lua_State *L, struct err_info *info)
+{
+    enum err e = lua_env_new(L, info);
+
+    if (e)
+        return e;
+    e = install_rooms((void *)s, L, lua_gettop(L), info);
+    if (!e)
+        e = lua_env_seal(L, -1, info);
+    if (e)
+        lua_pop(L, 1);
+    return e;
+}
+
+enum err setup_push_exporters(const struct setup *s, lua_State *L, const struct config *config,
+                              struct exporter_source *source, struct err_info *info)
+{
+    enum err e;
+
+    config_push(L, "exporters");
+    e = push_script_env(s, L, info);
+    if (e) {
+        lua_pop(L, 1);
+        return e;
+    }
+    *source = (struct exporter_source){.exporters = lua_gettop(L) - 1,
+                                       .env = lua_gettop(L),
+                                       .folder = config_folder(config),
+                                       .disk = s->disk};
+    return ERR_OK;
+}
+
+enum err setup_exporters(const struct setup *s, lua_State *L, const struct config *config,
+                         struct exporter_specs **out, struct buf *hints, struct err_info *info)
+{
+    struct exporter_source source;
+    int top = lua_gettop(L);
+    enum err e = setup_push_exporters(s, L, config, &source, info);
+
+    if (!e)
+        e = exporter_specs_new(L, &source, out, hints, info);
+    lua_settop(L, top);
+    return e;
+}
+
+/* Tries what config.lua names: both are asked, so that their errors come together. */
+static enum err check_components(const struct setup *s, struct setup_loaded *l, struct buf *hints,
+                                 struct buf *errors)
 {
     struct policy_set *policies = NULL;
+    struct exporter_specs *exporters = NULL;
     struct err_info info;
 
-    if (setup_policies(l->L, l->config, s->shared, &policies, &info)) {
-        buf_printf(report, "%s\n", info.text);
-        return ERR_CONFIG;
-    }
+    if (setup_policies(l->L, l->config, s->shared, &policies, &info))
+        buf_printf(errors, "%s\n", info.text);
+    if (setup_exporters(s, l->L, l->config, &exporters, hints, &info))
+        buf_printf(errors, "%s\n", info.text);
     if (policies) {
         l->policies = policy_set_count(policies);
         policy_set_free(policies);
     }
-    return ERR_OK;
+    if (exporters) {
+        l->exporters = exporter_specs_count(exporters);
+        exporter_specs_free(exporters);
+    }
+    return errors->len ? ERR_CONFIG : ERR_OK;
+}
+
+/* config.lua first, then what it names. On failure `report` has errors only: hints are for what is
+ * accepted. */
+static enum err load_into(const struct setup *s, struct setup_loaded *out, struct buf *report)
+{
+    struct config_source source = source_of(s);
+    struct lua_options options;
+    struct buf errors;
+    enum err e = config_load(out->L, &source, &out->config, &out->recording, report);
+
+    if (e)
+        return e;
+    options = options_of(s, out->config);
+    lua_state_configure(out->L, &options);
+    buf_init(&errors, report->max, NULL);
+    e = check_components(s, out, report, &errors);
+    if (e) {
+        buf_clear(report);
+        buf_append(report, errors.data, errors.len);
+    }
+    buf_fini(&errors);
+    return e;
 }
 
 enum err setup_load(const struct setup *s, struct setup_loaded *out, struct buf *report)
 {
     struct lua_options options = {.memory = s->memory, .max_bytes = MAX_BYTES_BEFORE_CONFIG};
-    struct config_source source = source_of(s);
-    size_t hints;
 
     *out = (struct setup_loaded){.L = lua_state_new(&options)};
     if (!out->L) {
         buf_str(report, "no memory for a Lua state\n");
         return ERR_CONFIG;
     }
-    if (config_load(out->L, &source, &out->config, &out->recording, report)) {
-        setup_fini(out);
-        return ERR_CONFIG;
-    }
-    options = options_of(s, out->config);
-    lua_state_configure(out->L, &options);
-    config_push(out->L, "exporters");
-    out->exporters = lua_objlen(out->L, -1);
-    lua_pop(out->L, 1);
-    hints = report->len;
-    if (!check_components(s, out, report))
+    if (!load_into(s, out, report))
         return ERR_OK;
-    /* Errors only: hints are for what is accepted. */
-    memmove(report->data, report->data + hints, report->len - hints);
-    report->len -= hints;
     setup_fini(out);
     return ERR_CONFIG;
 }

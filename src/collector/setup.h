@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/memory.h"
 #include "config/config.h"
+#include "export/export.h"
 #include "policy/policy.h"
 
 #include <lua.h>
@@ -29,7 +30,7 @@ struct setup_loaded {
     size_t policies, exporters; /* how many were checked */
 };
 
-/* Reads config.lua and everything that it names, policies included, without any other
+/* Reads config.lua and everything that it names, policies and exporters included, without any other
  * effect. ERR_CONFIG: every error in `report`, a line each, nothing is left. On success `report`
  * has hints, a line each. */
 enum err setup_load(const struct setup *s, struct setup_loaded *out, struct buf *report) MUST_CHECK;
@@ -42,3 +43,12 @@ enum err setup_state(const struct setup *s, const struct setup_loaded *l, lua_St
 /* The policies of a state that ran config.lua: *out is NULL where there is no tail_sampling. */
 enum err setup_policies(lua_State *L, const struct config *config, struct policy_shared *shared,
                         struct policy_set **out, struct err_info *info) MUST_CHECK;
+/* Pushes what exporters are read from (two values: the list, and an environment for their files)
+ * and fills *source with it; *source is good until they are popped. Nothing is pushed on failure.
+ */
+enum err setup_push_exporters(const struct setup *s, lua_State *L, const struct config *config,
+                              struct exporter_source *source, struct err_info *info) MUST_CHECK;
+/* The exporters of a state that ran config.lua. hints: may be NULL. */
+enum err setup_exporters(const struct setup *s, lua_State *L, const struct config *config,
+                         struct exporter_specs **out, struct buf *hints,
+                         struct err_info *info) MUST_CHECK;

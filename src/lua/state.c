@@ -198,10 +198,12 @@ lua_State *lua_state_new(const struct lua_options *options)
 void lua_state_close(lua_State *L)
 {
     struct heap *h;
+    void *heap;
 
     if (!L)
         return;
-    h = heap_of(L);
+    (void)lua_getallocf(L, &heap);
+    h = heap;
     lua_close(L);
     if (h->memory && h->counted)
         memory_release(h->memory, h->counted);

@@ -5,6 +5,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+extern struct exporter_type exporter_nop; /* linked in, so that it registers itself */
+extern struct exporter_type exporter_lua;
+static struct exporter_type *const types[] __attribute__((used)) = {&exporter_nop, &exporter_lua};
+
 /* A folder with config.lua, and what loading it gave. */
 struct fixture {
     struct fake_disk disk;
@@ -107,6 +111,35 @@ static void errors_of_policies_are_reported_with_their_lines(void)
     fixture_free(f);
 }
 
+static void errors_of_policies_and_exporters_come_together(void)
+{
+    struct fixture *f = fixture_new("return {\n"
+                                    "  memory_limiter = { check_interval = '1s' },\n"
+                                    "  tail_sampling = { policies = { policy 'latency' { } } },\n"
+                                    "  exporters = { exporter 'debug' { verbosity = 'loud' } } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(f, "m/config.lua:3: policy \"latency\": threshold_ms is missing; allowed: a "
+                       "number, at least 0\n"
+                       "m/config.lua:4: exporter \"debug\": verbosity is 'loud'; allowed: "
+                       "\"basic\", \"normal\", \"detailed\"\n"));
+    fixture_free(f);
+}
+
+static void a_file_dropped_beside_the_config_is_an_exporter(void)
+{
+    struct fixture *f = fixture_new("return { exporters = { exporter 'mine' { n = 2 }, exporter { "
+                                    "name = 'inline', doc = 'x', encode = function(b) return nil "
+                                    "end } } }");
+
+    put(&f->disk, "m/exporters/mine.lua",
+        "return exporter { doc = 'mine', options = { n = option.integer { default = 1 } },\n"
+        "  encode = function(batch, opt) log.info('x') return nil end }");
+    CHECK(!fixture_load(f) && report_is(f, ""));
+    CHECK(f->loaded.exporters == 2);
+    fixture_free(f);
+}
+
 static void every_state_gets_the_same_policies(void)
 {
     struct fixture *f = fixture_new(good);
@@ -154,6 +187,8 @@ int main(void)
 {
     RUN(a_file_dropped_beside_the_config_is_a_policy);
     RUN(errors_of_policies_are_reported_with_their_lines);
+    RUN(errors_of_policies_and_exporters_come_together);
+    RUN(a_file_dropped_beside_the_config_is_an_exporter);
     RUN(every_state_gets_the_same_policies);
     RUN(without_tail_sampling_there_are_no_policies);
     RUN(a_broken_config_leaves_nothing);
