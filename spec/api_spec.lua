@@ -233,6 +233,24 @@ describe("a trace", function()
     end)
   end)
 
+  it("may have thousands of spans", function()
+    local spans = {}
+    for i = 1, 3000 do
+      spans[i] = { offset_ms = (i * 7919) % 3001, parent = i > 1 and math.floor(i / 2) or false, kind = i % 10 == 0 and "client" or "internal" }
+    end
+    local clients = t.match { kind = "client", is_entry = false }
+    t.read(t.trace(spans), function(trace)
+      local last, seen = -1, 0
+      for i, span in trace:spans() do
+        assert(span.offset_ms >= last and i == seen + 1)
+        last, seen = span.offset_ms, i
+        assert(span.parent == nil and span.is_root or span.parent_id == span.parent.id)
+      end
+      assert.equal(3000, seen)
+      assert.equal(300, trace:count(clients))
+    end)
+  end)
+
   it("has an entry also without a root", function()
     local spans = {
       { id = "0000000000000001", name = "child", parent = "0000000000000002", offset_ms = 0 },

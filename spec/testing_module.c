@@ -98,9 +98,10 @@ static struct testing_trace *push_trace(lua_State *L, struct slice body)
     luaL_getmetatable(L, trace_type);
     lua_setmetatable(L, -2);
     t->body = malloc(body.len + 1);
-    if (!t->body)
+    if (t->body)
+        memcpy(t->body, body.data, body.len);
+    else
         luaL_error(L, "no memory for a trace");
-    memcpy(t->body, body.data, body.len);
     return t;
 }
 

@@ -102,6 +102,19 @@ static void key_value_read(struct slice key_value, struct slice *key, struct val
     }
 }
 
+/* A KeyValue as nearly everybody writes it: a key, a value, both short, and nothing else. */
+static bool is_plain(struct slice key_value)
+{
+    const uint8_t *at = key_value.data;
+    size_t len = key_value.len, value;
+
+    if (len < 4 || at[0] != TAG(KEY_VALUE_KEY, WIRE_LEN) || at[1] >= 0x80 || at[1] + 4U > len)
+        return false;
+    value = 2U + at[1];
+    return at[value] == TAG(KEY_VALUE_VALUE, WIRE_LEN) && at[value + 1] < 0x80 &&
+           value + 2 + at[value + 1] == len;
+}
+
 /* Whether the (last) key of a KeyValue is `key`. */
 static bool has_key(struct slice key_value, struct slice key)
 {
@@ -109,11 +122,23 @@ static bool has_key(struct slice key_value, struct slice key)
     struct wire_field field;
     struct slice found = {0};
 
+    if (is_plain(key_value))
+        return slice_equal(slice_make(key_value.data + 2, key_value.data[1]), key);
     while (read_field(&w, &field)) {
         if (field.number == KEY_VALUE_KEY && field.type == WIRE_LEN)
             found = field.bytes;
     }
     return slice_equal(found, key);
+}
+
+/* Passes over LEN fields of one byte of tag and of length, up to one whose tag is `stop`. Most
+ * fields are such; whatever else stands there is read by read_field. */
+static const uint8_t *skip_short(const uint8_t *at, const uint8_t *end, uint32_t stop)
+{
+    while (end - at >= 2 && at[0] != stop && (at[0] & 0x87) == WIRE_LEN && at[0] >= TAG(1, 0) &&
+           at[1] < 0x80 && at[1] <= end - at - 2)
+        at += 2 + at[1];
+    return at;
 }
 
 /* The next LEN field called `number` from *at on; *at is then behind it. */
@@ -125,7 +150,7 @@ static bool next_message(struct slice message, uint32_t number, size_t *at, stru
     if (*at >= message.len)
         return false;
     w.at += *at;
-    while (read_field(&w, &field)) {
+    while ((w.at = skip_short(w.at, w.end, TAG(number, WIRE_LEN))), read_field(&w, &field)) {
         if (field.number != number || field.type != WIRE_LEN)
             continue;
         *at = (size_t)(w.at - message.data);

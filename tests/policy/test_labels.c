@@ -1,6 +1,7 @@
 #include "check.h"
-#include "policy/labels.h"
+#include "policy/shared.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 static uint16_t intern(struct labels *l, const char *policy, const char *reason)
@@ -71,11 +72,59 @@ static void long_reasons_are_cut_between_characters(void)
     labels_free(l);
 }
 
+enum { THREADS = 4, ROUNDS = 2000 };
+
+static struct labels *shared_labels;
+static struct policy_shared shared;
+static _Atomic unsigned keeps;
+
+static void *intern_and_take(void *arg)
+{
+    char reason[16];
+
+    (void)arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        uint16_t label;
+
+        snprintf(reason, sizeof(reason), "r%d", i % 40);
+        label = intern(shared_labels, i % 2 ? "a" : "b", reason);
+        if (strcmp(labels_reason(shared_labels, label), reason) != 0)
+            return shared_labels; /* wrong */
+        if (policy_shared_may_keep(&shared, UINT64_C(1000000000) + (uint64_t)i * 1000000))
+            atomic_fetch_add(&keeps, 1);
+    }
+    return NULL;
+}
+
+/* Four workers, each with a clock that goes from 1 s to 3 s. */
+static void workers_share_labels_and_one_bucket(void)
+{
+    pthread_t threads[THREADS];
+    bool wrong = false;
+
+    shared_labels = labels_new();
+    policy_shared_init(&shared, shared_labels, 10);
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, intern_and_take, NULL);
+    for (int i = 0; i < THREADS; i++) {
+        void *result;
+
+        pthread_join(threads[i], &result);
+        wrong |= result != NULL;
+    }
+    CHECK(!wrong);
+    CHECK(labels_count(shared_labels) == 1 + 40);
+    CHECK(keeps >= 10 && keeps <= 30);
+    policy_shared_fini(&shared);
+    labels_free(shared_labels);
+}
+
 int main(void)
 {
     RUN(a_pair_has_one_number);
     RUN(the_sixty_fifth_reason_is_other);
     RUN(a_full_table_gives_other);
     RUN(long_reasons_are_cut_between_characters);
+    RUN(workers_share_labels_and_one_bucket);
     return DONE();
 }
