@@ -1,0 +1,147 @@
+#include "trace/complete.h"
+#include "trace/table_impl.h"
+
+#include <assert.h>
+
+static void each_ref(const struct trace_table *t, const struct trace *trace,
+                     void (*fn)(void *arg, const struct span_ref *ref), void *arg)
+{
+    uint32_t left = trace->spans;
+
+    for (uint32_t number = trace->first_chunk; number;) {
+        const struct chunk *chunk = slabs_at(&t->chunks, number);
+
+        for (uint32_t i = 0; i < CHUNK_REFS && left > 0; i++, left--)
+            fn(arg, &chunk->refs[i]);
+        number = chunk->next;
+    }
+}
+
+static void note_id(void *set, const struct span_ref *ref)
+{
+    id_set_add(set, ref->id_hash);
+}
+
+struct parents {
+    const struct id_set *set;
+    bool all_here;
+};
+
+static void look_for_parent(void *arg, const struct span_ref *ref)
+{
+    struct parents *parents = arg;
+
+    if (ref->parent_hash && !id_set_has(parents->set, ref->parent_hash))
+        parents->all_here = false;
+}
+
+static bool is_complete(const struct trace_table *t, const struct trace *trace)
+{
+    struct id_set set;
+    struct parents parents = {&set, true};
+
+    if (!trace->has_root || !id_set_init(&set, trace->spans, t->limits.memory))
+        return false;
+    each_ref(t, trace, note_id, &set);
+    each_ref(t, trace, look_for_parent, &parents);
+    id_set_fini(&set);
+    return parents.all_here;
+}
+
+static struct trace *take(struct trace_table *t, struct trace *trace, enum trace_trigger trigger)
+{
+    trace_unlist(t, trace);
+    if (t->last == trace)
+        t->last = NULL;
+    if (trace->state != DUE)
+        trace->trigger = trigger;
+    trace->state = TAKEN;
+    trace->complete = is_complete(t, trace);
+    return trace;
+}
+
+static uint64_t due_ns(uint64_t from_ns, uint64_t wait_ns)
+{
+    return wait_ns > NEVER_NS - from_ns ? NEVER_NS : from_ns + wait_ns;
+}
+
+static uint64_t wait_due_ns(const struct trace_table *t)
+{
+    const struct trace *trace = trace_list_first(t, BY_FIRST);
+
+    return trace ? due_ns(trace->first_ns, t->limits.decision_wait_ns) : NEVER_NS;
+}
+
+static uint64_t root_due_ns(const struct trace_table *t)
+{
+    const struct trace *trace = trace_list_first(t, BY_ROOT);
+
+    return trace ? due_ns(trace->root_ns, t->limits.wait_after_root_ns) : NEVER_NS;
+}
+
+static bool is_over_num_traces(const struct trace_table *t)
+{
+    return t->limits.num_traces > 0 && t->waiting > t->limits.num_traces;
+}
+
+struct trace *trace_table_take_due(struct trace_table *t, uint64_t now_ns)
+{
+    uint64_t wait = wait_due_ns(t), root = root_due_ns(t);
+
+    if (t->lists[READY].first || is_over_num_traces(t))
+        return trace_table_take_oldest(t, TRIGGER_PRESSURE);
+    if (root < wait && root <= now_ns)
+        return take(t, trace_list_first(t, BY_ROOT), TRIGGER_ROOT);
+    if (wait != NEVER_NS && wait <= now_ns)
+        return take(t, trace_list_first(t, BY_FIRST), TRIGGER_WAIT);
+    return NULL;
+}
+
+struct trace *trace_table_take_oldest(struct trace_table *t, enum trace_trigger trigger)
+{
+    struct trace *trace = trace_list_first(t, t->lists[READY].first ? READY : BY_FIRST);
+
+    return trace ? take(t, trace, trigger) : NULL;
+}
+
+void trace_table_put_back(struct trace_table *t, struct trace *trace)
+{
+    assert(trace->state == TAKEN);
+    trace_make_due(t, trace, trace->trigger);
+}
+
+static void copy_ref(void *arg, const struct span_ref *ref)
+{
+    struct span_ref **to = arg;
+
+    *(*to)++ = *ref;
+}
+
+void trace_refs(const struct trace_table *t, const struct trace *trace, struct span_ref *refs)
+{
+    each_ref(t, trace, copy_ref, &refs);
+}
+
+void trace_table_decided(struct trace_table *t, struct trace *trace,
+                         const struct trace_decision *decision)
+{
+    assert(trace->state == TAKEN);
+    for (uint32_t number = trace->first_chunk; number;) {
+        const struct chunk *chunk = slabs_at(&t->chunks, number);
+        uint32_t next = chunk->next;
+
+        slabs_free(&t->chunks, number);
+        number = next;
+    }
+    decided_add(&t->decided, trace->hash, decision);
+    trace_remove(t, trace);
+}
+
+uint64_t trace_table_next_due_ns(const struct trace_table *t)
+{
+    uint64_t wait = wait_due_ns(t), root = root_due_ns(t);
+
+    if (t->lists[READY].first || is_over_num_traces(t))
+        return 0;
+    return root < wait ? root : wait;
+}

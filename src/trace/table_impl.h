@@ -1,0 +1,56 @@
+/* table_impl.h: what the files of the trace table share. Nobody else includes it. */
+#pragma once
+
+#include "trace/decided.h"
+#include "trace/slabs.h"
+#include "trace/slots.h"
+#include "trace/trace.h"
+
+enum { CHUNK_REFS = 4 };
+
+/* The references of a trace lie in chunks of four: one that ends early wastes little. */
+struct chunk {
+    struct span_ref refs[CHUNK_REFS];
+    uint32_t next;
+};
+
+/* Lists of traces, oldest first. BY_FIRST holds every waiting trace, BY_ROOT those of them with a
+ * root; READY, which uses the links of BY_FIRST, those that are due at once. */
+enum list_kind { BY_FIRST, BY_ROOT, READY, LIST_COUNT };
+
+enum trace_state { FREE, WAITING, ROOTED, DUE, TAKEN }; /* rooted: waiting, in BY_ROOT too */
+
+struct list {
+    uint32_t first, last;
+};
+
+struct trace_table {
+    struct trace_limits limits;
+    struct hash_key key;
+    struct slabs traces, chunks;
+    struct slots slots;
+    struct decided decided;
+    struct list lists[LIST_COUNT];
+    size_t waiting;     /* in BY_FIRST or READY */
+    size_t reserved;    /* additions that the limiter has let pass */
+    struct trace *last; /* the one added to last: spans of a trace come in runs */
+};
+
+/* NULL for 0. */
+static inline struct trace *trace_at(const struct trace_table *t, uint32_t number)
+{
+    return number ? slabs_at(&t->traces, number) : NULL;
+}
+
+static inline struct trace *trace_list_first(const struct trace_table *t, enum list_kind kind)
+{
+    return trace_at(t, t->lists[kind].first);
+}
+
+void trace_list_append(struct trace_table *t, enum list_kind kind, struct trace *trace);
+/* Takes a trace out of the lists it is in. */
+void trace_unlist(struct trace_table *t, struct trace *trace);
+/* Puts one that is in no list among those that are due at once. */
+void trace_make_due(struct trace_table *t, struct trace *trace, enum trace_trigger trigger);
+/* Forgets a trace that is in no list and has no references. */
+void trace_remove(struct trace_table *t, struct trace *trace);
