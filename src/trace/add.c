@@ -105,10 +105,10 @@ static void note_span(struct trace_table *t, struct trace *trace, const struct s
     trace_make_due(t, trace, TRIGGER_TOO_LARGE);
 }
 
-static enum trace_add find_or_add(struct trace_table *t, const uint8_t *id, uint64_t now_ns,
-                                  struct trace_decision *late)
+/* Makes the trace of `id` the last one. */
+static enum trace_add find_or_add(struct trace_table *t, const uint8_t *id, uint64_t hash,
+                                  uint64_t now_ns, struct trace_decision *late)
 {
-    uint64_t hash = hash_bytes(t->key, id, 16);
     struct same_id same = {t, id};
     const struct trace_decision *decision;
     uint32_t number = slots_find(&t->slots, (uint32_t)hash, same_id, &same);
@@ -151,22 +151,19 @@ static void use_reservation(struct trace_table *t)
         t->reserved--;
 }
 
-enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s, uint32_t frame,
-                               uint64_t now_ns, struct trace_decision *late)
+static bool is_last(const struct trace_table *t, const uint8_t *id)
 {
-    struct span_ref *ref;
-    struct trace *trace;
+    return t->last && memcmp(t->last->id, id, 16) == 0;
+}
 
-    use_reservation(t);
-    if (!t->last || memcmp(t->last->id, s->trace_id, 16) != 0) {
-        enum trace_add found = find_or_add(t, s->trace_id, now_ns, late);
+/* Adds a span to the trace that is the last one. */
+static enum trace_add add_span(struct trace_table *t, const struct scan_span *s, uint32_t frame,
+                               uint64_t now_ns)
+{
+    struct trace *trace = t->last;
+    struct span_ref *ref = add_ref(t, trace);
 
-        if (found != TRACE_ADDED)
-            return found;
-    }
-    trace = t->last;
     assert(trace->state != TAKEN);
-    ref = add_ref(t, trace);
     if (!ref) {
         if (trace->spans == 0) {
             trace_unlist(t, trace);
@@ -184,4 +181,100 @@ enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s,
                              .start = start_units(trace, s->start_ns)};
     note_span(t, trace, s, now_ns);
     return TRACE_ADDED;
+}
+
+enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s, uint32_t frame,
+                               uint64_t now_ns, struct trace_decision *late)
+{
+    enum trace_add found = TRACE_ADDED;
+
+    use_reservation(t);
+    if (!is_last(t, s->trace_id))
+        found = find_or_add(t, s->trace_id, hash_bytes(t->key, s->trace_id, 16), now_ns, late);
+    return found == TRACE_ADDED ? add_span(t, s, frame, now_ns) : found;
+}
+
+/* ---- many spans: what the later ones need is fetched while the first are added ---- */
+
+enum { AHEAD = 32 };
+
+/* Hashes the ids and asks for where they may be found. */
+static void fetch_slots(const struct trace_table *t, const struct scan_span *spans, size_t count,
+                        uint64_t *hashes)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && memcmp(spans[i].trace_id, spans[i - 1].trace_id, 16) == 0) {
+            hashes[i] = hashes[i - 1];
+            continue;
+        }
+        hashes[i] = hash_bytes(t->key, spans[i].trace_id, 16);
+        slots_prefetch(&t->slots, (uint32_t)hashes[i]);
+        decided_prefetch(&t->decided, hashes[i]);
+    }
+}
+
+/* Asks for the traces, which the slots name by now. */
+static void fetch_traces(const struct trace_table *t, const uint64_t *hashes, size_t count,
+                         uint32_t *numbers)
+{
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = 0;
+        if (i > 0 && hashes[i] == hashes[i - 1])
+            continue;
+        numbers[i] = slots_guess(&t->slots, (uint32_t)hashes[i]);
+        if (numbers[i]) {
+            const char *trace = slabs_at(&t->traces, numbers[i]);
+
+            __builtin_prefetch(trace, 1);
+            __builtin_prefetch(trace + 64, 1);
+        }
+    }
+}
+
+/* Asks for where the next reference of each goes. */
+static void fetch_chunks(const struct trace_table *t, const uint32_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct trace *trace = trace_at(t, numbers[i]);
+        const struct chunk *chunk;
+
+        if (!trace || trace->last_chunk == 0)
+            continue;
+        chunk = slabs_at(&t->chunks, trace->last_chunk);
+        __builtin_prefetch(&chunk->refs[trace->spans % CHUNK_REFS], 1);
+        __builtin_prefetch(&chunk->next, 1);
+    }
+}
+
+static size_t add_some(struct trace_table *t, const struct trace_spans *in, size_t from,
+                       enum trace_add *result, struct trace_decision *late)
+{
+    const struct scan_span *spans = in->spans + from;
+    size_t count = in->count - from < AHEAD ? in->count - from : AHEAD;
+    uint64_t hashes[AHEAD];
+    uint32_t numbers[AHEAD];
+
+    fetch_slots(t, spans, count, hashes);
+    fetch_traces(t, hashes, count, numbers);
+    fetch_chunks(t, numbers, count);
+    for (size_t i = 0; i < count; i++) {
+        use_reservation(t);
+        *result = is_last(t, spans[i].trace_id)
+                      ? TRACE_ADDED
+                      : find_or_add(t, spans[i].trace_id, hashes[i], in->now_ns, late);
+        if (*result == TRACE_ADDED)
+            *result = add_span(t, &spans[i], in->frame, in->now_ns);
+        if (*result != TRACE_ADDED)
+            return i;
+    }
+    return count;
+}
+
+size_t trace_table_add_all(struct trace_table *t, const struct trace_spans *in, size_t from,
+                           enum trace_add *result, struct trace_decision *late)
+{
+    *result = TRACE_ADDED;
+    while (from < in->count && *result == TRACE_ADDED)
+        from += add_some(t, in, from, result, late);
+    return from;
 }

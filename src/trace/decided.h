@@ -38,4 +38,10 @@ void decided_add(struct decided *d, uint64_t hash, const struct trace_decision *
 /* NULL: not remembered. Borrowed until the next decided_add. */
 const struct trace_decision *decided_find(const struct decided *d, uint64_t hash);
 
+/* Asks the processor for where the hash may be. */
+static inline void decided_prefetch(const struct decided *d, uint64_t hash)
+{
+    __builtin_prefetch(&d->buckets[hash & d->mask]);
+}
+
 size_t decided_bytes(const struct decided *d);

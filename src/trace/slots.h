@@ -28,6 +28,23 @@ void slots_fini(struct slots *s);
 typedef bool slots_same_fn(const void *arg, uint32_t item);
 uint32_t slots_find(const struct slots *s, uint32_t tag, slots_same_fn *same, const void *arg);
 
+/* Asks the processor for where the tag may be. */
+static inline void slots_prefetch(const struct slots *s, uint32_t tag)
+{
+    __builtin_prefetch(&s->now[tag & s->mask]);
+    if (s->old)
+        __builtin_prefetch(&s->old[tag & s->old_mask]);
+}
+
+/* An item that has the tag, most likely the one looked for; 0: none in `now`. */
+static inline uint32_t slots_guess(const struct slots *s, uint32_t tag)
+{
+    for (uint32_t i = tag & s->mask; s->now[i].item; i = (i + 1) & s->mask)
+        if (s->now[i].tag == tag)
+            return s->now[i].item;
+    return 0;
+}
+
 /* Makes sure that one more fits. False: no memory, and nearly full. */
 bool slots_make_room(struct slots *s);
 /* The same for `more`. */

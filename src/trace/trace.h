@@ -99,6 +99,20 @@ bool trace_table_reserve(struct trace_table *t, size_t spans) MUST_CHECK;
 enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s, uint32_t frame,
                                uint64_t now_ns, struct trace_decision *late);
 
+/* Spans of one frame. */
+struct trace_spans {
+    const struct scan_span *spans;
+    size_t count;
+    uint32_t frame;
+    uint64_t now_ns;
+};
+
+/* Adds in->spans[from], and so on up to the first that is not simply added; returns its index
+ * (in->count: all were) and why in *result: as trace_table_add for that one. Go on behind it. With
+ * many traces waiting this costs half of trace_table_add one by one. */
+size_t trace_table_add_all(struct trace_table *t, const struct trace_spans *in, size_t from,
+                           enum trace_add *result, struct trace_decision *late);
+
 /* Takes the trace that has been due longest, or NULL. Before them come traces that were put back,
  * those over max_spans or max_bytes (trigger too_large), and the oldest while more than num_traces
  * wait (pressure). O(1), but for `complete`, which is O(spans). */

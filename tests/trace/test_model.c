@@ -51,7 +51,13 @@ static void model_add(struct model *m)
     s.parent_id = rng_below(&m->rng, 12) ? 1 + rng_below(&m->rng, 20) : 0;
     if (t->spans == SPANS_MAX)
         return;
-    result = trace_table_add(m->table, &s, frame, m->now, &late);
+    if (rng_below(&m->rng, 2)) {
+        struct trace_spans in = {&s, 1, frame, m->now};
+
+        CHECK(trace_table_add_all(m->table, &in, 0, &result, &late) == (result == TRACE_ADDED));
+    } else {
+        result = trace_table_add(m->table, &s, frame, m->now, &late);
+    }
     if (t->state == DECIDED) {
         CHECK(result == TRACE_LATE && late.label == t->label);
         return;

@@ -398,6 +398,38 @@ static void without_memory_nothing_is_stored_and_what_was_there_stays(void)
     CHECK(memory_used(&memory) == 0);
 }
 
+static void many_spans_are_added_up_to_the_first_late_one(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_table *t = table_of(&limits);
+    struct scan_span spans[200];
+    struct trace_spans in = {spans, 200, 9, 5};
+    struct trace_decision late = {0};
+    enum trace_add result;
+    struct trace_stats stats;
+    size_t at = 0, stops = 0;
+
+    add(t, 7, 1, 0, 0);
+    trace_table_decided(t, trace_table_take_oldest(t, TRIGGER_SHUTDOWN), &keep);
+    for (uint8_t i = 0; i < 200; i++)
+        spans[i] = span_of(i / 2 % 20, i, i); /* 7 is decided: 14, 15, 54, 55, ... */
+    while ((at = trace_table_add_all(t, &in, at, &result, &late)) < 200) {
+        CHECK(result == TRACE_LATE && late.label == 7 && spans[at].trace_id[0] == 7);
+        late.label = 0;
+        stops++;
+        at++;
+    }
+    CHECK(result == TRACE_ADDED && stops == 10);
+    trace_table_stats(t, &stats);
+    CHECK(stats.traces == 19 && stats.spans == 190);
+    for (struct trace *trace; (trace = trace_table_take_due(t, 11 * NS_PER_S));)
+        trace_table_decided(t, trace, &keep);
+    in.count = 0;
+    CHECK(trace_table_add_all(t, &in, 0, &result, &late) == 0 && result == TRACE_ADDED);
+    trace_table_free(t);
+    CHECK(memory_used(&memory) == 0);
+}
+
 static void owners_are_even_and_leave_the_table_even(void)
 {
     unsigned owned[3] = {0}, low[16] = {0};
@@ -470,6 +502,7 @@ int main(void)
     RUN(a_trace_that_was_put_back_is_due_at_once_and_takes_more_spans);
     RUN(the_oldest_decision_is_forgotten_first_and_counted);
     RUN(without_memory_nothing_is_stored_and_what_was_there_stays);
+    RUN(many_spans_are_added_up_to_the_first_late_one);
     RUN(owners_are_even_and_leave_the_table_even);
     RUN(triggers_have_the_names_that_policies_see);
     RUN(what_was_reserved_is_added_whatever_the_limiter_says_by_then);
