@@ -1,0 +1,86 @@
+/* collector.h: the whole program: rooms wired together, as tasks that step.
+ *
+ * A task is a thread's body: step(arg, now_ns) returns when it is next due. threads.h runs each on
+ * a thread of its own; a scenario runs them all in one thread on virtual time. The collector is
+ * made and freed by the main thread; only what says so may be called from elsewhere.
+ */
+#pragma once
+
+#include "base/disk.h"
+#include "base/net.h"
+#include "collector/ledger.h"
+#include "collector/rendezvous.h"
+#include "collector/worker.h"
+#include "config/config.h"
+#include "export/http_client.h"
+
+enum { MAX_TASKS = MAX_WORKERS + 4, MAX_LISTENERS = 2 };
+
+/* The outside world, real or fake. All borrowed for life. */
+struct collector_host {
+    const struct clock *clock;
+    struct net *net;
+    struct disk *disk;
+    struct loop *(*loop_new)(void *arg);
+    struct http_client *(*http_new)(void *arg, struct loop *loop);
+    void *arg;
+    unsigned cpus;  /* for workers = 0 */
+    uint64_t seed;  /* 0: random */
+    bool has_admin; /* admin and control sockets are served (they use real sockets) */
+    bool any_port;  /* listeners take 127.0.0.1:0 whatever the configuration says, and no control
+                       socket is made: for the demonstration */
+};
+
+struct task {
+    const char *name; /* of the thread: at most 15 characters */
+    struct loop *loop;
+    uint64_t (*step)(void *arg, uint64_t now_ns);
+    void (*snapshot)(void *arg); /* at a rendezvous; NULL: nothing to copy */
+    void *arg;
+};
+
+struct collector;
+
+/* Reads the configuration (path NULL: the embedded one), builds every room and listens.
+ * ERR_CONFIG: all errors are in `report`; ERR_IO: cannot listen or create a file. */
+enum err collector_new(const struct collector_host *host, const char *config_path,
+                       struct collector **out, struct buf *report) MUST_CHECK;
+void collector_free(struct collector *c);
+
+/* tasks[0] is the main thread's. Borrowed. */
+const struct task *collector_tasks(const struct collector *c, unsigned *count);
+/* Where threads attend; the main thread holds. NULL r: single-threaded, copies are taken directly.
+ */
+void collector_set_rendezvous(struct collector *c, struct rendezvous *r);
+
+/* Begins to shut down: stop accepting, decide what waits, flush within shutdown_timeout. Main
+ * thread. */
+void collector_stop(struct collector *c, uint64_t now_ns);
+enum phase collector_phase(const struct collector *c);
+
+/* A ledger in which all counts are of one moment; age_ns is how old it is (over 0 when somebody was
+ * late). Main thread. */
+const struct ledger *collector_ledger(struct collector *c, uint64_t now_ns, uint64_t *age_ns);
+
+const struct config *collector_config(const struct collector *c);
+const char *collector_address(const struct collector *c,
+                              enum receive_protocol protocol); /* NULL: off */
+const char *collector_admin_address(const struct collector *c);
+const struct labels *collector_labels(const struct collector *c);
+struct journal *collector_journal(struct collector *c);
+struct policy_set *collector_policies(struct collector *c); /* of worker 0; NULL: pass-through */
+uint64_t collector_started_ns(const struct collector *c);
+struct worker *collector_worker(struct collector *c, unsigned i); /* for scenarios */
+
+uint64_t collector_started_unix_ns(const struct collector *c);
+uint64_t collector_now_ns(const struct collector *c);
+struct memory *collector_memory(struct collector *c);
+const struct policy_shared *collector_policy_shared(const struct collector *c);
+
+/* metrics.c: the page of /metrics. */
+int collector_write_metrics(void *collector, bool openmetrics, struct buf *out);
+/* status.c: /readyz, and one command of the control socket. */
+int collector_write_ready(void *collector, bool verbose, struct buf *out);
+enum err collector_control(void *collector, struct slice command, struct buf *out);
+/* summary.c: what `moontail demo` shows. */
+void collector_write_summary(struct collector *c, struct buf *out);

@@ -1,0 +1,51 @@
+#include "collector/ledger.h"
+
+static uint64_t sum_labels(const uint64_t *counts, size_t n)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += counts[i];
+    return sum;
+}
+
+static void add_labels(uint64_t *to, const uint64_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] += from[i];
+}
+
+void ledger_add(struct ledger *l, const struct worker_counts *w)
+{
+    l->sum.received += w->received;
+    l->sum.rejected += w->rejected;
+    l->sum.filtered += w->filtered;
+    l->sum.lost += w->lost;
+    l->sum.late_kept += w->late_kept;
+    l->sum.late_dropped += w->late_dropped;
+    l->sum.crossed += w->crossed;
+    l->sum.new_traces += w->new_traces;
+    add_labels(&l->sum.decided[0][0], &w->decided[0][0], (size_t)2 * TRIGGER_COUNT);
+    add_labels(l->sum.kept_traces, w->kept_traces, l->labels);
+    add_labels(l->sum.dropped_traces, w->dropped_traces, l->labels);
+    add_labels(l->sum.kept, w->kept, l->labels);
+    add_labels(l->sum.dropped, w->dropped, l->labels);
+}
+
+static int64_t exporter_difference(const struct ledger_exporter *e)
+{
+    const struct export_stats *s = &e->stats;
+    uint64_t lost = s->lost_permanent + s->lost_retry_exhausted + s->lost_outbox_full;
+
+    return (int64_t)(s->enqueued - s->queued - s->delivered - s->filtered - lost);
+}
+
+void ledger_balance(struct ledger *l)
+{
+    uint64_t ended = l->sum.rejected + l->sum.filtered + l->sum.lost + l->pending +
+                     sum_labels(l->sum.kept, l->labels) + sum_labels(l->sum.dropped, l->labels);
+
+    l->unaccounted = (int64_t)(l->sum.received - ended);
+    for (size_t i = 0; i < l->exporter_count; i++)
+        l->exporters[i].unaccounted = exporter_difference(&l->exporters[i]);
+}

@@ -1,0 +1,58 @@
+/* ledger.h: what each worker counts, and the snapshot in which the ledgers balance.
+ *
+ * A worker counts in its own block without atomics; a snapshot is taken at a rendezvous
+ * (rendezvous.h), when every thread stands still between two requests, decisions or batches.
+ * Spans, since the start:
+ *     received + recovered = rejected + filtered + pending + dropped + kept + lost
+ * and for each exporter enqueued + recovered = queued + delivered + filtered + lost.
+ */
+#pragma once
+
+#include "export/export.h"
+#include "journal/journal.h"
+#include "policy/labels.h"
+#include "receive/receive.h"
+#include "trace/trace.h"
+
+enum { TRIGGER_COUNT = 5 };
+
+/* One worker's block. */
+struct worker_counts {
+    uint64_t received; /* spans of scanned requests answered with success, rejected ones included */
+    uint64_t rejected;
+    uint64_t filtered;
+    uint64_t lost;
+    uint64_t late_kept, late_dropped; /* spans */
+    uint64_t crossed;                 /* spans that took an inbox from another worker */
+    uint64_t new_traces;
+    uint64_t decided[2][TRIGGER_COUNT]; /* traces: [complete][trigger] */
+    uint64_t kept_traces[LABEL_MAX], dropped_traces[LABEL_MAX];
+    uint64_t kept[LABEL_MAX], dropped[LABEL_MAX]; /* spans, by label */
+};
+
+struct ledger_exporter {
+    const char *name;
+    uint64_t in_transit; /* decided, on the way to the outbox */
+    struct export_stats stats;
+    int64_t unaccounted;
+};
+
+/* The sums over all threads at one moment. */
+struct ledger {
+    uint64_t taken_ns; /* now_ns */
+    struct worker_counts sum;
+    uint64_t pending; /* references in tables, inboxes and late queues, counted there */
+    struct trace_stats table;
+    struct receive_stats receive;
+    struct journal_stats journal;
+    uint64_t memory_used, memory_peak;
+    size_t labels;
+    size_t exporter_count;
+    struct ledger_exporter exporters[EXPORTER_MAX];
+    int64_t unaccounted; /* received - (rejected + filtered + pending + dropped + kept + lost) */
+};
+
+/* Adds one worker's block (only labels below `labels` are looked at). */
+void ledger_add(struct ledger *l, const struct worker_counts *w);
+/* Computes the differences from the sums. */
+void ledger_balance(struct ledger *l);

@@ -1,0 +1,328 @@
+/* The page of /metrics: the ledgers, and the collector's usual names as aliases. */
+#include "admin/admin.h"
+#include "collector/collector.h"
+#include "collector/process.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* What one page is written from. */
+struct page {
+    struct metrics m;
+    struct collector *c;
+    const struct ledger *l;
+    const struct labels *labels;
+};
+
+static void counter(struct page *p, const char *name, const char *help, uint64_t value)
+{
+    metrics_family(&p->m, name, METRIC_COUNTER, help);
+    metrics_sample(&p->m, (double)value, (char *)0);
+}
+
+static void gauge(struct page *p, const char *name, const char *help, double value)
+{
+    metrics_family(&p->m, name, METRIC_GAUGE, help);
+    metrics_sample(&p->m, value, (char *)0);
+}
+
+static void by_label(struct page *p, const char *name, const char *help, const uint64_t *values)
+{
+    metrics_family(&p->m, name, METRIC_COUNTER, help);
+    for (size_t i = 0; i < p->l->labels; i++)
+        if (values[i])
+            metrics_sample(&p->m, (double)values[i], "policy",
+                           labels_policy(p->labels, (uint16_t)i), "reason",
+                           labels_reason(p->labels, (uint16_t)i), (char *)0);
+}
+
+static void write_spans(struct page *p)
+{
+    const struct worker_counts *s = &p->l->sum;
+
+    counter(p, "moontail_received_spans_total",
+            "Spans of requests answered with success, rejected ones included.", s->received);
+    counter(p, "moontail_recovered_spans_total", "Spans read back from the journal at start.", 0);
+    counter(p, "moontail_rejected_spans_total",
+            "Spans refused by themselves (wrong ids, invalid UTF-8) in requests that were taken.",
+            s->rejected);
+    counter(p, "moontail_filtered_spans_total", "Spans dropped by processors.", s->filtered);
+    gauge(p, "moontail_pending_spans", "Spans that wait for their trace's decision.",
+          (double)p->l->pending);
+    by_label(p, "moontail_dropped_spans_total", "Spans of dropped traces.", s->dropped);
+    by_label(p, "moontail_kept_spans_total", "Spans of kept traces.", s->kept);
+    metrics_family(&p->m, "moontail_lost_spans_total", METRIC_COUNTER,
+                   "Acknowledged spans that were lost.");
+    metrics_sample(&p->m, (double)s->lost, "reason", "memory", (char *)0);
+    metrics_family(&p->m, "moontail_late_spans_total", METRIC_COUNTER,
+                   "Spans that came after their trace's decision and followed it.");
+    metrics_sample(&p->m, (double)s->late_kept, "verdict", "keep", (char *)0);
+    metrics_sample(&p->m, (double)s->late_dropped, "verdict", "drop", (char *)0);
+}
+
+static void write_traces(struct page *p)
+{
+    const struct worker_counts *s = &p->l->sum;
+    uint64_t by_trigger;
+
+    gauge(p, "moontail_pending_traces", "Traces that wait for their decision.",
+          (double)p->l->table.traces);
+    gauge(p, "moontail_pending_bytes", "Bytes of the spans that wait.", (double)p->l->table.bytes);
+    metrics_family(&p->m, "moontail_decided_traces_total", METRIC_COUNTER,
+                   "Traces decided, by completeness and by what made the decision due.");
+    for (int complete = 0; complete < 2; complete++)
+        for (int t = 0; t < TRIGGER_COUNT; t++)
+            metrics_sample(&p->m, (double)s->decided[complete][t], "complete",
+                           complete ? "true" : "false", "trigger",
+                           trace_trigger_name((enum trace_trigger)t), (char *)0);
+    metrics_family(&p->m, "moontail_early_decided_traces_total", METRIC_COUNTER,
+                   "Traces decided before their deadline because a bound was reached.");
+    for (int t = TRIGGER_PRESSURE; t <= TRIGGER_TOO_LARGE; t++) {
+        by_trigger = s->decided[0][t] + s->decided[1][t];
+        metrics_sample(&p->m, (double)by_trigger, "reason",
+                       trace_trigger_name((enum trace_trigger)t), (char *)0);
+    }
+    gauge(p, "moontail_remembered_decisions", "Decisions that late spans would follow.",
+          (double)p->l->table.remembered);
+    counter(p, "moontail_forgotten_decisions_total", "Decisions dropped from the cache.",
+            p->l->table.forgotten);
+}
+
+static void write_requests(struct page *p)
+{
+    const struct receive_stats *r = &p->l->receive;
+
+    counter(p, "moontail_requests_total", "Requests answered with success.", r->requests);
+    metrics_family(&p->m, "moontail_refused_requests_total", METRIC_COUNTER,
+                   "Requests answered otherwise, by reason.");
+    for (int i = 0; i < REFUSED_COUNT; i++)
+        metrics_sample(&p->m, (double)r->refused[i], "reason",
+                       receive_refusal_name((enum receive_refusal)i), (char *)0);
+    counter(p, "moontail_paused_requests_total", "Requests that waited for memory.", r->paused);
+    gauge(p, "moontail_connections", "Open connections of senders.", (double)r->connections);
+    counter(p, "moontail_accepted_connections_total", "Connections accepted.",
+            r->accepted_connections);
+    counter(p, "moontail_received_bytes_total", "Bytes read from senders.", r->bytes);
+    counter(p, "moontail_crossed_spans_total", "Spans handed from one worker to another.",
+            p->l->sum.crossed);
+}
+
+/* A family with one sample for each exporter. */
+static void per_exporter(struct page *p, const char *name, enum metric_type type, const char *help,
+                         size_t offset)
+{
+    metrics_family(&p->m, name, type, help);
+    for (size_t i = 0; i < p->l->exporter_count; i++) {
+        const struct ledger_exporter *e = &p->l->exporters[i];
+        uint64_t value;
+
+        memcpy(&value, (const char *)&e->stats + offset, sizeof(value));
+        metrics_sample(&p->m, (double)value, "exporter", e->name, (char *)0);
+    }
+}
+
+#define PER_EXPORTER(p, name, type, help, field)                                                   \
+    per_exporter(p, name, type, help, offsetof(struct export_stats, field))
+
+static void write_export_lost(struct page *p)
+{
+    metrics_family(&p->m, "moontail_export_lost_spans_total", METRIC_COUNTER,
+                   "Spans that an exporter gave up, by reason.");
+    for (size_t i = 0; i < p->l->exporter_count; i++) {
+        const struct ledger_exporter *e = &p->l->exporters[i];
+
+        metrics_sample(&p->m, (double)e->stats.lost_permanent, "exporter", e->name, "reason",
+                       "permanent", (char *)0);
+        metrics_sample(&p->m, (double)e->stats.lost_retry_exhausted, "exporter", e->name, "reason",
+                       "retry_exhausted", (char *)0);
+        metrics_sample(&p->m, (double)e->stats.lost_outbox_full, "exporter", e->name, "reason",
+                       "outbox_full", (char *)0);
+    }
+}
+
+static void write_exporters(struct page *p)
+{
+    PER_EXPORTER(p, "moontail_export_enqueued_spans_total", METRIC_COUNTER,
+                 "Kept spans that the exporter is to send.", enqueued);
+    metrics_family(&p->m, "moontail_export_recovered_spans_total", METRIC_COUNTER,
+                   "Spans that were queued before the last start.");
+    for (size_t i = 0; i < p->l->exporter_count; i++)
+        metrics_sample(&p->m, 0, "exporter", p->l->exporters[i].name, (char *)0);
+    PER_EXPORTER(p, "moontail_export_delivered_spans_total", METRIC_COUNTER,
+                 "Spans that the backend took.", delivered);
+    PER_EXPORTER(p, "moontail_export_redelivered_spans_total", METRIC_COUNTER,
+                 "Spans sent again, counted each time.", redelivered);
+    PER_EXPORTER(p, "moontail_export_filtered_spans_total", METRIC_COUNTER,
+                 "Spans that the exporter chose not to send.", filtered);
+    write_export_lost(p);
+    PER_EXPORTER(p, "moontail_export_queued_spans", METRIC_GAUGE, "Spans that wait to be sent.",
+                 queued);
+    PER_EXPORTER(p, "moontail_export_queued_bytes", METRIC_GAUGE, "Bytes that wait to be sent.",
+                 queue_bytes);
+    PER_EXPORTER(p, "moontail_export_requests_total", METRIC_COUNTER, "Requests sent.", requests);
+    PER_EXPORTER(p, "moontail_export_failures_total", METRIC_COUNTER, "Requests that failed.",
+                 failures);
+    metrics_family(&p->m, "moontail_export_circuit_open", METRIC_GAUGE,
+                   "1 while the exporter only probes its backend.");
+    for (size_t i = 0; i < p->l->exporter_count; i++)
+        metrics_sample(&p->m, p->l->exporters[i].stats.circuit_open, "exporter",
+                       p->l->exporters[i].name, (char *)0);
+}
+
+static void write_ledgers(struct page *p, uint64_t age_ns)
+{
+    char name[128];
+
+    metrics_family(&p->m, "moontail_unaccounted_spans", METRIC_GAUGE,
+                   "What the ledger cannot explain; 0 at all times.");
+    metrics_sample(&p->m, (double)p->l->unaccounted, "ledger", "spans", (char *)0);
+    for (size_t i = 0; i < p->l->exporter_count; i++) {
+        snprintf(name, sizeof(name), "export/%s", p->l->exporters[i].name);
+        metrics_sample(&p->m, (double)p->l->exporters[i].unaccounted, "ledger", name, (char *)0);
+    }
+    gauge(p, "moontail_ledger_age_seconds", "How old the counts of this page are.",
+          (double)age_ns / (double)NS_PER_S);
+}
+
+static void write_policy_errors(struct page *p)
+{
+    const struct policy_shared *shared = collector_policy_shared(p->c);
+    const char *policy, *kind;
+    uint64_t count;
+    size_t at = 0;
+
+    metrics_family(&p->m, "moontail_policy_errors_total", METRIC_COUNTER,
+                   "Calls of policies that failed, by kind.");
+    while (policy_errors_next(shared, &at, &policy, &kind, &count))
+        metrics_sample(&p->m, (double)count, "policy", policy, "kind", kind, (char *)0);
+}
+
+static void write_memory(struct page *p)
+{
+    const struct config *config = collector_config(p->c);
+
+    gauge(p, "moontail_memory_bytes", "Memory counted by the memory limiter.",
+          (double)p->l->memory_used);
+    gauge(p, "moontail_memory_limit_bytes", "memory_limiter.limit.", (double)config->memory.limit);
+    gauge(p, "moontail_memory_soft_limit_bytes", "Above it the oldest traces are decided early.",
+          (double)(config->memory.limit - config->memory.spike_limit));
+    metrics_family(&p->m, "moontail_journal_bytes", METRIC_GAUGE, "Bytes of segments, by state.");
+    metrics_sample(&p->m, (double)p->l->journal.live_bytes, "state", "live", (char *)0);
+    metrics_sample(&p->m, (double)p->l->journal.free_bytes, "state", "free", (char *)0);
+    metrics_sample(&p->m, (double)p->l->journal.outbox_bytes, "state", "outbox", (char *)0);
+}
+
+static void write_build(struct page *p)
+{
+    const struct config *config = collector_config(p->c);
+
+    metrics_family(&p->m, "moontail_config_info", METRIC_GAUGE, "The configuration that runs.");
+    metrics_sample(&p->m, 1, "hash", config->hash, (char *)0);
+    gauge(p, "moontail_config_last_reload_successful", "1: the last configuration given was taken.",
+          1);
+    gauge(p, "moontail_config_last_reload_success_timestamp_seconds",
+          "When the running configuration was taken, Unix time.",
+          (double)collector_started_unix_ns(p->c) / (double)NS_PER_S);
+    metrics_family(&p->m, "moontail_build_info", METRIC_GAUGE, "The program.");
+    metrics_sample(&p->m, 1, "version", MOONTAIL_VERSION, (char *)0);
+}
+
+static void write_process(struct page *p)
+{
+    struct process_figures f;
+
+    process_figures_read(&f);
+    metrics_family(&p->m, "process_cpu_seconds_total", METRIC_COUNTER,
+                   "CPU time of the process, user and system.");
+    metrics_sample(&p->m, f.cpu_seconds, (char *)0);
+    gauge(p, "process_resident_memory_bytes", "Resident memory.", (double)f.resident_bytes);
+    gauge(p, "process_virtual_memory_bytes", "Virtual memory.", (double)f.virtual_bytes);
+    gauge(p, "process_open_fds", "Open file descriptors.", (double)f.open_fds);
+    gauge(p, "process_max_fds", "Most file descriptors allowed.", (double)f.max_fds);
+    gauge(p, "process_start_time_seconds", "When the process started, Unix time.",
+          (double)collector_started_unix_ns(p->c) / (double)NS_PER_S);
+    /* The same under the collector's names. */
+    metrics_family(&p->m, "otelcol_process_cpu_seconds_total", METRIC_COUNTER,
+                   "Alias of process_cpu_seconds_total.");
+    metrics_sample(&p->m, f.cpu_seconds, (char *)0);
+    gauge(p, "otelcol_process_memory_rss", "Alias of process_resident_memory_bytes.",
+          (double)f.resident_bytes);
+}
+
+static uint64_t sum(const uint64_t *values, size_t n)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < n; i++)
+        total += values[i];
+    return total;
+}
+
+static void alias_by_policy(struct page *p)
+{
+    const struct worker_counts *s = &p->l->sum;
+
+    metrics_family(&p->m, "otelcol_processor_tail_sampling_count_traces_sampled_total",
+                   METRIC_COUNTER, "Traces by the policy that decided.");
+    for (size_t i = 0; i < p->l->labels; i++) {
+        const char *policy = labels_policy(p->labels, (uint16_t)i);
+
+        if (s->kept_traces[i])
+            metrics_sample(&p->m, (double)s->kept_traces[i], "policy", policy, "reason",
+                           labels_reason(p->labels, (uint16_t)i), "sampled", "true", (char *)0);
+        if (s->dropped_traces[i])
+            metrics_sample(&p->m, (double)s->dropped_traces[i], "policy", policy, "reason",
+                           labels_reason(p->labels, (uint16_t)i), "sampled", "false", (char *)0);
+    }
+    metrics_family(&p->m, "otelcol_processor_tail_sampling_global_count_traces_sampled_total",
+                   METRIC_COUNTER, "Traces kept and dropped.");
+    metrics_sample(&p->m, (double)sum(s->kept_traces, p->l->labels), "sampled", "true", (char *)0);
+    metrics_sample(&p->m, (double)sum(s->dropped_traces, p->l->labels), "sampled", "false",
+                   (char *)0);
+}
+
+static void write_aliases(struct page *p)
+{
+    const struct worker_counts *s = &p->l->sum;
+
+    counter(p, "otelcol_receiver_accepted_spans_total", "Spans taken.", s->received - s->rejected);
+    counter(p, "otelcol_receiver_refused_spans_total", "Spans rejected.", s->rejected);
+    PER_EXPORTER(p, "otelcol_exporter_sent_spans_total", METRIC_COUNTER,
+                 "Alias of moontail_export_delivered_spans_total.", delivered);
+    metrics_family(&p->m, "otelcol_exporter_send_failed_spans_total", METRIC_COUNTER,
+                   "Spans that an exporter gave up.");
+    for (size_t i = 0; i < p->l->exporter_count; i++) {
+        const struct export_stats *e = &p->l->exporters[i].stats;
+
+        metrics_sample(&p->m, (double)(e->lost_permanent + e->lost_retry_exhausted), "exporter",
+                       p->l->exporters[i].name, (char *)0);
+    }
+    PER_EXPORTER(p, "otelcol_exporter_enqueue_failed_spans_total", METRIC_COUNTER,
+                 "Spans dropped because the queue was full.", lost_outbox_full);
+    alias_by_policy(p);
+    gauge(p, "otelcol_processor_tail_sampling_sampling_traces_on_memory", "Traces that wait.",
+          (double)p->l->table.traces);
+    counter(p, "otelcol_processor_tail_sampling_new_trace_id_received_total", "New traces.",
+            s->new_traces);
+}
+
+int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
+{
+    struct page p = {.m = {.out = out, .openmetrics = openmetrics}, .c = collector};
+    uint64_t age_ns;
+
+    p.l = collector_ledger(p.c, collector_now_ns(p.c), &age_ns);
+    p.labels = collector_labels(p.c);
+    write_spans(&p);
+    write_traces(&p);
+    write_requests(&p);
+    write_exporters(&p);
+    write_ledgers(&p, age_ns);
+    write_policy_errors(&p);
+    write_memory(&p);
+    write_build(&p);
+    write_process(&p);
+    write_aliases(&p);
+    metrics_end(&p.m);
+    return 200;
+}

@@ -1,0 +1,100 @@
+#include "collector/process.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void read_memory(struct process_figures *f)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long long pages = 0, resident = 0;
+
+    if (!file)
+        return;
+    if (fscanf(file, "%llu %llu", &pages, &resident) == 2) {
+        f->virtual_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+        f->resident_bytes = resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    }
+    fclose(file);
+}
+
+static uint64_t count_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    uint64_t n = 0;
+
+    if (!dir)
+        return 0;
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n > 3 ? n - 3 : 0; /* ".", ".." and the directory itself */
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+void process_figures_read(struct process_figures *f)
+{
+    struct rusage usage;
+    struct rlimit limit;
+
+    memset(f, 0, sizeof(*f));
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        f->cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        f->max_fds = limit.rlim_cur;
+    f->open_fds = count_fds();
+    read_memory(f);
+}
+
+/* The quota of cgroup v2 ("max 100000" or "200000 100000") or v1 in CPUs; 0: none. */
+static unsigned cgroup_cpus(void)
+{
+    long long quota = -1, period = 0;
+    char text[64] = "";
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+
+    if (file) {
+        if (fscanf(file, "%63s %lld", text, &period) == 2)
+            quota = strtoll(text, NULL, 10);
+        fclose(file);
+    } else if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re"))) {
+        if (fscanf(file, "%lld", &quota) != 1)
+            quota = -1;
+        fclose(file);
+        period = 100000;
+        if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re"))) {
+            if (fscanf(file, "%lld", &period) != 1)
+                period = 100000;
+            fclose(file);
+        }
+    }
+    if (quota <= 0 || period <= 0)
+        return 0;
+    return (unsigned)((quota + period - 1) / period);
+}
+
+unsigned process_cpus(void)
+{
+    cpu_set_t set;
+    unsigned allowed = 1, quota = cgroup_cpus();
+
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        allowed = (unsigned)CPU_COUNT(&set);
+    if (quota > 0 && quota < allowed)
+        allowed = quota;
+    return allowed > 0 ? allowed : 1;
+}
+
+bool process_in_container(void)
+{
+    return access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0 ||
+           getenv("KUBERNETES_SERVICE_HOST") != NULL;
+}

@@ -1,0 +1,55 @@
+/* What /readyz and the control socket say. */
+#include "admin/admin.h"
+#include "collector/collector.h"
+
+#include <stdio.h>
+
+static const char *not_ready_because(struct collector *c)
+{
+    if (collector_phase(c) != PHASE_RUNNING)
+        return "shutting down";
+    if (memory_used(collector_memory(c)) >= (size_t)collector_memory(c)->limit)
+        return "refusing: memory_limiter.limit is reached";
+    return NULL;
+}
+
+static void write_parts(struct collector *c, struct buf *out)
+{
+    uint64_t age_ns;
+    const struct ledger *l = collector_ledger(c, collector_now_ns(c), &age_ns);
+    const struct config *config = collector_config(c);
+
+    buf_printf(out, "config %s hash %s\n", config->path, config->hash);
+    buf_printf(out, "memory %llu of %llu bytes%s\n", (unsigned long long)l->memory_used,
+               (unsigned long long)config->memory.limit,
+               memory_is_high(collector_memory(c)) ? ", deciding early" : "");
+    for (size_t i = 0; i < l->exporter_count; i++)
+        buf_printf(out, "exporter %s %s%s%s\n", l->exporters[i].name,
+                   l->exporters[i].stats.circuit_open ? "down" : "ok",
+                   l->exporters[i].stats.last_error[0] ? ": " : "",
+                   l->exporters[i].stats.circuit_open ? l->exporters[i].stats.last_error : "");
+}
+
+int collector_write_ready(void *collector, bool verbose, struct buf *out)
+{
+    struct collector *c = collector;
+    const char *because = not_ready_because(c);
+
+    if (because)
+        buf_printf(out, "not ready: %s\n", because);
+    else
+        buf_str(out, "ready\n");
+    if (verbose)
+        write_parts(c, out);
+    return because ? 503 : 200;
+}
+
+enum err collector_control(void *collector, struct slice command, struct buf *out)
+{
+    if (slice_is(command, "summary")) {
+        collector_write_summary(collector, out);
+        return ERR_OK;
+    }
+    buf_printf(out, "unknown command; known: summary\n");
+    return ERR_PARSE;
+}

@@ -1,0 +1,99 @@
+/* worker.h: one worker: its connections, its share of the traces, its policies.
+ *
+ * Data path: receive -> [worker: stage, scan, journal, inboxes] -> table -> policies -> compose ->
+ * journal. A worker's thread owns everything here; other threads reach it through its inbox rings,
+ * the ring of accepted sockets and the few atomics in struct worker_shared.
+ */
+#pragma once
+
+#include "collector/inbox.h"
+#include "collector/ledger.h"
+#include "collector/setup.h"
+#include "config/config.h"
+#include "export/compose.h"
+#include "policy/policy.h"
+#include "receive/receive.h"
+#include "trace/trace.h"
+
+enum { MAX_WORKERS = 256 };
+
+/* The life of the collector; every thread reads it at each step. */
+enum phase {
+    PHASE_RUNNING,
+    PHASE_DRAINING, /* no new requests; open ones are answered */
+    PHASE_DECIDING, /* what waits is decided (trigger shutdown) */
+    PHASE_FLUSHING, /* exporters send what is queued */
+    PHASE_STOPPED,
+};
+
+/* What all workers of one collector share. Made before the threads, read-only but for the atomics.
+ */
+struct worker_shared {
+    const struct config *config;
+    struct memory *memory;
+    struct journal *journal;
+    struct export *export; /* for export_is_refusing */
+    const struct exporter_specs *exporters;
+    struct policy_shared *policies;
+    struct receive_shared *receive;
+    const struct receive_listener *listeners;
+    size_t listener_count;
+    struct net *net;
+    const struct clock *clock;
+    struct hash_key key; /* of owners and tables */
+    unsigned count;      /* workers */
+    uint32_t config_version;
+    _Atomic int phase; /* enum phase */
+    struct loop *main_loop;
+    struct worker **workers;
+};
+
+/* An accepted socket on its way to a worker. */
+struct accepted {
+    int fd;
+    uint32_t listener;
+};
+
+struct worker {
+    struct worker_shared *shared;
+    unsigned index;
+    struct loop *loop;
+    lua_State *L;
+    struct policy_set *policies; /* NULL: no tail_sampling, everything is kept */
+    struct receive *receive;
+    struct receive_sink sink;
+    struct journal_writer *journal;
+    struct trace_table *table;
+    struct ring accepted; /* from main */
+    struct ring *inboxes; /* [count], by sender; inboxes[index] stays empty */
+
+    struct slice staged;     /* the body that receive is filling */
+    struct scan_span *spans; /* scratch of the scan */
+    size_t span_capacity;
+
+    struct decider *decider; /* decide.h */
+    struct worker_counts counts;
+    bool draining; /* receive was told */
+
+    _Atomic uint64_t open_bytes; /* for main: who gets the next connection */
+    _Atomic uint64_t open_connections;
+    _Atomic bool is_drained; /* receive is idle, after the phase asked for it */
+    _Atomic bool is_decided; /* nothing waits, after the phase asked for it */
+
+    struct worker_counts snapshot_counts; /* copied at a rendezvous */
+    struct trace_stats snapshot_table;
+    struct receive_stats snapshot_receive;
+    uint64_t snapshot_pending;
+};
+
+/* `L` has the configuration in it (setup.h) and is owned by the worker from now on; so is nothing
+ * else. ERR_CONFIG with a sentence. */
+enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *loop, lua_State *L,
+                    struct worker **out, struct err_info *info) MUST_CHECK;
+void worker_free(struct worker *w);
+
+/* The worker's body: sockets handed over, inboxes, paused requests, decisions. */
+uint64_t worker_step(struct worker *w, uint64_t now_ns);
+
+/* Copies the counts and counts what is held, into the snapshot_ fields; at a rendezvous. */
+void worker_snapshot(struct worker *w);

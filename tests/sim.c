@@ -1,0 +1,197 @@
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct loop *new_loop(void *arg)
+{
+    struct sim *s = arg;
+
+    return fake_loop_new(s->net, &s->clock.clock);
+}
+
+static uint64_t serve_ok(void *arg, const struct http_request *request, struct http_answer *answer)
+{
+    (void)arg;
+    (void)request;
+    answer->status = 200;
+    return 0;
+}
+
+static struct http_client *new_http(void *arg, struct loop *loop)
+{
+    struct sim *s = arg;
+
+    (void)loop;
+    return http_client_fake(s->serve ? s->serve : serve_ok, s->serve_arg);
+}
+
+static void write_config(struct sim *s, const char *text, char *path, size_t len)
+{
+    FILE *file;
+
+    snprintf(s->folder, sizeof(s->folder), "/tmp/moontail-sim-XXXXXX");
+    if (!mkdtemp(s->folder))
+        abort();
+    snprintf(path, len, "%s/config.lua", s->folder);
+    file = fopen(path, "we");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+        abort();
+}
+
+void sim_init(struct sim *s, const struct sim_options *options)
+{
+    struct collector_host host = {.disk = disk_system(),
+                                  .loop_new = new_loop,
+                                  .http_new = new_http,
+                                  .arg = s,
+                                  .cpus = options->cpus ? options->cpus : 1,
+                                  .seed = 1};
+    char path[128];
+    struct buf report;
+
+    memset(s, 0, sizeof(*s));
+    fake_clock_init(&s->clock, 1000 * NS_PER_S, UINT64_C(1700000000) * NS_PER_S);
+    s->net = fake_net_new(options->max_chunk);
+    s->serve = options->serve;
+    s->serve_arg = options->serve_arg;
+    host.clock = &s->clock.clock;
+    host.net = fake_net_net(s->net);
+    write_config(s, options->config, path, sizeof(path));
+    buf_init(&report, 1 << 20, NULL);
+    if (collector_new(&host, path, &s->collector, &report) != ERR_OK) {
+        fwrite(report.data, 1, report.len, stderr);
+        abort();
+    }
+    buf_fini(&report);
+}
+
+void sim_fini(struct sim *s)
+{
+    char command[128];
+
+    collector_free(s->collector);
+    fake_net_free(s->net);
+    snprintf(command, sizeof(command), "rm -rf '%s'", s->folder);
+    if (system(command) != 0)
+        abort();
+}
+
+/* One round of all tasks; returns when the next one is due. */
+static uint64_t step_all(struct sim *s)
+{
+    unsigned count;
+    const struct task *tasks = collector_tasks(s->collector, &count);
+    uint64_t due = NEVER_NS;
+
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t at;
+
+        loop_wait(tasks[i].loop, s->clock.now);
+        at = tasks[i].step(tasks[i].arg, s->clock.now);
+        due = at < due ? at : due;
+        s->steps++;
+    }
+    return due;
+}
+
+/* Rings pass things on between tasks, so a few rounds settle what one instant brings. */
+enum { ROUNDS = 4 };
+
+void sim_run(struct sim *s, uint64_t ns)
+{
+    uint64_t end = s->clock.now + ns;
+
+    for (;;) {
+        uint64_t due = NEVER_NS;
+
+        for (int i = 0; i < ROUNDS; i++)
+            due = step_all(s);
+        if (due > s->clock.now + NS_PER_MS && due > end)
+            break;
+        if (s->clock.now >= end && due > s->clock.now)
+            break;
+        fake_clock_advance(&s->clock, due > s->clock.now ? due - s->clock.now : NS_PER_US);
+    }
+    if (s->clock.now < end)
+        fake_clock_advance(&s->clock, end - s->clock.now);
+    for (int i = 0; i < ROUNDS; i++)
+        step_all(s);
+}
+
+void sim_stop(struct sim *s)
+{
+    collector_stop(s->collector, s->clock.now);
+    for (int i = 0; i < 100000 && collector_phase(s->collector) != PHASE_STOPPED; i++)
+        sim_run(s, NS_PER_MS);
+}
+
+int sim_connect(struct sim *s)
+{
+    const char *address = collector_address(s->collector, RECEIVE_HTTP);
+
+    return address ? fake_net_connect(s->net, address) : -1;
+}
+
+static void send_all(struct sim *s, int fd, struct slice bytes)
+{
+    for (int i = 0; i < 1000000 && bytes.len > 0; i++) {
+        size_t sent = fake_net_send(s->net, fd, bytes);
+
+        bytes = slice_make(bytes.data + sent, bytes.len - sent);
+        step_all(s);
+    }
+}
+
+int sim_post(struct sim *s, int fd, struct slice body)
+{
+    char head[256], answer[4096] = "";
+    size_t len = 0;
+    int n = snprintf(head, sizeof(head),
+                     "POST /v1/traces HTTP/1.1\r\nHost: sim\r\n"
+                     "Content-Type: application/x-protobuf\r\nContent-Length: %zu\r\n\r\n",
+                     body.len);
+
+    send_all(s, fd, slice_make(head, (size_t)n));
+    send_all(s, fd, body);
+    for (int i = 0; i < 50000; i++) {
+        len += fake_net_recv(s->net, fd, answer + len, sizeof(answer) - 1 - len);
+        answer[len] = '\0';
+        if (strstr(answer, "\r\n\r\n"))
+            return atoi(answer + 9);
+        if (step_all(s) > s->clock.now)
+            fake_clock_advance(&s->clock, 100 * NS_PER_US);
+    }
+    return 0;
+}
+
+const struct ledger *sim_ledger(struct sim *s)
+{
+    uint64_t age_ns;
+
+    return collector_ledger(s->collector, s->clock.now, &age_ns);
+}
+
+static uint64_t by_label(struct sim *s, const uint64_t *counts, const char *policy,
+                         const char *reason)
+{
+    const struct labels *labels = collector_labels(s->collector);
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < labels_count(labels); i++)
+        if (strcmp(labels_policy(labels, (uint16_t)i), policy) == 0 &&
+            (!reason || strcmp(labels_reason(labels, (uint16_t)i), reason) == 0))
+            sum += counts[i];
+    return sum;
+}
+
+uint64_t sim_kept(struct sim *s, const char *policy, const char *reason)
+{
+    return by_label(s, sim_ledger(s)->sum.kept, policy, reason);
+}
+
+uint64_t sim_dropped(struct sim *s, const char *policy, const char *reason)
+{
+    return by_label(s, sim_ledger(s)->sum.dropped, policy, reason);
+}

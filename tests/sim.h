@@ -1,0 +1,48 @@
+/* sim.h: the whole collector in one thread on virtual time, for scenarios.
+ *
+ * Clock, network and the exporters' HTTP client are fakes; a seed gives the same run. Files are the
+ * system's, in a folder of the scenario's own.
+ */
+#pragma once
+
+#include "base/fake_net.h"
+#include "collector/collector.h"
+
+struct sim {
+    struct fake_clock clock;
+    struct fake_net *net;
+    struct collector *collector;
+    char folder[64];      /* config.lua lies here; removed by sim_free */
+    http_serve_fn *serve; /* the backend; NULL: answers 200 with an empty body */
+    void *serve_arg;
+    uint64_t steps;
+};
+
+struct sim_options {
+    const char *config; /* the text of config.lua */
+    unsigned cpus;      /* 0: 1 */
+    size_t max_chunk;   /* of the fake network; 0: no bound */
+    http_serve_fn *serve;
+    void *serve_arg;
+};
+
+/* Aborts with the report when the configuration is wrong. */
+void sim_init(struct sim *s, const struct sim_options *options);
+void sim_fini(struct sim *s);
+
+/* Steps every task until nothing is due, then on to the next due time, until `ns` have passed. */
+void sim_run(struct sim *s, uint64_t ns);
+/* Begins to shut down and runs until stopped. */
+void sim_stop(struct sim *s);
+
+/* A connection to the HTTP receiver; -1 if it does not listen. */
+int sim_connect(struct sim *s);
+/* POSTs a protobuf body to /v1/traces on `fd` and steps until it is answered, at most 5 s of
+ * virtual time; returns the status, 0 without an answer. */
+int sim_post(struct sim *s, int fd, struct slice body);
+
+/* The ledger now. */
+const struct ledger *sim_ledger(struct sim *s);
+/* Spans kept or dropped under policy and reason. */
+uint64_t sim_kept(struct sim *s, const char *policy, const char *reason);
+uint64_t sim_dropped(struct sim *s, const char *policy, const char *reason);
