@@ -1,0 +1,204 @@
+#include "cli/run.h"
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "collector/process.h"
+#include "collector/threads.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+struct running {
+    const struct run_options *options;
+    struct collector *collector;
+    int signals;
+    struct loop_watch *watch;
+};
+
+static struct loop *new_loop(void *arg)
+{
+    (void)arg;
+    return loop_new(clock_system());
+}
+
+static struct http_client *new_http(void *arg, struct loop *loop)
+{
+    (void)arg;
+    return http_client_curl(loop);
+}
+
+static void on_signal(void *arg, unsigned ready)
+{
+    struct running *r = arg;
+    struct signalfd_siginfo info;
+
+    (void)ready;
+    while (read(r->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            continue;
+        if (collector_phase(r->collector) != PHASE_RUNNING) {
+            log_event(LOG_WARN, "second signal: ending at once");
+            _exit(EXIT_FAILED);
+        }
+        collector_stop(r->collector, clock_now_ns(clock_system()));
+    }
+}
+
+static void watch_signals(struct running *r)
+{
+    unsigned count;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    r->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    r->watch =
+        loop_watch_new(collector_tasks(r->collector, &count)[0].loop, r->signals, on_signal, r);
+    if (!r->watch)
+        abort();
+    loop_watch_set(r->watch, LOOP_READ);
+}
+
+static void log_policies(struct collector *c)
+{
+    const struct policy_set *set = collector_policies(c);
+    char names[1024] = "";
+    size_t len = 0;
+
+    if (!set) {
+        log_event(LOG_INFO, "no tail_sampling: everything is kept");
+        return;
+    }
+    for (size_t i = 0; i < policy_set_count(set) && len < sizeof(names); i++)
+        len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", i ? "," : "",
+                                policy_set_name(set, i));
+    log_event(LOG_INFO, "policies, in order", "policies", names);
+}
+
+static void log_exporters(struct collector *c)
+{
+    uint64_t age_ns;
+    const struct ledger *l = collector_ledger(c, collector_now_ns(c), &age_ns);
+
+    for (size_t i = 0; i < l->exporter_count; i++)
+        log_event(LOG_INFO, "exporting", "exporter", l->exporters[i].name);
+}
+
+static void warn_of_loopback(struct collector *c)
+{
+    const char *address = collector_address(c, RECEIVE_GRPC);
+
+    if (!address)
+        address = collector_address(c, RECEIVE_HTTP);
+    if (address && strncmp(address, "127.0.0.1:", 10) == 0 && process_in_container())
+        log_event(LOG_WARN,
+                  "listening on 127.0.0.1 inside a container: nobody outside it can send; write "
+                  "receivers = { otlp = { grpc = \":4317\", http = \":4318\" } }",
+                  "address", address);
+}
+
+static void log_start(struct collector *c)
+{
+    const struct config *config = collector_config(c);
+
+    log_event(LOG_INFO, "moontail " MOONTAIL_VERSION " started", "config", config->path, "hash",
+              config->hash);
+    log_policies(c);
+    log_exporters(c);
+}
+
+static void log_end(struct collector *c)
+{
+    uint64_t age_ns, queued = 0;
+    const struct ledger *l = collector_ledger(c, collector_now_ns(c), &age_ns);
+    char text[32];
+
+    for (size_t i = 0; i < l->exporter_count; i++)
+        queued += l->exporters[i].stats.queued + l->exporters[i].in_transit;
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)(l->pending + queued));
+    if (l->pending + queued > 0)
+        log_event(LOG_WARN, "shutdown_timeout passed before everything was sent", "spans", text);
+    log_event(LOG_INFO, "stopped");
+}
+
+static uint64_t tick(void *arg, uint64_t now_ns)
+{
+    struct running *r = arg;
+
+    return r->options->tick ? r->options->tick(r->options->arg, r->collector, now_ns) : NEVER_NS;
+}
+
+static enum err make(const struct run_options *options, struct collector **c)
+{
+    struct collector_host host = {.clock = clock_system(),
+                                  .net = net_system(),
+                                  .disk = disk_system(),
+                                  .loop_new = new_loop,
+                                  .http_new = new_http,
+                                  .cpus = process_cpus(),
+                                  .has_admin = true,
+                                  .any_port = options->any_port};
+    struct buf report;
+    enum err err;
+
+    buf_init(&report, 1 << 20, NULL);
+    err = collector_new(&host, options->config_path, c, &report);
+    if (err != ERR_OK)
+        fwrite(report.data, 1, report.len, stderr);
+    buf_fini(&report);
+    return err;
+}
+
+int run_collector(const struct run_options *options)
+{
+    struct running r = {.options = options};
+    enum err err = make(options, &r.collector);
+
+    if (err != ERR_OK)
+        return err == ERR_IO ? EXIT_CANTCREAT : EXIT_CONFIG;
+    watch_signals(&r);
+    log_start(r.collector);
+    if (!options->any_port)
+        warn_of_loopback(r.collector);
+    if (options->started)
+        options->started(options->arg, r.collector);
+    threads_run(r.collector, tick, &r);
+    if (options->ended)
+        options->ended(options->arg, r.collector);
+    log_end(r.collector);
+    loop_watch_free(r.watch);
+    close(r.signals);
+    collector_free(r.collector);
+    return EXIT_OK;
+}
+
+static int run(int argc, char **argv);
+
+CLI_COMMAND(run_command, .name = "run", .synopsis = "[--config FILE]",
+            .summary = "collect, in the foreground", .run = run);
+
+static int run(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {0}};
+    struct run_options o = {0};
+    int opt;
+
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (opt != 'c')
+            return cli_usage(&run_command, "unknown or incomplete argument '%s'", argv[optind - 1]);
+        o.config_path = optarg;
+    }
+    if (optind < argc)
+        return cli_usage(&run_command, "unexpected argument '%s'", argv[optind]);
+    return run_collector(&o);
+}
