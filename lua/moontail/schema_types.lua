@@ -285,10 +285,13 @@ end
 function types.check(field, value, run, keys) return known[field.type].check(field, value, run, keys) end
 function types.allowed(field) return known[field.type].allowed(field) end
 
--- " (did you mean "auto"?)" where a fixed set is allowed.
+-- What may have been meant: the nearest of a fixed set, or the number in a text.
 function types.near(field, value)
-  if not field.one_of or type(value) ~= "string" then return "" end
-  local near = host.nearest(value, field.one_of)
+  if type(value) ~= "string" or field.secret then return "" end
+  if (field.type == "number" or field.type == "integer") and tonumber(value) then
+    return (" (without quotes; env(\"NAME\", %s) gives a number too)"):format(value)
+  end
+  local near = field.one_of and host.nearest(value, field.one_of)
   return near and (' (did you mean "' .. near .. '"?)') or ""
 end
 

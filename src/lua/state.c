@@ -4,6 +4,7 @@
 #include "lua/embed.h"
 #include "lua/host.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,14 +89,18 @@ static bool machine_code_allowed(void)
     return allowed;
 }
 
+/* The warning comes once, not for each worker's state. */
 static bool jit_wanted(const struct lua_options *options)
 {
+    static atomic_bool said;
+
     if (options->jit != LUA_JIT_AUTO)
         return options->jit == LUA_JIT_ON;
     if (machine_code_allowed())
         return true;
-    log_event(LOG_WARN, "Lua runs interpreted: this system forbids executable memory", "jit",
-              "off");
+    if (!atomic_exchange(&said, true))
+        log_event(LOG_WARN, "Lua runs interpreted: this system forbids executable memory", "jit",
+                  "off");
     return false;
 }
 

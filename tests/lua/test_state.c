@@ -1,6 +1,17 @@
+#include "base/log.h"
 #include "base/memory.h"
 #include "check.h"
 #include "lua/state.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 
@@ -145,8 +156,52 @@ static void compiling_can_be_switched_off(void)
     lua_state_close(L);
 }
 
+/* What MemoryDenyWriteExecute= of a service does: mprotect to executable fails. */
+static void forbid_executable_memory(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof(rules) / sizeof(rules[0]), rules};
+
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void without_executable_memory_auto_interprets(void)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        bool runs;
+        lua_State *L;
+
+        forbid_executable_memory();
+        L = lua_state_new(&(struct lua_options){.jit = LUA_JIT_AUTO});
+        runs = !lua_state_jit(L) && !run(L, "local n = 0 for i = 1, 1e5 do n = n + i end return n");
+        _exit(check_failures || !runs);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void log_ignore(void *arg, const char *line, size_t len)
+{
+    (void)arg;
+    (void)line;
+    (void)len;
+}
+
 int main(void)
 {
+    log_redirect(log_ignore, NULL);
+    RUN(without_executable_memory_auto_interprets);
     RUN(scripts_reach_only_what_is_allowed);
     RUN(a_misspelt_name_is_answered_with_the_nearest);
     RUN(errors_say_file_and_line);
