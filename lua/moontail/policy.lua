@@ -39,8 +39,6 @@ end
 -- The global `policy` of a policy's file.
 local function policy_of_file(spec)
   if type(spec) ~= "table" then error("policy takes a table: policy { doc = \"...\", decide = function(trace, opt, my) ... end }", 2) end
-  local wrong = spec_error(spec, false)
-  if wrong then error(wrong, 2) end
   specs[spec] = true
   return spec
 end
@@ -74,13 +72,15 @@ end
 local function spec_of(c)
   if c.spec then
     local wrong = spec_error(c.spec, true)
-    if wrong then error(wrong, 0) end
+    if wrong then error(place(c) .. tostring(c) .. ": " .. wrong, 0) end
     return c.spec
   end
   local chunk, name = core.load_script(c.type, environment())
   if not chunk then error(place(c) .. name, 0) end
   local spec = chunk()
   if not specs[spec or false] then error(name .. ": the file must return policy { ... }", 0) end
+  local wrong = spec_error(spec, false)
+  if wrong then error(name .. ": " .. wrong, 0) end
   return spec
 end
 
@@ -147,7 +147,13 @@ local function prepare(c, errors, names)
   names[name] = true
   local opt = frozen_options(run.values, fields)
   local my = spec.setup and spec.setup(opt) or nil
-  return { name = name, type = c.type, ask = runner(spec, opt, my, when) }
+  local where = debug.getinfo(spec.decide, "S")
+  return {
+    name = name,
+    type = c.type,
+    ask = runner(spec, opt, my, when),
+    where = where.short_src .. ":" .. where.linedefined, -- errors raised by a tail call have no line
+  }
 end
 
 -- The list of policies -> list of { name, type, ask }, or nil and all errors, a line each.

@@ -257,6 +257,7 @@ end
 function t.policy(what, options)
   local made = component.constructor "policy"(what)
   if options then made = made(options) end
+  made.file, made.line = nil, nil -- what is wrong is the caller's
   local ready, errors = policies.prepare { made }
   if not ready then error(errors, 2) end
   return setmetatable(ready[1], Policy)

@@ -22,7 +22,8 @@ struct cached_label {
 
 struct policy {
     char *name, *type;
-    int ask; /* reference to its function: number of the trace -> verdict */
+    char *where; /* file:line of its decide */
+    int ask;     /* reference to its function: number of the trace -> verdict */
     uint16_t error_label;
     uint16_t failure_labels[FAILURE_COUNT];
     struct cached_label cache[CACHED_LABELS]; /* by serial */
@@ -57,8 +58,10 @@ static void init_policy(struct policy_set *p, struct policy *policy)
     policy->name = strdup(lua_tostring(L, -1));
     lua_getfield(L, -2, "type");
     policy->type = strdup(lua_tostring(L, -1));
-    lua_pop(L, 2);
-    if (!policy->name || !policy->type)
+    lua_getfield(L, -3, "where");
+    policy->where = strdup(lua_tostring(L, -1));
+    lua_pop(L, 3);
+    if (!policy->name || !policy->type || !policy->where)
         abort(); /* at start */
     lua_getfield(L, -1, "ask");
     policy->ask = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -160,6 +163,7 @@ void policy_set_free(struct policy_set *p)
         luaL_unref(p->L, LUA_REGISTRYINDEX, p->policies[i].ask);
         free(p->policies[i].name);
         free(p->policies[i].type);
+        free(p->policies[i].where);
     }
     free(p);
 }
@@ -211,7 +215,8 @@ static void log_failure(struct policy *policy, const uint8_t id[16], const char 
         snprintf(hex + 2 * (size_t)i, 3, "%02x", id[i]);
     snprintf(more, sizeof(more), "%" PRIu64, policy->unlogged);
     log_event(LOG_WARN, "a policy failed; it has no opinion on this trace", "policy", policy->name,
-              "error", text, "trace_id", hex, "not_logged_before", policy->unlogged ? more : NULL);
+              "error", text, "decide", policy->where, "trace_id", hex, "not_logged_before",
+              policy->unlogged ? more : NULL);
     policy->unlogged = 0;
     policy->next_log_ns = now_ns + LOG_PAUSE_NS;
 }
