@@ -56,6 +56,8 @@ void sim_init(struct sim *s, const struct sim_options *options)
     s->net = fake_net_new(options->max_chunk);
     s->serve = options->serve;
     s->serve_arg = options->serve_arg;
+    memory_init(&s->memory, SIZE_MAX / 2, 0);
+    host.memory = &s->memory;
     host.clock = &s->clock.clock;
     host.net = fake_net_net(s->net);
     write_config(s, options->config, path, sizeof(path));
@@ -72,6 +74,8 @@ void sim_fini(struct sim *s)
     char command[128];
 
     collector_free(s->collector);
+    if (memory_used(&s->memory) != 0)
+        abort(); /* something counted is still held */
     fake_net_free(s->net);
     snprintf(command, sizeof(command), "rm -rf '%s'", s->folder);
     if (system(command) != 0)

@@ -10,6 +10,7 @@
 
 struct sim {
     struct fake_clock clock;
+    struct memory memory;
     struct fake_net *net;
     struct collector *collector;
     char folder[64];      /* config.lua lies here; removed by sim_free */

@@ -39,8 +39,10 @@ static void on_signal(void *arg, unsigned ready)
 
     (void)ready;
     while (read(r->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGHUP)
+        if (info.ssi_signo == SIGHUP) {
+            collector_reload_certificates(r->collector);
             continue;
+        }
         if (collector_phase(r->collector) != PHASE_RUNNING) {
             log_event(LOG_WARN, "second signal: ending at once");
             _exit(EXIT_FAILED);
@@ -137,6 +139,17 @@ static uint64_t tick(void *arg, uint64_t now_ns)
     return r->options->tick ? r->options->tick(r->options->arg, r->collector, now_ns) : NEVER_NS;
 }
 
+/* Counts from the first allocation of a library to its last, so it is never freed. Until the
+ * configuration says how much, nothing is refused. */
+static struct memory *count_memory(void)
+{
+    static struct memory memory;
+
+    memory_init(&memory, SIZE_MAX / 2, 0);
+    memory_install_hooks(&memory);
+    return &memory;
+}
+
 static enum err make(const struct run_options *options, struct collector **c)
 {
     struct collector_host host = {.clock = clock_system(),
@@ -144,6 +157,7 @@ static enum err make(const struct run_options *options, struct collector **c)
                                   .disk = disk_system(),
                                   .loop_new = new_loop,
                                   .http_new = new_http,
+                                  .memory = count_memory(),
                                   .cpus = process_cpus(),
                                   .has_admin = true,
                                   .any_port = options->any_port};

@@ -30,7 +30,7 @@ struct collector {
     struct collector_host host;
     struct setup setup;
     struct setup_loaded loaded;
-    struct memory memory;
+    struct memory *memory; /* host.memory */
     struct labels *labels;
     struct policy_shared policies;
     struct worker_shared shared;
@@ -205,6 +205,16 @@ static uint64_t main_step(void *arg, uint64_t now_ns)
     return advance_phase(c, now_ns);
 }
 
+void collector_reload_certificates(struct collector *c)
+{
+    struct err_info info;
+
+    if (receive_shared_reload(c->shared.receive, &info) == ERR_OK)
+        log_event(LOG_INFO, "certificates were read again");
+    else
+        log_event(LOG_ERROR, "certificates stay as they were", "error", info.text);
+}
+
 /* ---- snapshots ---- */
 
 static uint64_t run_worker(void *arg, uint64_t now_ns)
@@ -291,8 +301,8 @@ static void sum_up(struct collector *c, struct ledger *l)
     *l = (struct ledger){.labels = labels_count(c->labels),
                          .exporter_count = exporter_specs_count(c->exporters),
                          .journal = c->journal_stats,
-                         .memory_used = memory_used(&c->memory),
-                         .memory_peak = (uint64_t)atomic_load(&c->memory.peak)};
+                         .memory_used = memory_used(c->memory),
+                         .memory_peak = (uint64_t)atomic_load(&c->memory->peak)};
     for (unsigned i = 0; i < c->shared.count; i++) {
         struct worker *w = c->workers[i];
 
@@ -388,12 +398,12 @@ static enum err listen_all(struct collector *c, struct err_info *info)
 
 static void init_shared(struct collector *c, const struct config *config)
 {
-    c->memory.limit = (int64_t)config->memory.limit;
-    c->memory.soft_limit = (int64_t)(config->memory.limit - config->memory.spike_limit);
+    c->memory->limit = (int64_t)config->memory.limit;
+    c->memory->soft_limit = (int64_t)(config->memory.limit - config->memory.spike_limit);
     c->policies.keep_traces_per_second = config->tail.keep_traces_per_second;
     choose_listeners(c, config);
     c->shared.config = config;
-    c->shared.memory = &c->memory;
+    c->shared.memory = c->memory;
     c->shared.policies = &c->policies;
     c->shared.net = c->host.net;
     c->shared.clock = c->host.clock;
@@ -415,7 +425,7 @@ static void init_journal(struct collector *c)
         .workers = c->shared.count,
         .exporters = (unsigned)exporter_specs_count(c->exporters),
         .segment_bytes = SEGMENT_BYTES,
-        .memory = &c->memory,
+        .memory = c->memory,
         .clock = c->host.clock,
     });
     c->shared.journal = c->journal;
@@ -513,7 +523,7 @@ static enum err init_export(struct collector *c, struct err_info *info)
         &(struct export_config){
             .specs = c->exporters,
             .journal = c->journal,
-            .memory = &c->memory,
+            .memory = c->memory,
             .disk = c->host.disk,
             .http = c->http,
             .loop = t->loop,
@@ -573,21 +583,44 @@ static int livez(void *arg, struct buf *out)
     return 200;
 }
 
+/* The control socket's path; "" where there is none. The directory is made if need be; where it
+ * cannot be, the collector runs without. */
+static void find_control(const struct collector *c, char *path, size_t len)
+{
+    const struct config *config = c->shared.config;
+    struct err_info info;
+
+    path[0] = '\0';
+    if (c->host.any_port || strcmp(config->admin_control, "off") == 0)
+        return;
+    if (strcmp(config->admin_control, "unix") != 0) {
+        snprintf(path, len, "%s", config->admin_control);
+        return;
+    }
+    if (c->host.disk->mkdir(c->host.disk, config->journal.path, 0700, &info) != ERR_OK) {
+        log_event(LOG_WARN, "no control socket", "error", info.text);
+        return;
+    }
+    snprintf(path, len, "%s/control.sock", config->journal.path);
+}
+
 static enum err init_admin(struct collector *c, struct err_info *info)
 {
     static struct admin_callbacks callbacks;
     const struct config *config = c->shared.config;
+    char control[512];
 
     if (!c->host.has_admin)
         return ERR_OK;
+    find_control(c, control, sizeof(control));
     callbacks = (struct admin_callbacks){.arg = c,
                                          .livez = livez,
                                          .readyz = collector_write_ready,
                                          .metrics = collector_write_metrics,
                                          .control = collector_control};
     if (admin_new(c->tasks[0].loop, c->host.any_port ? "127.0.0.1:0" : config->admin_listen,
-                  c->host.any_port ? NULL : config->admin_control, &callbacks, c->admin_bound,
-                  &c->admin, info) != ERR_OK)
+                  control[0] ? control : NULL, &callbacks, c->admin_bound, &c->admin,
+                  info) != ERR_OK)
         return ERR_IO;
     if (config->admin_listen)
         log_event(LOG_INFO, "listening", "admin", c->admin_bound);
@@ -637,12 +670,11 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     if (!c)
         abort();
     c->host = *host;
-    /* Until the configuration says how much, nothing is refused. */
-    memory_init(&c->memory, SIZE_MAX / 2, 0);
+    c->memory = host->memory;
     c->labels = labels_new();
     policy_shared_init(&c->policies, c->labels, 0);
     c->setup = (struct setup){
-        .path = config_path, .disk = host->disk, .memory = &c->memory, .shared = &c->policies};
+        .path = config_path, .disk = host->disk, .memory = c->memory, .shared = &c->policies};
     err = setup_load(&c->setup, &c->loaded, report);
     if (err == ERR_OK) {
         init_shared(c, c->loaded.config);
@@ -751,7 +783,7 @@ uint64_t collector_now_ns(const struct collector *c)
 
 struct memory *collector_memory(struct collector *c)
 {
-    return &c->memory;
+    return c->memory;
 }
 
 const struct policy_shared *collector_policy_shared(const struct collector *c)

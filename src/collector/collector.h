@@ -24,11 +24,12 @@ struct collector_host {
     struct loop *(*loop_new)(void *arg);
     struct http_client *(*http_new)(void *arg, struct loop *loop);
     void *arg;
-    unsigned cpus;  /* for workers = 0 */
-    uint64_t seed;  /* 0: random */
-    bool has_admin; /* admin and control sockets are served (they use real sockets) */
-    bool any_port;  /* listeners take 127.0.0.1:0 whatever the configuration says, and no control
-                       socket is made: for the demonstration */
+    struct memory *memory; /* the one that the libraries' hooks count in; outlives the collector */
+    unsigned cpus;         /* for workers = 0 */
+    uint64_t seed;         /* 0: random */
+    bool has_admin;        /* admin and control sockets are served (they use real sockets) */
+    bool any_port; /* listeners take 127.0.0.1:0 whatever the configuration says, and no control
+                      socket is made: for the demonstration */
 };
 
 struct task {
@@ -52,6 +53,10 @@ const struct task *collector_tasks(const struct collector *c, unsigned *count);
 /* Where threads attend; the main thread holds. NULL r: single-threaded, copies are taken directly.
  */
 void collector_set_rendezvous(struct collector *c, struct rendezvous *r);
+
+/* Reads certificates and keys again; open connections go on. What is wrong is logged, and the old
+ * ones stay. Main thread. */
+void collector_reload_certificates(struct collector *c);
 
 /* Begins to shut down: stop accepting, decide what waits, flush within shutdown_timeout. Main
  * thread. */

@@ -24,7 +24,6 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
     l->sum.late_kept += w->late_kept;
     l->sum.late_dropped += w->late_dropped;
     l->sum.crossed += w->crossed;
-    l->sum.new_traces += w->new_traces;
     add_labels(&l->sum.decided[0][0], &w->decided[0][0], (size_t)2 * TRIGGER_COUNT);
     add_labels(l->sum.kept_traces, w->kept_traces, l->labels);
     add_labels(l->sum.dropped_traces, w->dropped_traces, l->labels);
@@ -45,6 +44,7 @@ void ledger_balance(struct ledger *l)
     uint64_t ended = l->sum.rejected + l->sum.filtered + l->sum.lost + l->pending +
                      sum_labels(l->sum.kept, l->labels) + sum_labels(l->sum.dropped, l->labels);
 
+    l->new_traces = l->table.traces + sum_labels(&l->sum.decided[0][0], (size_t)2 * TRIGGER_COUNT);
     l->unaccounted = (int64_t)(l->sum.received - ended);
     for (size_t i = 0; i < l->exporter_count; i++)
         l->exporters[i].unaccounted = exporter_difference(&l->exporters[i]);

@@ -22,9 +22,8 @@ struct worker_counts {
     uint64_t rejected;
     uint64_t filtered;
     uint64_t lost;
-    uint64_t late_kept, late_dropped; /* spans */
-    uint64_t crossed;                 /* spans that took an inbox from another worker */
-    uint64_t new_traces;
+    uint64_t late_kept, late_dropped;   /* spans */
+    uint64_t crossed;                   /* spans that took an inbox from another worker */
     uint64_t decided[2][TRIGGER_COUNT]; /* traces: [complete][trigger] */
     uint64_t kept_traces[LABEL_MAX], dropped_traces[LABEL_MAX];
     uint64_t kept[LABEL_MAX], dropped[LABEL_MAX]; /* spans, by label */
@@ -41,7 +40,8 @@ struct ledger_exporter {
 struct ledger {
     uint64_t taken_ns; /* now_ns */
     struct worker_counts sum;
-    uint64_t pending; /* references in tables, inboxes and late queues, counted there */
+    uint64_t new_traces; /* since the start: decided ones and those that wait */
+    uint64_t pending;    /* references in tables, inboxes and late queues, counted there */
     struct trace_stats table;
     struct receive_stats receive;
     struct journal_stats journal;

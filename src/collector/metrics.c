@@ -303,7 +303,7 @@ static void write_aliases(struct page *p)
     gauge(p, "otelcol_processor_tail_sampling_sampling_traces_on_memory", "Traces that wait.",
           (double)p->l->table.traces);
     counter(p, "otelcol_processor_tail_sampling_new_trace_id_received_total", "New traces.",
-            s->new_traces);
+            p->l->new_traces);
 }
 
 int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)

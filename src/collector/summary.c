@@ -23,7 +23,7 @@ static void write_head(const struct ledger *l, struct buf *out)
     buf_printf(out,
                "in      %10" PRIu64 " spans   %8" PRIu64 " traces   %6" PRIu64
                " requests   %" PRIu64 " connections\n",
-               l->sum.received, l->sum.new_traces, l->receive.requests, l->receive.connections);
+               l->sum.received, l->new_traces, l->receive.requests, l->receive.connections);
     buf_printf(out,
                "held    %10" PRIu64 " spans   %8" PRIu64 " traces   %s of spans, %s of memory\n",
                l->pending, l->table.traces, held, memory);

@@ -63,6 +63,7 @@ static void an_error_and_a_slow_trace_are_kept_whole(void)
     sim_run(&s, 5 * NS_PER_S);
     post(&s, fd, second, 3);
     CHECK(sim_ledger(&s)->pending == 6);
+    CHECK(sim_ledger(&s)->new_traces == 3);
     sim_run(&s, 4 * NS_PER_S);
     CHECK(sim_ledger(&s)->pending == 6);
     balanced(&s);
@@ -71,6 +72,7 @@ static void an_error_and_a_slow_trace_are_kept_whole(void)
     CHECK(sim_kept(&s, "status_code", "error") == 2);
     CHECK(sim_kept(&s, "latency", "slow") == 2);
     CHECK(sim_dropped(&s, "probabilistic", "sampled") == 2);
+    CHECK(sim_ledger(&s)->new_traces == 3);
     CHECK(sim_ledger(&s)->exporters[0].stats.delivered == 4);
     balanced(&s);
     sim_fini(&s);
