@@ -81,6 +81,15 @@ size_t pages_shrink(struct memory *m, void *p, size_t bytes, size_t keep)
     return wanted;
 }
 
+void pages_forget(void *p, size_t bytes)
+{
+#if !defined(__SANITIZE_ADDRESS__)
+    (void)madvise(p, bytes / PAGE_BYTES * PAGE_BYTES, MADV_DONTNEED);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
 void *pages_map(size_t bytes)
 {
     void *p = map(bytes);

@@ -16,6 +16,10 @@ void pages_free(struct memory *m, void *p, size_t bytes);
 /* Gives the pages behind the first `keep` bytes back; returns the bytes that are still held. */
 size_t pages_shrink(struct memory *m, void *p, size_t bytes, size_t keep);
 
+/* Says that whole pages from `p` on will not be read again: they leave the process, but stay
+ * counted until pages_free. Spreads the cost of freeing a large run. */
+void pages_forget(void *p, size_t bytes);
+
 /* Address space of which little will be touched: uncounted (see memory_add), zeroed. Start-up
  * only: aborts without it. */
 void *pages_map(size_t bytes);

@@ -4,7 +4,11 @@
 
 #include <stdlib.h>
 
-enum { SLOTS_MIN = 512, MOVED_A_STEP = 16 };
+enum {
+    SLOTS_MIN = 512,
+    MOVED_A_STEP = 16,
+    FORGOTTEN = 32768, /* slots of the old array given back at once: 256 KiB, some 60 us */
+};
 static const uint32_t gone = UINT32_MAX;
 
 static size_t array_bytes(uint32_t mask)
@@ -27,6 +31,16 @@ void slots_fini(struct slots *s)
     *s = (struct slots){0};
 }
 
+/* Where to look in the old array: what lies before `moved` is done with. */
+static uint32_t old_start(const struct slots *s, uint32_t tag)
+{
+    uint32_t home = tag & s->old_mask;
+
+    if (s->moved > s->old_mask)
+        return home;
+    return home < s->moved ? s->moved : home;
+}
+
 uint32_t slots_find(const struct slots *s, uint32_t tag, slots_same_fn *same, const void *arg)
 {
     for (uint32_t i = tag & s->mask; s->now[i].item; i = (i + 1) & s->mask)
@@ -34,7 +48,7 @@ uint32_t slots_find(const struct slots *s, uint32_t tag, slots_same_fn *same, co
             return s->now[i].item;
     if (!s->old)
         return 0;
-    for (uint32_t i = tag & s->old_mask; s->old[i].item; i = (i + 1) & s->old_mask)
+    for (uint32_t i = old_start(s, tag); s->old[i].item; i = (i + 1) & s->old_mask)
         if (s->old[i].tag == tag && s->old[i].item != gone && same(arg, s->old[i].item))
             return s->old[i].item;
     return 0;
@@ -49,18 +63,24 @@ static void put(struct slots *s, struct slot slot)
     s->now[i] = slot;
 }
 
+static void move_one(struct slots *s)
+{
+    struct slot *slot = &s->old[s->moved++];
+
+    if (slot->item != 0 && slot->item != gone)
+        put(s, *slot);
+    if (slot->item != 0)
+        slot->item = gone; /* not empty: what was pushed behind it must still be found */
+    if (s->moved % FORGOTTEN == 0)
+        pages_forget(s->old + s->moved - FORGOTTEN, FORGOTTEN * sizeof(struct slot));
+}
+
 static void move_some(struct slots *s, uint32_t n)
 {
     if (!s->old)
         return;
-    for (; n > 0 && s->moved <= s->old_mask; n--, s->moved++) {
-        struct slot *slot = &s->old[s->moved];
-
-        if (slot->item == 0 || slot->item == gone)
-            continue;
-        put(s, *slot);
-        slot->item = gone; /* not empty: what was pushed behind it must still be found */
-    }
+    for (; n > 0 && s->moved <= s->old_mask; n--)
+        move_one(s);
     if (s->moved <= s->old_mask)
         return;
     pages_free(s->memory, s->old, array_bytes(s->old_mask));
@@ -134,7 +154,9 @@ static void take_out(struct slots *s, uint32_t tag, uint32_t item)
         shift_back(s, i);
         return;
     }
-    for (uint32_t i = tag & s->old_mask; s->old && s->old[i].item; i = (i + 1) & s->old_mask) {
+    if (!s->old)
+        return;
+    for (uint32_t i = old_start(s, tag); s->old[i].item; i = (i + 1) & s->old_mask) {
         if (s->old[i].item != item)
             continue;
         s->old[i].item = gone;

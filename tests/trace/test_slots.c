@@ -24,20 +24,21 @@ static bool has(const struct slots *s, uint32_t item)
 
 static void what_was_added_is_found_while_the_array_grows_and_shrinks(void)
 {
-    enum { ITEMS = 20000 };
+    enum { ITEMS = 150000 };
     bool *here = calloc(ITEMS + 1, sizeof(*here));
     struct slots s;
     struct rng rng;
-    uint32_t count = 0, moving = 0;
+    uint32_t count = 0, moving = 0, most = 0;
 
     memory_init(&memory, 64 << 20, 1 << 20);
     rng_seed(&rng, 7);
     slots_init(&s, &memory);
-    for (int i = 0; i < 600000; i++) {
+    for (int i = 0; i < 2000000; i++) {
         uint32_t item = 1 + (uint32_t)rng_below(&rng, ITEMS);
-        bool adding = i / 100000 % 2 == 0 ? rng_below(&rng, 4) : !rng_below(&rng, 40);
+        bool adding = i / 400000 % 2 == 0 ? rng_below(&rng, 4) : !rng_below(&rng, 40);
 
         moving += s.old != NULL;
+        most = s.old && s.old_mask > most ? s.old_mask : most;
         CHECK(has(&s, item) == here[item]);
         if (here[item] == adding)
             continue;
@@ -50,7 +51,7 @@ static void what_was_added_is_found_while_the_array_grows_and_shrinks(void)
         here[item] = adding;
         count += adding ? 1 : -1u;
     }
-    CHECK(s.count == count && moving > 100);
+    CHECK(s.count == count && moving > 10000 && most >= 65535);
     for (uint32_t item = 1; item <= ITEMS; item++)
         CHECK(has(&s, item) == here[item]);
     CHECK(memory_used(&memory) == slots_bytes(&s));
