@@ -109,6 +109,13 @@ static void a_trace_has_its_sums(void)
     CHECK(holds("trace.bytes > 100 and trace.complete == false"));
 }
 
+/* Computed apart from this program: SipHash-2-4 of "canary", a zero byte and the id. */
+static void a_fraction_is_the_same_on_every_node(void)
+{
+    CHECK(holds("trace:fraction('canary') == 0.8926086794293158"));
+    CHECK(holds("trace:fraction('canary2') ~= trace:fraction('canary')"));
+}
+
 static void spans_come_in_order(void)
 {
     CHECK(holds("(function() local s = '' for i, span in trace:spans() do s = s .. i .. "
@@ -210,6 +217,7 @@ int main(void)
     log_configure(LOG_WARN, LOG_PRETTY);
     log_redirect(on_log, NULL);
     RUN(a_trace_has_its_sums);
+    RUN(a_fraction_is_the_same_on_every_node);
     RUN(spans_come_in_order);
     RUN(conditions_are_asked_in_c);
     RUN(mistakes_name_line_and_nearest_name);
