@@ -9,7 +9,7 @@ static const unsigned char session_context[] = "moontail";
 static enum err fail(struct err_info *info, const char *what, const char *file)
 {
     char reason[160] = "unknown reason";
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = ERR_peek_error(); /* the first is the cause */
 
     if (code)
         ERR_error_string_n(code, reason, sizeof reason);
