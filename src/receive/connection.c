@@ -97,9 +97,16 @@ size_t connection_unsent(const struct connection *c)
     return c->tls ? unsent + tls_session_unsent(c->tls).len : unsent;
 }
 
+static struct slice plain_out(const struct connection *c)
+{
+    size_t len = c->out.len - c->sent;
+
+    return len ? slice_make(c->out.data + c->sent, len) : slice_make(NULL, 0);
+}
+
 static void encrypt_out(struct connection *c)
 {
-    struct slice plain = slice_make(c->out.data + c->sent, c->out.len - c->sent);
+    struct slice plain = plain_out(c);
 
     if (plain.len == 0 || !tls_session_is_open(c->tls))
         return;
@@ -112,7 +119,7 @@ static void encrypt_out(struct connection *c)
 static struct slice next_out(struct connection *c)
 {
     if (!c->tls)
-        return slice_make(c->out.data + c->sent, c->out.len - c->sent);
+        return plain_out(c);
     if (tls_session_unsent(c->tls).len == 0)
         encrypt_out(c);
     return tls_session_unsent(c->tls);

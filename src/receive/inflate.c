@@ -125,10 +125,11 @@ static enum outcome run_zstd(struct inflate *i, struct slice in, struct space ou
 
 static size_t hint_gzip(struct slice in)
 {
-    const uint8_t *p = in.data + in.len - 4;
+    const uint8_t *p;
 
     if (in.len < GZIP_MIN_SIZE)
         return 0;
+    p = in.data + in.len - 4;
     return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
 }
 

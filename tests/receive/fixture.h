@@ -7,6 +7,7 @@
 #include "otlp/scan.h"
 #include "receive/receive.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FN static __attribute__((unused))
