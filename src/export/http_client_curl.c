@@ -32,6 +32,7 @@ struct transfer {
 
 struct client {
     struct http_client base;
+    bool h2c_once; /* libcurl can't use an HTTP/2 connection without TLS twice */
     CURLM *multi;
     struct loop *loop;
     uint64_t timer_ns; /* when libcurl wants to be called; NEVER_NS: it does not */
@@ -195,6 +196,27 @@ static void set_method(CURL *easy, const struct http_request *r)
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 }
 
+/* libcurl 7.88 adds a second HTTP/2 layer when it uses such a connection again (fixed in 8.0), and
+ * every request fails: there each one gets a connection of its own. */
+static bool has_h2c_bug(void)
+{
+    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+
+    return version >= 0x075800 && version < 0x080000;
+}
+
+static void set_http2(const struct client *c, CURL *easy, bool prior_knowledge)
+{
+    long once = prior_knowledge && c->h2c_once;
+
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                     prior_knowledge ? (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+                                     : (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, once ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, once);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, once);
+}
+
 static void set_options(struct transfer *t, const struct http_request *r)
 {
     CURL *easy = t->easy;
@@ -206,10 +228,7 @@ static void set_options(struct transfer *t, const struct http_request *r)
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "moontail/" MOONTAIL_VERSION);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms > 0 ? timeout_ms : 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     r->http2_prior_knowledge ? (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
-                                              : (long)CURL_HTTP_VERSION_2TLS);
+    set_http2(t->client, easy, r->http2_prior_knowledge);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -351,6 +370,7 @@ struct http_client *http_client_curl(struct loop *loop)
         abort();
     c->base = (struct http_client){
         .send = curl_send, .cancel = curl_cancel, .step = curl_step, .free = curl_free_client};
+    c->h2c_once = has_h2c_bug();
     c->loop = loop;
     c->timer_ns = NEVER_NS;
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
