@@ -35,6 +35,10 @@ static inline const uint8_t *read_tag(const uint8_t *at, const uint8_t *end, uin
         *tag = *at;
         return at + 1;
     }
+    if (end - at >= 2 && at[0] >= 0x80 && at[1] < 0x80 && at[1] > 0) {
+        *tag = (at[0] & 0x7fu) | (uint32_t)at[1] << 7;
+        return at + 2;
+    }
     return read_long_tag(at, end, tag);
 }
 

@@ -285,6 +285,17 @@ static const uint8_t *scan_attribute(struct scan *s, const uint8_t *at, const ui
     return at + len;
 }
 
+/* The attributes of a span mostly follow each other; `at` is behind the first one's tag. */
+static const uint8_t *scan_attributes(struct scan *s, const uint8_t *at, const uint8_t *end)
+{
+    for (;;) {
+        at = scan_attribute(s, at, end);
+        if (!at || at == end || *at != TAG(9, WIRE_LEN))
+            return at;
+        at++;
+    }
+}
+
 /* Validates a Status and takes its code. */
 static const uint8_t *scan_status(struct scan *s, const uint8_t *at, const uint8_t *end,
                                   int32_t *code)
@@ -320,6 +331,17 @@ static const uint8_t *take_bytes(struct scan *s, const uint8_t *at, const uint8_
     return at + len;
 }
 
+static const uint8_t *take_text(struct scan *s, const uint8_t *at, const uint8_t *end, size_t *len)
+{
+    const uint8_t *start = at;
+
+    at = read_length(at, end, len);
+    if (!at)
+        return fail(s, start, BAD_VALUE);
+    check_text(s, at, *len);
+    return at + *len;
+}
+
 static const uint8_t *take_time(struct scan *s, const uint8_t *at, const uint8_t *end,
                                 uint64_t *time_ns)
 {
@@ -332,11 +354,11 @@ static const uint8_t *take_time(struct scan *s, const uint8_t *at, const uint8_t
 static inline const uint8_t *scan_span_field(struct scan *s, struct span_state *span, uint32_t tag,
                                              const uint8_t *at, const uint8_t *end)
 {
-    struct slice text = {0};
+    size_t text_len;
 
     switch (tag) {
     case TAG(9, WIRE_LEN):
-        return scan_attribute(s, at, end);
+        return scan_attributes(s, at, end);
     case TAG(1, WIRE_LEN):
         return take_bytes(s, at, end, &span->trace_id);
     case TAG(2, WIRE_LEN):
@@ -349,12 +371,11 @@ static inline const uint8_t *scan_span_field(struct scan *s, struct span_state *
         return take_time(s, at, end, &span->end_ns);
     case TAG(15, WIRE_LEN):
         return scan_status(s, at, end, &span->status);
+    case TAG(5, WIRE_LEN):
+        return take_text(s, at, end, &text_len);
     case TAG(3, WIRE_LEN):
-        at = take_bytes(s, at, end, &text);
-        if (at) {
-            span->trace_state = text.len > 0;
-            check_text(s, text.data, text.len);
-        }
+        at = take_text(s, at, end, &text_len);
+        span->trace_state = at && text_len > 0;
         return at;
     default:
         return check_field(s, rules[SPAN], tag, at, end, 0);

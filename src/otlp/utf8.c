@@ -6,6 +6,13 @@
 
 const uint8_t *utf8_skip_ascii(const uint8_t *at, const uint8_t *end)
 {
+    while (end - at >= 32) {
+        uint64_t bits = read_le64(at) | read_le64(at + 8) | read_le64(at + 16) | read_le64(at + 24);
+
+        if (bits & HIGH_BITS)
+            break;
+        at += 32;
+    }
     while (end - at >= 16) {
         uint64_t low = read_le64(at) & HIGH_BITS;
         uint64_t high = read_le64(at + 8) & HIGH_BITS;
