@@ -42,6 +42,15 @@ struct oracle {
 
 static bool oracle_value(struct oracle *o, const struct value *ours, const PbValue *theirs);
 
+/* NaNs are compared too. */
+static uint64_t oracle_bits(double number)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
+
 /* protobuf-c's strings end at their first NUL. */
 static bool oracle_text(struct slice ours, const char *theirs)
 {
@@ -101,7 +110,8 @@ static bool oracle_value(struct oracle *o, const struct value *ours, const PbVal
         SAME(ours->type == VALUE_INT && ours->integer == theirs->int_value);
         return true;
     case 4:
-        SAME(ours->type == VALUE_DOUBLE && memcmp(&ours->number, &theirs->double_value, 8) == 0);
+        SAME(ours->type == VALUE_DOUBLE &&
+             oracle_bits(ours->number) == oracle_bits(theirs->double_value));
         return true;
     case 5:
         SAME(ours->type == VALUE_ARRAY);

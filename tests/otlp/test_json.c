@@ -12,17 +12,18 @@ enum { ROOM = 1 << 20 };
 
 static struct err_info info;
 
-/* `json` as protobuf in `out`, which the caller frees. The copy has no NUL behind it. */
+/* `json` as protobuf in `out`, which the caller frees. The parser gets a copy without a NUL behind
+ * it. */
 static enum err from_json(const char *json, struct buf *out)
 {
-    size_t len = strlen(json);
-    char *copy = malloc(len ? len : 1);
+    struct buf copy;
     enum err err;
 
-    memcpy(copy, json, len);
+    buf_init(&copy, ROOM, NULL);
+    buf_str(&copy, json);
     buf_init(out, ROOM, NULL);
-    err = json_to_traces(slice_make(copy, len), out, ROOM, &info);
-    free(copy);
+    err = json_to_traces(buf_slice(&copy), out, ROOM, &info);
+    buf_fini(&copy);
     return err;
 }
 
