@@ -69,6 +69,7 @@ struct lua_job {
 };
 
 void job_free(struct lua_job *job);
+void job_request_fini(struct job_request *r);
 
 /* What both threads share. */
 struct export_lua {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void request_fini(struct job_request *r)
+void job_request_fini(struct job_request *r)
 {
     for (char **h = r->headers; h && *h; h++)
         free(*h);
@@ -19,7 +19,7 @@ static void request_fini(struct job_request *r)
 void job_free(struct lua_job *job)
 {
     for (size_t i = 0; i < job->request_count; i++)
-        request_fini(&job->requests[i]);
+        job_request_fini(&job->requests[i]);
     for (size_t i = 0; i < job->trace_count; i++)
         free(job->traces[i].views);
     free(job->requests);
@@ -128,7 +128,7 @@ static void end_delivered(struct export *e, struct lua_job *job)
 {
     struct sent_result r = {.how = SENT_DELIVERED, .answered = true};
 
-    if (job->rejected) {
+    if (job->rejected && job->request_count) {
         r.rejected = (uint32_t)((uint64_t)job->spans * job->rejected / job->request_count);
         r.rejected += r.rejected == 0;
     }

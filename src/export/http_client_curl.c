@@ -297,18 +297,21 @@ static enum err curl_send(struct http_client *base, const struct http_request *r
     return ERR_FULL;
 }
 
+static void abandon(struct transfer *t)
+{
+    curl_multi_remove_handle(t->client->multi, t->easy);
+    give_handle(t->client, t->easy);
+    transfer_end(t);
+}
+
 static void curl_cancel(struct http_client *base, uint64_t id)
 {
-    struct client *c = (struct client *)base;
+    struct transfer *t = ((struct client *)base)->transfers;
 
-    for (struct transfer *t = c->transfers; t; t = t->next) {
-        if (t->id != id)
-            continue;
-        curl_multi_remove_handle(c->multi, t->easy);
-        give_handle(c, t->easy);
-        transfer_end(t);
-        return;
-    }
+    while (t && t->id != id)
+        t = t->next;
+    if (t)
+        abandon(t);
 }
 
 static void finish(struct transfer *t, CURLcode code)
@@ -319,13 +322,12 @@ static void finish(struct transfer *t, CURLcode code)
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_multi_remove_handle(c->multi, t->easy);
     give_handle(c, t->easy);
-    t->easy = NULL;
+    t->id = 0; /* can't be cancelled from its own answer */
     t->answer.err = code == CURLE_OK ? ERR_OK : ERR_IO;
     t->answer.status = code == CURLE_OK ? (int)status : 0;
     if (code != CURLE_OK)
         snprintf(t->answer.error, sizeof(t->answer.error), "%s",
                  t->error[0] ? t->error : curl_easy_strerror(code));
-    t->id = 0; /* can't be cancelled from its own answer */
     t->done(t->arg, &t->answer);
     transfer_end(t);
 }
@@ -354,8 +356,10 @@ static void curl_free_client(struct http_client *base)
 {
     struct client *c = (struct client *)base;
 
-    while (c->transfers)
-        curl_cancel(base, c->transfers->id);
+    for (struct transfer *t = c->transfers, *next; t; t = next) {
+        next = t->next;
+        abandon(t);
+    }
     while (c->idle_count)
         curl_easy_cleanup(c->idle[--c->idle_count]);
     curl_multi_cleanup(c->multi);

@@ -5,7 +5,8 @@
 
 #define LUA_JOB_INSTANCES "export.instances" /* registry: exporters by index + 1 */
 
-/* Makes what scripts of exporters call in C known to the state. */
+/* Makes the state ready for jobs; lua_batch.c: for what scripts call in C. */
+void lua_batch_attach(lua_State *L, struct export_lua *l);
 void lua_job_attach(lua_State *L, struct export_lua *l);
 /* Fills requests, or `nothing`, or failed and error. */
 void lua_job_encode(struct export_lua *l, struct lua_job *job);

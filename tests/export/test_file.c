@@ -141,6 +141,60 @@ static void nop_takes_everything_at_once(void)
     rig_close(&r);
 }
 
+/* A type that only this file knows: nothing else is edited for it. */
+struct own_options {
+    struct exporter_common common;
+    uint64_t spans;
+};
+
+static uint64_t own_spans;
+
+static enum err own_open(struct exporter *x, const void *options, void **self,
+                         struct err_info *info)
+{
+    (void)x, (void)info;
+    own_spans = ((const struct own_options *)options)->spans;
+    *self = &own_spans;
+    return ERR_OK;
+}
+
+static void own_close(void *self)
+{
+    (void)self;
+}
+
+static void own_send(void *self, struct part *part, uint64_t now_ns)
+{
+    const struct sent_result r = {.how = SENT_DELIVERED, .answered = true};
+
+    (void)now_ns;
+    *(uint64_t *)self += part->spans;
+    exporter_sent(part, &r);
+}
+
+static const struct schema_field own_fields[] = {
+    {.path = "spans",
+     .type = SCHEMA_INTEGER,
+     .fallback = "0",
+     .doc = "to begin with",
+     .offset = offsetof(struct own_options, spans)},
+};
+
+EXPORTER_TYPE(exporter_own, .name = "own", .doc = "counts", .fields = own_fields, .field_count = 1,
+              .options_size = sizeof(struct own_options), .open = own_open, .close = own_close,
+              .send = own_send);
+
+static void a_new_type_is_one_file(void)
+{
+    struct rig r;
+
+    CHECK(rig_open(&r, "return { exporter 'own' { spans = 40 } }", NULL));
+    rig_keep(&r, 2, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(own_spans == 42);
+    rig_close(&r);
+}
+
 int main(void)
 {
     RUN(a_batch_is_one_line);
@@ -149,5 +203,6 @@ int main(void)
     RUN(a_line_that_a_crash_cut_off_is_ended);
     RUN(a_file_that_can_not_be_made_is_said_at_start);
     RUN(nop_takes_everything_at_once);
+    RUN(a_new_type_is_one_file);
     return DONE();
 }

@@ -4,6 +4,9 @@
 #include "policy/policy.h"
 #include "rig.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 extern struct exporter_type exporter_lua; /* linked in, so that it registers itself */
@@ -378,6 +381,48 @@ static void where_is_handed_out_and_absent_is_nil(void)
     rig_close(&r);
 }
 
+/* ---- two threads ---- */
+
+static struct rig two;
+static _Atomic bool over;
+
+static void *lua_thread(void *arg)
+{
+    while (!over)
+        if (export_lua_step(two.export, RIG_START) == NEVER_NS)
+            sched_yield();
+    return arg;
+}
+
+static void the_threads_share_nothing_but_their_rings(void)
+{
+    struct server s;
+    pthread_t thread;
+
+    over = false;
+    CHECK(inline_start(&two, &s,
+                       "local n = 0; for _, span in b:spans() do n = n + #span.name end "
+                       "return { url = 'http://x/' .. n }",
+                       "reply = function(r, q) if r.status ~= 200 then return retry(0) end end"));
+    s.status = 500;
+    for (int i = 0; i < 200; i++)
+        rig_keep(&two, 2, 10);
+    journal_step(two.journal, two.clock.now);
+    CHECK(pthread_create(&thread, NULL, lua_thread, NULL) == 0);
+    for (int i = 0; i < 1000000 && !export_is_idle(two.export); i++) {
+        if (s.requests > 100)
+            s.status = 200;
+        journal_step(two.journal, two.clock.now);
+        export_step(two.export, two.clock.now);
+        fake_clock_advance(&two.clock, NS_PER_MS);
+        sched_yield();
+    }
+    over = true;
+    pthread_join(thread, NULL);
+    CHECK(rig_stats(&two, 0).delivered == 400);
+    rig_close(&two);
+}
+
 int main(void)
 {
     static struct shown shown;
@@ -399,6 +444,7 @@ int main(void)
     RUN(a_file_of_the_user_is_found_and_its_options_checked);
     RUN(a_file_with_mistakes_is_refused_with_all_of_them);
     RUN(where_is_handed_out_and_absent_is_nil);
+    RUN(the_threads_share_nothing_but_their_rings);
     policy_shared_fini(&shared);
     labels_free(labels);
     return DONE();

@@ -1,0 +1,192 @@
+/* What scripts of exporters ask of C: the batch of the job that is being encoded, and the log. */
+#include "base/log.h"
+#include "export/lua_job.h"
+#include "lua/host.h"
+#include "lua/state.h"
+#include "otlp/json.h"
+
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+#define THIS "export.this" /* registry: the struct export_lua */
+
+static struct export_lua *this_of(lua_State *L)
+{
+    struct export_lua *l;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, THIS);
+    l = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return l;
+}
+
+static struct lua_job *current(lua_State *L)
+{
+    struct export_lua *l = this_of(L);
+
+    if (l && l->current)
+        return l->current;
+    luaL_error(L, "the batch is over: read it in encode");
+    abort(); /* it does not return */
+}
+
+static int host_trace_count(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)current(L)->trace_count);
+    return 1;
+}
+
+static struct slice payload(const struct lua_job *job, const struct job_trace *t)
+{
+    return slice_make(job->body.data + t->offset, t->len);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a && a < b ? a : b;
+}
+
+/* What the scan says of all spans together. */
+static void sum_up(struct export_trace *face, const struct scan_span *spans, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct scan_span *s = &spans[i];
+
+        face->bytes += s->len;
+        face->errors += (s->flags & SCAN_ERROR) != 0;
+        if (!s->start_ns || !s->end_ns)
+            continue;
+        face->start_ns = earlier(face->start_ns, s->start_ns);
+        face->end_ns = s->end_ns > face->end_ns ? s->end_ns : face->end_ns;
+    }
+}
+
+static bool fill_views(struct job_trace *t, struct slice body, struct scan_span *spans,
+                       uint32_t count)
+{
+    struct scan_result result;
+
+    if (scan_traces(body, spans, count, &result) != ERR_OK)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        t->views[i] = span_view_at(body, spans[i].offset, spans[i].len, spans[i].resource_offset,
+                                   spans[i].scope_offset);
+    t->face = (struct export_trace){.record = &t->record, .spans = t->views, .count = count};
+    sum_up(&t->face, spans, count);
+    return true;
+}
+
+/* Finds the spans of one trace. They stay until the job is freed. */
+static bool look(const struct lua_job *job, struct job_trace *t)
+{
+    struct slice body = payload(job, t);
+    struct scan_result result;
+    struct scan_span *spans;
+    bool found;
+
+    if (t->views)
+        return true;
+    if (scan_traces(body, NULL, 0, &result) == ERR_PARSE || result.spans == 0)
+        return false;
+    spans = calloc(result.spans, sizeof(*spans));
+    t->views = calloc(result.spans, sizeof(*t->views));
+    found = spans && t->views && fill_views(t, body, spans, (uint32_t)result.spans);
+    free(spans);
+    if (!found) {
+        free(t->views);
+        t->views = NULL;
+    }
+    return found;
+}
+
+static int host_trace(lua_State *L)
+{
+    struct lua_job *job = current(L);
+    const struct export_hooks *hooks = &this_of(L)->owner->config.hooks;
+    size_t i = (size_t)luaL_checkinteger(L, 1);
+
+    luaL_argcheck(L, i >= 1 && i <= job->trace_count, 1, "no such trace");
+    if (!look(job, &job->traces[i - 1]) ||
+        hooks->push_trace(hooks->arg, L, &job->traces[i - 1].face) != ERR_OK)
+        return luaL_error(L, "trace %d can't be read", (int)i);
+    return 1;
+}
+
+static int host_body(lua_State *L)
+{
+    const struct lua_job *job = current(L);
+
+    lua_pushlstring(L, (const char *)job->body.data, job->body.len);
+    return 1;
+}
+
+static int host_json(lua_State *L)
+{
+    const struct lua_job *job = current(L);
+    struct buf out;
+    enum err err;
+
+    buf_init(&out, SIZE_MAX / 2, job->body.memory);
+    err = json_from_traces(buf_slice(&job->body), &out);
+    if (err == ERR_OK && buf_ok(&out))
+        lua_pushlstring(L, (const char *)out.data, out.len); /* may raise: the text is lost then */
+    buf_fini(&out);
+    return err == ERR_OK ? 1 : luaL_error(L, "the batch can't be written as JSON");
+}
+
+/* Unix ms of the earliest span. */
+static int host_start_ms(lua_State *L)
+{
+    struct lua_job *job = current(L);
+    uint64_t earliest = UINT64_MAX;
+
+    for (size_t i = 0; i < job->trace_count; i++)
+        if (look(job, &job->traces[i]) && job->traces[i].face.start_ns)
+            earliest = earlier(earliest, job->traces[i].face.start_ns);
+    lua_pushnumber(L, earliest == UINT64_MAX ? 0 : (lua_Number)earliest / 1e6);
+    return 1;
+}
+
+static int host_log(lua_State *L)
+{
+    bool warn = luaL_checkstring(L, 1)[0] == 'w';
+
+    log_event(warn ? LOG_WARN : LOG_INFO, luaL_checkstring(L, 2));
+    return 0;
+}
+
+static void add_host_functions(lua_State *L)
+{
+    lua_host_add(L, "export_trace_count", host_trace_count);
+    lua_host_add(L, "export_trace", host_trace);
+    lua_host_add(L, "export_body", host_body);
+    lua_host_add(L, "export_json", host_json);
+    lua_host_add(L, "export_start_ms", host_start_ms);
+    lua_host_add(L, "export_log", host_log);
+}
+
+enum err export_api_install(lua_State *L, int env, struct err_info *info)
+{
+    int top;
+    enum err result;
+
+    lua_pushvalue(L, env);
+    top = lua_gettop(L);
+    add_host_functions(L);
+    result = lua_require(L, "moontail.exporter_run", info);
+    if (result == ERR_OK) {
+        lua_getfield(L, -1, "api");
+        lua_pushvalue(L, top);
+        result = lua_run(L, 1, 0, info);
+    }
+    lua_settop(L, top - 1);
+    return result;
+}
+
+void lua_batch_attach(lua_State *L, struct export_lua *l)
+{
+    add_host_functions(L);
+    lua_pushlightuserdata(L, l);
+    lua_setfield(L, LUA_REGISTRYINDEX, THIS);
+}
