@@ -188,8 +188,8 @@ static uint64_t advance_phase(struct collector *c, uint64_t now_ns)
     if (phase == PHASE_DRAINING && (all_workers(c, false) || now_ns >= c->stop_by_ns))
         set_phase(c, PHASE_DECIDING);
     if (phase == PHASE_DECIDING && (all_workers(c, true) || now_ns >= c->stop_by_ns)) {
-        set_phase(c, PHASE_FLUSHING);
         export_flush(c->export);
+        set_phase(c, PHASE_FLUSHING);
     }
     if (phase == PHASE_FLUSHING &&
         (everything_settled(collector_ledger(c, now_ns, &age_ns)) || now_ns >= c->stop_by_ns))

@@ -117,7 +117,7 @@ uint64_t export_step(struct export *e, uint64_t now_ns)
 
 void export_flush(struct export *e)
 {
-    e->flushing = true;
+    atomic_store_explicit(&e->flushing, true, memory_order_relaxed);
 }
 
 bool export_is_idle(const struct export *e)

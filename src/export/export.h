@@ -89,7 +89,8 @@ uint64_t export_lua_step(struct export *e, uint64_t now_ns);
 /* Adds what scripts of exporters call (ok, retry, reject, send, log) to the open environment. */
 enum err export_api_install(lua_State *L, int env, struct err_info *info) MUST_CHECK;
 
-/* Stops waiting for batches to fill: sends what is there. */
+/* Stops waiting for batches to fill: sends what is there. Any thread; wake the export thread after
+ * it. */
 void export_flush(struct export *e);
 /* Everything that was enqueued has settled. Export thread, or when it stands still. */
 bool export_is_idle(const struct export *e);

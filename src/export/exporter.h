@@ -168,9 +168,9 @@ struct export
     struct exporter *exporters;
     size_t count;
     struct rng rng;
-    uint64_t now_ns; /* of the present step */
-    bool flushing;
-    uint64_t ended; /* parts that ended, ever: to see that something moved */
+    uint64_t now_ns;       /* of the present step */
+    _Atomic bool flushing; /* set by the main thread */
+    uint64_t ended;        /* parts that ended, ever: to see that something moved */
     _Atomic bool refusing;
     struct export_lua *lua; /* what is shared with the Lua export thread; NULL: no Lua exporter */
 };

@@ -259,7 +259,8 @@ bool queue_fill(struct exporter *x, uint64_t now_ns)
         changed = true;
     }
     if (x->open && x->window < WINDOW_MAX &&
-        (x->owner->flushing || x->open->spans >= options(x)->batch_spans ||
+        (atomic_load_explicit(&x->owner->flushing, memory_order_relaxed) ||
+         x->open->spans >= options(x)->batch_spans ||
          now_ns - x->open->since_ns >= options(x)->batch_timeout_ns))
         changed |= close_open(x, now_ns);
     return changed;
