@@ -92,14 +92,20 @@ static bool reserve_spans(struct worker *w, size_t count)
     return trace_table_reserve(w->table, count) && decider_reserve_late(w->decider, count);
 }
 
-static void add_spans(struct worker *w, const struct scan_span *spans, size_t count, frame_id frame,
-                      uint64_t now_ns)
+static void add_spans(struct worker *w, const struct scan_span *spans, size_t count,
+                      frame_id frame, uint64_t now_ns)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct trace_decision late;
+    struct trace_spans in = {spans, count, frame, now_ns};
+    struct trace_decision late;
+    enum trace_add result;
 
-        if (trace_table_add(w->table, &spans[i], frame, now_ns, &late) == TRACE_LATE)
+    for (size_t i = 0; (i = trace_table_add_all(w->table, &in, i, &result, &late)) < count; i++) {
+        if (result == TRACE_LATE) {
             add_late(w, &spans[i], frame, &late);
+        } else { /* room was reserved: the kernel has no memory */
+            w->counts.lost++;
+            journal_release(w->journal, frame, 1);
+        }
     }
 }
 
