@@ -155,16 +155,19 @@ static void put_span(const struct compose_span *s, bool is_entry, const struct c
     out->len += 1 + width + span.len;
 }
 
-/* All fields of a ScopeSpans but its spans, as they came. */
-static void put_scope_fields(struct slice scope_spans, struct buf *out)
+/* All fields of a ScopeSpans but its spans, as they came. Where nothing but spans follows the first
+ * one it is not stepped over the others: each would be a miss of the cache. */
+static void put_scope_fields(const struct span_view *view, struct buf *out)
 {
-    struct wire w = wire_of(scope_spans);
+    struct wire w = wire_of(view->scope);
     struct wire_field f;
     const uint8_t *run = w.at, *start = w.at;
 
     while (wire_next(&w, &f)) {
         if (f.number == 2 && f.type == WIRE_LEN) {
             copy_run(out, run, start);
+            if (view->plain_scope)
+                return;
             run = w.at;
         }
         start = w.at;
@@ -177,7 +180,7 @@ static void put_scope(const struct plan *p, const struct group *scope,
 {
     struct open_field f = field_begin(out, 2, scope->bytes + 64);
 
-    put_scope_fields(p->spans[scope->first].view.scope, out);
+    put_scope_fields(&p->spans[scope->first].view, out);
     for (uint32_t i = scope->first; i != NONE; i = p->next[i])
         put_span(&p->spans[i], i == edits->entry, edits, out);
     field_end(out, f);

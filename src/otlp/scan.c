@@ -87,7 +87,7 @@ static const char BAD_TYPE[] = "a field has a wire type that it cannot have";
 static const char BAD_VALUE[] =
     "a varint is malformed, or a value runs past the end of its message";
 static const char TOO_DEEP[] = "values are nested deeper than 64";
-static const char TOO_LONG[] = "the body is over 4 GiB";
+static const char TOO_LONG[] = "the body is over 2 GiB";
 
 static const char BAD_TEXT[] = "invalid UTF-8 in a span";
 static const char BAD_SCOPE_TEXT[] = "invalid UTF-8 in a scope";
@@ -440,7 +440,7 @@ static void add_span(struct scan *s, struct slice message, const struct span_sta
     out->offset = offset_of(s, message.data);
     out->len = (uint32_t)message.len;
     out->resource_offset = s->place[IN_BODY];
-    out->scope_offset = s->place[IN_RESOURCE];
+    out->scope_offset = s->place[IN_RESOURCE] | SCAN_PLAIN_SCOPE;
     out->flags = flags;
 }
 
@@ -479,11 +479,18 @@ static void reject_since(struct scan *s, size_t first, const char *reason)
 
 /* Validates the messages around spans, from `level` inwards. Text that is invalid around spans
  * rejects them, wherever it stands. */
+/* The spans from `first` on lie in a scope in which other fields follow a span. */
+static void not_plain_since(struct scan *s, size_t first)
+{
+    for (size_t i = first; i < s->result->spans && i < s->capacity; i++)
+        s->spans[i].scope_offset &= ~SCAN_PLAIN_SCOPE;
+}
+
 static bool scan_level(struct scan *s, enum level level, struct slice message)
 {
     const uint8_t *at = message.data, *end = wire_of(message).end;
     size_t first = s->result->spans;
-    bool bad_text = false;
+    bool bad_text = false, has_child = false, plain = true;
 
     while (at < end) {
         const uint8_t *start = at;
@@ -496,6 +503,7 @@ static bool scan_level(struct scan *s, enum level level, struct slice message)
         if (tag == levels[level].child_tag) {
             at = take_bytes(s, at, end, &child);
             s->place[level] = offset_of(s, start);
+            has_child = true;
             if (!at || !(level == IN_SCOPE ? scan_span(s, child) : scan_level(s, level + 1, child)))
                 return false;
             continue;
@@ -505,7 +513,10 @@ static bool scan_level(struct scan *s, enum level level, struct slice message)
         if (!at)
             return false;
         bad_text |= s->bad_text;
+        plain &= !has_child;
     }
+    if (level == IN_SCOPE && !plain)
+        not_plain_since(s, first);
     if (bad_text)
         reject_since(s, first, levels[level].bad_text);
     return true;
@@ -524,7 +535,7 @@ enum err scan_traces(struct slice body, struct scan_span *spans, size_t capacity
     };
 
     *result = (struct scan_result){0};
-    if (body.len > UINT32_MAX) {
+    if (body.len > INT32_MAX) {
         fail(&s, body.data, TOO_LONG);
         return ERR_PARSE;
     }

@@ -3,7 +3,7 @@
  * Data path: receive -> [scan] -> journal -> trace table. Pure function of bytes: no allocation, no
  * state, any thread. The body is an ExportTraceServiceRequest (= TracesData): opentelemetry
  * /proto/collector/trace/v1/trace_service.proto. Offsets are from the start of the body, which is
- * at most UINT32_MAX bytes.
+ * at most INT32_MAX bytes.
  */
 #pragma once
 
@@ -17,6 +17,10 @@ enum scan_flags {
     SCAN_ROOT = 2,        /* no parent_span_id (absent, empty, or eight zero bytes) */
     SCAN_TRACE_STATE = 4, /* trace_state is not empty */
 };
+
+/* In scope_offset: behind its first span the ScopeSpans holds nothing but spans, so that whoever
+ * wants its other fields need not step over them all. */
+#define SCAN_PLAIN_SCOPE (UINT32_C(1) << 31)
 
 /* Where a span lies, and what the trace table needs of it. Numbers are host order; ids are the
  * big-endian value of their bytes, so that they compare as their hex does. */

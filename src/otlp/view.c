@@ -32,7 +32,8 @@ struct span_view span_view_at(struct slice body, uint32_t offset, uint32_t len,
 {
     struct span_view view = {
         .resource = message_at(body, resource_offset),
-        .scope = message_at(body, scope_offset),
+        .scope = message_at(body, scope_offset & ~SCAN_PLAIN_SCOPE),
+        .plain_scope = (scope_offset & SCAN_PLAIN_SCOPE) != 0,
     };
 
     if (offset < body.len && len <= body.len - offset)

@@ -15,9 +15,11 @@ struct span_view {
     struct slice span;     /* Span */
     struct slice resource; /* ResourceSpans */
     struct slice scope;    /* ScopeSpans */
+    bool plain_scope;      /* SCAN_PLAIN_SCOPE: nothing but spans behind its first span */
 };
 
-/* A view into `body` at the offsets that the scan gave; what lies outside it gives empty slices. */
+/* A view into `body` at the offsets that the scan gave (scope_offset with its flag); what lies
+ * outside it gives empty slices. */
 struct span_view span_view_at(struct slice body, uint32_t offset, uint32_t len,
                               uint32_t resource_offset, uint32_t scope_offset);
 

@@ -25,6 +25,11 @@ static enum err scan_span_message(const struct message *span, struct scan_result
     return scan_copy(bytes_of(&body), spans, 4, result);
 }
 
+static uint32_t place_of(uint32_t scope_offset)
+{
+    return scope_offset & ~SCAN_PLAIN_SCOPE;
+}
+
 static bool is_accepted(const struct message *span)
 {
     struct scan_result r;
@@ -92,7 +97,7 @@ static void the_fields_for_the_trace_table_are_found(void)
     CHECK(out[0].start_ns == 1700000000000000001u && out[0].end_ns == 1700000000000000009u);
     CHECK(out[0].flags == (SCAN_ERROR | SCAN_TRACE_STATE));
     CHECK(out[0].len == span.len && out[0].offset == body.len - span.len);
-    CHECK(out[0].resource_offset == 0 && body.data[out[0].scope_offset] == 0x12);
+    CHECK(out[0].resource_offset == 0 && body.data[place_of(out[0].scope_offset)] == 0x12);
 }
 
 static void a_parent_of_zeros_is_a_root_and_one_of_five_bytes_is_rejected(void)
@@ -537,7 +542,8 @@ static void offsets_point_to_the_tags_of_the_resource_and_the_scope(void)
     CHECK(spans[2].scope_offset == spans[1].scope_offset);
     CHECK(spans[1].scope_offset > spans[0].scope_offset);
     CHECK(spans[3].resource_offset > spans[2].offset);
-    CHECK(body.data[spans[3].resource_offset] == 0x0a && body.data[spans[3].scope_offset] == 0x12);
+    CHECK(body.data[spans[3].resource_offset] == 0x0a &&
+          body.data[place_of(spans[3].scope_offset)] == 0x12);
     for (int i = 0; i < 4; i++)
         CHECK(memcmp(body.data + spans[i].offset + 2, "0123456789abcdef", 16) == 0);
 }
@@ -612,6 +618,26 @@ static void attributes_of_unusual_form_are_judged_alike(void)
     }
 }
 
+static void a_scope_is_plain_unless_something_follows_a_span(void)
+{
+    struct message span = valid_span(), scope = {.len = 0}, resource = {.len = 0},
+                   body = {.len = 0};
+    struct scan_span out[4];
+    struct scan_result r;
+
+    put_text(&scope, 3, "schema");
+    put_message(&scope, 2, &span);
+    put_message(&scope, 2, &span);
+    put_message(&resource, 2, &scope);
+    put_text(&scope, 3, "schema");
+    put_message(&resource, 2, &scope);
+    put_message(&body, 1, &resource);
+    CHECK(scan_traces(bytes_of(&body), out, 4, &r) == ERR_OK && r.spans == 4);
+    CHECK((out[0].scope_offset & SCAN_PLAIN_SCOPE) && (out[1].scope_offset & SCAN_PLAIN_SCOPE));
+    CHECK(!(out[2].scope_offset & SCAN_PLAIN_SCOPE) && !(out[3].scope_offset & SCAN_PLAIN_SCOPE));
+    CHECK(place_of(out[2].scope_offset) > place_of(out[1].scope_offset));
+}
+
 int main(void)
 {
     RUN(an_empty_body_is_a_success_without_spans);
@@ -639,5 +665,6 @@ int main(void)
     RUN(structure_counts_before_rejection);
     RUN(a_status_given_twice_is_merged);
     RUN(attributes_of_unusual_form_are_judged_alike);
+    RUN(a_scope_is_plain_unless_something_follows_a_span);
     return DONE();
 }
