@@ -6,6 +6,7 @@
 #include "collector/threads.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,12 +140,22 @@ static uint64_t tick(void *arg, uint64_t now_ns)
     return r->options->tick ? r->options->tick(r->options->arg, r->collector, now_ns) : NEVER_NS;
 }
 
+/* The allocator keeps what bodies and payloads come and go in, instead of giving it back to the
+ * kernel and touching fresh pages for each request (a third of all CPU otherwise). */
+static void keep_freed_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
+    mallopt(M_TOP_PAD, 1 << 20);
+}
+
 /* Counts from the first allocation of a library to its last, so it is never freed. Until the
  * configuration says how much, nothing is refused. */
 static struct memory *count_memory(void)
 {
     static struct memory memory;
 
+    keep_freed_memory();
     memory_init(&memory, SIZE_MAX / 2, 0);
     memory_install_hooks(&memory);
     return &memory;
