@@ -348,7 +348,7 @@ static void start_linger(struct connection *c)
 
 static void decide_end(struct connection *c)
 {
-    if (c->eof && (c->linger_ns || !c->protocol->is_busy(c)))
+    if (c->eof && (c->linger_ns || (connection_unsent(c) == 0 && !c->protocol->is_busy(c))))
         c->closing = true;
     if (!c->closing || c->dead || connection_unsent(c) > 0)
         return;

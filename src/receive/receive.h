@@ -54,7 +54,8 @@ struct receive_sink {
      * NULL: no memory now; the request pauses and tries again at a later step. */
     uint8_t *(*stage)(void *arg, size_t size);
     /* The staged body is `len` bytes. The sink answers by receive_answer, now or later.
-     * ERR_FULL: no room in an inbox; the request pauses and stages again. */
+     * ERR_FULL: no room in an inbox; the request pauses and stages again (what was staged must
+     * be left as it is until the next stage). */
     enum err (*accept)(void *arg, size_t len, struct receive_request *request);
 };
 
@@ -79,14 +80,17 @@ enum err receive_shared_reload(struct receive_shared *s, struct err_info *info) 
 
 struct receive;
 struct receive *receive_new(const struct receive_config *config);
+/* Closes all connections. Requests that are not answered yet are gone too. */
 void receive_free(struct receive *r);
 
 /* Takes an accepted socket of listener `listener`. Over max_connections it is closed at once. */
 void receive_add(struct receive *r, size_t listener, int fd, uint64_t now_ns);
-/* Timeouts, paused requests, connection ages. Returns when it is next due. */
+/* Sends what was answered since, goes on with paused requests, ends what is too slow or too old.
+ * Returns when it is next due. Call it after receive_answer and before the loop waits again. */
 uint64_t receive_step(struct receive *r, uint64_t now_ns);
 
-/* Answers a request that accept took. The request is gone afterwards. */
+/* Answers a request that accept took, within accept or later. The request is gone afterwards; its
+ * connection may be gone already. Outside of accept the bytes leave in the next receive_step. */
 void receive_answer(struct receive_request *request, const struct receive_answer *answer);
 
 /* Stops taking requests: GOAWAY, Connection: close; open requests are answered. */
@@ -116,4 +120,5 @@ struct receive_stats {
     uint64_t accepted_connections, bytes;
     uint64_t paused; /* requests that waited for memory, since the start */
 };
+/* Any thread: each number is exact, but they may be of slightly different moments. */
 void receive_stats(const struct receive *r, struct receive_stats *s);

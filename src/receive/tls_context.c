@@ -54,11 +54,14 @@ static enum err load_key(SSL_CTX *ctx, const struct receive_tls *tls, struct err
 
     if (SSL_CTX_use_certificate_chain_file(ctx, tls->cert_file) != 1)
         return fail(info, "the certificate file", tls->cert_file);
-    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 &&
+        SSL_CTX_check_private_key(ctx) == 1)
+        return ERR_OK;
+    if (ERR_GET_REASON(ERR_peek_error()) != X509_R_KEY_VALUES_MISMATCH)
         return fail(info, "the key file", key);
-    if (SSL_CTX_check_private_key(ctx) != 1)
-        return fail(info, "the key file", key);
-    return ERR_OK;
+    ERR_clear_error();
+    return err_fail(info, ERR_CONFIG, "the key in \"%s\" does not fit the certificate in \"%s\"",
+                    key, tls->cert_file);
 }
 
 static enum err require_clients(SSL_CTX *ctx, const struct receive_tls *tls, struct err_info *info)

@@ -307,6 +307,26 @@ static void json_that_is_none_is_400_and_says_where(void)
     fixture_fini(&f);
 }
 
+/* Small values are what a parser's memory grows with. */
+static void json_of_many_small_values_is_taken(void)
+{
+    struct fixture f;
+    struct http_answer a;
+    struct buf json;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    fixture_start(&f);
+    buf_init(&json, 1 << 20, NULL);
+    buf_str(&json, "{\"unknown\":[1");
+    while (json.len < 900000)
+        buf_str(&json, ",1");
+    buf_str(&json, "]}");
+    send_post(&f, "/v1/traces", JSON, buf_slice(&json), &a);
+    CHECK(a.status == 200 && f.accepted == 1);
+    buf_fini(&json);
+    fixture_fini(&f);
+}
+
 static void a_rejected_json_span_is_a_partial_success_in_json(void)
 {
     struct fixture f;
@@ -335,6 +355,7 @@ int main(void)
     RUN(a_wrong_isize_costs_time_only);
     RUN(json_is_staged_as_protobuf_and_answered_in_json);
     RUN(json_that_is_none_is_400_and_says_where);
+    RUN(json_of_many_small_values_is_taken);
     RUN(a_rejected_json_span_is_a_partial_success_in_json);
     return DONE();
 }

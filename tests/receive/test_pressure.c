@@ -409,6 +409,52 @@ static void a_client_that_only_stops_sending_still_gets_its_answer(void)
     scene_fini(&s);
 }
 
+static void pipelined_requests_are_all_answered_after_the_client_stops_sending(void)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct scene s;
+    char text[8192];
+    size_t sent = 0, received = 0;
+
+    scene_init(&s, RECEIVE_HTTP, 1);
+    fixture_start(&s.f);
+    s.fd = fixture_connect(&s.f);
+    for (int i = 0; i < 2000; i++)
+        sent += fake_net_send(s.f.net, s.fd, slice_str(request)) == strlen(request);
+    CHECK(sent == 2000);
+    fake_net_shutdown(s.f.net, s.fd);
+    while (fixture_recv(&s.f, s.fd, text, sizeof text) > 0) {
+        for (const char *at = text; (at = strstr(at, "HTTP/1.1 404")); at++)
+            received++;
+    }
+    CHECK(received >= 1950); /* those cut by the end of a read are not seen */
+    CHECK(fixture_stats(&s.f).refused[REFUSED_NOT_FOUND] == 2000);
+    CHECK(fixture_stats(&s.f).connections == 0);
+    scene_fini(&s);
+}
+
+/* An answer that its client's window holds back must not hold the stream for ever. */
+static void a_client_with_a_shut_window_loses_the_stream(void)
+{
+    nghttp2_settings_entry shut = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
+    struct scene s;
+    struct grpc_client g;
+    struct grpc_call call;
+
+    scene_init(&s, RECEIVE_GRPC, 3);
+    fixture_start(&s.f);
+    grpc_connect(&g, &s.f);
+    nghttp2_submit_settings(g.session, NGHTTP2_FLAG_NONE, &shut, 1);
+    grpc_pump(&g);
+    grpc_send(&g, &call, EXPORT, NULL, buf_slice(&s.request));
+    CHECK(s.f.accepted == 1 && !call.closed);
+    fixture_advance(&s.f, 11 * NS_PER_S);
+    grpc_pump(&g);
+    CHECK(call.closed && call.reset == NGHTTP2_CANCEL);
+    grpc_close(&g);
+    scene_fini(&s);
+}
+
 static void the_due_time_is_when_something_happens(void)
 {
     struct scene s;
@@ -446,6 +492,8 @@ int main(void)
     RUN(draining_answers_what_is_open_and_closes_the_rest);
     RUN(an_old_http_connection_is_closed_with_an_answer_or_when_idle);
     RUN(a_client_that_only_stops_sending_still_gets_its_answer);
+    RUN(pipelined_requests_are_all_answered_after_the_client_stops_sending);
+    RUN(a_client_with_a_shut_window_loses_the_stream);
     RUN(the_due_time_is_when_something_happens);
     return DONE();
 }
