@@ -40,6 +40,7 @@ struct decider {
     struct worker *worker;
     struct late_queue late;
     struct release_queue releases;
+    uint64_t releasing;    /* references in them */
     struct span_ref *refs; /* scratch, each with room for `capacity` spans */
     struct compose_span *kept;
     size_t capacity;
@@ -150,7 +151,10 @@ static void view_kept(struct decider *d, size_t count)
 static void queue_release(struct decider *d, uint64_t sequence, frame_id frame, uint32_t count)
 {
     struct release_queue *q = &d->releases;
-    struct release *last = q->tail > q->head ? &q->items[q->tail - 1] : NULL;
+    struct release *last;
+
+    d->releasing += count;
+    last = q->tail > q->head ? &q->items[q->tail - 1] : NULL;
 
     if (last && last->sequence == sequence && last->frame == frame)
         last->count += count;
@@ -165,6 +169,7 @@ static bool release_committed(struct decider *d)
 
     while (q->head < q->tail && q->items[q->head].sequence <= committed) {
         journal_release(d->worker->journal, q->items[q->head].frame, q->items[q->head].count);
+        d->releasing -= q->items[q->head].count;
         q->head++;
     }
     if (q->head == q->tail)
@@ -458,6 +463,11 @@ bool decider_step(struct decider *d, uint64_t now_ns)
     while (d->late.head < d->late.tail && hand_on_late(d))
         continue;
     return release_committed(d) || d->late.head < d->late.tail;
+}
+
+uint64_t decider_releasing(const struct decider *d)
+{
+    return d->releasing;
 }
 
 uint64_t decider_pending(const struct decider *d)

@@ -26,5 +26,8 @@ void decider_add_late(struct decider *d, const struct scan_span *s, frame_id fra
 /* Hands on late spans and releases what is committed. True: something is left to do. */
 bool decider_step(struct decider *d, uint64_t now_ns);
 
+/* References of decided traces whose commit is awaited: their memory is not free yet. */
+uint64_t decider_releasing(const struct decider *d);
+
 /* Late spans that wait here. */
 uint64_t decider_pending(const struct decider *d);

@@ -10,6 +10,7 @@ enum {
     FIRST_SPANS = 1024,      /* capacity of the scratch array at start */
     DECISIONS_PER_STEP = 64, /* then sockets have their turn */
     ACCEPTED_CAPACITY = 256,
+    RELEASING_MAX = 4096, /* references on their way out: enough is decided early for the moment */
 };
 
 static const uint64_t pause_ns = 2 * NS_PER_S; /* the longest that a request waits for memory */
@@ -92,8 +93,8 @@ static bool reserve_spans(struct worker *w, size_t count)
     return trace_table_reserve(w->table, count) && decider_reserve_late(w->decider, count);
 }
 
-static void add_spans(struct worker *w, const struct scan_span *spans, size_t count,
-                      frame_id frame, uint64_t now_ns)
+static void add_spans(struct worker *w, const struct scan_span *spans, size_t count, frame_id frame,
+                      uint64_t now_ns)
 {
     struct trace_spans in = {spans, count, frame, now_ns};
     struct trace_decision late;
@@ -255,7 +256,7 @@ static struct trace *take_trace(struct worker *w, uint64_t now_ns)
         return trace;
     if (atomic_load_explicit(&w->shared->phase, memory_order_acquire) == PHASE_DECIDING)
         return trace_table_take_oldest(w->table, TRIGGER_SHUTDOWN);
-    if (memory_is_high(w->shared->memory))
+    if (memory_is_high(w->shared->memory) && decider_releasing(w->decider) < RELEASING_MAX)
         return trace_table_take_oldest(w->table, TRIGGER_PRESSURE);
     return NULL;
 }
