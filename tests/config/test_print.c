@@ -128,7 +128,8 @@ static char *printed(const char *text)
         config_free(config);
         config_recording_free(recording);
     }
-    copy = strndup((const char *)out.data, out.len);
+    buf_byte(&out, '\0');
+    copy = strdup((const char *)out.data);
     buf_fini(&out);
     lua_state_close(L);
     fake_disk_fini(&disk);
