@@ -156,7 +156,7 @@ static void ended(void *arg, struct collector *c)
 
     stop_sender(d);
     log_redirect(NULL, NULL);
-    print_summary(d, c, d->terminal);
+    print_summary(d, c, false);
 }
 
 static int demo(int argc, char **argv);
