@@ -178,6 +178,30 @@ static void log_hints(struct slice report)
     }
 }
 
+static enum log_level level_of(const char *text)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    enum log_level level = LOG_ERROR;
+
+    while (level < LOG_DEBUG && strcmp(names[level], text) != 0)
+        level++;
+    return level;
+}
+
+static enum log_format format_of(const char *text)
+{
+    if (strcmp(text, "json") == 0)
+        return LOG_JSON;
+    return strcmp(text, "logfmt") == 0 ? LOG_LOGFMT : LOG_AUTO;
+}
+
+/* From here on lines are logged as config.lua wants them. */
+static void on_configured(void *arg, const struct config *config)
+{
+    (void)arg;
+    log_configure(level_of(config->log_level), format_of(config->log_format));
+}
+
 static enum err make(const struct run_options *options, struct collector **c)
 {
     struct collector_host host = {.clock = clock_system(),
@@ -185,6 +209,7 @@ static enum err make(const struct run_options *options, struct collector **c)
                                   .disk = disk_system(),
                                   .loop_new = new_loop,
                                   .http_new = new_http,
+                                  .configured = on_configured,
                                   .memory = count_memory(),
                                   .cpus = process_cpus(),
                                   .has_admin = true,

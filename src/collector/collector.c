@@ -677,6 +677,8 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
         .path = config_path, .disk = host->disk, .memory = c->memory, .shared = &c->policies};
     err = setup_load(&c->setup, &c->loaded, report);
     if (err == ERR_OK) {
+        if (host->configured)
+            host->configured(host->arg, c->loaded.config);
         init_shared(c, c->loaded.config);
         err = build(c, &info);
         if (err != ERR_OK)

@@ -23,6 +23,8 @@ struct collector_host {
     struct disk *disk;
     struct loop *(*loop_new)(void *arg);
     struct http_client *(*http_new)(void *arg, struct loop *loop);
+    /* Once the configuration is read and good, before anything is made of it. NULL: nothing. */
+    void (*configured)(void *arg, const struct config *config);
     void *arg;
     struct memory *memory; /* the one that the libraries' hooks count in; outlives the collector */
     unsigned cpus;         /* for workers = 0 */
