@@ -40,6 +40,8 @@ bool attempt_next(struct exporter *x, uint64_t now_ns)
         return false;
     }
     p->in_flight = true;
+    p->flying_bytes = p->body.len;
+    x->flying_bytes += p->flying_bytes;
     p->probe = x->probing = x->circuit_open;
     p->attempts++;
     x->in_flight++;
@@ -181,6 +183,7 @@ void exporter_sent(struct part *p, const struct sent_result *r)
     p->sending = NULL;
     p->in_flight = false;
     x->in_flight--;
+    x->flying_bytes -= p->flying_bytes;
     x->owner->ended++;
     if (p->probe)
         x->probing = p->probe = false;

@@ -47,6 +47,7 @@ struct part {
     bool maybe_delivered; /* an attempt ended without an answer */
     bool probe;           /* the one request of an open circuit */
     unsigned attempts;
+    size_t flying_bytes; /* of the body, while in flight */
     uint64_t due_ns;     /* not before */
     uint64_t elapsed_ns; /* spent on retries while the other end answered */
     uint64_t mark_ns;    /* when the last attempt ended; at first when it was made */
@@ -150,6 +151,7 @@ struct exporter {
     unsigned in_flight;
     uint64_t last_id;
     uint64_t queue_bytes;
+    uint64_t flying_bytes; /* of it, in flight: not given up for a full queue */
 
     bool refusing;      /* over its bound with on_full = "refuse" */
     uint64_t warned_ns; /* the last line about lost spans */

@@ -179,7 +179,7 @@ static void look_ahead(struct exporter *x)
 /* ---- the bound ---- */
 
 /* Gives up what of a batch is not in flight. False: there is nothing. */
-static bool drop_batch(struct batch *b)
+static bool drop_parts(struct batch *b)
 {
     bool dropped = false;
 
@@ -195,10 +195,45 @@ static bool drop_batch(struct batch *b)
     return dropped;
 }
 
-static void drop_open(struct exporter *x)
+/* Gives up the first record of a batch of records. */
+static void drop_first(struct batch *b)
 {
-    x->stats.lost_outbox_full += x->open->spans;
-    leave_queue(x->open);
+    struct exporter *x = b->exporter;
+    struct outbox_item item;
+
+    while (outbox_read(outbox(x), b->from, &item)) {
+        b->from = item.next;
+        if (!is_ours(x, &item))
+            continue;
+        x->stats.lost_outbox_full += item.record.payload_spans;
+        x->queue_bytes -= item.payload.len;
+        b->bytes -= item.payload.len;
+        b->spans -= item.record.payload_spans;
+        return;
+    }
+}
+
+/* Gives up a little of a batch in the window. False: there is nothing that is not in flight. */
+static bool drop_of_batch(struct batch *b)
+{
+    struct part *p = &b->parts[0];
+
+    if (b->split || p->kept) /* pieces of one record; or encoded already */
+        return drop_parts(b);
+    if (p->done || p->in_flight)
+        return false;
+    drop_first(b);
+    p->spans = b->spans;
+    if (b->spans == 0)
+        queue_part_done(p);
+    return true;
+}
+
+static void drop_of_open(struct exporter *x)
+{
+    drop_first(x->open);
+    if (x->open->spans)
+        return;
     batch_free(x->open);
     x->open = NULL;
 }
@@ -222,11 +257,11 @@ static bool drop_record(struct exporter *x)
 static bool drop_oldest(struct exporter *x)
 {
     for (struct batch *b = x->first; b; b = b->next)
-        if (drop_batch(b))
+        if (drop_of_batch(b))
             return true;
     if (!x->open)
         return drop_record(x);
-    drop_open(x);
+    drop_of_open(x);
     return true;
 }
 
@@ -239,7 +274,8 @@ static bool keep_bound(struct exporter *x)
         x->refusing = x->queue_bytes > (x->refusing ? o->queue_bytes / 8 * 7 : o->queue_bytes);
         return false;
     }
-    while (x->queue_bytes > o->queue_bytes && drop_oldest(x))
+    /* What is in flight is the oldest, but may arrive: it counts again when it comes back. */
+    while (x->queue_bytes > o->queue_bytes + x->flying_bytes && drop_oldest(x))
         dropped = true;
     return dropped;
 }
