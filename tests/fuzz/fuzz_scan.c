@@ -90,7 +90,7 @@ static void to_json_and_back(struct slice body, const struct scan_result *result
 
 static void walk_damaged(struct slice body)
 {
-    struct span_view whole = {body, body, body};
+    struct span_view whole = {.span = body, .resource = body, .scope = body};
     struct buf json;
 
     buf_init(&json, ROOM, NULL);
