@@ -3,7 +3,7 @@ local function where(span) return (span.service or "?") .. " " .. span.name end
 
 local function trace_line(trace)
   local d = trace.decision
-  local why = d and (" " .. d.verdict .. " by " .. d.policy .. (d.reason and (" (" .. d.reason .. ")") or "")) or ""
+  local why = d and (", " .. d.verdict .. " by " .. d.policy .. (d.reason and (" (" .. d.reason .. ")") or "")) or ""
   return ("trace %s %s, %d spans, %.3f ms, %d errors%s"):format(
     trace.id, where(trace.entry), trace.span_count, trace.duration_ms, trace.error_count, why
   )
