@@ -102,11 +102,11 @@ def h2_literal(name, value):
     return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
 
 
-def h2_answer_frames(address, headers, message):
+def h2_answer_frames(address, headers, message, compressed=False):
     """Sends one gRPC request by hand; the frames of its stream as (type, flags)."""
     host, port = address.rsplit(":", 1)
     block = b"".join(h2_literal(k, v) for k, v in headers)
-    data = b"\0" + struct.pack(">I", len(message)) + message
+    data = struct.pack(">BI", compressed, len(message)) + message
     frames, buffer = [], b""
     with socket.create_connection((host, int(port)), timeout=30) as s:
         s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0, b"")

@@ -164,9 +164,13 @@ class Collector(Process):
 
     def address(self, receiver):
         """HOST:PORT of "otlp/http", "otlp/grpc" or "admin", from the log."""
-        line = self.wait_line(lambda x: fields(x).get("msg") == "listening"
-                              and fields(x).get("receiver") == receiver)
-        return fields(line)["address"]
+        def says(line):
+            pairs = fields(line)
+            if pairs.get("msg") != "listening":
+                return None
+            return pairs.get("admin") if receiver == "admin" else (
+                pairs["address"] if pairs.get("receiver") == receiver else None)
+        return says(self.wait_line(says))
 
     @property
     def http(self):

@@ -145,4 +145,4 @@ def test_a_key_that_does_not_fit_is_said_at_the_start(start, certificates, tmp_p
     path.write_text(config(exporter("nop"), receivers=f'http = {{ listen = "127.0.0.1:0", {tls} }}')
                     .replace("FOLDER", str(tmp_path)))
     failed = run("run", "--config", str(path), folder=tmp_path)
-    assert failed.returncode in (73, 78) and "server.crt" in failed.stdout + failed.stderr
+    assert failed.returncode in (73, 78) and "client.key" in failed.stdout + failed.stderr
