@@ -79,7 +79,7 @@ def refusing(start, backend):
         "otlp", endpoint=backend.grpc, protocol="grpc", batch={"max_spans": 10, "timeout": "10ms"},
         retry={"initial_interval": "20ms", "max_interval": "100ms"},
         circuit={"failures": 5, "probe": "200ms"},
-        queue={"max_size": "1MiB", "on_full": "refuse"}), tail=None))
+        queue={"max_size": "1MiB", "on_full": "refuse"})))
     backend.behave(grpc=14)
     fill = request_with(span(trace_id(1), name="n" * 50_000)).SerializeToString()
     sent = 0
