@@ -42,3 +42,6 @@ void fake_clock_advance(struct fake_clock *f, uint64_t ns);
 
 /* The calling thread's CPU time in ns (CLOCK_THREAD_CPUTIME_ID): for budgets only. */
 uint64_t clock_thread_cpu_ns(void);
+
+/* CLOCK_MONOTONIC: for bounded waits on pthread conditions only, which know no CLOCK_BOOTTIME. */
+uint64_t clock_monotonic_ns(void);

@@ -127,8 +127,9 @@ static void log_end(struct collector *c)
 
     for (size_t i = 0; i < l->exporter_count; i++)
         queued += l->exporters[i].stats.queued + l->exporters[i].in_transit;
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)(l->pending + queued));
-    if (l->pending + queued > 0)
+    queued += l->pending;
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)queued);
+    if (queued > 0)
         log_event(LOG_WARN, "shutdown_timeout passed before everything was sent", "spans", text);
     log_event(LOG_INFO, "stopped");
 }

@@ -8,18 +8,28 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static void read_memory(struct process_figures *f)
+/* The first line of a small file of the kernel's; false: there is none. */
+static bool read_line(const char *path, char *line, int len)
 {
-    FILE *file = fopen("/proc/self/statm", "re");
-    unsigned long long pages = 0, resident = 0;
+    FILE *file = fopen(path, "re");
+    bool read;
 
     if (!file)
-        return;
-    if (fscanf(file, "%llu %llu", &pages, &resident) == 2) {
-        f->virtual_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
-        f->resident_bytes = resident * (uint64_t)sysconf(_SC_PAGESIZE);
-    }
+        return false;
+    read = fgets(line, len, file) != NULL;
     fclose(file);
+    return read;
+}
+
+static void read_memory(struct process_figures *f)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    char line[128], *rest;
+
+    if (!read_line("/proc/self/statm", line, sizeof(line)))
+        return;
+    f->virtual_bytes = strtoull(line, &rest, 10) * page;
+    f->resident_bytes = strtoull(rest, NULL, 10) * page;
 }
 
 static uint64_t count_fds(void)
@@ -57,24 +67,18 @@ void process_figures_read(struct process_figures *f)
 /* The quota of cgroup v2 ("max 100000" or "200000 100000") or v1 in CPUs; 0: none. */
 static unsigned cgroup_cpus(void)
 {
-    long long quota = -1, period = 0;
-    char text[64] = "";
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    char line[64], *rest;
+    long long quota, period = 100000;
 
-    if (file) {
-        if (fscanf(file, "%63s %lld", text, &period) == 2)
-            quota = strtoll(text, NULL, 10);
-        fclose(file);
-    } else if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re"))) {
-        if (fscanf(file, "%lld", &quota) != 1)
-            quota = -1;
-        fclose(file);
-        period = 100000;
-        if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re"))) {
-            if (fscanf(file, "%lld", &period) != 1)
-                period = 100000;
-            fclose(file);
-        }
+    if (read_line("/sys/fs/cgroup/cpu.max", line, sizeof(line))) {
+        quota = strtoll(line, &rest, 10); /* of "max": 0 */
+        period = strtoll(rest, NULL, 10);
+    } else {
+        if (!read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", line, sizeof(line)))
+            return 0;
+        quota = strtoll(line, NULL, 10);
+        if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", line, sizeof(line)))
+            period = strtoll(line, NULL, 10);
     }
     if (quota <= 0 || period <= 0)
         return 0;

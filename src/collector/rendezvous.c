@@ -53,16 +53,9 @@ void rendezvous_attend(struct rendezvous *r, unsigned *seen, void (*copy)(void *
 
 static struct timespec deadline_after(uint64_t ns)
 {
-    struct timespec t;
+    uint64_t until = clock_monotonic_ns() + ns;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += (time_t)(ns / NS_PER_S);
-    t.tv_nsec += (long)(ns % NS_PER_S);
-    if (t.tv_nsec >= (long)NS_PER_S) {
-        t.tv_nsec -= (long)NS_PER_S;
-        t.tv_sec++;
-    }
-    return t;
+    return (struct timespec){(time_t)(until / NS_PER_S), (long)(until % NS_PER_S)};
 }
 
 bool rendezvous_hold(struct rendezvous *r, struct loop *const *loops, unsigned count,

@@ -1,7 +1,10 @@
 #include "collector/resource.h"
 
 #include "config/config.h"
+#include "lua/schema.h"
 
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { EDITS_MAX = 256 };
@@ -9,152 +12,147 @@ enum { EDITS_MAX = 256 };
 struct resource_edits {
     struct compose_resource list[EDITS_MAX];
     size_t count;
+    struct schema_store store; /* keys and texts */
 };
 
-static struct slice copy_string(lua_State *L, int index)
+/* The options of one processor "resource". */
+struct options {
+    const struct schema_pair *insert, *update, *upsert;
+    const char *const *names; /* to delete */
+};
+
+#define MAP(key, text)                                                                             \
+    {                                                                                              \
+        .path = #key, .type = SCHEMA_MAP, .doc = text, .offset = offsetof(struct options, key)     \
+    }
+
+static const struct schema_field fields[] = {
+    MAP(insert, "attributes set where they are not there"),
+    MAP(update, "attributes set where they are there"),
+    MAP(upsert, "attributes set in any case"),
+    {.path = "delete",
+     .type = SCHEMA_STRINGS,
+     .doc = "names of attributes taken away",
+     .offset = offsetof(struct options, names)},
+};
+
+static struct value value_of(const struct schema_pair *pair)
 {
-    size_t len;
-    const char *text = lua_tolstring(L, index, &len);
-    char *copy = malloc(len + 1);
-
-    if (!copy)
-        abort();
-    memcpy(copy, text, len + 1);
-    return slice_make(copy, len);
-}
-
-/* The attribute value at `index`; false for what attributes can't be. */
-static bool read_value(lua_State *L, int index, struct value *value)
-{
-    double number;
-
-    switch (lua_type(L, index)) {
-    case LUA_TSTRING:
-        *value = (struct value){.type = VALUE_STRING, .bytes = copy_string(L, index)};
-        return true;
-    case LUA_TBOOLEAN:
-        *value = (struct value){.type = VALUE_BOOL, .boolean = lua_toboolean(L, index)};
-        return true;
-    case LUA_TNUMBER:
-        number = lua_tonumber(L, index);
-        if (number >= -9e15 && number <= 9e15 && (double)(int64_t)number == number)
-            *value = (struct value){.type = VALUE_INT, .integer = (int64_t)number};
-        else
-            *value = (struct value){.type = VALUE_DOUBLE, .number = number};
-        return true;
+    switch (pair->type) {
+    case 'b':
+        return (struct value){.type = VALUE_BOOL, .boolean = pair->value[0] == 't'};
+    case 'i':
+        return (struct value){.type = VALUE_INT, .integer = strtoll(pair->value, NULL, 10)};
+    case 'n':
+        return (struct value){.type = VALUE_DOUBLE, .number = strtod(pair->value, NULL)};
     default:
-        return false;
+        return (struct value){.type = VALUE_STRING, .bytes = slice_str(pair->value)};
     }
 }
 
-static enum err add_edit(lua_State *L, struct resource_edits *r, enum compose_action action,
-                         struct err_info *info)
+static bool add_edit(struct resource_edits *r, enum compose_action action, const char *key)
 {
-    struct compose_resource *e = &r->list[r->count];
-
     if (r->count == EDITS_MAX)
-        return err_fail(info, ERR_CONFIG, "resource: at most %d attributes can be edited",
-                        EDITS_MAX);
-    *e = (struct compose_resource){.action = action};
-    if (action == COMPOSE_DELETE) {
-        if (lua_type(L, -1) != LUA_TSTRING)
-            return err_fail(info, ERR_CONFIG, "resource: delete takes a list of attribute names");
-        e->key = copy_string(L, -1);
-    } else {
-        if (lua_type(L, -2) != LUA_TSTRING || !read_value(L, -1, &e->value))
-            return err_fail(info, ERR_CONFIG,
-                            "resource: attributes are name = string, number or boolean");
-        e->key = copy_string(L, -2);
-    }
-    r->count++;
-    return ERR_OK;
+        return false;
+    r->list[r->count++] = (struct compose_resource){.action = action, .key = slice_str(key)};
+    return true;
 }
 
-/* The edits in the table on top of the stack, which is popped; nil is none. */
-static enum err read_edits(lua_State *L, struct resource_edits *r, enum compose_action action,
-                           struct err_info *info)
+/* NULL is none; false: too many. */
+static bool add_pairs(struct resource_edits *r, enum compose_action action,
+                      const struct schema_pair *pairs)
 {
-    enum err err = ERR_OK;
+    for (; pairs && pairs->key; pairs++) {
+        if (!add_edit(r, action, pairs->key))
+            return false;
+        r->list[r->count - 1].value = value_of(pairs);
+    }
+    return true;
+}
+
+static bool add_options(struct resource_edits *r, const struct options *o)
+{
+    if (!add_pairs(r, COMPOSE_INSERT, o->insert) || !add_pairs(r, COMPOSE_UPDATE, o->update) ||
+        !add_pairs(r, COMPOSE_UPSERT, o->upsert))
+        return false;
+    for (const char *const *name = o->names; name && *name; name++)
+        if (!add_edit(r, COMPOSE_DELETE, *name))
+            return false;
+    return true;
+}
+
+/* Reads the table of options on the top of the stack, which it pops. component: its place on the
+ * stack, 0: none. */
+static void read_options(lua_State *L, struct resource_edits *r, const char *name, int component,
+                         struct buf *errors)
+{
+    struct schema_where where = {.name = name, .component = component};
+    struct options o = {0};
     int table = lua_gettop(L);
 
-    if (lua_istable(L, table)) {
-        lua_pushnil(L);
-        while (err == ERR_OK && lua_next(L, table)) {
-            err = add_edit(L, r, action, info);
-            lua_pop(L, 1);
-        }
-    }
+    if (schema_read(L, table, fields, sizeof(fields) / sizeof(fields[0]), &where, &o, &r->store,
+                    errors, NULL) == ERR_OK &&
+        !add_options(r, &o))
+        buf_printf(errors, "%s: at most %d resource attributes can be edited\n", name, EDITS_MAX);
     lua_settop(L, table - 1);
-    return err;
 }
 
-static enum err read_processor(lua_State *L, struct resource_edits *r, struct err_info *info)
+static void read_processors(lua_State *L, struct resource_edits *r, struct buf *errors)
 {
-    static const struct {
-        const char *name;
-        enum compose_action action;
-    } parts[] = {{"insert", COMPOSE_INSERT},
-                 {"update", COMPOSE_UPDATE},
-                 {"upsert", COMPOSE_UPSERT},
-                 {"delete", COMPOSE_DELETE}};
-    int options = lua_gettop(L);
-    enum err err = ERR_OK;
-
-    for (size_t i = 0; err == ERR_OK && i < sizeof(parts) / sizeof(parts[0]); i++) {
-        lua_getfield(L, options, parts[i].name);
-        err = read_edits(L, r, parts[i].action, info);
-    }
-    return err;
-}
-
-static enum err read_processors(lua_State *L, struct resource_edits *r, struct err_info *info)
-{
-    int top = lua_gettop(L);
-    enum err err = ERR_OK;
+    int list = lua_gettop(L) + 1;
 
     config_push(L, "processors.kept");
-    for (int i = 1; err == ERR_OK && lua_istable(L, top + 1); i++) {
-        lua_rawgeti(L, top + 1, i);
+    for (int i = 1; lua_istable(L, list); i++) {
+        char name[128];
+
+        lua_rawgeti(L, list, i);
         if (!lua_istable(L, -1))
             break;
+        lua_getfield(L, -1, "name");
+        snprintf(name, sizeof(name), "processor \"%s\"", lua_tostring(L, -1));
+        lua_pop(L, 1);
         lua_getfield(L, -1, "options");
-        if (lua_istable(L, -1))
-            err = read_processor(L, r, info);
-        lua_settop(L, top + 1);
+        read_options(L, r, name, list + 1, errors);
+        lua_settop(L, list);
     }
-    lua_settop(L, top);
-    return err;
+    lua_settop(L, list - 1);
+}
+
+/* `resource = {...}` is an upsert after all processors. */
+static void read_resource(lua_State *L, struct resource_edits *r, struct buf *errors)
+{
+    lua_newtable(L);
+    config_push(L, "resource");
+    lua_setfield(L, -2, "upsert");
+    read_options(L, r, "resource", 0, errors);
 }
 
 enum err resource_edits_new(lua_State *L, struct resource_edits **out, struct err_info *info)
 {
     struct resource_edits *r = calloc(1, sizeof(*r));
-    enum err err;
+    struct buf errors;
+    enum err err = ERR_OK;
 
     if (!r)
         abort();
-    err = read_processors(L, r, info);
-    if (err == ERR_OK) {
-        config_push(L, "resource");
-        err = read_edits(L, r, COMPOSE_UPSERT, info);
-    }
-    if (err != ERR_OK) {
+    buf_init(&errors, 64 << 10, NULL);
+    read_processors(L, r, &errors);
+    read_resource(L, r, &errors);
+    if (errors.len) {
+        err = err_fail(info, ERR_CONFIG, "%.*s", (int)errors.len - 1, (char *)errors.data);
         resource_edits_free(r);
-        return err;
+    } else {
+        *out = r;
     }
-    *out = r;
-    return ERR_OK;
+    buf_fini(&errors);
+    return err;
 }
 
 void resource_edits_free(struct resource_edits *r)
 {
     if (!r)
         return;
-    for (size_t i = 0; i < r->count; i++) {
-        free((void *)r->list[i].key.data);
-        if (r->list[i].value.type == VALUE_STRING)
-            free((void *)r->list[i].value.bytes.data);
-    }
+    schema_store_free(&r->store);
     free(r);
 }
 

@@ -1,5 +1,6 @@
 #include "collector/setup.h"
 
+#include "collector/resource.h"
 #include "lua/state.h"
 
 #include <string.h>
@@ -95,18 +96,22 @@ enum err setup_exporters(const struct setup *s, lua_State *L, const struct confi
     return e;
 }
 
-/* Tries what config.lua names: both are asked, so that their errors come together. */
+/* Tries what config.lua names: all are asked, so that their errors come together. */
 static enum err check_components(const struct setup *s, struct setup_loaded *l, struct buf *hints,
                                  struct buf *errors)
 {
     struct policy_set *policies = NULL;
     struct exporter_specs *exporters = NULL;
+    struct resource_edits *edits = NULL;
     struct err_info info;
 
     if (setup_policies(l->L, l->config, s->shared, &policies, &info))
         buf_printf(errors, "%s\n", info.text);
     if (setup_exporters(s, l->L, l->config, &exporters, hints, &info))
         buf_printf(errors, "%s\n", info.text);
+    if (resource_edits_new(l->L, &edits, &info))
+        buf_printf(errors, "%s\n", info.text);
+    resource_edits_free(edits);
     if (policies) {
         l->policies = policy_set_count(policies);
         policy_set_free(policies);

@@ -126,6 +126,23 @@ static void errors_of_policies_and_exporters_come_together(void)
     fixture_free(f);
 }
 
+static void options_of_processor_resource_are_checked(void)
+{
+    struct fixture *f = fixture_new("return { processors = { kept = {\n"
+                                    "  processor 'resource' { insert = 'x', delete = { 1 } },\n"
+                                    "  processor 'resource/b' { upser = { a = 1 } } } },\n"
+                                    "  exporters = { exporter 'nop' } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(
+        f, "m/config.lua:2: processor \"resource\": insert is 'x'; allowed: a table of names "
+           "with strings, numbers or booleans\n"
+           "m/config.lua:2: processor \"resource\": delete[1] is 1; allowed: a string\n"
+           "m/config.lua:3: processor \"resource/b\": unknown key upser; did you mean "
+           "upsert?\n"));
+    fixture_free(f);
+}
+
 static void a_file_dropped_beside_the_config_is_an_exporter(void)
 {
     struct fixture *f = fixture_new("return { exporters = { exporter 'mine' { n = 2 }, exporter { "
@@ -188,6 +205,7 @@ int main(void)
     RUN(a_file_dropped_beside_the_config_is_a_policy);
     RUN(errors_of_policies_are_reported_with_their_lines);
     RUN(errors_of_policies_and_exporters_come_together);
+    RUN(options_of_processor_resource_are_checked);
     RUN(a_file_dropped_beside_the_config_is_an_exporter);
     RUN(every_state_gets_the_same_policies);
     RUN(without_tail_sampling_there_are_no_policies);

@@ -1,0 +1,130 @@
+/* Listening, and handing each connection to the worker with the least to do. */
+#include "base/log.h"
+#include "collector/parts.h"
+
+#include <stdlib.h>
+
+static void copy_listener(struct receive_listener *to, enum receive_protocol protocol,
+                          const struct config_listener *from, bool any_port)
+{
+    *to = (struct receive_listener){
+        .protocol = protocol,
+        .listen = any_port ? "127.0.0.1:0" : from->listen,
+        .max_body = from->max_body,
+        .max_inflated = from->max_inflated,
+        .max_headers = from->max_headers,
+        .max_connections = (unsigned)from->max_connections,
+        .max_streams = (unsigned)from->max_streams,
+        .max_connection_age_ns = from->max_connection_age_ns,
+        .idle_timeout_ns = from->idle_timeout_ns,
+        .read_timeout_ns = from->read_timeout_ns,
+        .bearer = from->bearer,
+        .tls = {from->tls.cert_file, from->tls.key_file, from->tls.client_ca_file,
+                from->tls.min_version},
+    };
+}
+
+void accept_choose_listeners(struct collector *c, const struct config *config)
+{
+    size_t n = 0;
+
+    if (config->grpc.enabled)
+        copy_listener(&c->receive_listeners[n++], RECEIVE_GRPC, &config->grpc, c->host.any_port);
+    if (config->http.enabled)
+        copy_listener(&c->receive_listeners[n++], RECEIVE_HTTP, &config->http, c->host.any_port);
+    c->shared.listeners = c->receive_listeners;
+    c->shared.listener_count = n;
+}
+
+static struct worker *least_loaded(struct collector *c)
+{
+    struct worker *best = c->workers[0];
+
+    for (unsigned i = 1; i < c->shared.count; i++) {
+        struct worker *w = c->workers[i];
+        uint64_t bytes = atomic_load_explicit(&w->open_bytes, memory_order_relaxed);
+        uint64_t best_bytes = atomic_load_explicit(&best->open_bytes, memory_order_relaxed);
+        uint64_t open = atomic_load_explicit(&w->open_connections, memory_order_relaxed);
+
+        if (bytes < best_bytes ||
+            (bytes == best_bytes &&
+             open < atomic_load_explicit(&best->open_connections, memory_order_relaxed)))
+            best = w;
+    }
+    return best;
+}
+
+static void hand_over(struct collector *c, unsigned listener, int fd)
+{
+    struct worker *w = least_loaded(c);
+    struct accepted a = {fd, listener};
+
+    if (!ring_push(&w->accepted, &a)) {
+        c->host.net->close(c->host.net, fd);
+        return;
+    }
+    /* Counted at once, so that a burst of connections spreads; the worker corrects it. */
+    atomic_fetch_add_explicit(&w->open_connections, 1, memory_order_relaxed);
+    loop_wake(w->loop);
+}
+
+static void on_acceptable(void *arg, unsigned ready)
+{
+    struct listener *l = arg;
+    struct net *net = l->collector->host.net;
+    enum err err;
+    int fd;
+
+    (void)ready;
+    while ((err = net->accept(net, l->fd, &fd)) == ERR_OK)
+        hand_over(l->collector, l->index, fd);
+    if (err == ERR_FULL) { /* out of descriptors: until a step later */
+        log_event(LOG_WARN, "cannot accept: out of file descriptors", "address", l->bound);
+        loop_watch_set(l->watch, 0);
+        l->collector->accepting_paused = true;
+    }
+}
+
+enum err accept_listen(struct collector *c, struct err_info *info)
+{
+    for (unsigned i = 0; i < c->shared.listener_count; i++) {
+        struct listener *l = &c->listeners[i];
+        enum err err = c->host.net->listen(c->host.net, c->receive_listeners[i].listen, &l->fd,
+                                           l->bound, info);
+
+        if (err != ERR_OK)
+            return err;
+        l->collector = c;
+        l->index = i;
+        l->watch = loop_watch_new(c->tasks[0].loop, l->fd, on_acceptable, l);
+        if (!l->watch)
+            abort();
+        loop_watch_set(l->watch, LOOP_READ);
+        log_event(LOG_INFO, "listening", "receiver",
+                  c->receive_listeners[i].protocol == RECEIVE_GRPC ? "otlp/grpc" : "otlp/http",
+                  "address", l->bound);
+    }
+    return ERR_OK;
+}
+
+void accept_resume(struct collector *c)
+{
+    if (!c->accepting_paused)
+        return;
+    c->accepting_paused = false;
+    for (unsigned i = 0; i < c->shared.listener_count; i++)
+        loop_watch_set(c->listeners[i].watch, LOOP_READ);
+}
+
+void accept_close(struct collector *c)
+{
+    for (unsigned i = 0; i < MAX_LISTENERS; i++) {
+        struct listener *l = &c->listeners[i];
+
+        if (!l->watch)
+            continue;
+        loop_watch_free(l->watch);
+        c->host.net->close(c->host.net, l->fd);
+        l->watch = NULL;
+    }
+}

@@ -1,0 +1,232 @@
+/* Makes the rooms and wires them into tasks. */
+#include "base/log.h"
+#include "collector/parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SEGMENT_BYTES = 1 << 20 };
+
+static uint64_t run_worker(void *arg, uint64_t now_ns)
+{
+    return worker_step(arg, now_ns);
+}
+
+static uint64_t run_journal(void *arg, uint64_t now_ns)
+{
+    struct collector *c = arg;
+
+    return journal_step(c->journal, now_ns);
+}
+
+static uint64_t run_export(void *arg, uint64_t now_ns)
+{
+    struct collector *c = arg;
+
+    return export_step(c->export, now_ns);
+}
+
+static uint64_t run_export_lua(void *arg, uint64_t now_ns)
+{
+    struct collector *c = arg;
+
+    return export_lua_step(c->export, now_ns);
+}
+
+static struct task *add_task(struct collector *c, const char *name, void *arg)
+{
+    struct task *t = &c->tasks[c->task_count++];
+
+    *t = (struct task){.name = name, .loop = c->host.loop_new(c->host.arg), .arg = arg};
+    return t;
+}
+
+static void init_journal(struct collector *c)
+{
+    struct task *t = add_task(c, "journal", c);
+
+    t->step = run_journal;
+    t->snapshot = snapshot_journal;
+    c->journal = journal_new(&(struct journal_config){
+        .workers = c->shared.count,
+        .exporters = (unsigned)exporter_specs_count(c->exporters),
+        .segment_bytes = SEGMENT_BYTES,
+        .memory = c->memory,
+        .clock = c->host.clock,
+    });
+    c->shared.journal = c->journal;
+}
+
+static bool any_lua_exporter(const struct collector *c)
+{
+    for (size_t i = 0; i < exporter_specs_count(c->exporters); i++)
+        if (exporter_specs_is_lua(c->exporters, i))
+            return true;
+    return false;
+}
+
+/* The Lua exporters' thread has a state of its own, with the same configuration in it. */
+static enum err init_export_lua(struct collector *c, struct task *t, struct err_info *info)
+{
+    enum err err = setup_state(&c->setup, &c->loaded, &c->export_state, info);
+    struct exporter_source source;
+
+    t->step = run_export_lua;
+    if (err == ERR_OK)
+        err = setup_push_exporters(&c->setup, c->export_state, c->loaded.config, &source, info);
+    if (err != ERR_OK)
+        return err;
+    err = export_lua_attach(c->export, c->export_state, &source, info);
+    lua_settop(c->export_state, 0);
+    return err;
+}
+
+static enum err init_export(struct collector *c, struct err_info *info)
+{
+    struct task *t = add_task(c, "export", c);
+    struct task *lua = any_lua_exporter(c) ? add_task(c, "export-lua", c) : NULL;
+    enum err err;
+
+    t->step = run_export;
+    t->snapshot = snapshot_export;
+    c->http = c->host.http_new(c->host.arg, t->loop);
+    err = export_new(
+        &(struct export_config){
+            .specs = c->exporters,
+            .journal = c->journal,
+            .memory = c->memory,
+            .disk = c->host.disk,
+            .http = c->http,
+            .loop = t->loop,
+            .lua_loop = lua ? lua->loop : NULL,
+            .clock = c->host.clock,
+            .seed = c->host.seed ? c->host.seed : hash_key_random().k0,
+            .hooks = {.arg = c, .push_trace = pushed_trace_push, .end_trace = pushed_trace_end},
+        },
+        &c->export, info);
+    if (err != ERR_OK)
+        return err;
+    c->shared.export = c->export;
+    journal_set_loops(c->journal, c->tasks[1].loop, t->loop);
+    return lua ? init_export_lua(c, lua, info) : ERR_OK;
+}
+
+/* The first worker takes the state that was checked. */
+static enum err state_for(struct collector *c, unsigned worker, lua_State **L,
+                          struct err_info *info)
+{
+    if (worker > 0)
+        return setup_state(&c->setup, &c->loaded, L, info);
+    *L = c->loaded.L;
+    c->loaded.L = NULL;
+    return ERR_OK;
+}
+
+static enum err init_workers(struct collector *c, struct err_info *info)
+{
+    static char names[MAX_WORKERS][24];
+    enum err err = ERR_OK;
+
+    c->workers = calloc(c->shared.count, sizeof(struct worker *));
+    if (!c->workers)
+        abort();
+    c->shared.workers = c->workers;
+    for (unsigned i = 0; err == ERR_OK && i < c->shared.count; i++) {
+        struct task *t;
+        lua_State *L = NULL;
+
+        snprintf(names[i], sizeof(names[i]), "worker-%u", i);
+        t = add_task(c, names[i], NULL);
+        t->step = run_worker;
+        t->snapshot = snapshot_worker;
+        err = state_for(c, i, &L, info);
+        if (err == ERR_OK)
+            err = worker_new(&c->shared, i, t->loop, L, &c->workers[i], info);
+        t->arg = c->workers[i];
+    }
+    return err;
+}
+
+static int livez(void *arg, struct buf *out)
+{
+    (void)arg;
+    buf_str(out, "ok\n");
+    return 200;
+}
+
+/* The control socket's path; "" where there is none. The directory is made if need be; where it
+ * cannot be, the collector runs without. */
+static void find_control(const struct collector *c, char *path, size_t len)
+{
+    const struct config *config = c->shared.config;
+    struct err_info info;
+
+    path[0] = '\0';
+    if (c->host.any_port || strcmp(config->admin_control, "off") == 0)
+        return;
+    if (strcmp(config->admin_control, "unix") != 0) {
+        snprintf(path, len, "%s", config->admin_control);
+        return;
+    }
+    if (c->host.disk->mkdir(c->host.disk, config->journal.path, 0700, &info) != ERR_OK) {
+        log_event(LOG_WARN, "no control socket", "error", info.text);
+        return;
+    }
+    snprintf(path, len, "%s/control.sock", config->journal.path);
+}
+
+static enum err init_admin(struct collector *c, struct err_info *info)
+{
+    static struct admin_callbacks callbacks;
+    const struct config *config = c->shared.config;
+    char control[512];
+
+    if (!c->host.has_admin)
+        return ERR_OK;
+    find_control(c, control, sizeof(control));
+    callbacks = (struct admin_callbacks){.arg = c,
+                                         .livez = livez,
+                                         .readyz = collector_write_ready,
+                                         .metrics = collector_write_metrics,
+                                         .control = collector_control};
+    if (admin_new(c->tasks[0].loop, c->host.any_port ? "127.0.0.1:0" : config->admin_listen,
+                  control[0] ? control : NULL, &callbacks, c->admin_bound, &c->admin,
+                  info) != ERR_OK)
+        return ERR_IO;
+    if (config->admin_listen)
+        log_event(LOG_INFO, "listening", "admin", c->admin_bound);
+    return ERR_OK;
+}
+
+static void choose_rendezvous_loops(struct collector *c)
+{
+    for (unsigned i = 1; i < c->task_count; i++)
+        if (c->tasks[i].snapshot)
+            c->rendezvous_loops[c->rendezvous_count++] = c->tasks[i].loop;
+}
+
+enum err build_rooms(struct collector *c, struct err_info *info)
+{
+    struct task *main_task = add_task(c, "moontail", c);
+    enum err err;
+
+    main_task->step = life_step;
+    c->shared.main_loop = main_task->loop;
+    err = setup_exporters(&c->setup, c->loaded.L, c->loaded.config, &c->exporters, NULL, info);
+    if (err != ERR_OK)
+        return err;
+    c->shared.exporters = c->exporters;
+    init_journal(c);
+    err = receive_shared_new(c->receive_listeners, c->shared.listener_count, &c->shared.receive,
+                             info);
+    if (err == ERR_OK)
+        err = init_export(c, info);
+    if (err == ERR_OK)
+        err = init_workers(c, info);
+    if (err == ERR_OK)
+        err = accept_listen(c, info);
+    if (err == ERR_OK)
+        err = init_admin(c, info);
+    choose_rendezvous_loops(c);
+    return err;
+}

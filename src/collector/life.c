@@ -1,0 +1,86 @@
+/* From running to stopped: drain, decide, flush. */
+#include "base/log.h"
+#include "collector/parts.h"
+
+static void wake_all(struct collector *c)
+{
+    for (unsigned i = 1; i < c->task_count; i++)
+        loop_wake(c->tasks[i].loop);
+}
+
+static void set_phase(struct collector *c, enum phase phase)
+{
+    atomic_store_explicit(&c->shared.phase, phase, memory_order_release);
+    wake_all(c);
+}
+
+enum phase collector_phase(const struct collector *c)
+{
+    return (enum phase)atomic_load_explicit(&c->shared.phase, memory_order_acquire);
+}
+
+void collector_stop(struct collector *c, uint64_t now_ns)
+{
+    if (collector_phase(c) != PHASE_RUNNING)
+        return;
+    log_event(LOG_INFO, "shutting down");
+    c->stop_by_ns = now_ns + c->shared.config->shutdown_timeout_ns;
+    accept_close(c);
+    set_phase(c, PHASE_DRAINING);
+}
+
+static bool all_workers(const struct collector *c, bool decided)
+{
+    for (unsigned i = 0; i < c->shared.count; i++)
+        if (!atomic_load(decided ? &c->workers[i]->is_decided : &c->workers[i]->is_drained))
+            return false;
+    return true;
+}
+
+static bool everything_settled(const struct ledger *l)
+{
+    if (l->pending > 0)
+        return false;
+    for (size_t i = 0; i < l->exporter_count; i++)
+        if (l->exporters[i].in_transit > 0 || l->exporters[i].stats.queued > 0)
+            return false;
+    return true;
+}
+
+/* Moves from phase to phase as the threads report; returns when to look again. */
+static uint64_t advance_phase(struct collector *c, uint64_t now_ns)
+{
+    enum phase phase = collector_phase(c);
+    uint64_t age_ns;
+
+    if (phase == PHASE_RUNNING || phase == PHASE_STOPPED)
+        return NEVER_NS;
+    if (phase == PHASE_DRAINING && (all_workers(c, false) || now_ns >= c->stop_by_ns))
+        set_phase(c, PHASE_DECIDING);
+    if (phase == PHASE_DECIDING && (all_workers(c, true) || now_ns >= c->stop_by_ns)) {
+        export_flush(c->export);
+        set_phase(c, PHASE_FLUSHING);
+    }
+    if (phase == PHASE_FLUSHING &&
+        (everything_settled(collector_ledger(c, now_ns, &age_ns)) || now_ns >= c->stop_by_ns))
+        set_phase(c, PHASE_STOPPED);
+    return now_ns + 5 * NS_PER_MS;
+}
+
+uint64_t life_step(void *collector, uint64_t now_ns)
+{
+    struct collector *c = collector;
+
+    accept_resume(c);
+    return advance_phase(c, now_ns);
+}
+
+void collector_reload_certificates(struct collector *c)
+{
+    struct err_info info;
+
+    if (receive_shared_reload(c->shared.receive, &info) == ERR_OK)
+        log_event(LOG_INFO, "certificates were read again");
+    else
+        log_event(LOG_ERROR, "certificates stay as they were", "error", info.text);
+}

@@ -1,0 +1,93 @@
+/* The ledger: each thread copies its block while all stand still; main sums them up. */
+#include "collector/parts.h"
+
+static const uint64_t rendezvous_ns = 50 * NS_PER_MS;
+
+void snapshot_worker(void *worker)
+{
+    worker_snapshot(worker);
+}
+
+void snapshot_journal(void *collector)
+{
+    struct collector *c = collector;
+
+    journal_stats(c->journal, &c->journal_stats);
+}
+
+void snapshot_export(void *collector)
+{
+    struct collector *c = collector;
+
+    for (size_t i = 0; i < exporter_specs_count(c->exporters); i++)
+        export_stats(c->export, i, &c->export_stats[i]);
+}
+
+static bool take_snapshots(struct collector *c)
+{
+    if (c->rendezvous)
+        return rendezvous_hold(c->rendezvous, c->rendezvous_loops, c->rendezvous_count,
+                               rendezvous_ns);
+    for (unsigned i = 1; i < c->task_count; i++)
+        if (c->tasks[i].snapshot)
+            c->tasks[i].snapshot(c->tasks[i].arg);
+    return true;
+}
+
+static void sum_receive(struct receive_stats *to, const struct receive_stats *from)
+{
+    to->requests += from->requests;
+    for (int i = 0; i < REFUSED_COUNT; i++)
+        to->refused[i] += from->refused[i];
+    to->connections += from->connections;
+    to->open_bytes += from->open_bytes;
+    to->accepted_connections += from->accepted_connections;
+    to->bytes += from->bytes;
+    to->paused += from->paused;
+}
+
+static void sum_table(struct trace_stats *to, const struct trace_stats *from)
+{
+    to->traces += from->traces;
+    to->spans += from->spans;
+    to->bytes += from->bytes;
+    to->remembered += from->remembered;
+    to->forgotten += from->forgotten;
+    to->memory += from->memory;
+}
+
+static void sum_up(struct collector *c, struct ledger *l)
+{
+    *l = (struct ledger){.labels = labels_count(c->labels),
+                         .exporter_count = exporter_specs_count(c->exporters),
+                         .journal = c->journal_stats,
+                         .memory_used = memory_used(c->memory),
+                         .memory_peak = (uint64_t)atomic_load(&c->memory->peak)};
+    for (unsigned i = 0; i < c->shared.count; i++) {
+        struct worker *w = c->workers[i];
+
+        ledger_add(l, &w->snapshot_counts);
+        l->pending += w->snapshot_pending;
+        sum_table(&l->table, &w->snapshot_table);
+        sum_receive(&l->receive, &w->snapshot_receive);
+    }
+    for (size_t i = 0; i < l->exporter_count; i++)
+        l->exporters[i] = (struct ledger_exporter){
+            .name = exporter_specs_name(c->exporters, i),
+            .in_transit = c->journal_stats.in_transit[i],
+            .stats = c->export_stats[i],
+        };
+    for (size_t i = 0; i < l->exporter_count; i++)
+        l->exporters[i].stats.enqueued = c->journal_stats.enqueued[i];
+    ledger_balance(l);
+}
+
+const struct ledger *collector_ledger(struct collector *c, uint64_t now_ns, uint64_t *age_ns)
+{
+    if (take_snapshots(c)) {
+        sum_up(c, &c->ledger);
+        c->ledger.taken_ns = now_ns;
+    }
+    *age_ns = now_ns - c->ledger.taken_ns;
+    return &c->ledger;
+}
