@@ -152,8 +152,11 @@ static void write_exporters(struct page *p)
                  "Spans that the backend took.", delivered);
     PER_EXPORTER(p, "moontail_export_redelivered_spans_total", METRIC_COUNTER,
                  "Spans sent again, counted each time.", redelivered);
-    PER_EXPORTER(p, "moontail_export_filtered_spans_total", METRIC_COUNTER,
-                 "Spans that the exporter chose not to send.", filtered);
+    metrics_family(&p->m, "moontail_export_filtered_spans_total", METRIC_COUNTER,
+                   "Spans that the exporter's script chose not to send.");
+    for (size_t i = 0; i < p->l->exporter_count; i++)
+        metrics_sample(&p->m, (double)p->l->exporters[i].stats.filtered, "exporter",
+                       p->l->exporters[i].name, "reason", "encode", (char *)0);
     write_export_lost(p);
     PER_EXPORTER(p, "moontail_export_queued_spans", METRIC_GAUGE, "Spans that wait to be sent.",
                  queued);

@@ -28,16 +28,24 @@ static uint8_t *stage(void *arg, size_t size)
 
 static bool grow_spans(struct worker *w, size_t count)
 {
+    struct memory *memory = w->shared->memory;
     size_t capacity = w->span_capacity;
     struct scan_span *spans;
+    uint8_t *owners;
 
     while (capacity < count)
         capacity *= 2;
-    spans = counted_alloc(w->shared->memory, capacity * sizeof(*spans));
-    if (!spans)
+    spans = counted_alloc(memory, capacity * sizeof(*spans));
+    owners = counted_alloc(memory, capacity);
+    if (!spans || !owners) {
+        counted_free(memory, spans);
+        counted_free(memory, owners);
         return false;
-    counted_free(w->shared->memory, w->spans);
+    }
+    counted_free(memory, w->spans);
+    counted_free(memory, w->owners);
     w->spans = spans;
+    w->owners = owners;
     w->span_capacity = capacity;
     return true;
 }
@@ -53,9 +61,17 @@ static enum err scan(struct worker *w, struct slice body, struct scan_result *re
     return scan_traces(body, w->spans, w->span_capacity, result);
 }
 
-static unsigned owner_of(const struct worker *w, const struct scan_span *s)
+/* Finds the owner of each scanned span; spans of one trace often follow each other. */
+static void find_owners(struct worker *w, size_t count)
 {
-    return trace_owner(w->shared->key, s->trace_id, w->shared->count);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *id = w->spans[i].trace_id;
+
+        if (i > 0 && memcmp(id, w->spans[i - 1].trace_id, sizeof(w->spans[i].trace_id)) == 0)
+            w->owners[i] = w->owners[i - 1];
+        else
+            w->owners[i] = (uint8_t)trace_owner(w->shared->key, id, w->shared->count);
+    }
 }
 
 /* Gives a run of a batch to `owner`, whose ring was seen to have room. */
@@ -117,7 +133,7 @@ static void find_runs(const struct worker *w, size_t count, uint32_t starts[MAX_
 
     memset(starts, 0, (n + 1) * sizeof(*starts));
     for (size_t i = 0; i < count; i++)
-        starts[owner_of(w, &w->spans[i]) + 1]++;
+        starts[w->owners[i] + 1]++;
     for (unsigned o = 0; o < n; o++)
         starts[o + 1] += starts[o];
 }
@@ -138,7 +154,7 @@ static void fill_batch(struct worker *w, struct span_batch *batch, size_t count,
 
     memcpy(at, starts, w->shared->count * sizeof(*at));
     for (size_t i = 0; i < count; i++)
-        batch->spans[at[owner_of(w, &w->spans[i])]++] = w->spans[i];
+        batch->spans[at[w->owners[i]]++] = w->spans[i];
 }
 
 static void hand_out(struct worker *w, struct span_batch *batch, const uint32_t *starts,
@@ -171,6 +187,7 @@ static enum err take_spans(struct worker *w, size_t len, size_t count, uint64_t 
                   journal_commit(w->journal, len, (uint32_t)count, SIGNAL_TRACES, now_ns), now_ns);
         return ERR_OK;
     }
+    find_owners(w, count);
     find_runs(w, count, starts);
     if (!inboxes_have_room(w, starts) || !reserve_spans(w, starts[w->index + 1] - starts[w->index]))
         return ERR_FULL;
@@ -418,9 +435,9 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     init_table(w);
     init_receive(w);
     w->span_capacity = FIRST_SPANS;
-    w->spans = counted_alloc(shared->memory, FIRST_SPANS * sizeof(*w->spans));
-    err = w->spans ? setup_policies(L, shared->config, shared->policies, &w->policies, info)
-                   : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
+    err = grow_spans(w, FIRST_SPANS)
+              ? setup_policies(L, shared->config, shared->policies, &w->policies, info)
+              : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
     if (err == ERR_OK)
         err = decider_new(w, &w->decider, info);
     if (err != ERR_OK) {
@@ -444,6 +461,7 @@ void worker_free(struct worker *w)
     free(w->inboxes);
     ring_fini(&w->accepted);
     counted_free(w->shared->memory, w->spans);
+    counted_free(w->shared->memory, w->owners);
     lua_state_close(w->L);
     free(w);
 }

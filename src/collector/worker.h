@@ -15,7 +15,7 @@
 #include "receive/receive.h"
 #include "trace/trace.h"
 
-enum { MAX_WORKERS = 256 };
+enum { MAX_WORKERS = 256 }; /* an owner's number is a byte */
 
 /* The life of the collector; every thread reads it at each step. */
 enum phase {
@@ -69,6 +69,7 @@ struct worker {
 
     struct slice staged;     /* the body that receive is filling */
     struct scan_span *spans; /* scratch of the scan */
+    uint8_t *owners;         /* of each of them, with several workers */
     size_t span_capacity;
 
     struct decider *decider; /* decide.h */
