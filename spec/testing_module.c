@@ -184,14 +184,19 @@ static int set_gc(lua_State *L)
 /* chain(policies, default) -> a set of policies. */
 static int testing_chain(lua_State *L)
 {
-    struct err_info info;
     struct policy_set **p;
+    struct buf errors;
 
     lua_settop(L, 2);
     p = lua_newuserdata(L, sizeof(struct policy_set *));
     *p = NULL;
-    if (policy_set_new(L, 1, 2, &shared, p, &info))
-        return luaL_error(L, "%s", info.text);
+    buf_init(&errors, 1 << 20, NULL);
+    if (policy_set_new(L, 1, 2, &shared, p, &errors)) {
+        lua_pushlstring(L, (const char *)errors.data, errors.len ? errors.len - 1 : 0);
+        buf_fini(&errors);
+        return lua_error(L);
+    }
+    buf_fini(&errors);
     luaL_newmetatable(L, "moontail.testing.chain");
     lua_pushcfunction(L, set_gc);
     lua_setfield(L, -2, "__gc");

@@ -8,7 +8,7 @@ local secret = require "moontail.secret"
 local M = {}
 
 local state -- of the load that runs: { ask, errors }
-local checked -- the last good run of the schema, and its fields
+local checked -- the last run of the schema, and its fields
 
 local function place()
   local info = debug.getinfo(3, "Sl")
@@ -139,6 +139,7 @@ end
 -- What the file returned against the fields: a run of schema.check with all errors.
 function M.check(result, fields, name, text, environment)
   locate.set(name, text)
+  checked = nil
   if type(result) ~= "table" then
     local what = result == nil and "nothing" or schema.show(result)
     return { errors = { name .. ": returns " .. what .. "; allowed: return { ... }" }, hints = {} }
@@ -147,7 +148,7 @@ function M.check(result, fields, name, text, environment)
   check_available(run, fields)
   check_together(run)
   for i = #state.errors, 1, -1 do table.insert(run.errors, 1, state.errors[i]) end
-  if #run.errors == 0 then checked = { run = run, fields = fields } end
+  checked = { run = run, fields = fields }
   return run
 end
 

@@ -97,22 +97,31 @@ static void read_options(lua_State *L, struct resource_edits *r, const char *nam
     lua_settop(L, table - 1);
 }
 
+/* The processor on the top of the stack. That others are not there is config's to say. */
+static void read_processor(lua_State *L, struct resource_edits *r, struct buf *errors)
+{
+    int processor = lua_gettop(L);
+    char name[128];
+
+    lua_getfield(L, processor, "type");
+    lua_getfield(L, processor, "name");
+    if (strcmp(lua_tostring(L, -2), "resource") != 0)
+        return;
+    snprintf(name, sizeof(name), "processor \"%s\"", lua_tostring(L, -1));
+    lua_getfield(L, processor, "options");
+    read_options(L, r, name, processor, errors);
+}
+
 static void read_processors(lua_State *L, struct resource_edits *r, struct buf *errors)
 {
     int list = lua_gettop(L) + 1;
 
     config_push(L, "processors.kept");
     for (int i = 1; lua_istable(L, list); i++) {
-        char name[128];
-
         lua_rawgeti(L, list, i);
         if (!lua_istable(L, -1))
             break;
-        lua_getfield(L, -1, "name");
-        snprintf(name, sizeof(name), "processor \"%s\"", lua_tostring(L, -1));
-        lua_pop(L, 1);
-        lua_getfield(L, -1, "options");
-        read_options(L, r, name, list + 1, errors);
+        read_processor(L, r, errors);
         lua_settop(L, list);
     }
     lua_settop(L, list - 1);

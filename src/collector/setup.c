@@ -3,6 +3,7 @@
 #include "collector/resource.h"
 #include "lua/state.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_BYTES_BEFORE_CONFIG = 64 * 1024 * 1024 };
@@ -34,20 +35,41 @@ static struct lua_options options_of(const struct setup *s, const struct config 
         .memory = s->memory, .max_bytes = c->tail.budget_memory, .jit = jit_of(c)};
 }
 
+/* Ends what gave its sentences in `errors`: the first of them go to `info`. */
+static enum err fail_with(struct buf *errors, enum err e, struct err_info *info)
+{
+    if (e)
+        err_fail(info, e, "%.*s", (int)errors->len, (const char *)errors->data);
+    buf_fini(errors);
+    return e;
+}
+
+/* *out is NULL where there are none. */
+static enum err read_policies(lua_State *L, struct policy_shared *shared, struct policy_set **out,
+                              struct buf *errors)
+{
+    int top = lua_gettop(L);
+    enum err e = ERR_OK;
+
+    *out = NULL;
+    config_push(L, "tail_sampling.policies");
+    config_push(L, "tail_sampling.default");
+    if (!lua_isnil(L, top + 1))
+        e = policy_set_new(L, top + 1, top + 2, shared, out, errors);
+    lua_settop(L, top);
+    return e;
+}
+
 enum err setup_policies(lua_State *L, const struct config *config, struct policy_shared *shared,
                         struct policy_set **out, struct err_info *info)
 {
-    int top = lua_gettop(L);
-    enum err e;
+    struct buf errors;
 
     *out = NULL;
     if (!config->tail.enabled)
         return ERR_OK;
-    config_push(L, "tail_sampling.policies");
-    config_push(L, "tail_sampling.default");
-    e = policy_set_new(L, top + 1, top + 2, shared, out, info);
-    lua_settop(L, top);
-    return e;
+    buf_init(&errors, sizeof(info->text), NULL);
+    return fail_with(&errors, read_policies(L, shared, out, &errors), info);
 }
 
 /* Pushes what the file of an exporter sees: no env, secret or file, which are config.lua's. */
@@ -65,8 +87,9 @@ static enum err push_script_env(const struct setup *s, lua_State *L, struct err_
     return e;
 }
 
-enum err setup_push_exporters(const struct setup *s, lua_State *L, const struct config *config,
-                              struct exporter_source *source, struct err_info *info)
+/* `folder` is borrowed by *source. */
+static enum err push_exporters(const struct setup *s, lua_State *L, const char *folder,
+                               struct exporter_source *source, struct err_info *info)
 {
     enum err e;
 
@@ -76,54 +99,70 @@ enum err setup_push_exporters(const struct setup *s, lua_State *L, const struct 
         lua_pop(L, 1);
         return e;
     }
-    *source = (struct exporter_source){.exporters = lua_gettop(L) - 1,
-                                       .env = lua_gettop(L),
-                                       .folder = config_folder(config),
-                                       .disk = s->disk};
+    *source = (struct exporter_source){
+        .exporters = lua_gettop(L) - 1, .env = lua_gettop(L), .folder = folder, .disk = s->disk};
     return ERR_OK;
+}
+
+enum err setup_push_exporters(const struct setup *s, lua_State *L, const struct config *config,
+                              struct exporter_source *source, struct err_info *info)
+{
+    return push_exporters(s, L, config_folder(config), source, info);
+}
+
+/* *out is NULL where there are none. */
+static enum err read_exporters(const struct setup *s, lua_State *L, const char *folder,
+                               struct exporter_specs **out, struct buf *hints, struct buf *errors)
+{
+    struct exporter_source source;
+    struct err_info info;
+    int top = lua_gettop(L);
+    enum err e = push_exporters(s, L, folder, &source, &info);
+
+    *out = NULL;
+    if (e)
+        buf_printf(errors, "%s\n", info.text);
+    else if (!lua_isnil(L, source.exporters))
+        e = exporter_specs_new(L, &source, out, hints, errors);
+    lua_settop(L, top);
+    return e;
 }
 
 enum err setup_exporters(const struct setup *s, lua_State *L, const struct config *config,
                          struct exporter_specs **out, struct buf *hints, struct err_info *info)
 {
-    struct exporter_source source;
-    int top = lua_gettop(L);
-    enum err e = setup_push_exporters(s, L, config, &source, info);
+    struct buf errors;
 
-    if (!e)
-        e = exporter_specs_new(L, &source, out, hints, info);
-    lua_settop(L, top);
-    return e;
+    buf_init(&errors, sizeof(info->text), NULL);
+    return fail_with(&errors, read_exporters(s, L, config_folder(config), out, hints, &errors),
+                     info);
 }
 
 /* Tries what config.lua names: all are asked, so that their errors come together. */
-static enum err check_components(const struct setup *s, struct setup_loaded *l, struct buf *hints,
-                                 struct buf *errors)
+static void check_components(const struct setup *s, struct setup_loaded *l, struct buf *hints,
+                             struct buf *errors)
 {
+    char *folder = config_source_folder(s->path);
     struct policy_set *policies = NULL;
     struct exporter_specs *exporters = NULL;
     struct resource_edits *edits = NULL;
     struct err_info info;
 
-    if (setup_policies(l->L, l->config, s->shared, &policies, &info))
-        buf_printf(errors, "%s\n", info.text);
-    if (setup_exporters(s, l->L, l->config, &exporters, hints, &info))
-        buf_printf(errors, "%s\n", info.text);
     if (resource_edits_new(l->L, &edits, &info))
         buf_printf(errors, "%s\n", info.text);
     resource_edits_free(edits);
-    if (policies) {
+    if (!read_policies(l->L, s->shared, &policies, errors) && policies) {
         l->policies = policy_set_count(policies);
         policy_set_free(policies);
     }
-    if (exporters) {
+    if (!read_exporters(s, l->L, folder, &exporters, hints, errors) && exporters) {
         l->exporters = exporter_specs_count(exporters);
         exporter_specs_free(exporters);
     }
-    return errors->len ? ERR_CONFIG : ERR_OK;
+    free(folder);
 }
 
-/* config.lua first, then what it names. On failure `report` has errors only: hints are for what is
+/* config.lua and what it names. On failure `report` has errors only: hints are for what is
  * accepted. */
 static enum err load_into(const struct setup *s, struct setup_loaded *out, struct buf *report)
 {
@@ -132,16 +171,19 @@ static enum err load_into(const struct setup *s, struct setup_loaded *out, struc
     struct buf errors;
     enum err e = config_load(out->L, &source, &out->config, &out->recording, report);
 
-    if (e)
-        return e;
-    options = options_of(s, out->config);
-    lua_state_configure(out->L, &options);
     buf_init(&errors, report->max, NULL);
-    e = check_components(s, out, report, &errors);
-    if (e) {
-        buf_clear(report);
-        buf_append(report, errors.data, errors.len);
+    if (!e) {
+        options = options_of(s, out->config);
+        lua_state_configure(out->L, &options);
+        check_components(s, out, report, &errors);
+        if (errors.len)
+            buf_clear(report);
+    } else {
+        check_components(s, out, NULL, &errors);
     }
+    if (errors.len)
+        e = ERR_CONFIG;
+    buf_append(report, errors.data, errors.len);
     buf_fini(&errors);
     return e;
 }

@@ -19,7 +19,7 @@ static const char *source_name(const struct config_source *source)
     return source->path ? source->path : "config.lua";
 }
 
-static char *folder_of(const char *path)
+char *config_source_folder(const char *path)
 {
     const char *slash = path ? strrchr(path, '/') : NULL;
     char *folder;
@@ -220,7 +220,7 @@ enum err config_load(lua_State *L, const struct config_source *source, struct co
                      struct config_recording **recording, struct buf *report)
 {
     struct loader l = {.source = source};
-    char *folder = folder_of(source->path), *text = NULL;
+    char *folder = config_source_folder(source->path), *text = NULL;
     struct err_info info;
     size_t len = 0;
     enum err e = read_source(source, &text, &len, &info);
@@ -251,7 +251,7 @@ enum err config_load(lua_State *L, const struct config_source *source, struct co
 enum err config_replay(lua_State *L, const struct config_source *source,
                        const struct config_recording *recording, struct err_info *info)
 {
-    char *folder = folder_of(source->path);
+    char *folder = config_source_folder(source->path);
     struct loader l = {.source = source,
                        .recording = (struct config_recording *)recording, /* only read: replay */
                        .replay = true,

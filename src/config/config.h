@@ -84,7 +84,8 @@ struct config_recording;
  * (sentences, one a line: "config.lua:12: tail_sampling.decision_wait is 'fast'; allowed: ...").
  * ERR_CONFIG; nothing is left. On success `report` may hold hints, one a line, about what was
  * accepted without effect; and the checked Lua table stays in L
- * (config_push). Snapshot and recording are owned by the caller. */
+ * (config_push). Of a table with errors the fields without stay, so that what they name can be
+ * checked as well. Snapshot and recording are owned by the caller. */
 struct buf;
 enum err config_load(lua_State *L, const struct config_source *source, struct config **out,
                      struct config_recording **recording, struct buf *report) MUST_CHECK;
@@ -96,6 +97,8 @@ void config_recording_free(struct config_recording *r);
 
 /* Pushes the value at a dotted path of the checked table ("tail_sampling.policies"), or nil. */
 void config_push(lua_State *L, const char *path);
+/* The folder of a configuration at `path` (NULL: the embedded one). Owned by the caller (free). */
+char *config_source_folder(const char *path);
 /* The folder of config.lua: where policies/, processors/ and exporters/ are looked for. */
 const char *config_folder(const struct config *c);
 

@@ -26,12 +26,12 @@ struct exporter_source {
 };
 
 /* Reads every exporter of the config: types, names, options. No I/O but reading scripts.
- * ERR_CONFIG with all sentences in info. Immutable; owned by the caller. `hints` (may be NULL) gets
- * a line for each option that is accepted without effect. */
+ * ERR_CONFIG with all sentences in `errors`, a line each. Immutable; owned by the caller. `hints`
+ * (may be NULL) gets a line for each option that is accepted without effect. */
 struct exporter_specs;
 enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
                             struct exporter_specs **out, struct buf *hints,
-                            struct err_info *info) MUST_CHECK;
+                            struct buf *errors) MUST_CHECK;
 void exporter_specs_free(struct exporter_specs *s);
 size_t exporter_specs_count(const struct exporter_specs *s);
 const char *exporter_specs_name(const struct exporter_specs *s, size_t i);

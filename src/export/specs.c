@@ -130,11 +130,32 @@ static void read_options(struct reading *r, struct exporter_spec *spec)
         say(r, spec->name, info.text);
 }
 
+/* What the OpenTelemetry Collector calls an exporter, and what it is called here. */
+static const char *other_name(const char *type)
+{
+    static const char *const names[][2] = {
+        {"otlphttp", "exporter \"otlp\" { protocol = \"http/protobuf\" }"},
+        {"otlp_http", "exporter \"otlp\" { protocol = \"http/protobuf\" }"},
+        {"otlp_grpc", "exporter \"otlp\""},
+        {"logging", "exporter \"debug\""},
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(names[i][0], type) == 0)
+            return names[i][1];
+    return NULL;
+}
+
 static void unknown_type(struct reading *r, const char *name, const char *type)
 {
     char text[512] = "is not known";
     size_t len = strlen(text);
 
+    if (other_name(type)) {
+        snprintf(text + len, sizeof(text) - len, "; write %s", other_name(type));
+        say(r, name, text);
+        return;
+    }
     len += (size_t)snprintf(text + len, sizeof(text) - len,
                             " (no type '%s', no exporters/%s.lua); allowed: ", type, type);
     for (const struct exporter_type *t = types; t && len < sizeof(text); t = t->next)
@@ -201,25 +222,21 @@ static void read_all(struct reading *r)
 }
 
 enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
-                            struct exporter_specs **out, struct buf *hints, struct err_info *info)
+                            struct exporter_specs **out, struct buf *hints, struct buf *errors)
 {
-    struct buf errors;
-    struct reading r = {L, source, calloc(1, sizeof(*r.specs)), &errors, hints};
-    enum err result = ERR_OK;
+    struct reading r = {L, source, calloc(1, sizeof(*r.specs)), errors, hints};
+    size_t before = errors->len;
 
     if (!r.specs)
         abort();
-    buf_init(&errors, 64 << 10, NULL);
     luaL_checkstack(L, 32, "exporters");
     read_all(&r);
-    if (errors.len) {
-        result = err_fail(info, ERR_CONFIG, "%.*s", (int)errors.len - 1, (char *)errors.data);
+    if (errors->len > before) {
         exporter_specs_free(r.specs);
-    } else {
-        *out = r.specs;
+        return ERR_CONFIG;
     }
-    buf_fini(&errors);
-    return result;
+    *out = r.specs;
+    return ERR_OK;
 }
 
 void exporter_specs_free(struct exporter_specs *s)

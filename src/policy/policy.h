@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "otlp/view.h"
 #include "policy/labels.h"
@@ -79,11 +80,11 @@ struct policy_set;
 
 /* Makes the policies in the table at `policies` (the value of tail_sampling.policies in a config
  * that ran in L) ready: loads their files, validates options, runs setup. default_verdict: index of
- * tail_sampling.default. ERR_CONFIG with all sentences in info. Owned by the caller; L outlives it.
- */
+ * tail_sampling.default. ERR_CONFIG with all sentences in `errors`, a line each. Owned by the
+ * caller; L outlives it. */
 enum err policy_set_new(lua_State *L, int policies, int default_verdict,
                         struct policy_shared *shared, struct policy_set **out,
-                        struct err_info *info) MUST_CHECK;
+                        struct buf *errors) MUST_CHECK;
 void policy_set_free(struct policy_set *p);
 
 size_t policy_set_count(const struct policy_set *p);

@@ -72,7 +72,7 @@ static void init_policy(struct policy_set *p, struct policy *policy)
             p->shared->failures, name, slice_str(policy_failure_name((enum policy_failure)i)));
 }
 
-static enum err read_fallback(struct policy_set *p, int index, struct err_info *info)
+static enum err read_fallback(struct policy_set *p, int index, struct buf *errors)
 {
     const struct verdict *v = verdict_get(p->L, index);
     struct slice reason = slice_str("default");
@@ -80,8 +80,8 @@ static enum err read_fallback(struct policy_set *p, int index, struct err_info *
     if (lua_isnoneornil(p->L, index)) {
         p->fallback = (struct fallback){.kind = VERDICT_DROP};
     } else if (!v || v->kind == VERDICT_AT_LEAST) {
-        return err_fail(info, ERR_CONFIG,
-                        "tail_sampling.default is not keep(), drop() or sample(p)");
+        buf_str(errors, "tail_sampling.default is not keep(), drop() or sample(p)\n");
+        return ERR_CONFIG;
     } else {
         p->fallback = (struct fallback){.kind = v->kind, .p = v->p};
         reason = v->has_reason ? verdict_reason(v) : reason;
@@ -91,22 +91,26 @@ static enum err read_fallback(struct policy_set *p, int index, struct err_info *
 }
 
 /* Pushes the list of { name, type, ask }. */
-static enum err prepare(lua_State *L, int policies, struct err_info *info)
+static enum err prepare(lua_State *L, int policies, struct buf *errors)
 {
-    enum err e = lua_require(L, "moontail.policy", info);
+    struct err_info info;
+    enum err e = lua_require(L, "moontail.policy", &info);
 
-    if (e)
-        return e;
-    lua_getfield(L, -1, "prepare");
-    lua_remove(L, -2);
-    lua_pushvalue(L, policies);
-    e = lua_run(L, 1, 2, info);
-    if (e)
-        return e;
+    if (!e) {
+        lua_getfield(L, -1, "prepare");
+        lua_remove(L, -2);
+        lua_pushvalue(L, policies);
+        e = lua_run(L, 1, 2, &info);
+    }
+    if (e) {
+        buf_printf(errors, "%s\n", info.text);
+        return ERR_CONFIG;
+    }
     if (!lua_istable(L, -2)) {
-        e = err_fail(info, ERR_CONFIG, "%s", lua_tostring(L, -1));
+        buf_str(errors, lua_tostring(L, -1));
+        buf_byte(errors, '\n');
         lua_pop(L, 2);
-        return e;
+        return ERR_CONFIG;
     }
     lua_pop(L, 1);
     return ERR_OK;
@@ -118,8 +122,7 @@ static int absolute(lua_State *L, int index)
 }
 
 enum err policy_set_new(lua_State *L, int policies, int default_verdict,
-                        struct policy_shared *shared, struct policy_set **out,
-                        struct err_info *info)
+                        struct policy_shared *shared, struct policy_set **out, struct buf *errors)
 {
     struct policy_state *state = policy_state_of(L);
     struct policy_set *p;
@@ -128,9 +131,11 @@ enum err policy_set_new(lua_State *L, int policies, int default_verdict,
 
     policies = absolute(L, policies);
     default_verdict = absolute(L, default_verdict);
-    if (!state)
-        return err_fail(info, ERR_CONFIG, "the state has no policies");
-    e = prepare(L, policies, info);
+    if (!state) {
+        buf_str(errors, "the state has no policies\n");
+        return ERR_CONFIG;
+    }
+    e = prepare(L, policies, errors);
     if (e)
         return e;
     count = lua_objlen(L, -1);
@@ -146,7 +151,7 @@ enum err policy_set_new(lua_State *L, int policies, int default_verdict,
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
-    e = read_fallback(p, default_verdict, info);
+    e = read_fallback(p, default_verdict, errors);
     if (e) {
         policy_set_free(p);
         return e;

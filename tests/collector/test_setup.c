@@ -143,6 +143,58 @@ static void options_of_processor_resource_are_checked(void)
     fixture_free(f);
 }
 
+static void errors_of_keys_hide_none_of_what_they_name(void)
+{
+    struct fixture *f =
+        fixture_new("return {\n"
+                    "  workers = 'many', resource = { a = env 'NOT_SET' },\n"
+                    "  tail_sampling = { polices = 1, policies = { policy 'latency' { } } },\n"
+                    "  processors = { kept = { processor 'redact' { a = 1 } } },\n"
+                    "  exporters = { exporter 'debug' { verbosity = 'loud' } } }");
+    static const char *const parts[] = {
+        "m/config.lua:2: env NOT_SET",
+        "m/config.lua:2: workers is",
+        "m/config.lua:3: unknown key tail_sampling.polices",
+        "m/config.lua:3: policy \"latency\": threshold_ms is missing",
+        "m/config.lua:4: processors.kept[1] = processor \"redact\"",
+        "m/config.lua:5: exporter \"debug\": verbosity is 'loud'"};
+    size_t lines = 0;
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        CHECK(strstr((const char *)f->report.data, parts[i]));
+    for (size_t i = 0; i < f->report.len; i++)
+        lines += f->report.data[i] == '\n';
+    CHECK(lines == 6);
+    CHECK(f->loaded.L == NULL && f->loaded.config == NULL);
+    fixture_free(f);
+}
+
+static void no_error_is_cut_however_many_there_are(void)
+{
+    struct buf text;
+    struct fixture *f;
+    const char *last;
+
+    buf_init(&text, 1 << 16, NULL);
+    buf_str(&text, "return { tail_sampling = { policies = {\n");
+    for (int i = 0; i < 100; i++)
+        buf_printf(&text, "policy 'latency/p%d' { threshold = %d },\n", i, i);
+    buf_str(&text, "} }, exporters = {\n");
+    for (int i = 0; i < 60; i++)
+        buf_printf(&text, "exporter 'debug/e%d' { verbosity = 'loud' },\n", i);
+    buf_str(&text, "} }");
+    buf_byte(&text, 0);
+    f = fixture_new((const char *)text.data);
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(strstr((const char *)f->report.data, "config.lua:101: policy \"latency/p99\": unknown"));
+    last = strstr((const char *)f->report.data, "config.lua:162: exporter \"debug/e59\": ");
+    CHECK(last && strcmp(strchr(last, 'v'), "verbosity is 'loud'; allowed: \"basic\", \"normal\", "
+                                            "\"detailed\"\n") == 0);
+    fixture_free(f);
+    buf_fini(&text);
+}
+
 static void a_file_dropped_beside_the_config_is_an_exporter(void)
 {
     struct fixture *f = fixture_new("return { exporters = { exporter 'mine' { n = 2 }, exporter { "
@@ -206,6 +258,8 @@ int main(void)
     RUN(errors_of_policies_are_reported_with_their_lines);
     RUN(errors_of_policies_and_exporters_come_together);
     RUN(options_of_processor_resource_are_checked);
+    RUN(errors_of_keys_hide_none_of_what_they_name);
+    RUN(no_error_is_cut_however_many_there_are);
     RUN(a_file_dropped_beside_the_config_is_an_exporter);
     RUN(every_state_gets_the_same_policies);
     RUN(without_tail_sampling_there_are_no_policies);

@@ -82,8 +82,16 @@ static inline void rig_base(struct rig *r)
 
 static inline enum err rig_specs(struct rig *r, const char *config)
 {
+    struct buf errors;
+    enum err e;
+
     rig_config(r, config);
-    return exporter_specs_new(r->L, &r->source, &r->specs, NULL, &r->info);
+    buf_init(&errors, sizeof(r->info.text), NULL);
+    e = exporter_specs_new(r->L, &r->source, &r->specs, NULL, &errors);
+    if (e)
+        err_fail(&r->info, e, "%.*s", (int)errors.len, (const char *)errors.data);
+    buf_fini(&errors);
+    return e;
 }
 
 /* After rig_base. `http` may be NULL. False: r->info says why. */

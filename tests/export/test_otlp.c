@@ -553,6 +553,19 @@ static void wrong_options_are_said_all_at_once(void)
     rig_close(&r);
 }
 
+static void an_exporter_that_others_name_otherwise_gets_a_hint(void)
+{
+    struct rig r;
+
+    rig_base(&r);
+    CHECK(rig_specs(&r, "return { exporter 'otlphttp/b' { endpoint = 'http://x' },\n"
+                        "exporter 'logging' }") == ERR_CONFIG);
+    CHECK(strstr(r.info.text, "exporter \"otlphttp/b\" is not known; write exporter \"otlp\" { "
+                              "protocol = \"http/protobuf\" }\n"));
+    CHECK(strstr(r.info.text, "exporter \"logging\" is not known; write exporter \"debug\""));
+    rig_close(&r);
+}
+
 int main(void)
 {
     RUN(a_batch_waits_for_its_timeout_and_leaves_whole);
@@ -577,5 +590,6 @@ int main(void)
     RUN(only_what_its_mask_selects_reaches_an_exporter);
     RUN(an_export_can_end_with_requests_in_flight);
     RUN(wrong_options_are_said_all_at_once);
+    RUN(an_exporter_that_others_name_otherwise_gets_a_hint);
     return DONE();
 }

@@ -40,6 +40,7 @@ static inline enum err state_load(struct test_state *s, const char *text, struct
 {
     lua_State *L = s->L;
     enum err e = lua_env_new(L, info);
+    struct buf errors;
 
     info->text[0] = 0;
     if (!e)
@@ -54,7 +55,11 @@ static inline enum err state_load(struct test_state *s, const char *text, struct
         return e;
     policy_set_free(s->set);
     s->set = NULL;
-    e = policy_set_new(L, -2, -1, &s->shared, &s->set, info);
+    buf_init(&errors, sizeof(info->text), NULL);
+    e = policy_set_new(L, -2, -1, &s->shared, &s->set, &errors);
+    if (e)
+        err_fail(info, e, "%.*s", (int)errors.len, (const char *)errors.data);
+    buf_fini(&errors);
     lua_settop(L, 0);
     return e;
 }
