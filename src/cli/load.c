@@ -151,6 +151,7 @@ enum err load_run(const struct load_options *o, const _Atomic bool *stop,
     if (source_init(&source, o, report)) {
         start = source.start_ns;
         run(&source, sender, stop);
+        sender_give_up(sender);
         report->elapsed_ns = clock_now_ns(clock_system()) - start;
         report->sender = *sender_stats(sender);
         report->p50_ns = sender_quantile_ns(sender, 0.5);

@@ -330,6 +330,19 @@ void sender_step(struct sender *s, uint64_t now_ns, uint64_t wait_ns)
             link_ready(&s->links[i], fds[i].revents);
 }
 
+void sender_give_up(struct sender *s)
+{
+    for (size_t i = 0; i < s->slot_count; i++) {
+        struct slot *slot = &s->slots[i];
+
+        if (slot->state != SLOT_SENT && slot->state != SLOT_WAITING)
+            continue;
+        s->stats.failed++;
+        s->stats.failed_items += slot->items;
+        slot_settle(s, slot);
+    }
+}
+
 size_t sender_open(const struct sender *s)
 {
     return s->open;

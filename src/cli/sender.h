@@ -53,6 +53,8 @@ void sender_submit(struct sender *s, uint64_t items);
 void sender_step(struct sender *s, uint64_t now_ns, uint64_t wait_ns);
 /* Bodies that are not settled yet. */
 size_t sender_open(const struct sender *s);
+/* Counts them as given up: nothing is sent any more. */
+void sender_give_up(struct sender *s);
 
 const struct sender_stats *sender_stats(const struct sender *s);
 /* The time from the first byte of a request to its answer: quantile q (0..1). */
