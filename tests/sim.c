@@ -47,7 +47,7 @@ void sim_init(struct sim *s, const struct sim_options *options)
                                   .http_new = new_http,
                                   .arg = s,
                                   .cpus = options->cpus ? options->cpus : 1,
-                                  .seed = 1};
+                                  .seed = options->seed ? options->seed : 1};
     char path[128];
     struct buf report;
 
@@ -150,20 +150,21 @@ static void send_all(struct sim *s, int fd, struct slice bytes)
 
 int sim_post(struct sim *s, int fd, struct slice body)
 {
-    char head[256], answer[4096] = "";
+    char head[256];
     size_t len = 0;
     int n = snprintf(head, sizeof(head),
                      "POST /v1/traces HTTP/1.1\r\nHost: sim\r\n"
                      "Content-Type: application/x-protobuf\r\nContent-Length: %zu\r\n\r\n",
                      body.len);
 
+    s->answer[0] = '\0';
     send_all(s, fd, slice_make(head, (size_t)n));
     send_all(s, fd, body);
     for (int i = 0; i < 50000; i++) {
-        len += fake_net_recv(s->net, fd, answer + len, sizeof(answer) - 1 - len);
-        answer[len] = '\0';
-        if (strstr(answer, "\r\n\r\n"))
-            return atoi(answer + 9);
+        len += fake_net_recv(s->net, fd, s->answer + len, sizeof(s->answer) - 1 - len);
+        s->answer[len] = '\0';
+        if (strstr(s->answer, "\r\n\r\n"))
+            return atoi(s->answer + 9);
         if (step_all(s) > s->clock.now)
             fake_clock_advance(&s->clock, 100 * NS_PER_US);
     }

@@ -17,12 +17,14 @@ struct sim {
     http_serve_fn *serve; /* the backend; NULL: answers 200 with an empty body */
     void *serve_arg;
     uint64_t steps;
+    char answer[4096]; /* what came back on the last sim_post: head and body */
 };
 
 struct sim_options {
     const char *config; /* the text of config.lua */
     unsigned cpus;      /* 0: 1 */
     size_t max_chunk;   /* of the fake network; 0: no bound */
+    uint64_t seed;      /* of hashes and jitter; 0: 1 */
     http_serve_fn *serve;
     void *serve_arg;
 };
