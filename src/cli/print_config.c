@@ -79,7 +79,7 @@ static int run(int argc, char **argv);
 
 CLI_COMMAND(print_config, .name = "print-config",
             .synopsis = "[--config FILE | --defaults | --docs]",
-            .summary = "the configuration as Lua (secrets masked), its defaults, or their page",
+            .summary = "the configuration as Lua (secrets masked), or its defaults",
             .run = run);
 
 static int run(int argc, char **argv)

@@ -145,6 +145,11 @@ uint64_t collector_now_ns(const struct collector *c)
     return clock_now_ns(c->host.clock);
 }
 
+bool collector_is_refusing(const struct collector *c)
+{
+    return export_is_refusing(c->export);
+}
+
 struct memory *collector_memory(struct collector *c)
 {
     return c->memory;

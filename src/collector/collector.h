@@ -82,6 +82,8 @@ struct worker *collector_worker(struct collector *c, unsigned i); /* for scenari
 uint64_t collector_started_unix_ns(const struct collector *c);
 uint64_t collector_now_ns(const struct collector *c);
 struct memory *collector_memory(struct collector *c);
+/* An exporter with queue.on_full = "refuse" is over its bound: senders are refused. */
+bool collector_is_refusing(const struct collector *c);
 const struct policy_shared *collector_policy_shared(const struct collector *c);
 
 /* metrics.c: the page of /metrics. */

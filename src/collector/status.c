@@ -19,6 +19,8 @@ static const char *not_ready_because(struct collector *c)
 {
     if (collector_phase(c) != PHASE_RUNNING)
         return "shutting down";
+    if (collector_is_refusing(c))
+        return "refusing: an exporter's queue is full";
     if (is_out_of_memory(collector_memory(c)))
         return "refusing: memory_limiter.limit is reached";
     return NULL;
