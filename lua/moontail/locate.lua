@@ -73,6 +73,8 @@ local function tokens_of(text)
   return list
 end
 
+locate.tokens = tokens_of
+
 local parse_table
 
 -- Whether the expression that stands at `depth` 0 ends before token t.

@@ -312,6 +312,24 @@ void lua_name_in_full(struct err_info *info, const char *name)
     err_fail(info, copy.code, "%s%s", name, end);
 }
 
+/* What compiles but can't be meant: moontail.lint. */
+static enum err check_text(lua_State *L, struct slice text, const char *name, struct err_info *info)
+{
+    int top = lua_gettop(L);
+    enum err e = lua_require(L, "moontail.lint", info);
+
+    if (e)
+        return e;
+    lua_getfield(L, -1, "check");
+    lua_pushlstring(L, (const char *)text.data, text.len);
+    e = lua_run(L, 1, 2, info);
+    if (!e && lua_isstring(L, -2))
+        e = err_fail(info, ERR_SCRIPT, "%s:%d: %s", name, (int)lua_tointeger(L, -1),
+                     lua_tostring(L, -2));
+    lua_settop(L, top);
+    return e;
+}
+
 enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
                          struct err_info *info)
 {
@@ -328,6 +346,11 @@ enum err lua_load_script(lua_State *L, struct slice text, const char *name, int 
     if (luaL_loadbufferx(L, (const char *)text.data, text.len, chunk, "t") != 0) {
         e = err_fail(info, ERR_SCRIPT, "%s", lua_tostring(L, -1));
         lua_name_in_full(info, name);
+        lua_pop(L, 1);
+        return e;
+    }
+    e = check_text(L, text, name, info);
+    if (e) {
         lua_pop(L, 1);
         return e;
     }

@@ -40,7 +40,9 @@ enum err lua_env_new(lua_State *L, struct err_info *info) MUST_CHECK;
 enum err lua_env_seal(lua_State *L, int env, struct err_info *info) MUST_CHECK;
 
 /* Compiles `text` (never bytecode) as a chunk called `name`, in the environment table at `env`;
- * pushes the function. ERR_SCRIPT: "name:line: message", nothing pushed. */
+ * pushes the function. Also refuses what compiles but can't be meant: a verdict whose value is
+ * thrown away, and a comparison with a kind or status that there is not (lua/moontail/lint.lua).
+ * ERR_SCRIPT: "name:line: message", nothing pushed. */
 enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
                          struct err_info *info) MUST_CHECK;
 

@@ -96,6 +96,56 @@ static void errors_say_file_and_line(void)
     CHECK(raises("error({})", "error value of type table"));
 }
 
+/* Whether this text loads (or raises later, since nothing defines keep here). */
+static bool loads(const char *text)
+{
+    lua_State *L = state();
+    enum err e;
+
+    CHECK(!lua_env_new(L, &info));
+    e = lua_load_script(L, slice_str(text), "s.lua", -1, &info);
+    if (e)
+        printf("  %s: %s\n", text, info.text);
+    lua_state_close(L);
+    return !e;
+}
+
+static void a_verdict_that_is_thrown_away_is_refused(void)
+{
+    const char *said = "s.lua:2: the verdict of keep(...) is thrown away; write return keep(...)";
+
+    CHECK(raises("if true then\nkeep 'slow' end", said));
+    CHECK(raises("local f = function(t)\nkeep() end return f", said));
+    CHECK(raises("local a = 1\nkeep()", said));
+    CHECK(raises("local a = string.find\nkeep { 1 }", said));
+    CHECK(raises("local t = {}\nkeep('x')", said));
+    CHECK(raises("local t = 1;\nkeep()", said));
+    CHECK(raises("if seven then return keep() else sample(0.1) end",
+                 "s.lua:1: the verdict of sample(...) is thrown away; write return sample(...)"));
+    CHECK(raises("return { a = function() for i = 1, 2 do drop() end end }",
+                 "s.lua:1: the verdict of drop(...) is thrown away; write return drop(...)"));
+    CHECK(loads("return keep()") && loads("local v = keep 'x' return v"));
+    CHECK(loads("return seven and keep() or not drop()"));
+    CHECK(loads("return { keep(); drop(), [1] = sample(0.5), a = { b = at_least(1) } }"));
+    CHECK(loads("local t = {} t.keep() t:drop()"));
+    CHECK(loads("local function keep() end keep()") && loads("local drop = print drop()"));
+    CHECK(loads("return function(a, keep) keep() end"));
+    CHECK(loads("-- keep()\nlocal s = 'keep()' .. [[\nkeep()]] return s"));
+}
+
+static void a_comparison_with_no_kind_or_status_is_refused(void)
+{
+    CHECK(raises("local s = {} return s.kind == 'SERVER'",
+                 "s.lua:1: 'SERVER' is never a kind (did you mean 'server'?); allowed: "
+                 "unspecified, internal, server, client, producer, consumer"));
+    CHECK(raises("local s = {} return\n\"ERROR\" ~= s.entry.status",
+                 "s.lua:2: 'ERROR' is never a status (did you mean 'error'?); allowed: unset, ok, "
+                 "error"));
+    CHECK(loads("local s = {} return s.kind == 'server' and s.status ~= 'unset'"));
+    CHECK(loads("local s = {} return s.http.status == '500' or s.status == 500"));
+    CHECK(loads("local s = { kind = 'SERVER' } s.kind = 'SERVER' return s.name == 'SERVER'"));
+}
+
 static void compiled_lua_is_refused(void)
 {
     lua_State *L = state();
@@ -205,6 +255,8 @@ int main(void)
     RUN(scripts_reach_only_what_is_allowed);
     RUN(a_misspelt_name_is_answered_with_the_nearest);
     RUN(errors_say_file_and_line);
+    RUN(a_verdict_that_is_thrown_away_is_refused);
+    RUN(a_comparison_with_no_kind_or_status_is_refused);
     RUN(compiled_lua_is_refused);
     RUN(a_state_stops_at_its_own_bound_and_returns_every_byte);
     RUN(trusted_code_requires_embedded_modules_and_no_files);
