@@ -225,7 +225,8 @@ def test_a_bearer_token_is_asked_for(start):
 def test_overload_is_answered_in_the_way_that_clients_repeat(start):
     collector = start(config(
         exporter("otlp", endpoint="http://127.0.0.1:9", protocol="http/protobuf",
-                 queue={"max_size": "1MiB", "on_full": "refuse"})))
+                 queue={"max_size": "1MiB", "on_full": "refuse"}),
+        more='shutdown_timeout = "1s",'))
     big = request_with(*[span(trace_id(i), name="n" * 10000) for i in range(60)]).SerializeToString()
     statuses = []
     while not statuses or statuses[-1].status == 200:
@@ -242,4 +243,3 @@ def test_overload_is_answered_in_the_way_that_clients_repeat(start):
     client.close()
     status, _, text = collector.get("/readyz?verbose")
     assert status == 503, text
-    collector.process.kill()
