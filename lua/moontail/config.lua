@@ -136,6 +136,29 @@ local function check_together(run)
   check_names(run, "exporters", { "exporters" })
 end
 
+local COMPONENTS = { "tail_sampling.policies", "processors.received", "processors.kept", "exporters" }
+
+local function holds_unknown(value, depth)
+  if value == schema.unknown then return true end
+  if type(value) ~= "table" or debug.getmetatable(value) or depth > 4 then return false end
+  for _, inner in pairs(value) do
+    if holds_unknown(inner, depth + 1) then return true end
+  end
+  return false
+end
+
+-- Leaves out the components whose options env or file did not answer: that has been said, and what
+-- would be missed in them is no error of its own.
+local function leave_out_unknown(run)
+  for _, path in ipairs(COMPONENTS) do
+    local known = {}
+    for _, c in ipairs(run.values[path] or {}) do
+      if not holds_unknown(c.options, 0) then known[#known + 1] = c end
+    end
+    run.values[path] = known[1] and known or nil
+  end
+end
+
 -- What the file returned against the fields: a run of schema.check with all errors.
 function M.check(result, fields, name, text, environment)
   locate.set(name, text)
@@ -147,6 +170,7 @@ function M.check(result, fields, name, text, environment)
   local run = schema.check(result, fields, { file = name, env = environment })
   check_available(run, fields)
   check_together(run)
+  if state.errors[1] then leave_out_unknown(run) end
   for i = #state.errors, 1, -1 do table.insert(run.errors, 1, state.errors[i]) end
   checked = { run = run, fields = fields }
   return run

@@ -39,7 +39,7 @@ static void write_parts(struct collector *c, struct buf *out)
     for (size_t i = 0; i < l->exporter_count; i++)
         buf_printf(out, "exporter %s %s%s%s\n", l->exporters[i].name,
                    l->exporters[i].stats.circuit_open ? "down" : "ok",
-                   l->exporters[i].stats.last_error[0] ? ": " : "",
+                   l->exporters[i].stats.circuit_open ? ": " : "",
                    l->exporters[i].stats.circuit_open ? l->exporters[i].stats.last_error : "");
 }
 

@@ -170,6 +170,24 @@ static void errors_of_keys_hide_none_of_what_they_name(void)
     fixture_free(f);
 }
 
+static void what_env_did_not_answer_is_said_once(void)
+{
+    struct fixture *f = fixture_new(
+        "return { tail_sampling = { policies = {\n"
+        "  policy 'probabilistic' { sampling_percentage = env 'P' }, policy 'latensy' } },\n"
+        "  exporters = { exporter 'debug' { verbosity = env 'V' } } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(strncmp((const char *)f->report.data,
+                  "m/config.lua:2: env P is not set and has no default; write env(\"P\", \"...\")\n"
+                  "m/config.lua:3: env V is not set and has no default; write env(\"V\", \"...\")\n"
+                  "m/config.lua:2: there is no policy \"latensy\" (did you mean \"latency\"?); ",
+                  222) == 0);
+    CHECK(!strstr((const char *)f->report.data, "nil value"));
+    CHECK(!strstr((const char *)f->report.data, "verbosity"));
+    fixture_free(f);
+}
+
 static void no_error_is_cut_however_many_there_are(void)
 {
     struct buf text;
@@ -259,6 +277,7 @@ int main(void)
     RUN(errors_of_policies_and_exporters_come_together);
     RUN(options_of_processor_resource_are_checked);
     RUN(errors_of_keys_hide_none_of_what_they_name);
+    RUN(what_env_did_not_answer_is_said_once);
     RUN(no_error_is_cut_however_many_there_are);
     RUN(a_file_dropped_beside_the_config_is_an_exporter);
     RUN(every_state_gets_the_same_policies);

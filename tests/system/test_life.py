@@ -32,6 +32,7 @@ def test_readyz_is_503_while_draining(start, backend):
     backend.wait(requests=1)
     status, _, text = collector.get("/readyz?verbose")
     assert status == 503 and "drain" in text, text
+    assert re.search(r"^exporter otlp ok$", text, re.M), text
     assert collector.get("/livez")[0] == 200
     backend.behave()
     backend.wait(spans=1)
