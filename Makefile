@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 export DURATION
 
-.PHONY: run build test lint format interop fuzz bench soak clean deps
+.PHONY: run build test lint format interop fuzz bench clean deps
 
 run: build            ## build, then collect traffic that it makes itself (DURATION=20s ends by itself)
 	@build/moontail demo
