@@ -24,6 +24,12 @@ void buf_clear(struct buf *b)
     b->failed = false;
 }
 
+static uint8_t *resize(const struct buf *b, size_t cap)
+{
+    return b->forced ? counted_realloc_forced(b->memory, b->data, cap)
+                     : counted_realloc(b->memory, b->data, cap);
+}
+
 static bool grow(struct buf *b, size_t need)
 {
     size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
@@ -33,10 +39,10 @@ static bool grow(struct buf *b, size_t need)
         cap = FIRST_BYTES < b->max ? FIRST_BYTES : b->max;
     if (cap < need)
         cap = need;
-    data = counted_realloc(b->memory, b->data, cap);
+    data = resize(b, cap);
     if (!data && cap > need) { /* near the limit the doubling may be what does not fit */
         cap = need;
-        data = counted_realloc(b->memory, b->data, cap);
+        data = resize(b, cap);
     }
     if (!data)
         return false;

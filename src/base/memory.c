@@ -64,6 +64,14 @@ bool memory_is_high(const struct memory *m)
     return atomic_load_explicit(&m->used, memory_order_relaxed) > m->soft_limit;
 }
 
+bool memory_has_intake_room(const struct memory *m, size_t bytes)
+{
+    int64_t most = m->limit - (m->limit - m->soft_limit) / 4;
+    int64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
+
+    return used <= most && bytes <= (size_t)(most - used);
+}
+
 size_t memory_used(const struct memory *m)
 {
     return (size_t)atomic_load_explicit(&m->used, memory_order_relaxed);
@@ -108,6 +116,16 @@ void *counted_realloc(struct memory *m, void *p, size_t size)
     return moved;
 }
 
+void *counted_realloc_forced(struct memory *m, void *p, size_t size)
+{
+    size_t old = malloc_usable_size(p);
+    void *moved = realloc(p, size);
+
+    if (moved)
+        recount(m, old, malloc_usable_size(moved));
+    return moved;
+}
+
 void counted_free(struct memory *m, void *p)
 {
     if (m && p)
@@ -142,17 +160,11 @@ static void hook_free(void *p)
 
 static void *hook_realloc(void *p, size_t size)
 {
-    size_t old = malloc_usable_size(p);
-    void *moved;
-
     if (size == 0) {
         hook_free(p);
         return NULL;
     }
-    moved = realloc(p, size);
-    if (moved)
-        recount(hooks_memory, old, malloc_usable_size(moved));
-    return moved;
+    return counted_realloc_forced(hooks_memory, p, size);
 }
 
 static char *hook_strdup(const char *text)

@@ -26,6 +26,11 @@ void memory_init(struct memory *m, size_t limit, size_t spike_limit);
  * refuses. Every true is matched by one memory_release of the same size. */
 bool memory_reserve(struct memory *m, size_t bytes);
 
+/* Whether `bytes` of what comes in may be reserved: they fit under the limit less a quarter of
+ * spike_limit. That quarter is for what lets memory go, decisions and exporters: if what comes in
+ * took it too, a full collector could not become empty again. */
+bool memory_has_intake_room(const struct memory *m, size_t bytes);
+
 /* Counts `bytes` that cannot be refused (a library's allocation). */
 void memory_add(struct memory *m, size_t bytes);
 void memory_release(struct memory *m, size_t bytes);
@@ -39,6 +44,8 @@ size_t memory_used(const struct memory *m);
  * counted_alloc returns NULL over the limit; the hook functions never refuse for the limit. */
 void *counted_alloc(struct memory *m, size_t size);
 void *counted_realloc(struct memory *m, void *p, size_t size);
+/* As counted_realloc, but never refused for the limit; size > 0. */
+void *counted_realloc_forced(struct memory *m, void *p, size_t size);
 void counted_free(struct memory *m, void *p);
 
 /* Points the process-wide allocation hooks of libevent, OpenSSL and libcurl to `m`. Once, before

@@ -6,22 +6,13 @@
 
 enum { ORDINARY_REQUEST = 256 << 10 }; /* bytes that one needs, decoded, with its spans' entries */
 
-/* Whether a request would be refused for want of memory: by trying to reserve what one needs. */
-static bool is_out_of_memory(struct memory *m)
-{
-    if (!memory_reserve(m, ORDINARY_REQUEST))
-        return true;
-    memory_release(m, ORDINARY_REQUEST);
-    return false;
-}
-
 static const char *not_ready_because(struct collector *c)
 {
     if (collector_phase(c) != PHASE_RUNNING)
         return "shutting down";
     if (collector_is_refusing(c))
         return "refusing: an exporter's queue is full";
-    if (is_out_of_memory(collector_memory(c)))
+    if (!memory_has_intake_room(collector_memory(c), ORDINARY_REQUEST))
         return "refusing: memory_limiter.limit is reached";
     return NULL;
 }

@@ -102,6 +102,7 @@ static bool encode(struct otlp *o, struct buf *raw, struct buf *out)
     size_t prefix = o->grpc ? GRPC_PREFIX : 0;
 
     buf_init(out, SIZE_MAX / 2, raw->memory);
+    out->forced = raw->forced;
     if (!o->compressor && !prefix) {
         buf_take(raw, out);
         return true;

@@ -355,7 +355,10 @@ static void build_split(struct part *part)
 
 enum err queue_build(struct part *part)
 {
-    buf_init(&part->body, SIZE_MAX / 2, part->batch->exporter->owner->config.memory);
+    struct exporter *x = part->batch->exporter;
+
+    buf_init(&part->body, SIZE_MAX / 2, x->owner->config.memory);
+    part->body.forced = x->in_flight == 0; /* memory that is full becomes free by sending */
     if (part->batch->split)
         build_split(part);
     else if (buf_reserve(&part->body, part->batch->bytes))

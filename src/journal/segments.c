@@ -59,6 +59,8 @@ static uint32_t new_segment(struct segments *s, size_t size, bool forced)
 
     if (!s->absent && s->count == SEGMENT_MAX)
         return 0;
+    if (!forced && !memory_has_intake_room(s->memory, size))
+        return 0;
     bytes = forced ? pages_new_forced(s->memory, size) : pages_new(s->memory, size);
     if (!bytes)
         return 0;

@@ -113,7 +113,8 @@ static bool try_reserve(struct receive_request *q, size_t capacity)
 {
     if (capacity <= q->capacity)
         return true;
-    return memory_reserve(q->receive->config.memory, capacity - q->capacity) &&
+    return memory_has_intake_room(q->receive->config.memory, capacity - q->capacity) &&
+           memory_reserve(q->receive->config.memory, capacity - q->capacity) &&
            set_capacity(q, capacity);
 }
 

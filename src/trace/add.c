@@ -134,9 +134,8 @@ static size_t worst_bytes(size_t spans)
 
 bool trace_table_reserve(struct trace_table *t, size_t spans)
 {
-    if (!memory_reserve(t->limits.memory, worst_bytes(spans)))
+    if (!memory_has_intake_room(t->limits.memory, worst_bytes(spans)))
         return false;
-    memory_release(t->limits.memory, worst_bytes(spans));
     if (!slots_reserve(&t->slots, spans))
         return false;
     t->reserved = spans;

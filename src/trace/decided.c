@@ -22,6 +22,19 @@ static size_t buckets_bytes(const struct decided *d)
     return ((size_t)d->mask + 1) * sizeof(*d->buckets);
 }
 
+/* Counts the entries in steps as they are first used, and all buckets from the start: a thousand
+ * decisions touch every page of them, and under pressure that would be a jump over the limit. */
+static void count_memory(struct decided *d)
+{
+    size_t used = buckets_bytes(d) + d->count * sizeof(*d->entries);
+    size_t want = (used + COUNTED_STEP - 1) / COUNTED_STEP * COUNTED_STEP;
+
+    if (want <= d->counted)
+        return;
+    memory_add(d->memory, want - d->counted);
+    d->counted = want;
+}
+
 void decided_init(struct decided *d, size_t capacity, struct memory *memory)
 {
     assert(capacity > 0 && capacity <= (size_t)1 << 30);
@@ -31,6 +44,7 @@ void decided_init(struct decided *d, size_t capacity, struct memory *memory)
     d->entries = pages_map(entries_bytes(d));
     d->buckets = pages_map(buckets_bytes(d));
     slabs_init(&d->decisions, sizeof(struct shared), memory, true);
+    count_memory(d);
 }
 
 void decided_fini(struct decided *d)
@@ -101,18 +115,6 @@ static void forget_oldest(struct decided *d)
     d->oldest = d->oldest + 1 == d->capacity ? 0 : d->oldest + 1;
     d->count--;
     d->dropped++;
-}
-
-/* Counts the entries in steps as they are first used, and the buckets with the first of them. */
-static void count_memory(struct decided *d)
-{
-    size_t used = buckets_bytes(d) + d->count * sizeof(*d->entries);
-    size_t want = (used + COUNTED_STEP - 1) / COUNTED_STEP * COUNTED_STEP;
-
-    if (want <= d->counted)
-        return;
-    memory_add(d->memory, want - d->counted);
-    d->counted = want;
 }
 
 void decided_add(struct decided *d, uint64_t hash, const struct trace_decision *decision)

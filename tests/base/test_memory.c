@@ -100,6 +100,20 @@ static void what_libraries_allocate_is_counted(void)
     CHECK(memory_used(&m) == before);
 }
 
+static void what_comes_in_leaves_a_quarter_of_the_spike_to_what_goes_out(void)
+{
+    struct memory m;
+
+    memory_init(&m, 1000, 400);
+    CHECK(memory_has_intake_room(&m, 900) && !memory_has_intake_room(&m, 901));
+    CHECK(memory_reserve(&m, 890));
+    CHECK(memory_has_intake_room(&m, 10) && !memory_has_intake_room(&m, 11));
+    memory_add(&m, 20);
+    CHECK(!memory_has_intake_room(&m, 0));
+    CHECK(memory_reserve(&m, 90));
+    memory_release(&m, 1000);
+}
+
 int main(void)
 {
     RUN(a_reservation_over_the_limit_counts_nothing);
@@ -107,5 +121,6 @@ int main(void)
     RUN(counted_blocks_leave_no_count_behind);
     RUN(two_threads_never_pass_the_limit_together);
     RUN(what_libraries_allocate_is_counted);
+    RUN(what_comes_in_leaves_a_quarter_of_the_spike_to_what_goes_out);
     return DONE();
 }
