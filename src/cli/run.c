@@ -231,7 +231,10 @@ static enum err make(const struct run_options *options, struct collector **c)
 int run_collector(const struct run_options *options)
 {
     struct running r = {.options = options};
-    enum err err = make(options, &r.collector);
+    enum err err;
+
+    process_raise_fds();
+    err = make(options, &r.collector);
 
     if (err != ERR_OK)
         return err == ERR_IO ? EXIT_CANTCREAT : EXIT_CONFIG;

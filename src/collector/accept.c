@@ -4,6 +4,10 @@
 
 #include <stdlib.h>
 
+/* Who waits stays in the queue meanwhile, and the listener stays ready: without a pause the main
+ * thread would spin. */
+#define PAUSE_NS (100 * NS_PER_MS)
+
 static void copy_listener(struct receive_listener *to, enum receive_protocol protocol,
                           const struct config_listener *from, bool any_port)
 {
@@ -78,10 +82,10 @@ static void on_acceptable(void *arg, unsigned ready)
     (void)ready;
     while ((err = net->accept(net, l->fd, &fd)) == ERR_OK)
         hand_over(l->collector, l->index, fd);
-    if (err == ERR_FULL) { /* out of descriptors: until a step later */
+    if (err == ERR_FULL) {
         log_event(LOG_WARN, "cannot accept: out of file descriptors", "address", l->bound);
         loop_watch_set(l->watch, 0);
-        l->collector->accepting_paused = true;
+        l->collector->accept_again_ns = collector_now_ns(l->collector) + PAUSE_NS;
     }
 }
 
@@ -107,13 +111,17 @@ enum err accept_listen(struct collector *c, struct err_info *info)
     return ERR_OK;
 }
 
-void accept_resume(struct collector *c)
+uint64_t accept_resume(struct collector *c, uint64_t now_ns)
 {
-    if (!c->accepting_paused)
-        return;
-    c->accepting_paused = false;
+    if (c->accept_again_ns == 0)
+        return NEVER_NS;
+    if (now_ns < c->accept_again_ns)
+        return c->accept_again_ns;
+    c->accept_again_ns = 0;
     for (unsigned i = 0; i < c->shared.listener_count; i++)
-        loop_watch_set(c->listeners[i].watch, LOOP_READ);
+        if (c->listeners[i].watch)
+            loop_watch_set(c->listeners[i].watch, LOOP_READ);
+    return NEVER_NS;
 }
 
 void accept_close(struct collector *c)

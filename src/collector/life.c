@@ -70,9 +70,9 @@ static uint64_t advance_phase(struct collector *c, uint64_t now_ns)
 uint64_t life_step(void *collector, uint64_t now_ns)
 {
     struct collector *c = collector;
+    uint64_t accept_ns = accept_resume(c, now_ns), phase_ns = advance_phase(c, now_ns);
 
-    accept_resume(c);
-    return advance_phase(c, now_ns);
+    return accept_ns < phase_ns ? accept_ns : phase_ns;
 }
 
 void collector_reload_certificates(struct collector *c)

@@ -55,7 +55,7 @@ struct collector {
     struct journal_stats journal_stats; /* copied by their threads */
     struct export_stats export_stats[EXPORTER_MAX];
     uint64_t started_ns, started_unix_ns, stop_by_ns;
-    bool accepting_paused;
+    uint64_t accept_again_ns; /* paused until then; 0: accepting */
 };
 
 /* ---- build.c ---- */
@@ -70,8 +70,8 @@ enum err build_rooms(struct collector *c, struct err_info *info) MUST_CHECK;
 void accept_choose_listeners(struct collector *c, const struct config *config);
 /* Binds them all. ERR_IO with a sentence. */
 enum err accept_listen(struct collector *c, struct err_info *info) MUST_CHECK;
-/* Accepts again after a pause for want of descriptors. */
-void accept_resume(struct collector *c);
+/* Accepts again once a pause for want of descriptors is over; returns when to look again. */
+uint64_t accept_resume(struct collector *c, uint64_t now_ns);
 /* No new connections from now on. */
 void accept_close(struct collector *c);
 

@@ -85,6 +85,16 @@ static unsigned cgroup_cpus(void)
     return (unsigned)((quota + period - 1) / period);
 }
 
+void process_raise_fds(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)!setrlimit(RLIMIT_NOFILE, &limit); /* it stays as it was */
+}
+
 unsigned process_cpus(void)
 {
     cpu_set_t set;

@@ -12,6 +12,10 @@ struct process_figures {
 
 void process_figures_read(struct process_figures *f);
 
+/* Raises the soft limit of open descriptors to the hard one: a connection takes one, and the usual
+ * soft limit is below the bounds that config.lua has. */
+void process_raise_fds(void);
+
 /* CPUs that the cgroup and the affinity mask allow, at least 1. */
 unsigned process_cpus(void);
 

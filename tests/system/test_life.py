@@ -1,5 +1,6 @@
 """Starting, checking, watching and ending."""
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -100,6 +101,17 @@ def test_a_start_says_what_runs(start):
     output = collector.output()
     assert re.search(r"drop_health_checks.*probabilistic", output), "policies in order"
     assert all(fields(line).get("level") in ("info", "warn") for line in output.splitlines())
+
+
+def test_it_takes_as_many_descriptors_as_it_may(start):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard - 1), hard))
+    try:
+        collector = start(config(exporter("nop")))
+        collector.wait_line(lambda x: "policies, in order" in x)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert collector.scrape().total("process_max_fds") == hard
 
 
 def test_health_of_grpc_says_serving(start):
