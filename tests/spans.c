@@ -58,10 +58,10 @@ void spans_put(struct buf *b, const struct test_span *spans, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct buf resource_spans, resource, scope_spans, span;
 
-        buf_init(&resource_spans, 1 << 20, NULL);
+        buf_init(&resource_spans, 4 << 20, NULL);
         buf_init(&resource, 1 << 20, NULL);
-        buf_init(&scope_spans, 1 << 20, NULL);
-        buf_init(&span, 1 << 20, NULL);
+        buf_init(&scope_spans, 4 << 20, NULL);
+        buf_init(&span, 4 << 20, NULL);
         put_attr(&resource, 1, "service.name", spans[i].service ? spans[i].service : "shop");
         put_message(&resource_spans, 1, &resource);
         put_span(&span, &spans[i]);

@@ -108,7 +108,8 @@ static void send(struct sim *s, const struct test_span *spans, size_t n, unsigne
 static void copy_text(char *to, struct slice text)
 {
     CHECK(text.len < REASON_MAX);
-    memcpy(to, text.data, text.len < REASON_MAX ? text.len : REASON_MAX - 1);
+    if (text.len > 0 && text.len < REASON_MAX)
+        memcpy(to, text.data, text.len);
 }
 
 static void read_outcome(struct backend *b, struct outcome *out)

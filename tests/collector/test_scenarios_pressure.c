@@ -152,6 +152,41 @@ static void without_memory_a_request_waits_two_seconds_and_nothing_is_stuck_for_
     fill_memory_and_recover(32, 20);
 }
 
+/* A kept trace needs as much memory again as it has, more than is left to decisions. */
+static void large_traces_do_not_block_each_other_when_memory_is_full(void)
+{
+    enum { LARGE = 1 << 20, TRACES_MAX = 60 };
+    static const char config[] = "local c = (function() " CONFIG(
+        EVERYTHING, OTLP("all", "1", "")) " end)() c.memory_limiter = { limit = '24MiB', "
+                                          "spike_limit = '4MiB' } return c";
+    static char name[LARGE];
+    uint64_t taken = 0;
+    int status = 200;
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    memset(name, 'x', sizeof(name) - 1);
+    sim_with_backend(&s, &b, config);
+    fd = sim_connect(&s);
+    b.down[1] = true;
+    for (uint64_t i = 1; i <= TRACES_MAX && status == 200; i++) {
+        struct test_span large = root(i);
+
+        large.name = name;
+        status = post_status(&s, fd, &large, 1);
+        taken += status == 200;
+    }
+    CHECK(status == 503 && taken > 5);
+    b.down[1] = false;
+    sim_run(&s, 60 * NS_PER_S);
+    CHECK(sim_ledger(&s)->pending == 0);
+    CHECK(exporter(&s)->stats.delivered == taken);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 /* delay_ns: what a request to the backend hangs before it fails. */
 static void end_with_a_dead_backend(uint64_t delay_ns)
 {
@@ -280,6 +315,7 @@ int main(void)
     RUN(a_full_queue_that_refuses_makes_senders_wait_and_loses_nothing);
     RUN(a_full_queue_that_drops_counts_the_oldest_as_lost);
     RUN(without_memory_a_request_waits_two_seconds_and_nothing_is_stuck_for_good);
+    RUN(large_traces_do_not_block_each_other_when_memory_is_full);
     RUN(a_shutdown_with_a_dead_backend_ends_in_time_and_counts_what_is_left);
     RUN(a_shutdown_with_a_backend_that_works_waits_no_longer_than_needed);
     RUN(an_open_circuit_sends_one_request_a_probe);
