@@ -169,6 +169,23 @@ local function docs_nodes(node, out)
   end
 end
 
+local function table_head(out)
+  out[#out + 1] = "| key | default | allowed | meaning |"
+  out[#out + 1] = "| --- | --- | --- | --- |"
+end
+
+-- One table of options under a heading of its own, for what config.lua names.
+function M.docs_of(title, doc, fields)
+  local out = { "", "## " .. title, "", doc, "" }
+  if #fields > 0 then
+    table_head(out)
+    docs_nodes(schema.tree(fields), out)
+  else
+    out[#out] = nil
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
 -- The page: one table a top-level key.
 function M.docs(fields)
   local out = {
@@ -184,16 +201,12 @@ function M.docs(fields)
     "",
   }
   local tree, simple = schema.tree(fields), {}
-  local function table_head()
-    out[#out + 1] = "| key | default | allowed | meaning |"
-    out[#out + 1] = "| --- | --- | --- | --- |"
-  end
   for _, name in ipairs(tree.names) do
     if #tree.children[name].names == 0 then simple[#simple + 1] = name end
   end
   out[#out + 1] = "## Single keys"
   out[#out + 1] = ""
-  table_head()
+  table_head(out)
   for _, name in ipairs(simple) do docs_row(tree.children[name], out) end
   for _, name in ipairs(tree.names) do
     local node = tree.children[name]
@@ -201,7 +214,7 @@ function M.docs(fields)
       out[#out + 1] = ""
       out[#out + 1] = "## " .. name
       out[#out + 1] = ""
-      table_head()
+      table_head(out)
       docs_row(node, out)
       docs_nodes(node, out)
     end

@@ -22,6 +22,12 @@ static int write_out(const struct buf *text)
     return written && buf_ok(text) ? EXIT_OK : EXIT_FAILED;
 }
 
+static void print_docs(lua_State *L, struct buf *text)
+{
+    config_print_docs(L, text);
+    exporter_print_docs(L, text);
+}
+
 /* Of the table of fields alone: no file is read. */
 static int print_fields(bool docs)
 {
@@ -34,7 +40,7 @@ static int print_fields(bool docs)
         return EXIT_FAILED;
     buf_init(&text, TEXT_MAX, NULL);
     if (docs)
-        config_print_docs(L, &text);
+        print_docs(L, &text);
     else
         config_print(L, true, &text);
     code = write_out(&text);
@@ -79,8 +85,7 @@ static int run(int argc, char **argv);
 
 CLI_COMMAND(print_config, .name = "print-config",
             .synopsis = "[--config FILE | --defaults | --docs]",
-            .summary = "the configuration as Lua (secrets masked), or its defaults",
-            .run = run);
+            .summary = "the configuration as Lua (secrets masked), or its defaults", .run = run);
 
 static int run(int argc, char **argv)
 {

@@ -32,6 +32,9 @@ struct exporter_specs;
 enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
                             struct exporter_specs **out, struct buf *hints,
                             struct buf *errors) MUST_CHECK;
+/* Appends what each exporter takes, as the part of docs/configuration.md behind config_print_docs.
+ */
+void exporter_print_docs(lua_State *L, struct buf *out);
 void exporter_specs_free(struct exporter_specs *s);
 size_t exporter_specs_count(const struct exporter_specs *s);
 const char *exporter_specs_name(const struct exporter_specs *s, size_t i);

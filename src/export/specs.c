@@ -1,5 +1,6 @@
 #include "export/exporter.h"
 #include "export/lua_spec.h"
+#include "lua/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static const struct schema_field common_fields[] = {
            "and before it is larger than this"),
     COMMON("batch.timeout", SCHEMA_DURATION, "\"1s\"", 0, 3600e9, batch_timeout_ns,
            "and when its first trace has waited this long"),
-    COMMON("queue.max_size", SCHEMA_SIZE, "\"256MiB\"", 1 << 16, 1e15, queue_bytes,
+    COMMON("queue.max_size", SCHEMA_SIZE, "\"256MiB\"", 1 << 16, 0x1p50, queue_bytes,
            "the most that waits for this exporter"),
     {.path = "queue.on_full",
      .type = SCHEMA_STRING,
@@ -237,6 +238,46 @@ enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
     }
     *out = r.specs;
     return ERR_OK;
+}
+
+/* Appends moontail.config_print's docs_of(title, doc, fields). */
+static void print_table(lua_State *L, const char *title, const char *doc,
+                        const struct schema_field *fields, size_t count, struct buf *out)
+{
+    struct err_info info;
+    size_t len;
+    const char *text;
+    enum err e = lua_require(L, "moontail.config_print", &info);
+
+    if (!e) {
+        lua_getfield(L, -1, "docs_of");
+        lua_remove(L, -2);
+        lua_pushstring(L, title);
+        lua_pushstring(L, doc);
+        schema_push_fields(L, fields, count);
+        e = lua_run(L, 3, 1, &info);
+    }
+    if (e) {
+        buf_printf(out, "%s\n", info.text);
+        return;
+    }
+    text = lua_tolstring(L, -1, &len);
+    buf_append(out, text, len);
+    lua_pop(L, 1);
+}
+
+void exporter_print_docs(lua_State *L, struct buf *out)
+{
+    char title[128];
+
+    print_table(L, "Every exporter", "What all of them take, beside their own options.",
+                common_fields, COMMON_COUNT, out);
+    for (const struct exporter_type *t = types; t; t = t->next) {
+        if (t->name[0] == '(')
+            continue;
+        snprintf(title, sizeof(title), "exporter \"%s\"", t->name);
+        print_table(L, title, t->doc, t->fields, t->field_count, out);
+    }
 }
 
 void exporter_specs_free(struct exporter_specs *s)

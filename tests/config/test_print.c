@@ -175,7 +175,7 @@ static void pass_through_prints_no_policies(void)
     free(once);
 }
 
-/* The committed page, found from this file's place. */
+/* The committed page, found from this file's place; what exporters take comes after. */
 static void the_page_is_the_one_that_the_fields_make(void)
 {
     lua_State *L = state();
@@ -189,7 +189,7 @@ static void the_page_is_the_one_that_the_fields_make(void)
     CHECK(!disk_read_file(disk_system(), path, PAGE_MAX, &data, &len, &info));
     buf_init(&text, PAGE_MAX, NULL);
     config_print_docs(L, &text);
-    CHECK(text.len > 2000 && text.len == len && memcmp(text.data, data, len) == 0);
+    CHECK(text.len > 2000 && text.len < len && memcmp(text.data, data, text.len) == 0);
     free(data);
     buf_fini(&text);
     lua_state_close(L);
