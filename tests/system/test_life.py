@@ -98,9 +98,9 @@ def test_a_start_says_what_runs(start):
                              'policy "probabilistic" { sampling_percentage = 10 } }'))
     for receiver in ("otlp/grpc", "otlp/http", "admin"):
         assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", collector.address(receiver))
-    output = collector.output()
-    assert re.search(r"drop_health_checks.*probabilistic", output), "policies in order"
-    assert all(fields(line).get("level") in ("info", "warn") for line in output.splitlines())
+    collector.wait_line(lambda x: re.search(r"policies=drop_health_checks,probabilistic$", x))
+    lines = collector.output().splitlines()
+    assert all(fields(line).get("level") in ("info", "warn") for line in lines)
 
 
 def test_it_takes_as_many_descriptors_as_it_may(start):
