@@ -3,19 +3,16 @@
 #include "check.h"
 #include "collector/threads.h"
 #include "otlp/view.h"
+#include "real_client.h"
 #include "spans.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     CONNECTIONS = 8,
     SENDERS = 4,
-    GROUPS = 200, /* of each sender */
+    GROUPS = 120, /* of each sender */
     TRACES_IN_GROUP = 32,
     SPANS = 6, /* of each trace */
     TRACES = SENDERS * GROUPS * TRACES_IN_GROUP,
@@ -32,17 +29,15 @@ static const char config[] =
     "  exporters = { exporter 'otlp' { endpoint = 'http://127.0.0.1:1', compression = 'none',\n"
     "    protocol = 'http/protobuf', batch = { timeout = '10ms' } } } }\n";
 
-struct connection {
-    pthread_mutex_t lock;
-    int fd;
-};
-
 struct run {
     struct memory memory;
     struct collector *collector;
     struct connection connections[CONNECTIONS];
     pthread_t senders[SENDERS];
     _Atomic unsigned senders_done;
+    unsigned stop_after;               /* requests: then the shutdown begins; 0: all of them */
+    _Atomic unsigned answered;         /* requests, with 200 */
+    _Atomic unsigned acknowledged;     /* their spans */
     _Atomic unsigned refused;          /* requests not answered with 200 */
     uint8_t delivered[TRACES];         /* spans of each trace, by the export thread */
     unsigned strangers;                /* spans of no trace of ours */
@@ -76,59 +71,6 @@ static bool is_sampled(uint64_t trace)
 
 /* ---- clients ---- */
 
-static bool send_all(int fd, const void *data, size_t len)
-{
-    const uint8_t *at = data;
-
-    while (len > 0) {
-        ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
-
-        if (n <= 0)
-            return false;
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-/* The status of the answer, whose body is taken; 0: none came. */
-static int read_answer(int fd)
-{
-    char text[4096];
-    size_t len = 0;
-
-    while (len < sizeof(text) - 1) {
-        ssize_t n = recv(fd, text + len, sizeof(text) - 1 - len, 0);
-        const char *length, *end;
-
-        if (n <= 0)
-            return 0;
-        len += (size_t)n;
-        text[len] = '\0';
-        end = strstr(text, "\r\n\r\n");
-        length = strcasestr(text, "content-length:");
-        if (end && length && text + len >= end + 4 + strtoul(length + 15, NULL, 10))
-            return (int)strtoul(text + 9, NULL, 10);
-    }
-    return 0;
-}
-
-static int post(struct connection *c, struct slice body)
-{
-    char head[256];
-    int n = snprintf(head, sizeof(head),
-                     "POST /v1/traces HTTP/1.1\r\nHost: test\r\n"
-                     "Content-Type: application/x-protobuf\r\nContent-Length: %zu\r\n\r\n",
-                     body.len);
-    int status = 0;
-
-    pthread_mutex_lock(&c->lock);
-    if (send_all(c->fd, head, (size_t)n) && send_all(c->fd, body.data, body.len))
-        status = read_answer(c->fd);
-    pthread_mutex_unlock(&c->lock);
-    return status;
-}
-
 static struct test_span span_of(uint64_t trace, unsigned number)
 {
     return (struct test_span){
@@ -142,58 +84,58 @@ static struct test_span span_of(uint64_t trace, unsigned number)
     };
 }
 
-/* The spans of a group that belong to `part` of `parts`, the root always in the last one. */
-static void put_part(struct buf *body, uint64_t first, unsigned part, unsigned parts)
+/* The spans of a group that belong to `part` of `parts`, the root always in the last one; returns
+ * how many. */
+static unsigned put_part(struct buf *body, uint64_t first, unsigned part, unsigned parts)
 {
+    unsigned count = 0;
+
     for (uint64_t trace = first; trace < first + TRACES_IN_GROUP; trace++)
         for (unsigned number = 0; number < SPANS; number++) {
             struct test_span span = span_of(trace, number);
             unsigned in = number == 0 ? parts - 1 : (unsigned)(trace + number) % parts;
 
-            if (in == part)
-                spans_put(body, &span, 1);
+            if (in != part)
+                continue;
+            spans_put(body, &span, 1);
+            count++;
         }
+    return count;
 }
 
-static void send_group(struct run *run, unsigned group)
+/* False: a request was refused, or nobody is there any more. */
+static bool send_group(struct run *run, unsigned group)
 {
     uint64_t first = (uint64_t)group * TRACES_IN_GROUP;
     unsigned parts = 2 + group % 3;
 
     for (unsigned part = 0; part < parts; part++) {
         struct buf body;
+        unsigned spans;
+        int status;
 
         buf_init(&body, 1 << 20, NULL);
-        put_part(&body, first, part, parts);
-        if (post(&run->connections[(group + 3 * part) % CONNECTIONS], buf_slice(&body)) != 200)
-            atomic_fetch_add(&run->refused, 1);
+        spans = put_part(&body, first, part, parts);
+        status = post(&run->connections[(group + 3 * part) % CONNECTIONS], buf_slice(&body));
         buf_fini(&body);
+        if (status != 200) {
+            atomic_fetch_add(&run->refused, 1);
+            return false;
+        }
+        atomic_fetch_add(&run->acknowledged, spans);
+        atomic_fetch_add(&run->answered, 1);
     }
+    return true;
 }
 
 static void *send_groups(void *arg)
 {
     struct sender *s = arg;
 
-    for (unsigned i = 0; i < GROUPS; i++)
-        send_group(s->run, s->index * GROUPS + i);
+    for (unsigned i = 0; i < GROUPS && send_group(s->run, s->index * GROUPS + i); i++)
+        continue;
     atomic_fetch_add(&s->run->senders_done, 1);
     return NULL;
-}
-
-static int connect_to(const char *address)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {.tv_sec = 30};
-    int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    to.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
-        abort();
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    return fd;
 }
 
 /* ---- the backend ---- */
@@ -256,7 +198,8 @@ static uint64_t tick(void *arg, uint64_t now_ns)
         run->balanced += is_balanced(l);
         run->holding += l->pending > 0;
     }
-    if (atomic_load(&run->senders_done) == SENDERS)
+    if (atomic_load(&run->senders_done) == SENDERS ||
+        (run->stop_after && atomic_load(&run->answered) >= run->stop_after))
         collector_stop(run->collector, now_ns);
     return now_ns + NS_PER_MS;
 }
@@ -367,8 +310,34 @@ static void traces_that_cross_workers_are_decided_whole_and_every_snapshot_balan
     free(run);
 }
 
+/* The shutdown begins while all connections send. */
+static void a_shutdown_amid_traffic_decides_exactly_what_was_acknowledged(void)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    const struct ledger *l;
+    uint64_t age_ns, delivered = 0;
+
+    if (!run)
+        abort();
+    run->stop_after = 400;
+    run_all(run);
+    for (uint64_t trace = 0; trace < TRACES; trace++)
+        delivered += run->delivered[trace];
+    l = collector_ledger(run->collector, clock_now_ns(clock_system()), &age_ns);
+    CHECK(run->answered >= run->stop_after && run->refused > 0);
+    CHECK(l->sum.received == run->acknowledged);
+    CHECK(l->pending == 0 && is_balanced(l));
+    CHECK(run->balanced == run->fresh);
+    CHECK(l->exporters[0].stats.delivered == delivered && delivered > 0);
+    CHECK(kept_by(run, l, "status_code") + kept_by(run, l, "probabilistic") == delivered);
+    collector_free(run->collector);
+    CHECK(memory_used(&run->memory) == 0);
+    free(run);
+}
+
 int main(void)
 {
     RUN(traces_that_cross_workers_are_decided_whole_and_every_snapshot_balances);
+    RUN(a_shutdown_amid_traffic_decides_exactly_what_was_acknowledged);
     return DONE();
 }
