@@ -2,6 +2,7 @@
 
 #include "collector/resource.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum {
@@ -153,6 +154,7 @@ static void queue_release(struct decider *d, uint64_t sequence, frame_id frame, 
     struct release_queue *q = &d->releases;
     struct release *last;
 
+    assert(q->items && q->tail < q->capacity);
     d->releasing += count;
     last = q->tail > q->head ? &q->items[q->tail - 1] : NULL;
 
