@@ -99,7 +99,7 @@ static void a_full_queue_that_drops_counts_the_oldest_as_lost(void)
 
 /* Nothing leaves and everything is kept, so memory fills up to its limit; when the backend is there
  * again all of it leaves. The limits in MiB. */
-static void fill_memory_and_recover(unsigned limit, unsigned spike)
+static void fill_memory_and_recover(unsigned workers, unsigned limit, unsigned spike)
 {
     /* Never refused: a segment of the outbox and one request of an exporter. */
     const uint64_t most = ((uint64_t)limit << 20) + (4 << 20);
@@ -112,9 +112,10 @@ static void fill_memory_and_recover(unsigned limit, unsigned spike)
     snprintf(
         config, sizeof(config),
         "local c = (function() %s end)() "
-        "c.memory_limiter = { limit = '%uMiB', spike_limit = '%uMiB' } return c",
+        "c.memory_limiter = { limit = '%uMiB', spike_limit = '%uMiB' } "
+        "c.workers = %u return c",
         CONFIG(EVERYTHING, OTLP("all", "1", "queue = { max_size = '1GiB', on_full = 'refuse' }")),
-        limit, spike);
+        limit, spike, workers);
     sim_with_backend(&s, &b, config);
     fd = sim_connect(&s);
     b.down[1] = true;
@@ -147,9 +148,10 @@ static void fill_memory_and_recover(unsigned limit, unsigned spike)
 
 static void without_memory_a_request_waits_two_seconds_and_nothing_is_stuck_for_good(void)
 {
-    fill_memory_and_recover(24, 4);
-    fill_memory_and_recover(32, 8);
-    fill_memory_and_recover(32, 20);
+    fill_memory_and_recover(1, 24, 4);
+    fill_memory_and_recover(1, 32, 8);
+    fill_memory_and_recover(1, 32, 20);
+    fill_memory_and_recover(4, 64, 8);
 }
 
 /* A kept trace needs as much memory again as it has, more than is left to decisions. */
