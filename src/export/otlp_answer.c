@@ -1,5 +1,6 @@
 #include "export/otlp_answer.h"
 
+#include "base/encode.h"
 #include "otlp/wire.h"
 
 #include <stdio.h>
@@ -127,39 +128,17 @@ static bool read_http(const struct http_answer *a, uint64_t unix_ns, struct sent
 
 /* ---- gRPC ---- */
 
-static int base64_value(uint8_t c)
+/* The bytes of a binary header, whose padding may be missing; empty if it is absent, malformed or
+ * too long. */
+static struct slice binary_header(const struct http_answer *a, const char *name,
+                                  uint8_t bytes[RETRY_INFO_MAX])
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
+    struct slice text = http_answer_header(a, name);
+    size_t len;
 
-/* Decodes up to `max` bytes; padding may be missing, as in gRPC's binary headers. */
-static size_t base64(struct slice text, uint8_t *out, size_t max)
-{
-    uint32_t bits = 0;
-    int have = 0;
-    size_t len = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        int v = base64_value(text.data[i]);
-
-        if (v < 0)
-            break;
-        bits = bits << 6 | (uint32_t)v;
-        have += 6;
-        if (have < 8)
-            continue;
-        if (len == max)
-            return 0;
-        have -= 8;
-        out[len++] = (uint8_t)(bits >> have);
-    }
-    return len;
+    if (text.len > RETRY_INFO_MAX || !decode_base64(text, bytes, &len))
+        return (struct slice){0};
+    return slice_make(bytes, len);
 }
 
 /* RetryInfo { retry_delay = 1 { seconds = 1, nanos = 2 } } */
@@ -206,14 +185,13 @@ static bool read_detail(struct slice any, uint64_t *after_ns)
 static bool find_retry_info(const struct http_answer *a, uint64_t *after_ns)
 {
     uint8_t bytes[RETRY_INFO_MAX];
-    size_t len = base64(http_answer_header(a, "google.rpc.retryinfo-bin"), bytes, sizeof(bytes));
+    struct slice info = binary_header(a, "google.rpc.retryinfo-bin", bytes);
     struct wire w;
     struct wire_field f;
 
-    if (len && read_retry_info(slice_make(bytes, len), after_ns))
+    if (info.len && read_retry_info(info, after_ns))
         return true;
-    len = base64(http_answer_header(a, "grpc-status-details-bin"), bytes, sizeof(bytes));
-    w = wire_of(slice_make(bytes, len));
+    w = wire_of(binary_header(a, "grpc-status-details-bin", bytes));
     while (wire_next(&w, &f))
         if (f.number == 3 && f.type == WIRE_LEN && read_detail(f.bytes, after_ns))
             return true;

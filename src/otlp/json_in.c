@@ -1,4 +1,4 @@
-#include "otlp/encode.h"
+#include "base/encode.h"
 #include "otlp/json.h"
 #include "otlp/json_schema.h"
 #include "otlp/scan.h"

@@ -1,5 +1,6 @@
 /* Attribute values as Lua values and as exact text. */
 #include "base/buf.h"
+#include "base/encode.h"
 #include "policy/access.h"
 
 #include <math.h>
@@ -85,25 +86,6 @@ void access_push_value(lua_State *L, const struct value *v)
 
 /* ---- text ---- */
 
-static void put_base64(struct buf *out, struct slice bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t left = bytes.len - i;
-        uint32_t group = (uint32_t)bytes.data[i] << 16;
-
-        if (left > 1)
-            group |= (uint32_t)bytes.data[i + 1] << 8;
-        if (left > 2)
-            group |= bytes.data[i + 2];
-        buf_byte(out, (uint8_t)digits[group >> 18]);
-        buf_byte(out, (uint8_t)digits[group >> 12 & 63]);
-        buf_byte(out, left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=');
-        buf_byte(out, left > 2 ? (uint8_t)digits[group & 63] : '=');
-    }
-}
-
 /* The shortest text that reads back as the same double. */
 static void put_double(struct buf *out, double number, bool json)
 {
@@ -181,7 +163,7 @@ static void put_scalar(struct buf *out, const struct value *v, bool json)
     else if (v->type == VALUE_DOUBLE)
         put_double(out, v->number, json);
     else if (v->type == VALUE_BYTES)
-        put_base64(out, v->bytes);
+        encode_base64(out, v->bytes);
     else if (v->type == VALUE_STRING)
         buf_append(out, v->bytes.data, v->bytes.len);
     else

@@ -2,6 +2,7 @@
  * HEADERS frame with END_STREAM ("Trailers-Only"), because some clients look for grpc-status only
  * there; RetryInfo goes in both places where clients look for it.
  */
+#include "base/encode.h"
 #include "receive/h2.h"
 
 #include <stdio.h>
@@ -72,12 +73,14 @@ static struct run put_message(struct buf *b, const struct reply *reply)
     return (struct run){start, b->len - start};
 }
 
-/* The base64 of what `raw` holds. */
+/* The base64 of what `raw` holds, without padding, as gRPC wants for "-bin" metadata. */
 static struct run put_binary(struct buf *b, const struct buf *raw)
 {
     size_t start = b->len;
 
-    reply_put_base64(b, buf_slice(raw));
+    encode_base64(b, buf_slice(raw));
+    while (b->len > start && b->data[b->len - 1] == '=')
+        b->len--;
     return (struct run){start, b->len - start};
 }
 

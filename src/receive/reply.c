@@ -1,5 +1,6 @@
 #include "receive/reply.h"
 
+#include "otlp/json.h"
 #include "otlp/wire.h"
 
 /* google/rpc/code.proto */
@@ -123,22 +124,6 @@ void reply_put_protobuf(struct buf *b, const struct reply *reply)
 }
 
 /* Our own messages: UTF-8 already. */
-static void put_json_text(struct buf *b, struct slice text)
-{
-    buf_byte(b, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-
-        if (c < 0x20)
-            buf_printf(b, "\\u%04x", c);
-        else if (c == '"' || c == '\\')
-            buf_printf(b, "\\%c", c);
-        else
-            buf_byte(b, c);
-    }
-    buf_byte(b, '"');
-}
-
 static void put_json_success(struct buf *b, const struct reply *reply)
 {
     if (!reply->rejected) {
@@ -147,7 +132,7 @@ static void put_json_success(struct buf *b, const struct reply *reply)
     }
     buf_printf(b, "{\"partialSuccess\":{\"rejectedSpans\":\"%llu\",\"errorMessage\":",
                (unsigned long long)reply->rejected);
-    put_json_text(b, reply->message ? message_slice(reply) : slice_make("", 0));
+    json_put_string(b, reply->message ? message_slice(reply) : slice_make("", 0));
     buf_str(b, "}}");
 }
 
@@ -160,32 +145,11 @@ void reply_put_json(struct buf *b, const struct reply *reply)
         return;
     }
     buf_printf(b, "{\"code\":%u,\"message\":", info->grpc_status);
-    put_json_text(b, message_slice(reply));
+    json_put_string(b, message_slice(reply));
     if (info->retry)
         buf_str(b, ",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\","
                    "\"retryDelay\":\"1s\"}]");
     buf_byte(b, '}');
-}
-
-void reply_put_base64(struct buf *b, struct slice bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t left = bytes.len - i;
-        uint32_t v = (uint32_t)bytes.data[i] << 16;
-
-        if (left > 1)
-            v |= (uint32_t)bytes.data[i + 1] << 8;
-        if (left > 2)
-            v |= bytes.data[i + 2];
-        buf_byte(b, (uint8_t)digits[v >> 18]);
-        buf_byte(b, (uint8_t)digits[v >> 12 & 63]);
-        if (left > 1)
-            buf_byte(b, (uint8_t)digits[v >> 6 & 63]);
-        if (left > 2)
-            buf_byte(b, (uint8_t)digits[v & 63]);
-    }
 }
 
 void reply_put_percent(struct buf *b, const char *text)

@@ -50,7 +50,5 @@ void reply_put_protobuf(struct buf *b, const struct reply *reply);
 void reply_put_json(struct buf *b, const struct reply *reply);
 /* Appends google.rpc.RetryInfo with one second. */
 void reply_put_retry_info(struct buf *b);
-/* Appends base64 without padding, as gRPC wants for "-bin" metadata. */
-void reply_put_base64(struct buf *b, struct slice bytes);
 /* Appends `text` as the value of grpc-message: printable ASCII, the rest percent-encoded. */
 void reply_put_percent(struct buf *b, const char *text);

@@ -1,6 +1,6 @@
+#include "base/encode.h"
 #include "check.h"
 #include "message.h"
-#include "otlp/encode.h"
 #include "otlp/json.h"
 #include "otlp/view.h"
 #include "otlp/write.h"

@@ -1,8 +1,9 @@
-/* encode.h: hex and base64. Private to the room; pure functions. */
+/* encode.h: hex and base64 (RFC 4648). Pure functions; any thread. */
 #pragma once
 
 #include "base/buf.h"
 
+/* Append to `out`. */
 void encode_hex(struct buf *out, struct slice bytes);
 void encode_base64(struct buf *out, struct slice bytes); /* with padding */
 

@@ -1,4 +1,4 @@
-#include "otlp/encode.h"
+#include "base/encode.h"
 
 static const char hex_digits[] = "0123456789abcdef";
 static const char base64_digits[] =
