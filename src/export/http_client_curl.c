@@ -205,14 +205,18 @@ static bool has_h2c_bug(void)
     return version >= 0x075800 && version < 0x080000;
 }
 
-static void set_http2(const struct client *c, CURL *easy, bool prior_knowledge)
+/* Which HTTP is spoken, and who may share a connection: without TLS nobody waits for one that might
+ * speak HTTP/2, and HTTP/1.1 never joins one that does (to the same port, by another exporter). */
+static void set_http2(const struct client *c, CURL *easy, const struct http_request *r)
 {
-    long once = prior_knowledge && c->h2c_once;
+    bool prior = r->http2_prior_knowledge, tls = strncmp(r->url, "https:", 6) == 0;
+    long once = prior && c->h2c_once;
+    long version = prior ? (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+                   : tls ? (long)CURL_HTTP_VERSION_2TLS
+                         : (long)CURL_HTTP_VERSION_1_1;
 
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     prior_knowledge ? (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
-                                     : (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, once ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (prior || tls) && !once ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, once);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, once);
 }
@@ -228,7 +232,7 @@ static void set_options(struct transfer *t, const struct http_request *r)
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "moontail/" MOONTAIL_VERSION);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms > 0 ? timeout_ms : 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    set_http2(t->client, easy, r->http2_prior_knowledge);
+    set_http2(t->client, easy, r);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);

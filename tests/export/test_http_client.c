@@ -100,7 +100,7 @@ static bool answer(int fd, const char *text)
         put(fd, head, (size_t)len);
         put(fd, text, strlen(text));
     }
-    return true;
+    return strncmp(text, "POST /once", 10) != 0;
 }
 
 static void *serve(void *arg)
@@ -157,6 +157,8 @@ static void wait_for(struct result *r)
     CHECK(r->done);
 }
 
+static bool h2c; /* the next request is HTTP/2 */
+
 static void start(const char *path, unsigned short to, struct slice body, struct result *r,
                   uint64_t *id)
 {
@@ -166,7 +168,8 @@ static void start(const char *path, unsigned short to, struct slice body, struct
                              .url = url,
                              .headers = headers,
                              .body = body,
-                             .timeout_ns = 300 * NS_PER_MS};
+                             .timeout_ns = 300 * NS_PER_MS,
+                             .http2_prior_knowledge = h2c};
 
     memset(r, 0, sizeof(*r));
     buf_init(&r->body, 4 << 20, NULL);
@@ -288,6 +291,34 @@ static void a_cancelled_request_is_never_answered(void)
     end(&other);
 }
 
+/* A connection that speaks HTTP/2 must not make others to that port look as if they did. */
+static void requests_of_both_protocols_to_one_port_do_not_meet(void)
+{
+    struct result two, one[4];
+    char path[16];
+    uint64_t id;
+
+    client->free(client); /* no connection waits */
+    client = http_client_curl(loop);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof(path), "/once/%d", i);
+        start(path, port, slice_str("x"), &one[i], &id);
+        h2c = true;
+        if (i == 1)
+            start("/echo", port, slice_str("two"), &two, &id);
+        h2c = false;
+    }
+    for (int i = 0; i < 4; i++) {
+        wait_for(&one[i]);
+        snprintf(path, sizeof(path), "/once/%d", i);
+        CHECK(one[i].status == 503 && contains(&one[i].body, path));
+        end(&one[i]);
+    }
+    wait_for(&two);
+    CHECK(two.err != ERR_OK); /* that server has no HTTP/2 */
+    end(&two);
+}
+
 static void a_client_can_end_with_requests_under_way(void)
 {
     struct result r[3];
@@ -322,6 +353,7 @@ int main(void)
     RUN(no_answer_in_time_is_an_error_that_says_so);
     RUN(a_connection_that_breaks_or_is_refused_is_an_error);
     RUN(a_cancelled_request_is_never_answered);
+    RUN(requests_of_both_protocols_to_one_port_do_not_meet);
     RUN(a_client_can_end_with_requests_under_way);
     client->free(client);
     loop_free(loop);
