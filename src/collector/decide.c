@@ -1,8 +1,8 @@
 #include "collector/decide.h"
 
+#include "base/fifo.h"
 #include "collector/resource.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum {
@@ -26,21 +26,10 @@ struct release {
     uint32_t count;
 };
 
-/* A queue in one counted array: items[head] .. items[tail - 1]. */
-struct late_queue {
-    struct late_span *items;
-    size_t head, tail, capacity;
-};
-
-struct release_queue {
-    struct release *items;
-    size_t head, tail, capacity;
-};
-
 struct decider {
     struct worker *worker;
-    struct late_queue late;
-    struct release_queue releases;
+    struct fifo late;      /* struct late_span */
+    struct fifo releases;  /* struct release */
     uint64_t releasing;    /* references in them */
     struct span_ref *refs; /* scratch, each with room for `capacity` spans */
     struct compose_span *kept;
@@ -52,51 +41,7 @@ struct decider {
     uint16_t label_none;
 };
 
-/* ---- counted arrays ---- */
-
-/* Makes room for `more` items at the end: moves what is there to the front, or grows. */
-static bool queue_room(struct memory *memory, void **items, size_t size, size_t *head, size_t *tail,
-                       size_t *capacity, size_t more)
-{
-    size_t len = *tail - *head;
-    size_t grown = *capacity;
-    uint8_t *space;
-
-    if (*capacity - *tail >= more)
-        return true;
-    if (*capacity - len >= more && *head >= len) {
-        memcpy(*items, (uint8_t *)*items + *head * size, len * size);
-    } else {
-        while (grown - len < more)
-            grown *= 2;
-        space = counted_alloc(memory, grown * size);
-        if (!space)
-            return false;
-        memcpy(space, (uint8_t *)*items + *head * size, len * size);
-        counted_free(memory, *items);
-        *items = space;
-        *capacity = grown;
-    }
-    *head = 0;
-    *tail = len;
-    return true;
-}
-
-static bool late_room(struct decider *d, size_t more)
-{
-    struct late_queue *q = &d->late;
-
-    return queue_room(d->worker->shared->memory, (void **)&q->items, sizeof(*q->items), &q->head,
-                      &q->tail, &q->capacity, more);
-}
-
-static bool release_room(struct decider *d, size_t more)
-{
-    struct release_queue *q = &d->releases;
-
-    return queue_room(d->worker->shared->memory, (void **)&q->items, sizeof(*q->items), &q->head,
-                      &q->tail, &q->capacity, more);
-}
+/* ---- scratch ---- */
 
 static void free_scratch(struct decider *d)
 {
@@ -148,35 +93,33 @@ static void view_kept(struct decider *d, size_t count)
             span_at(d, i), journal_body(d->worker->shared->journal, d->refs[i].frame).data};
 }
 
-/* Queues `count` references of one frame; there is room (release_room). */
+/* Queues `count` references of one frame; there is room. */
 static void queue_release(struct decider *d, uint64_t sequence, frame_id frame, uint32_t count)
 {
-    struct release_queue *q = &d->releases;
-    struct release *last;
+    size_t len = fifo_len(&d->releases);
+    struct release *last = len ? fifo_at(&d->releases, len - 1) : NULL;
 
-    assert(q->items && q->tail < q->capacity);
     d->releasing += count;
-    last = q->tail > q->head ? &q->items[q->tail - 1] : NULL;
-
     if (last && last->sequence == sequence && last->frame == frame)
         last->count += count;
     else
-        q->items[q->tail++] = (struct release){sequence, frame, count};
+        *(struct release *)fifo_push(&d->releases) = (struct release){sequence, frame, count};
 }
 
 static bool release_committed(struct decider *d)
 {
-    struct release_queue *q = &d->releases;
     uint64_t committed = journal_decided(d->worker->journal);
 
-    while (q->head < q->tail && q->items[q->head].sequence <= committed) {
-        journal_release(d->worker->journal, q->items[q->head].frame, q->items[q->head].count);
-        d->releasing -= q->items[q->head].count;
-        q->head++;
+    while (fifo_len(&d->releases) > 0) {
+        struct release *r = fifo_at(&d->releases, 0);
+
+        if (r->sequence > committed)
+            return true;
+        journal_release(d->worker->journal, r->frame, r->count);
+        d->releasing -= r->count;
+        fifo_drop(&d->releases, 1);
     }
-    if (q->head == q->tail)
-        q->head = q->tail = 0;
-    return q->head < q->tail;
+    return false;
 }
 
 /* ---- the decision ---- */
@@ -319,7 +262,7 @@ static uint64_t hand_on(struct decider *d, const struct decision_record *r,
 }
 
 static void finish(struct decider *d, struct trace *trace, const struct policy_verdict *v,
-                   uint64_t sequence)
+                   uint64_t exporters, uint64_t sequence)
 {
     count_decision(d->worker, trace, v);
     for (uint32_t i = 0; i < trace->spans; i++)
@@ -331,6 +274,7 @@ static void finish(struct decider *d, struct trace *trace, const struct policy_v
                             .config_version = d->worker->shared->config_version,
                             .threshold = v->threshold,
                             .probability = v->probability,
+                            .exporters = exporters,
                         });
 }
 
@@ -343,7 +287,7 @@ bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
     uint64_t sequence = 0;
 
     if (journal_can_decide(d->worker->journal) && scratch_room(d, trace->spans) &&
-        release_room(d, trace->spans)) {
+        fifo_room(&d->releases, trace->spans)) {
         trace_refs(d->worker->table, trace, d->refs);
         describe(d, trace, &p);
         judge(d, &p, now_ns, &v);
@@ -358,7 +302,7 @@ bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
         trace_table_put_back(d->worker->table, trace);
         return false;
     }
-    finish(d, trace, &v, sequence);
+    finish(d, trace, &v, r.exporters, sequence);
     return true;
 }
 
@@ -366,13 +310,13 @@ bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
 
 bool decider_reserve_late(struct decider *d, size_t count)
 {
-    return late_room(d, count);
+    return fifo_room(&d->late, count);
 }
 
 void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,
                       const struct trace_decision *decision)
 {
-    struct late_span *l = &d->late.items[d->late.tail++];
+    struct late_span *l = fifo_push(&d->late);
 
     *l = (struct late_span){.decision = *decision,
                             .frame = frame,
@@ -386,10 +330,10 @@ void decider_add_late(struct decider *d, const struct scan_span *s, frame_id fra
 /* How many of the oldest late spans are of one trace. */
 static size_t late_run(const struct decider *d)
 {
-    const struct late_span *first = &d->late.items[d->late.head];
+    const struct late_span *first = fifo_at(&d->late, 0);
     size_t n = 1;
 
-    while (d->late.head + n < d->late.tail &&
+    while (n < fifo_len(&d->late) &&
            memcmp(first[n].trace_id, first->trace_id, sizeof(first->trace_id)) == 0)
         n++;
     return n;
@@ -406,65 +350,47 @@ static void view_late(struct decider *d, const struct late_span *late, size_t co
     view_kept(d, count);
 }
 
-static void describe_late(struct decider *d, const struct late_span *late, size_t count,
-                          struct policy_trace *p, struct policy_verdict *v)
-{
-    *v = (struct policy_verdict){.keep = true,
-                                 .label = late->decision.label,
-                                 .probability = late->decision.probability,
-                                 .threshold = late->decision.threshold};
-    *p = (struct policy_trace){.trigger = trace_trigger_name(TRIGGER_WAIT),
-                               .decided_unix_ns = clock_unix_ns(d->worker->shared->clock),
-                               .has_trace_state = true, /* not known: compose looks */
-                               .count = (uint32_t)count,
-                               .only_root = POLICY_ROOT_UNKNOWN,
-                               .span = span_at,
-                               .span_arg = d,
-                               .decision = v};
-    memcpy(p->id, late->trace_id, sizeof(p->id));
-}
-
-/* Hands on the oldest run of late spans; false: no room now. */
+/* Hands on the oldest run of late spans, as their trace was; false: no room now. */
 static bool hand_on_late(struct decider *d)
 {
-    const struct late_span *late = &d->late.items[d->late.head];
+    const struct late_span *late = fifo_at(&d->late, 0);
+    const struct trace_decision *decision = &late->decision;
     size_t count = late_run(d);
-    struct policy_trace p;
-    struct policy_verdict v;
-    struct decision_record r = {.keep = true, .late = true};
     struct compose_edits edits = {.probability = -1, .entry = SIZE_MAX};
+    struct decision_record r = {.keep = true,
+                                .late = true,
+                                .label = decision->label,
+                                .spans = (uint32_t)count,
+                                .config_version = decision->config_version,
+                                .threshold = decision->threshold,
+                                .probability = decision->probability,
+                                .unix_ns = clock_unix_ns(d->worker->shared->clock),
+                                .exporters = decision->exporters,
+                                .payload_spans = (uint32_t)count};
     uint64_t sequence;
 
-    if (!scratch_room(d, count) || !release_room(d, count))
+    if (!scratch_room(d, count) || !fifo_room(&d->releases, count))
         return false;
-    view_late(d, late, count);
-    describe_late(d, late, count, &p, &v);
-    edits.resource = resource_edits_list(d->resource, &edits.resource_count);
-    edit_threshold(d, v.threshold, true, &edits);
-    r.label = v.label;
-    r.spans = r.payload_spans = (uint32_t)count;
-    r.config_version = late->decision.config_version;
-    r.threshold = v.threshold;
-    r.probability = v.probability;
-    r.unix_ns = p.decided_unix_ns;
-    r.exporters = exporters_of(d, &p);
     memcpy(r.trace_id, late->trace_id, sizeof(r.trace_id));
+    view_late(d, late, count);
+    edits.resource = resource_edits_list(d->resource, &edits.resource_count);
+    edit_threshold(d, r.threshold, true, &edits); /* whether they have a tracestate is not known */
     sequence = hand_on(d, &r, &edits);
     if (sequence == 0)
         return false;
     d->worker->counts.kept[r.label] += count;
     for (size_t i = 0; i < count; i++)
         queue_release(d, sequence, d->refs[i].frame, 1);
-    d->late.head += count;
+    fifo_drop(&d->late, count);
     return true;
 }
 
 bool decider_step(struct decider *d, uint64_t now_ns)
 {
     (void)now_ns;
-    while (d->late.head < d->late.tail && hand_on_late(d))
+    while (fifo_len(&d->late) > 0 && hand_on_late(d))
         continue;
-    return release_committed(d) || d->late.head < d->late.tail;
+    return release_committed(d) || fifo_len(&d->late) > 0;
 }
 
 uint64_t decider_releasing(const struct decider *d)
@@ -474,7 +400,7 @@ uint64_t decider_releasing(const struct decider *d)
 
 uint64_t decider_pending(const struct decider *d)
 {
-    return d->late.tail - d->late.head;
+    return fifo_len(&d->late);
 }
 
 /* ---- life ---- */
@@ -501,11 +427,9 @@ static bool init_queues(struct decider *d)
 {
     struct memory *memory = d->worker->shared->memory;
 
-    d->late.items = counted_alloc(memory, FIRST_SPANS * sizeof(*d->late.items));
-    d->late.capacity = FIRST_SPANS;
-    d->releases.items = counted_alloc(memory, FIRST_RELEASES * sizeof(*d->releases.items));
-    d->releases.capacity = FIRST_RELEASES;
-    return d->late.items && d->releases.items && scratch_room(d, FIRST_SPANS);
+    return fifo_init(&d->late, memory, sizeof(struct late_span), FIRST_SPANS) &&
+           fifo_init(&d->releases, memory, sizeof(struct release), FIRST_RELEASES) &&
+           scratch_room(d, FIRST_SPANS);
 }
 
 enum err decider_new(struct worker *w, struct decider **out, struct err_info *info)
@@ -534,8 +458,8 @@ void decider_free(struct decider *d)
     if (!d)
         return;
     free_scratch(d);
-    counted_free(d->worker->shared->memory, d->late.items);
-    counted_free(d->worker->shared->memory, d->releases.items);
+    fifo_fini(&d->late);
+    fifo_fini(&d->releases);
     resource_edits_free(d->resource);
     free(d);
 }

@@ -59,7 +59,8 @@ void decided_fini(struct decided *d)
 static bool is_same(const struct trace_decision *a, const struct trace_decision *b)
 {
     return a->keep == b->keep && a->label == b->label && a->config_version == b->config_version &&
-           a->threshold == b->threshold && a->probability == b->probability;
+           a->threshold == b->threshold && a->probability == b->probability &&
+           a->exporters == b->exporters;
 }
 
 static uint32_t *recent_of(struct decided *d, const struct trace_decision *decision)

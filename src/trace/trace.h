@@ -80,6 +80,7 @@ struct trace_decision {
     uint32_t config_version;
     uint64_t threshold; /* T for late spans; UINT64_MAX: none is written */
     double probability;
+    uint64_t exporters; /* bit mask: where its spans go */
 };
 
 struct trace_table;

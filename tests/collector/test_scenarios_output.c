@@ -104,6 +104,8 @@ static void each_exporter_gets_what_its_where_selects(void)
     CHECK(backend_read(&b, 1) == 5);
     CHECK(backend_read(&b, 2) == 2);
     backend_span(&b, 2, 1, 2);
+    CHECK(backend_read(&b, 3) == 3);
+    backend_span(&b, 3, 2, 3); /* its own service is not selected; its trace was */
     CHECK(sim_ledger(&s)->exporters[0].stats.delivered == 5);
     CHECK(sim_ledger(&s)->exporters[1].stats.delivered == 2);
     sim_fini(&s);
