@@ -13,6 +13,9 @@ enum {
     RELEASING_MAX = 4096, /* references on their way out: enough is decided early for the moment */
 };
 
+/* Without tail_sampling there is nothing to wait for, but spans of a trace leave better together.
+ */
+static const uint64_t pass_through_wait_ns = NS_PER_S;
 static const uint64_t pause_ns = 2 * NS_PER_S; /* the longest that a request waits for memory */
 
 /* ---- intake: stage, scan, journal, inboxes ---- */
@@ -390,7 +393,7 @@ static void init_table(struct worker *w)
 
     w->table = trace_table_new(
         &(struct trace_limits){
-            .decision_wait_ns = c->tail.decision_wait_ns,
+            .decision_wait_ns = c->tail.enabled ? c->tail.decision_wait_ns : pass_through_wait_ns,
             .wait_after_root_ns =
                 c->tail.wait_after_root_ns ? c->tail.wait_after_root_ns : NEVER_NS,
             .num_traces = (c->tail.num_traces + w->shared->count - 1) / w->shared->count,

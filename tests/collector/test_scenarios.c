@@ -324,7 +324,7 @@ static void without_tail_sampling_everything_is_kept(void)
                      .config = "return { receivers = { otlp = { grpc = false, "
                                "http = '127.0.0.1:0' } }, exporters = { exporter 'nop' } }"});
     post(&s, sim_connect(&s), &span, 1);
-    sim_run(&s, 13 * NS_PER_S);
+    sim_run(&s, 3 * NS_PER_S);
     CHECK(sim_kept(&s, "none", NULL) == 1);
     CHECK(sim_ledger(&s)->exporters[0].stats.delivered == 1);
     balanced(&s);
