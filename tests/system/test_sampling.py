@@ -95,7 +95,7 @@ def test_of_healthy_traces_exactly_the_tenth_that_the_ids_say_is_kept(workers, j
 
 def test_errors_and_slow_traces_are_kept_whole_and_health_checks_dropped(start, backend):
     collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
-                             tail=SHIPPED, workers=2, wait="2s"))
+                             tail=SHIPPED, workers=2, wait="8s"))
     # ids that the draw never keeps, so that every keep has another reason
     ids = [bytes([1] * 9) + bytes([0] * 4) + i.to_bytes(3, "big") for i in range(1, 2001)]
     reasons = {}
