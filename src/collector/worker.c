@@ -8,7 +8,8 @@
 
 enum {
     FIRST_SPANS = 1024,      /* capacity of the scratch array at start */
-    DECISIONS_PER_STEP = 64, /* then sockets have their turn */
+    DECISIONS_PER_STEP = 64, /* and as many as half of the spans that came; then sockets have their
+                                turn. So what is due never grows behind what comes in. */
     ACCEPTED_CAPACITY = 256,
     RELEASING_MAX = 4096, /* references on their way out: enough is decided early for the moment */
 };
@@ -119,6 +120,7 @@ static void add_spans(struct worker *w, const struct scan_span *spans, size_t co
     struct trace_decision late;
     enum trace_add result;
 
+    w->added += count;
     for (size_t i = 0; (i = trace_table_add_all(w->table, &in, i, &result, &late)) < count; i++) {
         if (result == TRACE_LATE) {
             add_late(w, &spans[i], frame, &late);
@@ -284,7 +286,10 @@ static struct trace *take_trace(struct worker *w, uint64_t now_ns)
 /* When there is more to decide: now, after the sockets had their turn, or when there is room. */
 static uint64_t decide_due(struct worker *w, uint64_t now_ns)
 {
-    for (int i = 0; i < DECISIONS_PER_STEP; i++) {
+    size_t most = DECISIONS_PER_STEP + w->added / 2;
+
+    w->added = 0;
+    for (size_t i = 0; i < most; i++) {
         struct trace *trace = take_trace(w, now_ns);
 
         if (!trace)

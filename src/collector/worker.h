@@ -72,6 +72,7 @@ struct worker {
     uint8_t *owners;         /* of each of them, with several workers */
     size_t span_capacity;
 
+    size_t added;            /* spans since the last step */
     struct decider *decider; /* decide.h */
     struct worker_counts counts;
     bool draining; /* receive was told */

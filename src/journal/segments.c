@@ -8,7 +8,8 @@
 enum {
     KEPT_FREE = 1,     /* free segments that are never given back */
     KEPT_HIGH = 4,     /* that stay while memory is high: new pages cost four times all else */
-    TRIM_MAX = 32,     /* segments given back in one step: 30 to 50 us each */
+    TRIM_MAX = 32,     /* segments given back in one step: 30 to 50 us each. One step a second,
+                          so that load which comes in waves finds the pages of the last one */
     LARGE_LOOKED = 16, /* free large ones that are looked through for one that fits */
 };
 static const uint64_t trim_every_ns = NS_PER_S;
@@ -185,7 +186,7 @@ uint64_t segments_trim(struct segments *s, uint64_t now_ns)
             s->free_count--;
         }
         s->free_low = unneeded > keep ? unneeded : s->free_count;
-        s->trim_ns = now_ns + (unneeded > keep ? 10 * NS_PER_MS : trim_every_ns);
+        s->trim_ns = now_ns + (high ? 10 * NS_PER_MS : trim_every_ns);
     }
     return s->free_count > KEPT_FREE || s->large ? s->trim_ns : NEVER_NS;
 }
