@@ -8,8 +8,8 @@
 
 enum {
     FIRST_SPANS = 1024,      /* capacity of the scratch array at start */
-    DECISIONS_PER_STEP = 64, /* and as many as half of the spans that came; then sockets have their
-                                turn. So what is due never grows behind what comes in. */
+    DECISIONS_PER_STEP = 64, /* and as many as spans came: a trace may have but one; then sockets
+                                have their turn. So what is due never grows behind what comes in. */
     ACCEPTED_CAPACITY = 256,
     RELEASING_MAX = 4096, /* references on their way out: enough is decided early for the moment */
 };
@@ -286,7 +286,7 @@ static struct trace *take_trace(struct worker *w, uint64_t now_ns)
 /* When there is more to decide: now, after the sockets had their turn, or when there is room. */
 static uint64_t decide_due(struct worker *w, uint64_t now_ns)
 {
-    size_t most = DECISIONS_PER_STEP + w->added / 2;
+    size_t most = DECISIONS_PER_STEP + w->added;
 
     w->added = 0;
     for (size_t i = 0; i < most; i++) {

@@ -214,6 +214,39 @@ static void a_forgotten_decision_makes_a_new_trace(void)
     backend_fini(&b);
 }
 
+/* A request of 1000 traces of one span. */
+static void post_many(struct sim *s, int fd, uint64_t first)
+{
+    enum { MANY = 1000 };
+    struct test_span *spans = calloc(MANY, sizeof(*spans));
+
+    for (uint64_t i = 0; i < MANY; i++)
+        spans[i] = root(first + i);
+    post(s, fd, spans, MANY);
+    free(spans);
+}
+
+static void under_full_load_as_much_is_decided_as_comes_in(void)
+{
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    sim_with_backend(&s, &b, TAIL("decision_wait = '1s'"));
+    fd = sim_connect(&s);
+    for (uint64_t n = 0; n < 10; n++)
+        post_many(&s, fd, 1 + n * 1000);
+    CHECK(sim_ledger(&s)->pending == 10000);
+    fake_clock_advance(&s.clock, 2 * NS_PER_S); /* these are due, and the sockets never rest */
+    for (uint64_t n = 10; n < 20; n++)
+        post_many(&s, fd, 1 + n * 1000);
+    CHECK(sim_kept(&s, "by_trigger", "wait_1") == 10000);
+    CHECK(sim_ledger(&s)->pending == 10000);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 int main(void)
 {
     RUN(a_root_shortens_the_wait_but_never_lengthens_it);
@@ -223,5 +256,6 @@ int main(void)
     RUN(a_request_that_comes_twice_is_there_twice);
     RUN(spans_with_wrong_ids_are_rejected_and_counted);
     RUN(a_forgotten_decision_makes_a_new_trace);
+    RUN(under_full_load_as_much_is_decided_as_comes_in);
     return DONE();
 }
