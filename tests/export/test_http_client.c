@@ -295,7 +295,7 @@ static void a_cancelled_request_is_never_answered(void)
 static void requests_of_both_protocols_to_one_port_do_not_meet(void)
 {
     struct result two, one[4];
-    char path[16];
+    char path[32];
     uint64_t id;
 
     client->free(client); /* no connection waits */
