@@ -1,6 +1,6 @@
 #include "collector/ledger.h"
 
-static uint64_t sum_labels(const uint64_t *counts, size_t n)
+uint64_t ledger_sum(const uint64_t *counts, size_t n)
 {
     uint64_t sum = 0;
 
@@ -42,9 +42,9 @@ static int64_t exporter_difference(const struct ledger_exporter *e)
 void ledger_balance(struct ledger *l)
 {
     uint64_t ended = l->sum.rejected + l->sum.filtered + l->sum.lost + l->pending +
-                     sum_labels(l->sum.kept, l->labels) + sum_labels(l->sum.dropped, l->labels);
+                     ledger_sum(l->sum.kept, l->labels) + ledger_sum(l->sum.dropped, l->labels);
 
-    l->new_traces = l->table.traces + sum_labels(&l->sum.decided[0][0], (size_t)2 * TRIGGER_COUNT);
+    l->new_traces = l->table.traces + ledger_sum(&l->sum.decided[0][0], (size_t)2 * TRIGGER_COUNT);
     l->unaccounted = (int64_t)(l->sum.received - ended);
     for (size_t i = 0; i < l->exporter_count; i++)
         l->exporters[i].unaccounted = exporter_difference(&l->exporters[i]);

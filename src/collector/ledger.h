@@ -52,6 +52,8 @@ struct ledger {
     int64_t unaccounted; /* received - (rejected + filtered + pending + dropped + kept + lost) */
 };
 
+/* The sum of the first n counts: of all labels, or of all triggers. */
+uint64_t ledger_sum(const uint64_t *counts, size_t n);
 /* Adds one worker's block (only labels below `labels` are looked at). */
 void ledger_add(struct ledger *l, const struct worker_counts *w);
 /* Computes the differences from the sums. */

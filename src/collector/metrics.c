@@ -252,15 +252,6 @@ static void write_process(struct page *p)
           (double)f.resident_bytes);
 }
 
-static uint64_t sum(const uint64_t *values, size_t n)
-{
-    uint64_t total = 0;
-
-    for (size_t i = 0; i < n; i++)
-        total += values[i];
-    return total;
-}
-
 static void alias_by_policy(struct page *p)
 {
     const struct worker_counts *s = &p->l->sum;
@@ -279,8 +270,9 @@ static void alias_by_policy(struct page *p)
     }
     metrics_family(&p->m, "otelcol_processor_tail_sampling_global_count_traces_sampled_total",
                    METRIC_COUNTER, "Traces kept and dropped.");
-    metrics_sample(&p->m, (double)sum(s->kept_traces, p->l->labels), "sampled", "true", (char *)0);
-    metrics_sample(&p->m, (double)sum(s->dropped_traces, p->l->labels), "sampled", "false",
+    metrics_sample(&p->m, (double)ledger_sum(s->kept_traces, p->l->labels), "sampled", "true",
+                   (char *)0);
+    metrics_sample(&p->m, (double)ledger_sum(s->dropped_traces, p->l->labels), "sampled", "false",
                    (char *)0);
 }
 

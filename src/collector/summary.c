@@ -81,15 +81,6 @@ static void write_recent(struct collector *c, struct buf *out)
         }
 }
 
-static uint64_t total(const uint64_t *values, size_t n)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < n; i++)
-        sum += values[i];
-    return sum;
-}
-
 static void write_ledger(const struct ledger *l, struct buf *out)
 {
     buf_printf(out,
@@ -97,8 +88,8 @@ static void write_ledger(const struct ledger *l, struct buf *out)
                " + pending %" PRIu64 " + dropped %" PRIu64 " + kept %" PRIu64 " + lost %" PRIu64
                "   unaccounted %" PRId64 "\n",
                l->sum.received, l->sum.rejected, l->sum.filtered, l->pending,
-               total(l->sum.dropped, l->labels), total(l->sum.kept, l->labels), l->sum.lost,
-               l->unaccounted);
+               ledger_sum(l->sum.dropped, l->labels), ledger_sum(l->sum.kept, l->labels),
+               l->sum.lost, l->unaccounted);
 }
 
 void collector_write_summary(struct collector *c, struct buf *out)
