@@ -30,6 +30,12 @@ static inline uint64_t clock_unix_ns(const struct clock *c)
     return c->unix_ns(c);
 }
 
+/* Of two times, or due times, the one that comes first. */
+static inline uint64_t earlier_ns(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* A clock that stands still until it is advanced. `clock` is first, so a pointer to it serves. */
 struct fake_clock {
     struct clock clock;

@@ -42,11 +42,6 @@ static struct slice payload(const struct lua_job *job, const struct job_trace *t
     return slice_make(job->body.data + t->offset, t->len);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a && a < b ? a : b;
-}
-
 /* What the scan says of all spans together. */
 static void sum_up(struct export_trace *face, const struct scan_span *spans, uint32_t count)
 {
@@ -57,7 +52,8 @@ static void sum_up(struct export_trace *face, const struct scan_span *spans, uin
         face->errors += (s->flags & SCAN_ERROR) != 0;
         if (!s->start_ns || !s->end_ns)
             continue;
-        face->start_ns = earlier(face->start_ns, s->start_ns);
+        if (!face->start_ns || s->start_ns < face->start_ns)
+            face->start_ns = s->start_ns;
         face->end_ns = s->end_ns > face->end_ns ? s->end_ns : face->end_ns;
     }
 }
@@ -143,7 +139,7 @@ static int host_start_ms(lua_State *L)
 
     for (size_t i = 0; i < job->trace_count; i++)
         if (look(job, &job->traces[i]) && job->traces[i].face.start_ns)
-            earliest = earlier(earliest, job->traces[i].face.start_ns);
+            earliest = earlier_ns(earliest, job->traces[i].face.start_ns);
     lua_pushnumber(L, earliest == UINT64_MAX ? 0 : (lua_Number)earliest / 1e6);
     return 1;
 }

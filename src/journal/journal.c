@@ -171,11 +171,6 @@ static uint64_t serve(struct journal *j, struct journal_writer *w, uint64_t now_
     return w->wanted ? now_ns + retry_ns : NEVER_NS;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static bool has_decisions(const struct journal *j)
 {
     for (unsigned i = 0; i < j->config.workers; i++)
@@ -192,8 +187,8 @@ static uint64_t keep_house(struct journal *j, uint64_t now_ns)
     segments_collect(&j->segments);
     outbox_reclaim(&j->outbox);
     for (unsigned i = 0; i < j->config.workers; i++)
-        due = earlier(due, serve(j, &j->writers[i], now_ns));
-    return earlier(due, segments_trim(&j->segments, now_ns));
+        due = earlier_ns(due, serve(j, &j->writers[i], now_ns));
+    return earlier_ns(due, segments_trim(&j->segments, now_ns));
 }
 
 uint64_t journal_step(struct journal *j, uint64_t now_ns)
@@ -211,7 +206,7 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns)
     if (j->outbox.sequence != sequence)
         wake(j->exporter);
     if (committed > 0 || holds)
-        return earlier(keep_house(j, now_ns), now_ns + linger_ns);
+        return earlier_ns(keep_house(j, now_ns), now_ns + linger_ns);
     /* Whoever comes after this exchange wakes; what came before it is seen below. */
     (void)atomic_exchange_explicit(&j->asleep, true, memory_order_acq_rel);
     due = keep_house(j, now_ns);
