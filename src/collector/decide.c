@@ -1,126 +1,12 @@
-#include "collector/decide.h"
-
-#include "base/fifo.h"
-#include "collector/resource.h"
+#include "collector/decider.h"
 
 #include <stdlib.h>
 
 enum {
-    FIRST_SPANS = 256,
+    FIRST_LATE = 256,
     FIRST_RELEASES = 256,
     PAYLOAD_MAX = 256 << 20, /* bytes; more than max_trace_bytes and what splices add */
 };
-
-/* A late span of a kept trace. */
-struct late_span {
-    uint8_t trace_id[16];
-    struct trace_decision decision;
-    frame_id frame;
-    uint32_t offset, len, resource_offset, scope_offset;
-};
-
-/* References to give back once decision `sequence` is committed. */
-struct release {
-    uint64_t sequence;
-    frame_id frame;
-    uint32_t count;
-};
-
-struct decider {
-    struct worker *worker;
-    struct fifo late;      /* struct late_span */
-    struct fifo releases;  /* struct release */
-    uint64_t releasing;    /* references in them */
-    struct span_ref *refs; /* scratch, each with room for `capacity` spans */
-    struct compose_span *kept;
-    size_t capacity;
-    struct resource_edits *resource;
-    const struct match *where[EXPORTER_MAX];
-    size_t exporters;
-    uint64_t every_exporter; /* mask of those without where */
-    uint16_t label_none;
-};
-
-/* ---- scratch ---- */
-
-static void free_scratch(struct decider *d)
-{
-    struct memory *memory = d->worker->shared->memory;
-
-    counted_free(memory, d->refs);
-    counted_free(memory, d->kept);
-    d->refs = NULL;
-    d->kept = NULL;
-    d->capacity = 0;
-}
-
-static bool scratch_room(struct decider *d, size_t spans)
-{
-    struct memory *memory = d->worker->shared->memory;
-    size_t capacity = d->capacity ? d->capacity : FIRST_SPANS;
-
-    if (spans <= d->capacity)
-        return true;
-    while (capacity < spans)
-        capacity *= 2;
-    free_scratch(d);
-    d->refs = counted_alloc(memory, capacity * sizeof(*d->refs));
-    d->kept = counted_alloc(memory, capacity * sizeof(*d->kept));
-    if (!d->refs || !d->kept) {
-        free_scratch(d);
-        return false;
-    }
-    d->capacity = capacity;
-    return true;
-}
-
-/* ---- references ---- */
-
-/* The span at i, where it lies: what policies look at. */
-static struct span_view span_at(void *decider, uint32_t i)
-{
-    const struct decider *d = decider;
-    const struct span_ref *r = &d->refs[i];
-
-    return span_view_at(journal_body(d->worker->shared->journal, r->frame), r->offset, r->len,
-                        r->resource_offset, r->scope_offset);
-}
-
-static void view_kept(struct decider *d, size_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        d->kept[i] = (struct compose_span){
-            span_at(d, i), journal_body(d->worker->shared->journal, d->refs[i].frame).data};
-}
-
-/* Queues `count` references of one frame; there is room. */
-static void queue_release(struct decider *d, uint64_t sequence, frame_id frame, uint32_t count)
-{
-    size_t len = fifo_len(&d->releases);
-    struct release *last = len ? fifo_at(&d->releases, len - 1) : NULL;
-
-    d->releasing += count;
-    if (last && last->sequence == sequence && last->frame == frame)
-        last->count += count;
-    else
-        *(struct release *)fifo_push(&d->releases) = (struct release){sequence, frame, count};
-}
-
-static bool release_committed(struct decider *d)
-{
-    uint64_t committed = journal_decided(d->worker->journal);
-
-    while (fifo_len(&d->releases) > 0) {
-        struct release *r = fifo_at(&d->releases, 0);
-
-        if (r->sequence > committed)
-            return true;
-        journal_release(d->worker->journal, r->frame, r->count);
-        d->releasing -= r->count;
-        fifo_drop(&d->releases, 1);
-    }
-    return false;
-}
 
 /* ---- the decision ---- */
 
@@ -152,7 +38,7 @@ static void describe(struct decider *d, const struct trace *trace, struct policy
         .has_trace_state = trace->has_trace_state,
         .count = trace->spans,
         .only_root = only_root(d, trace->spans),
-        .span = span_at,
+        .span = decider_span_at,
         .span_arg = d,
     };
     memcpy(p->id, trace->id, sizeof(p->id));
@@ -179,9 +65,8 @@ static uint64_t exporters_of(const struct decider *d, const struct policy_trace 
     return mask;
 }
 
-/* What th is written: design, step 5 of the path of a span. */
-static void edit_threshold(const struct decider *d, uint64_t threshold, bool has_trace_state,
-                           struct compose_edits *e)
+void decider_edit_threshold(const struct decider *d, uint64_t threshold, bool has_trace_state,
+                            struct compose_edits *e)
 {
     const struct config *c = d->worker->shared->config;
 
@@ -202,7 +87,7 @@ static void edits_of(const struct decider *d, const struct policy_trace *p,
 
     *e = (struct compose_edits){.probability = -1, .entry = SIZE_MAX};
     e->resource = resource_edits_list(d->resource, &e->resource_count);
-    edit_threshold(d, v->threshold, p->has_trace_state, e);
+    decider_edit_threshold(d, v->threshold, p->has_trace_state, e);
     if (!d->worker->policies || !d->worker->shared->config->tail.record)
         return;
     e->entry = v->entry == UINT32_MAX ? SIZE_MAX : v->entry;
@@ -247,9 +132,8 @@ static void count_decision(struct worker *w, const struct trace *trace,
     }
 }
 
-/* Composes (a keep) and hands the record on; 0: no room, nothing was done. */
-static uint64_t hand_on(struct decider *d, const struct decision_record *r,
-                        const struct compose_edits *edits)
+uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
+                         const struct compose_edits *edits)
 {
     struct buf payload;
     uint64_t sequence = 0;
@@ -266,7 +150,7 @@ static void finish(struct decider *d, struct trace *trace, const struct policy_v
 {
     count_decision(d->worker, trace, v);
     for (uint32_t i = 0; i < trace->spans; i++)
-        queue_release(d, sequence, d->refs[i].frame, 1);
+        decider_queue_release(d, sequence, d->refs[i].frame, 1);
     trace_table_decided(d->worker->table, trace,
                         &(struct trace_decision){
                             .keep = v->keep,
@@ -286,17 +170,17 @@ bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
     struct decision_record r;
     uint64_t sequence = 0;
 
-    if (journal_can_decide(d->worker->journal) && scratch_room(d, trace->spans) &&
+    if (journal_can_decide(d->worker->journal) && decider_scratch(d, trace->spans) &&
         fifo_room(&d->releases, trace->spans)) {
         trace_refs(d->worker->table, trace, d->refs);
         describe(d, trace, &p);
         judge(d, &p, now_ns, &v);
         r = record_of(d, trace, &p, &v);
         if (v.keep) {
-            view_kept(d, trace->spans);
+            decider_view(d, trace->spans);
             edits_of(d, &p, &v, &edits);
         }
-        sequence = hand_on(d, &r, &edits);
+        sequence = decider_hand_on(d, &r, &edits);
     }
     if (sequence == 0) {
         trace_table_put_back(d->worker->table, trace);
@@ -306,101 +190,16 @@ bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
     return true;
 }
 
-/* ---- late spans ---- */
-
-bool decider_reserve_late(struct decider *d, size_t count)
-{
-    return fifo_room(&d->late, count);
-}
-
-void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,
-                      const struct trace_decision *decision)
-{
-    struct late_span *l = fifo_push(&d->late);
-
-    *l = (struct late_span){.decision = *decision,
-                            .frame = frame,
-                            .offset = s->offset,
-                            .len = s->len,
-                            .resource_offset = s->resource_offset,
-                            .scope_offset = s->scope_offset};
-    memcpy(l->trace_id, s->trace_id, sizeof(l->trace_id));
-}
-
-/* How many of the oldest late spans are of one trace. */
-static size_t late_run(const struct decider *d)
-{
-    const struct late_span *first = fifo_at(&d->late, 0);
-    size_t n = 1;
-
-    while (n < fifo_len(&d->late) &&
-           memcmp(first[n].trace_id, first->trace_id, sizeof(first->trace_id)) == 0)
-        n++;
-    return n;
-}
-
-static void view_late(struct decider *d, const struct late_span *late, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        d->refs[i] = (struct span_ref){.frame = late[i].frame,
-                                       .offset = late[i].offset,
-                                       .len = late[i].len,
-                                       .resource_offset = late[i].resource_offset,
-                                       .scope_offset = late[i].scope_offset};
-    view_kept(d, count);
-}
-
-/* Hands on the oldest run of late spans, as their trace was; false: no room now. */
-static bool hand_on_late(struct decider *d)
-{
-    const struct late_span *late = fifo_at(&d->late, 0);
-    const struct trace_decision *decision = &late->decision;
-    size_t count = late_run(d);
-    struct compose_edits edits = {.probability = -1, .entry = SIZE_MAX};
-    struct decision_record r = {.keep = true,
-                                .late = true,
-                                .label = decision->label,
-                                .spans = (uint32_t)count,
-                                .config_version = decision->config_version,
-                                .threshold = decision->threshold,
-                                .probability = decision->probability,
-                                .unix_ns = clock_unix_ns(d->worker->shared->clock),
-                                .exporters = decision->exporters,
-                                .payload_spans = (uint32_t)count};
-    uint64_t sequence;
-
-    if (!scratch_room(d, count) || !fifo_room(&d->releases, count))
-        return false;
-    memcpy(r.trace_id, late->trace_id, sizeof(r.trace_id));
-    view_late(d, late, count);
-    edits.resource = resource_edits_list(d->resource, &edits.resource_count);
-    edit_threshold(d, r.threshold, true, &edits); /* whether they have a tracestate is not known */
-    sequence = hand_on(d, &r, &edits);
-    if (sequence == 0)
-        return false;
-    d->worker->counts.kept[r.label] += count;
-    for (size_t i = 0; i < count; i++)
-        queue_release(d, sequence, d->refs[i].frame, 1);
-    fifo_drop(&d->late, count);
-    return true;
-}
-
 bool decider_step(struct decider *d, uint64_t now_ns)
 {
     (void)now_ns;
-    while (fifo_len(&d->late) > 0 && hand_on_late(d))
-        continue;
-    return release_committed(d) || fifo_len(&d->late) > 0;
+    decider_hand_on_late(d);
+    return decider_release_committed(d) || decider_pending(d) > 0;
 }
 
 uint64_t decider_releasing(const struct decider *d)
 {
     return d->releasing;
-}
-
-uint64_t decider_pending(const struct decider *d)
-{
-    return fifo_len(&d->late);
 }
 
 /* ---- life ---- */
@@ -427,9 +226,9 @@ static bool init_queues(struct decider *d)
 {
     struct memory *memory = d->worker->shared->memory;
 
-    return fifo_init(&d->late, memory, sizeof(struct late_span), FIRST_SPANS) &&
+    return fifo_init(&d->late, memory, sizeof(struct late_span), FIRST_LATE) &&
            fifo_init(&d->releases, memory, sizeof(struct release), FIRST_RELEASES) &&
-           scratch_room(d, FIRST_SPANS);
+           decider_scratch(d, 1);
 }
 
 enum err decider_new(struct worker *w, struct decider **out, struct err_info *info)
@@ -457,7 +256,7 @@ void decider_free(struct decider *d)
 {
     if (!d)
         return;
-    free_scratch(d);
+    decider_free_scratch(d);
     fifo_fini(&d->late);
     fifo_fini(&d->releases);
     resource_edits_free(d->resource);

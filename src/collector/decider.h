@@ -1,0 +1,74 @@
+/* decider.h: the inside of a worker's decider, shared by decide.c (decisions), late.c (late spans)
+ * and refs.c (references and scratch). Others see decide.h.
+ */
+#pragma once
+
+#include "base/fifo.h"
+#include "collector/decide.h"
+#include "collector/resource.h"
+
+/* A late span of a kept trace. */
+struct late_span {
+    uint8_t trace_id[16];
+    struct trace_decision decision;
+    frame_id frame;
+    uint32_t offset, len, resource_offset, scope_offset;
+};
+
+/* References to give back once decision `sequence` is committed. */
+struct release {
+    uint64_t sequence;
+    frame_id frame;
+    uint32_t count;
+};
+
+struct decider {
+    struct worker *worker;
+    struct fifo late;      /* struct late_span */
+    struct fifo releases;  /* struct release */
+    uint64_t releasing;    /* references in them */
+    struct span_ref *refs; /* scratch, each with room for `capacity` spans */
+    struct compose_span *kept;
+    size_t capacity;
+    struct resource_edits *resource;
+    const struct match *where[EXPORTER_MAX];
+    size_t exporters;
+    uint64_t every_exporter; /* mask of those without where */
+    uint16_t label_none;
+};
+
+/* ---- refs.c ---- */
+
+/* Room for `spans` in refs and kept, whose content is lost when they grow. False over the memory
+ * limit. */
+bool decider_scratch(struct decider *d, size_t spans) MUST_CHECK;
+void decider_free_scratch(struct decider *d);
+
+/* The span of refs[i], where it lies: what policies look at. `decider` is a struct decider. */
+struct span_view decider_span_at(void *decider, uint32_t i);
+
+/* Fills kept with views of the first `count` refs. */
+void decider_view(struct decider *d, size_t count);
+
+/* Queues `count` references of one frame until decision `sequence` is committed; there is room in
+ * releases. */
+void decider_queue_release(struct decider *d, uint64_t sequence, frame_id frame, uint32_t count);
+
+/* Gives back the references of what is committed. True: some wait for their commit. */
+bool decider_release_committed(struct decider *d);
+
+/* ---- decide.c ---- */
+
+/* What th is written: design, step 5 of the path of a span. */
+void decider_edit_threshold(const struct decider *d, uint64_t threshold, bool has_trace_state,
+                            struct compose_edits *e);
+
+/* Composes the spans in kept (a keep) and hands the record on. Returns its sequence; 0: no room,
+ * nothing was done. */
+uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
+                         const struct compose_edits *edits);
+
+/* ---- late.c ---- */
+
+/* Hands on late spans, run by run, until there is no room. */
+void decider_hand_on_late(struct decider *d);

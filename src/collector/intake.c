@@ -1,0 +1,274 @@
+#include "collector/intake.h"
+
+#include "collector/decide.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FIRST_SPANS = 1024 }; /* capacity of the scratch array at start */
+
+/* ---- the scan ---- */
+
+static uint8_t *stage(void *arg, size_t size)
+{
+    struct worker *w = arg;
+    uint8_t *space = journal_stage(w->journal, size);
+
+    w->staged = slice_make(space, space ? size : 0);
+    return space;
+}
+
+static bool grow_spans(struct worker *w, size_t count)
+{
+    struct memory *memory = w->shared->memory;
+    size_t capacity = w->span_capacity;
+    struct scan_span *spans;
+    uint8_t *owners;
+
+    while (capacity < count)
+        capacity *= 2;
+    spans = counted_alloc(memory, capacity * sizeof(*spans));
+    owners = counted_alloc(memory, capacity);
+    if (!spans || !owners) {
+        counted_free(memory, spans);
+        counted_free(memory, owners);
+        return false;
+    }
+    counted_free(memory, w->spans);
+    counted_free(memory, w->owners);
+    w->spans = spans;
+    w->owners = owners;
+    w->span_capacity = capacity;
+    return true;
+}
+
+static enum err scan(struct worker *w, struct slice body, struct scan_result *result)
+{
+    enum err err = scan_traces(body, w->spans, w->span_capacity, result);
+
+    if (err != ERR_FULL)
+        return err;
+    if (!grow_spans(w, result->spans))
+        return ERR_FULL;
+    return scan_traces(body, w->spans, w->span_capacity, result);
+}
+
+/* ---- owners and their runs ---- */
+
+/* Finds the owner of each scanned span; spans of one trace often follow each other. */
+static void find_owners(struct worker *w, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *id = w->spans[i].trace_id;
+
+        if (i > 0 && memcmp(id, w->spans[i - 1].trace_id, sizeof(w->spans[i].trace_id)) == 0)
+            w->owners[i] = w->owners[i - 1];
+        else
+            w->owners[i] = (uint8_t)trace_owner(w->shared->key, id, w->shared->count);
+    }
+}
+
+/* Gives a run of a batch to `owner`, whose ring was seen to have room. */
+static void send_run(struct worker *w, unsigned owner, struct span_batch *batch, uint32_t from,
+                     uint32_t to)
+{
+    struct worker *to_worker = w->shared->workers[owner];
+    struct ring *ring = &to_worker->inboxes[w->index];
+    struct inbox_item item = {batch, from, to};
+    bool was_empty = ring_count(ring) == 0;
+
+    if (!ring_push(ring, &item))
+        abort(); /* only this worker writes to this ring, and it had looked */
+    if (was_empty)
+        loop_wake(to_worker->loop);
+}
+
+/* A late span ends at once in dropped, or is handed on as its trace was. */
+static void add_late(struct worker *w, const struct scan_span *s, frame_id frame,
+                     const struct trace_decision *late)
+{
+    if (late->keep) {
+        w->counts.late_kept++;
+        decider_add_late(w->decider, s, frame, late);
+        return;
+    }
+    w->counts.late_dropped++;
+    w->counts.dropped[late->label]++;
+    journal_release(w->journal, frame, 1);
+}
+
+/* Room for `count` spans in the table and among the late ones, so that add_spans cannot fail. */
+static bool reserve_spans(struct worker *w, size_t count)
+{
+    return trace_table_reserve(w->table, count) && decider_reserve_late(w->decider, count);
+}
+
+static void add_spans(struct worker *w, const struct scan_span *spans, size_t count, frame_id frame,
+                      uint64_t now_ns)
+{
+    struct trace_spans in = {spans, count, frame, now_ns};
+    struct trace_decision late;
+    enum trace_add result;
+
+    w->added += count;
+    for (size_t i = 0; (i = trace_table_add_all(w->table, &in, i, &result, &late)) < count; i++) {
+        if (result == TRACE_LATE) {
+            add_late(w, &spans[i], frame, &late);
+        } else { /* room was reserved: the kernel has no memory */
+            w->counts.lost++;
+            journal_release(w->journal, frame, 1);
+        }
+    }
+}
+
+/* Where each owner's run begins once the scanned spans are sorted: starts[o] .. starts[o + 1]. */
+static void find_runs(const struct worker *w, size_t count, uint32_t starts[MAX_WORKERS + 1])
+{
+    unsigned n = w->shared->count;
+
+    memset(starts, 0, (n + 1) * sizeof(*starts));
+    for (size_t i = 0; i < count; i++)
+        starts[w->owners[i] + 1]++;
+    for (unsigned o = 0; o < n; o++)
+        starts[o + 1] += starts[o];
+}
+
+static bool inboxes_have_room(struct worker *w, const uint32_t *starts)
+{
+    for (unsigned o = 0; o < w->shared->count; o++)
+        if (o != w->index && starts[o] < starts[o + 1] &&
+            ring_space(&w->shared->workers[o]->inboxes[w->index]) == 0)
+            return false;
+    return true;
+}
+
+static void fill_batch(struct worker *w, struct span_batch *batch, size_t count,
+                       const uint32_t *starts)
+{
+    uint32_t at[MAX_WORKERS];
+
+    memcpy(at, starts, w->shared->count * sizeof(*at));
+    for (size_t i = 0; i < count; i++)
+        batch->spans[at[w->owners[i]]++] = w->spans[i];
+}
+
+static void hand_out(struct worker *w, struct span_batch *batch, const uint32_t *starts,
+                     uint64_t now_ns)
+{
+    unsigned own = w->index;
+    uint32_t owners = 1; /* this worker, whether or not a span is its own */
+
+    for (unsigned o = 0; o < w->shared->count; o++)
+        owners += o != own && starts[o] < starts[o + 1];
+    atomic_store_explicit(&batch->owners, owners, memory_order_relaxed);
+    for (unsigned o = 0; o < w->shared->count; o++)
+        if (o != own && starts[o] < starts[o + 1])
+            send_run(w, o, batch, starts[o], starts[o + 1]);
+    add_spans(w, batch->spans + starts[own], starts[own + 1] - starts[own], batch->frame, now_ns);
+    span_batch_done(batch);
+}
+
+/* Commits the staged body and gives each owner its spans. ERR_FULL: there is no room somewhere;
+ * nothing was done. */
+static enum err take_spans(struct worker *w, size_t len, size_t count, uint64_t now_ns)
+{
+    uint32_t starts[MAX_WORKERS + 1];
+    struct span_batch *batch;
+
+    if (w->shared->count == 1) {
+        if (!reserve_spans(w, count))
+            return ERR_FULL;
+        add_spans(w, w->spans, count,
+                  journal_commit(w->journal, len, (uint32_t)count, SIGNAL_TRACES, now_ns), now_ns);
+        return ERR_OK;
+    }
+    find_owners(w, count);
+    find_runs(w, count, starts);
+    if (!inboxes_have_room(w, starts) || !reserve_spans(w, starts[w->index + 1] - starts[w->index]))
+        return ERR_FULL;
+    batch = span_batch_new(w->shared->memory, count);
+    if (!batch)
+        return ERR_FULL;
+    fill_batch(w, batch, count, starts);
+    batch->frame = journal_commit(w->journal, len, (uint32_t)count, SIGNAL_TRACES, now_ns);
+    hand_out(w, batch, starts, now_ns);
+    return ERR_OK;
+}
+
+/* ---- one request ---- */
+
+static enum err refuse_malformed(struct receive_request *request, const struct scan_result *result)
+{
+    char message[128];
+
+    snprintf(message, sizeof(message), "%s at byte %zu", result->error, result->error_offset);
+    receive_answer(request, &(struct receive_answer){.verdict = RECEIVE_BAD, .message = message});
+    return ERR_OK;
+}
+
+static enum err accept_body(void *arg, size_t len, struct receive_request *request)
+{
+    struct worker *w = arg;
+    struct scan_result result;
+    enum err err = scan(w, slice_make(w->staged.data, len), &result);
+
+    if (err == ERR_PARSE)
+        return refuse_malformed(request, &result);
+    if (err == ERR_OK && result.spans > 0)
+        err = take_spans(w, len, result.spans, clock_now_ns(w->shared->clock));
+    if (err != ERR_OK)
+        return ERR_FULL;
+    w->counts.received += result.spans + result.rejected;
+    w->counts.rejected += result.rejected;
+    receive_answer(request, &(struct receive_answer){.verdict = RECEIVE_OK,
+                                                     .rejected = result.rejected,
+                                                     .message = result.reject_reason});
+    return ERR_OK;
+}
+
+/* ---- what others sent ---- */
+
+/* True: something was left for want of memory. */
+static bool drain_inbox(struct worker *w, struct ring *inbox, uint64_t now_ns)
+{
+    struct inbox_item item;
+
+    while (ring_peek(inbox, &item)) {
+        if (!reserve_spans(w, item.to - item.from))
+            return true;
+        add_spans(w, item.batch->spans + item.from, item.to - item.from, item.batch->frame, now_ns);
+        w->counts.crossed += item.to - item.from;
+        span_batch_done(item.batch);
+        ring_pop(inbox, &item);
+    }
+    return false;
+}
+
+bool intake_drain(struct worker *w, uint64_t now_ns)
+{
+    bool left = false;
+
+    for (unsigned o = 0; o < w->shared->count; o++)
+        if (o != w->index)
+            left |= drain_inbox(w, &w->inboxes[o], now_ns);
+    return left;
+}
+
+/* ---- life ---- */
+
+bool intake_init(struct worker *w)
+{
+    w->span_capacity = FIRST_SPANS;
+    return grow_spans(w, FIRST_SPANS);
+}
+
+void intake_fini(struct worker *w)
+{
+    counted_free(w->shared->memory, w->spans);
+    counted_free(w->shared->memory, w->owners);
+}
+
+struct receive_sink intake_sink(struct worker *w)
+{
+    return (struct receive_sink){.arg = w, .stage = stage, .accept = accept_body};
+}

@@ -1,0 +1,21 @@
+/* intake.h: how spans get from a request's body into the tables of their owners.
+ *
+ * Data path: receive -> [stage, scan, journal, inboxes] -> table. A part of the worker (worker.h):
+ * all of it runs on the worker's thread, and its state are the fields of struct worker. Room for
+ * every span of a request is reserved before the body becomes a frame, so what is answered with
+ * success is in a table or in an inbox.
+ */
+#pragma once
+
+#include "collector/worker.h"
+
+/* The scratch of the scan. False over the memory limit. */
+bool intake_init(struct worker *w) MUST_CHECK;
+void intake_fini(struct worker *w);
+
+/* Where receive puts bodies; borrows `w`. */
+struct receive_sink intake_sink(struct worker *w);
+
+/* Takes what other workers sent; this never sends or waits. True: something was left for want of
+ * memory. */
+bool intake_drain(struct worker *w, uint64_t now_ns);

@@ -1,0 +1,90 @@
+#include "collector/decider.h"
+
+bool decider_reserve_late(struct decider *d, size_t count)
+{
+    return fifo_room(&d->late, count);
+}
+
+void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,
+                      const struct trace_decision *decision)
+{
+    struct late_span *l = fifo_push(&d->late);
+
+    *l = (struct late_span){.decision = *decision,
+                            .frame = frame,
+                            .offset = s->offset,
+                            .len = s->len,
+                            .resource_offset = s->resource_offset,
+                            .scope_offset = s->scope_offset};
+    memcpy(l->trace_id, s->trace_id, sizeof(l->trace_id));
+}
+
+/* How many of the oldest late spans are of one trace. */
+static size_t late_run(const struct decider *d)
+{
+    const struct late_span *first = fifo_at(&d->late, 0);
+    size_t n = 1;
+
+    while (n < fifo_len(&d->late) &&
+           memcmp(first[n].trace_id, first->trace_id, sizeof(first->trace_id)) == 0)
+        n++;
+    return n;
+}
+
+static void view_late(struct decider *d, const struct late_span *late, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        d->refs[i] = (struct span_ref){.frame = late[i].frame,
+                                       .offset = late[i].offset,
+                                       .len = late[i].len,
+                                       .resource_offset = late[i].resource_offset,
+                                       .scope_offset = late[i].scope_offset};
+    decider_view(d, count);
+}
+
+/* Hands on the oldest run, as its trace was; false: no room now. */
+static bool hand_on_run(struct decider *d)
+{
+    const struct late_span *late = fifo_at(&d->late, 0);
+    const struct trace_decision *decision = &late->decision;
+    size_t count = late_run(d);
+    struct compose_edits edits = {.probability = -1, .entry = SIZE_MAX};
+    struct decision_record r = {.keep = true,
+                                .late = true,
+                                .label = decision->label,
+                                .spans = (uint32_t)count,
+                                .config_version = decision->config_version,
+                                .threshold = decision->threshold,
+                                .probability = decision->probability,
+                                .unix_ns = clock_unix_ns(d->worker->shared->clock),
+                                .exporters = decision->exporters,
+                                .payload_spans = (uint32_t)count};
+    uint64_t sequence;
+
+    if (!decider_scratch(d, count) || !fifo_room(&d->releases, count))
+        return false;
+    memcpy(r.trace_id, late->trace_id, sizeof(r.trace_id));
+    view_late(d, late, count);
+    edits.resource = resource_edits_list(d->resource, &edits.resource_count);
+    /* whether they have a tracestate is not known */
+    decider_edit_threshold(d, r.threshold, true, &edits);
+    sequence = decider_hand_on(d, &r, &edits);
+    if (sequence == 0)
+        return false;
+    d->worker->counts.kept[r.label] += count;
+    for (size_t i = 0; i < count; i++)
+        decider_queue_release(d, sequence, d->refs[i].frame, 1);
+    fifo_drop(&d->late, count);
+    return true;
+}
+
+void decider_hand_on_late(struct decider *d)
+{
+    while (fifo_len(&d->late) > 0 && hand_on_run(d))
+        continue;
+}
+
+uint64_t decider_pending(const struct decider *d)
+{
+    return fifo_len(&d->late);
+}

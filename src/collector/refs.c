@@ -1,0 +1,82 @@
+#include "collector/decider.h"
+
+enum { FIRST_SPANS = 256 };
+
+/* ---- scratch ---- */
+
+void decider_free_scratch(struct decider *d)
+{
+    struct memory *memory = d->worker->shared->memory;
+
+    counted_free(memory, d->refs);
+    counted_free(memory, d->kept);
+    d->refs = NULL;
+    d->kept = NULL;
+    d->capacity = 0;
+}
+
+bool decider_scratch(struct decider *d, size_t spans)
+{
+    struct memory *memory = d->worker->shared->memory;
+    size_t capacity = d->capacity ? d->capacity : FIRST_SPANS;
+
+    if (spans <= d->capacity)
+        return true;
+    while (capacity < spans)
+        capacity *= 2;
+    decider_free_scratch(d);
+    d->refs = counted_alloc(memory, capacity * sizeof(*d->refs));
+    d->kept = counted_alloc(memory, capacity * sizeof(*d->kept));
+    if (!d->refs || !d->kept) {
+        decider_free_scratch(d);
+        return false;
+    }
+    d->capacity = capacity;
+    return true;
+}
+
+/* ---- references ---- */
+
+struct span_view decider_span_at(void *decider, uint32_t i)
+{
+    const struct decider *d = decider;
+    const struct span_ref *r = &d->refs[i];
+
+    return span_view_at(journal_body(d->worker->shared->journal, r->frame), r->offset, r->len,
+                        r->resource_offset, r->scope_offset);
+}
+
+void decider_view(struct decider *d, size_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        d->kept[i] = (struct compose_span){
+            decider_span_at(d, i), journal_body(d->worker->shared->journal, d->refs[i].frame).data};
+}
+
+void decider_queue_release(struct decider *d, uint64_t sequence, frame_id frame, uint32_t count)
+{
+    size_t len = fifo_len(&d->releases);
+    struct release *last = len ? fifo_at(&d->releases, len - 1) : NULL;
+
+    d->releasing += count;
+    if (last && last->sequence == sequence && last->frame == frame)
+        last->count += count;
+    else
+        *(struct release *)fifo_push(&d->releases) = (struct release){sequence, frame, count};
+}
+
+bool decider_release_committed(struct decider *d)
+{
+    uint64_t committed = journal_decided(d->worker->journal);
+
+    while (fifo_len(&d->releases) > 0) {
+        struct release *r = fifo_at(&d->releases, 0);
+
+        if (r->sequence > committed)
+            return true;
+        journal_release(d->worker->journal, r->frame, r->count);
+        d->releasing -= r->count;
+        fifo_drop(&d->releases, 1);
+    }
+    return false;
+}
