@@ -41,20 +41,24 @@ static struct task *add_task(struct collector *c, const char *name, void *arg)
     return t;
 }
 
-static void init_journal(struct collector *c)
+static enum err init_journal(struct collector *c, struct err_info *info)
 {
     struct task *t = add_task(c, "journal", c);
+    enum err err;
 
     t->step = run_journal;
     t->snapshot = snapshot_journal;
-    c->journal = journal_new(&(struct journal_config){
-        .workers = c->shared.count,
-        .exporters = (unsigned)exporter_specs_count(c->exporters),
-        .segment_bytes = SEGMENT_BYTES,
-        .memory = c->memory,
-        .clock = c->host.clock,
-    });
+    err = journal_new(
+        &(struct journal_config){
+            .workers = c->shared.count,
+            .exporters = (unsigned)exporter_specs_count(c->exporters),
+            .segment_bytes = SEGMENT_BYTES,
+            .memory = c->memory,
+            .clock = c->host.clock,
+        },
+        &c->journal, info);
     c->shared.journal = c->journal;
+    return err;
 }
 
 static bool any_lua_exporter(const struct collector *c)
@@ -216,9 +220,10 @@ enum err build_rooms(struct collector *c, struct err_info *info)
     if (err != ERR_OK)
         return err;
     c->shared.exporters = c->exporters;
-    init_journal(c);
-    err = receive_shared_new(c->receive_listeners, c->shared.listener_count, &c->shared.receive,
-                             info);
+    err = init_journal(c, info);
+    if (err == ERR_OK)
+        err = receive_shared_new(c->receive_listeners, c->shared.listener_count, &c->shared.receive,
+                                 info);
     if (err == ERR_OK)
         err = init_export(c, info);
     if (err == ERR_OK)

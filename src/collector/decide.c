@@ -140,7 +140,7 @@ uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
 
     buf_init(&payload, PAYLOAD_MAX, d->worker->shared->memory);
     if (!r->keep || compose_traces(d->kept, r->payload_spans, edits, &payload) == ERR_OK)
-        sequence = journal_decide(d->worker->journal, r, &payload);
+        sequence = journal_decide(d->worker->journal, r, NULL, &payload);
     buf_fini(&payload);
     return sequence;
 }

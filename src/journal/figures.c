@@ -59,6 +59,11 @@ uint64_t outbox_begin(const struct journal *j)
     return atomic_load_explicit(&j->outbox.begin, memory_order_acquire);
 }
 
+uint64_t outbox_acked(const struct journal *j, unsigned index)
+{
+    return atomic_load_explicit(&j->outbox.acked[index], memory_order_acquire);
+}
+
 bool outbox_read(const struct journal *j, uint64_t position, struct outbox_item *item)
 {
     return outbox_find(&j->outbox, position, item);

@@ -1,13 +1,10 @@
-/* frame.h: writes and finds frames in a segment. The journal's own. */
+/* frame.h: seals frames, and finds them again in what a segment holds. The journal's own. */
 #pragma once
 
-#include "journal/journal.h"
-#include "journal/segments.h"
+#include "base/slice.h"
+#include "journal/format.h"
 
-enum { FRAME_MAGIC = 0x52464d54, FRAME_VERSION = 1 }; /* "TMFR" */
-
-_Static_assert(sizeof(struct frame_header) == 64, "the header is 64 bytes in memory as on disk");
-_Static_assert(FRAME_ALIGN == sizeof(struct frame_header), "bodies begin aligned");
+#include <stdbool.h>
 
 /* Bytes that a frame takes in its segment. */
 static inline size_t frame_size(size_t tlv_len, size_t body_len)
@@ -16,13 +13,34 @@ static inline size_t frame_size(size_t tlv_len, size_t body_len)
            ~(size_t)(FRAME_ALIGN - 1);
 }
 
-/* Writes the header at the segment's end; magic, version and generation are filled in. */
-static inline void frame_write(struct segment *segment, const struct frame_header *header)
-{
-    struct frame_header *at = (struct frame_header *)(segment->bytes + segment->used);
+/* Fills both CRCs; all else is filled in, and TLV area and body stand behind the header. */
+void frame_seal(struct frame_header *header, uint64_t salt);
 
-    *at = *header;
-    at->magic = FRAME_MAGIC;
-    at->version = FRAME_VERSION;
-    at->generation = segment->generation;
-}
+enum frame_found {
+    FRAME_FOUND,
+    FRAME_DAMAGED, /* its header is good, its TLV area or body is not */
+    FRAME_END,     /* none is left */
+};
+
+/* A walk over one segment. Start with {.segment, .header, .at = FORMAT_PAGE}. */
+struct frame_walk {
+    struct slice segment; /* all that was read of it, header page included */
+    const struct segment_header *header;
+    size_t at;        /* where to look next */
+    uint64_t skipped; /* bytes of frames of this generation that could not be told, so far */
+    uint64_t damaged; /* headers so far that were not good, with a good one behind them */
+};
+
+/* A frame where it lies; unaligned only if the segment is. */
+struct frame {
+    struct frame_header header;
+    size_t at; /* in the segment */
+    struct slice tlvs, body;
+};
+
+/* The next frame of the header's generation and salt. Behind a damaged header the next good one is
+ * looked for; frames of earlier generations are not seen. Nothing is read outside of the slice. */
+enum frame_found frame_next(struct frame_walk *w, struct frame *frame);
+
+/* The value of the first TLV of `type`; empty with NULL data: absent. */
+struct slice frame_tlv(struct slice tlvs, enum frame_tlv type);

@@ -11,7 +11,8 @@ static const uint64_t retry_ns = 5 * NS_PER_MS;
 /* A worker that has not asked again for so long has given up. */
 static const uint64_t give_up_ns = 3 * NS_PER_S;
 
-struct journal *journal_new(const struct journal_config *config)
+enum err journal_new(const struct journal_config *config, struct journal **out,
+                     struct err_info *info)
 {
     struct journal *j = aligned_alloc(_Alignof(struct journal), sizeof(*j));
     size_t writers = config->workers * sizeof(struct journal_writer);
@@ -38,7 +39,9 @@ struct journal *journal_new(const struct journal_config *config)
         ring_init(&j->writers[i].ring, DECISION_RING, sizeof(struct decision));
     }
     pthread_mutex_init(&j->recent_lock, NULL);
-    return j;
+    (void)info;
+    *out = j;
+    return ERR_OK;
 }
 
 static void writer_fini(struct journal_writer *w)

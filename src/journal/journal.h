@@ -1,62 +1,129 @@
 /* journal.h: the log that waiting and kept spans lie in: frames in segments, and the outbox.
  *
  * Data path: scan -> [journal: staging, frames] -> trace table; composer -> [journal: decisions,
- * outbox] -> exporters. The journal thread owns segments and the outbox (journal_step); each worker
- * owns one journal_writer, the export thread one outbox reader. They talk through rings; nothing
- * here blocks a worker. At level `memory` segments are private memory behind the same headers.
+ * outbox] -> exporters. The journal thread owns segments, files and the outbox (journal_step); each
+ * worker owns one journal_writer, the export thread one outbox reader. They talk through rings;
+ * nothing here blocks a worker.
  *
  * A frame is one received body. A reference to a span is (frame_id, offsets): never a pointer. Each
- * frame counts the references alive in it; a segment whose last one is released is free, and reused
- * newest first.
+ * frame counts the references alive in it; a segment whose last one is released is free.
+ *
+ * Segments lie in private memory. At level `memory` that is all. At `written` and `fsync` the
+ * journal thread writes them to files as they fill; from then on the memory is a copy that can be
+ * let go (spilled) and read back, so that nobody ever waits for a page of a file but this thread.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/memory.h"
 #include "base/slice.h"
+#include "journal/format.h"
 
 struct journal;
 struct journal_writer;
+struct decision_record;
 
 typedef uint32_t frame_id; /* segment and position in it; 0 is no frame */
 
-enum signal_kind { SIGNAL_TRACES = 1 };
+enum signal_kind {
+    SIGNAL_TRACES = FRAME_TRACES,
+    SIGNAL_METRICS = FRAME_METRICS,
+    SIGNAL_LOGS = FRAME_LOGS,
+};
+
+/* What has happened to what was acknowledged. */
+enum journal_ack {
+    ACK_MEMORY,  /* it is staged */
+    ACK_WRITTEN, /* pwrite has returned: survives the end of the process */
+    ACK_FSYNC,   /* fdatasync has returned: survives a power cut */
+};
+
+/* What numbers in decisions and outbox records mean, for who reads the files later. All of it is
+ * borrowed for life. */
+struct journal_names {
+    void *arg;
+    size_t (*labels)(void *arg); /* numbers below this are valid; it grows */
+    void (*label)(void *arg, uint16_t label, const char **policy, const char **reason);
+    /* The number of a pair that was read back. */
+    uint16_t (*intern)(void *arg, const char *policy, const char *reason);
+    const char *const *exporters; /* by bit */
+    size_t exporter_count;
+    const char *const *policies; /* in order */
+    size_t policy_count;
+    const char *config_hash;
+};
 
 struct journal_config {
-    unsigned workers;      /* 1 .. 256 */
+    unsigned workers;      /* 1 .. 256; one more writer may be the main thread's */
     unsigned exporters;    /* 0 .. 64 */
-    size_t segment_bytes;  /* 4 KiB .. 1 MiB, a multiple of 4 KiB; 1 MiB for level memory */
+    size_t segment_bytes;  /* 4 KiB .. 1 MiB, a multiple of 4 KiB; 1 MiB outside of tests */
     struct memory *memory; /* borrowed for life */
     const struct clock *clock;
+
+    enum journal_ack ack; /* ACK_MEMORY: all below is not looked at */
+    struct disk *disk;
+    const char *path;       /* borrowed for the call */
+    uint64_t file_bytes;    /* of a segment file */
+    uint64_t max_bytes;     /* of all files */
+    double min_free;        /* share of the file system, 0 .. 1 */
+    uint64_t history_bytes; /* of free segments that are kept for readers; 0: none */
+    uint64_t wait_ns;       /* spilled frames are read back when they are nearly as old as this */
+    size_t decision_cache;  /* decisions that the log remembers at least */
+    uint64_t salt_seed;     /* 0: random */
+    const struct journal_names *names; /* borrowed for life */
 };
 
-/* What stands before each body, in memory as on disk. Little-endian. CRCs are filled where a level
- * needs them (0 in private memory). */
-struct frame_header {
-    uint32_t magic;
-    uint8_t version;
-    uint8_t encoding; /* 0: none */
-    uint8_t signal;   /* enum signal_kind, or the kind of an outbox record */
-    uint8_t flags;    /* FRAME_MOVED */
-    uint32_t generation;
-    uint32_t tlv_len; /* of the TLV area between header and body */
-    uint64_t sequence;
-    uint64_t unix_ns;
-    uint64_t boot_ns;
-    uint32_t stored_len;
-    uint32_t decoded_len;
-    uint32_t items; /* spans accepted */
-    uint32_t header_crc;
-    uint32_t body_crc;
-    uint32_t reserved;
-};
-
-/* Start-up only: aborts without memory. */
-struct journal *journal_new(const struct journal_config *config);
+/* Opens the folder where there is one: ERR_FULL: another process has it; ERR_IO: it can't be used.
+ * Start-up only: aborts without memory. */
+enum err journal_new(const struct journal_config *config, struct journal **out,
+                     struct err_info *info) MUST_CHECK;
+/* Nothing is written any more: what is on disk is what a killed process would leave. */
 void journal_free(struct journal *j);
+
+/* ---- recovery: on the main thread, before any other thread runs ---- */
+
+/* Counts of what was found. */
+struct journal_recovered {
+    uint64_t segments, frames, decisions;
+    uint64_t items;          /* of frames that were handed to `frame` */
+    uint64_t damaged_frames; /* bodies and headers that were skipped */
+    uint64_t damaged_items;  /* of them, where the header was good */
+    uint64_t bytes;          /* read */
+};
+
+/* A frame that is read back. */
+struct recovered_frame {
+    frame_id frame;
+    enum signal_kind signal;
+    uint64_t first_ns; /* when it came, on the present now_ns scale; may be "before" 0: then 0 */
+    uint64_t unix_ns;
+    uint32_t items;
+    uint64_t source;   /* for recovery_has_source */
+    struct slice body; /* borrowed for the call */
+};
+
+struct recovery {
+    void *arg;
+    /* Each decision that is remembered, oldest first, late ones included; its label is a present
+     * one. */
+    void (*decision)(void *arg, const struct decision_record *d);
+    /* Each live frame, by the time it came: takes a reference for each item that it keeps, and
+     * returns how many it took (0: the frame is free again). */
+    uint32_t (*frame)(void *arg, const struct recovered_frame *f);
+};
+
+/* Reads back what the files hold: decisions, then live frames. Call it once, before journal_step;
+ * without files it finds nothing. ERR_IO: the disk fails altogether. What is damaged is skipped and
+ * counted. */
+enum err journal_recover(struct journal *j, const struct recovery *to, uint64_t now_ns,
+                         struct journal_recovered *found, struct err_info *info) MUST_CHECK;
+/* Within recovery.frame: whether the kept trace `trace_id` has its spans of this frame in the
+ * outbox (or had: all delivered). If not they are late. */
+bool recovery_has_source(const struct journal *j, const uint8_t trace_id[16], uint64_t source);
 
 /* The journal thread's body: takes over and hands out segments, appends decisions and kept spans
  * to the outbox in the order of each worker, frees what all exporters have settled. */
@@ -81,19 +148,37 @@ uint8_t *journal_stage(struct journal_writer *w, size_t size);
 frame_id journal_commit(struct journal_writer *w, size_t len, uint32_t items,
                         enum signal_kind signal, uint64_t now_ns);
 
-/* The body of a frame with live references; bounded by its own header. Any thread that holds one.
- */
+/* The ticket of the last frame committed: journal_acked says when it has reached the level. */
+uint64_t journal_ticket(const struct journal_writer *w);
+/* Every frame up to this ticket is as safe as the level says. At level memory: the last one. */
+uint64_t journal_acked(const struct journal_writer *w);
+/* Lets the journal thread write what was committed since the last call. Once a step, after the
+ * commits; the worker's loop is woken when journal_acked moves. */
+void journal_submit(struct journal_writer *w);
+/* True: the disk is full or fails; requests are refused until it is not. Any thread. */
+bool journal_is_refusing(const struct journal *j);
+
+/* Between these two, once a step, a worker may look at bodies: what it found here stays. */
+void journal_read_begin(struct journal_writer *w);
+void journal_read_end(struct journal_writer *w);
+/* True: the body is in memory. False: it is asked for, and the worker's loop is woken when it is
+ * here. The caller has live references in it. Between journal_read_begin and journal_read_end. */
+bool journal_is_here(struct journal_writer *w, frame_id frame);
+
+/* The body of a frame with live references that is here; bounded by its own header. */
 struct slice journal_body(const struct journal *j, frame_id frame);
 /* Gives back `n` references. The caller's own writer, whoever wrote the frame. */
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n);
 
 /* ---- decisions and the outbox ---- */
 
-/* The commit record of one decision, or of late spans that follow one. */
+/* The commit record of one decision, or of late spans that follow one (then keep says whether they
+ * were kept too). */
 struct decision_record {
     uint8_t trace_id[16];
     bool keep;
     bool late;
+    uint8_t signal;   /* enum signal_kind; 0 is SIGNAL_TRACES */
     uint16_t label;   /* policy and reason: see policy/labels.h */
     uint8_t trigger;  /* enum trace_trigger */
     uint8_t complete; /* 1: the root is here and so is every parent */
@@ -105,15 +190,44 @@ struct decision_record {
     uint64_t unix_ns;
     uint64_t exporters;     /* bit mask of the exporters that get it (keep only) */
     uint32_t payload_spans; /* spans in the payload (after processors) */
+    uint32_t errors;        /* spans with status ERROR */
+    uint64_t randomness;    /* R, 56 bits */
 };
+
+/* What one policy said; explain shows it. */
+enum vote_kind {
+    VOTE_NOT_ASKED,
+    VOTE_NONE, /* no opinion */
+    VOTE_KEEP,
+    VOTE_DROP,
+    VOTE_SAMPLE,
+    VOTE_AT_LEAST,
+    VOTE_FAILED, /* error, budget, quarantine: the label's reason says which, if there is one */
+};
+struct decision_vote {
+    uint8_t kind;
+    uint16_t label;    /* of keep, drop, sample, at_least */
+    float probability; /* of sample and at_least */
+};
+
+/* What goes to the files beside the record. At level memory it is not looked at. */
+struct decision_details {
+    const uint64_t *sources; /* journal_source of each frame of the decided spans, each once */
+    unsigned source_count;
+    const struct decision_vote *votes; /* by policy, in order */
+    unsigned vote_count;
+};
+/* Names the frame beyond the life of the process. */
+uint64_t journal_source(const struct journal *j, frame_id frame);
 
 /* True: the next journal_decide of this worker succeeds. Ask before the work of composing. */
 bool journal_can_decide(struct journal_writer *w);
-/* Hands one decision to the journal thread; for a keep, `payload` (a run of ResourceSpans fields =
- * a TracesData body) moves out of the buf; NULL is allowed. Returns its number, from 1, one up each
- * time; 0: the ring is full, nothing was taken, try when the loop was woken. */
+/* Hands one decision to the journal thread (`details` may be NULL); for a keep, `payload` (a run of
+ * ResourceSpans fields = a TracesData body) moves out of the buf; NULL is allowed. Returns its
+ * number, from 1, one up each time; 0: the ring is full, nothing was taken, try when the loop was
+ * woken. */
 uint64_t journal_decide(struct journal_writer *w, const struct decision_record *d,
-                        struct buf *payload);
+                        const struct decision_details *details, struct buf *payload);
 /* The last decision of this worker that is committed: sources up to it may be released. The
  * worker's loop is woken when it moves. Any thread. */
 uint64_t journal_decided(const struct journal_writer *w);
@@ -130,6 +244,9 @@ struct outbox_item {
 /* The record at `position` (start with outbox_begin). False: nothing there yet. Only keeps with a
  * mask are here, in the order of their commits. `position` is not before the least acked one. */
 uint64_t outbox_begin(const struct journal *j); /* the oldest record that is still there */
+/* Where exporter `index` had acked to when the process ended; outbox_begin for a new one (which
+ * finds nothing of its own before the present end). */
+uint64_t outbox_acked(const struct journal *j, unsigned index);
 bool outbox_read(const struct journal *j, uint64_t position, struct outbox_item *item);
 /* Exporter `index` has settled everything before `position`; never goes back. */
 void outbox_ack(struct journal *j, unsigned index, uint64_t position);
@@ -142,6 +259,17 @@ struct journal_stats {
     uint64_t enqueued[64];                         /* spans appended to the outbox, per exporter */
     uint64_t in_transit[64];                       /* spans in the rings to the journal thread */
     uint64_t uncommitted;                          /* decisions in those rings */
+
+    /* Of the files; 0 without. */
+    uint64_t file_bytes, file_max_bytes; /* of all files, and their bound */
+    uint64_t live_file_bytes;            /* in segments that are live, of all uses */
+    uint64_t history_bytes;              /* in free segments that can still be read */
+    uint64_t spilled_bytes;              /* of live segments that are not in memory */
+    uint64_t spilled, loaded;            /* segments, ever */
+    uint64_t written_bytes, syncs;       /* ever */
+    uint64_t write_errors, sync_errors;  /* ever */
+    uint64_t decisions_logged;           /* entries that the log holds */
+    bool refusing;
 };
 void journal_stats(const struct journal *j, struct journal_stats *s);
 

@@ -6,11 +6,8 @@
 #include <assert.h>
 
 /* The TLV area of an outbox frame holds the decision. */
-enum { TLV_DECISION = 1, OUTBOX_KEEP = 1 };
-
-struct tlv {
-    uint32_t type;
-    uint32_t len;
+struct keep_tlv {
+    struct tlv tlv;
     struct decision_record record;
 };
 
@@ -74,7 +71,7 @@ static bool open_next(struct outbox *o, size_t size)
 bool outbox_append(struct outbox *o, const struct decision_record *d, struct slice payload,
                    uint64_t now_ns)
 {
-    struct tlv tlv = {TLV_DECISION, sizeof(*d), *d};
+    struct keep_tlv tlv = {{TLV_DECISION, sizeof(*d)}, *d};
     size_t size = frame_size(sizeof(tlv), payload.len);
     struct segment *segment = segment_at(o->segments, o->open);
     uint64_t end;
@@ -82,14 +79,18 @@ bool outbox_append(struct outbox *o, const struct decision_record *d, struct sli
     if ((!o->open || size > segment->size - segment->used) && !open_next(o, size))
         return false;
     segment = segment_at(o->segments, o->open);
-    frame_write(segment, &(struct frame_header){.signal = OUTBOX_KEEP,
-                                                .tlv_len = sizeof(tlv),
-                                                .sequence = ++o->sequence,
-                                                .unix_ns = d->unix_ns,
-                                                .boot_ns = now_ns,
-                                                .stored_len = (uint32_t)payload.len,
-                                                .decoded_len = (uint32_t)payload.len,
-                                                .items = d->payload_spans});
+    *(struct frame_header *)(segment->bytes + segment->used) =
+        (struct frame_header){.magic = FRAME_MAGIC,
+                              .version = FRAME_VERSION,
+                              .generation = segment->generation,
+                              .signal = FRAME_KEEP,
+                              .tlv_len = sizeof(tlv),
+                              .sequence = ++o->sequence,
+                              .unix_ns = d->unix_ns,
+                              .boot_ns = now_ns,
+                              .stored_len = (uint32_t)payload.len,
+                              .decoded_len = (uint32_t)payload.len,
+                              .items = d->payload_spans};
     memcpy(segment->bytes + segment->used + sizeof(struct frame_header), &tlv, sizeof(tlv));
     if (payload.len)
         memcpy(segment->bytes + segment->used + sizeof(struct frame_header) + sizeof(tlv),
@@ -140,7 +141,7 @@ static void read_frame(const struct outbox *o, uint64_t position, struct outbox_
         (const struct frame_header *)(segment_at(o->segments, number)->bytes + offset_of(position));
     const uint8_t *tlv = (const uint8_t *)(header + 1);
 
-    memcpy(&item->record, tlv + offsetof(struct tlv, record), sizeof(item->record));
+    memcpy(&item->record, tlv + offsetof(struct keep_tlv, record), sizeof(item->record));
     item->payload = slice_make(tlv + header->tlv_len, header->stored_len);
     item->position = position;
     item->next = position + frame_size(header->tlv_len, header->stored_len);

@@ -9,8 +9,9 @@
 #pragma once
 
 #include "base/memory.h"
+#include "journal/format.h"
 
-enum { FRAME_ALIGN = 64, SEGMENT_MAX = 1 << 18 };
+enum { SEGMENT_MAX = 1 << 18 };
 
 enum segment_kind { SEGMENT_ABSENT, SEGMENT_FREE, SEGMENT_FRAMES, SEGMENT_OUTBOX };
 

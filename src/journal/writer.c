@@ -121,6 +121,17 @@ static bool move_to_open(struct journal_writer *w, size_t len)
     return true;
 }
 
+/* At the segment's end; magic, version and generation are filled in. */
+static void write_header(struct segment *segment, const struct frame_header *header)
+{
+    struct frame_header *at = (struct frame_header *)(segment->bytes + segment->used);
+
+    *at = *header;
+    at->magic = FRAME_MAGIC;
+    at->version = FRAME_VERSION;
+    at->generation = segment->generation;
+}
+
 static frame_id append(struct journal_writer *w, uint32_t number, struct frame_header *header)
 {
     struct journal *j = w->journal;
@@ -128,7 +139,7 @@ static frame_id append(struct journal_writer *w, uint32_t number, struct frame_h
     size_t at = segment->used;
 
     header->sequence = ++w->sequence;
-    frame_write(segment, header);
+    write_header(segment, header);
     segment->used += frame_size(0, header->stored_len);
     atomic_fetch_add_explicit(&segment->references, header->items, memory_order_relaxed);
     return (frame_id)(number << j->position_bits | at / FRAME_ALIGN);
@@ -156,14 +167,45 @@ frame_id journal_commit(struct journal_writer *w, size_t len, uint32_t items,
     return frame;
 }
 
+uint64_t journal_ticket(const struct journal_writer *w)
+{
+    return w->sequence;
+}
+
+uint64_t journal_acked(const struct journal_writer *w)
+{
+    return w->sequence;
+}
+
+void journal_submit(struct journal_writer *w)
+{
+    (void)w;
+}
+
 /* ---- reading and releasing ---- */
+
+void journal_read_begin(struct journal_writer *w)
+{
+    (void)w;
+}
+
+void journal_read_end(struct journal_writer *w)
+{
+    (void)w;
+}
+
+bool journal_is_here(struct journal_writer *w, frame_id frame)
+{
+    (void)w;
+    return frame != 0;
+}
 
 static uint32_t number_of(const struct journal *j, frame_id frame)
 {
     return frame >> j->position_bits;
 }
 
-struct slice journal_body(const struct journal *j, frame_id frame)
+static const struct frame_header *header_of(const struct journal *j, frame_id frame)
 {
     const struct segment *segment = segment_at(&j->segments, number_of(j, frame));
     size_t at = (size_t)(frame & ((UINT32_C(1) << j->position_bits) - 1)) * FRAME_ALIGN;
@@ -171,7 +213,19 @@ struct slice journal_body(const struct journal *j, frame_id frame)
 
     assert(frame && segment->bytes && at + sizeof(*header) <= segment->size);
     assert(header->magic == FRAME_MAGIC && header->stored_len <= segment->size - at);
+    return header;
+}
+
+struct slice journal_body(const struct journal *j, frame_id frame)
+{
+    const struct frame_header *header = header_of(j, frame);
+
     return slice_make((const uint8_t *)(header + 1) + header->tlv_len, header->decoded_len);
+}
+
+uint64_t journal_source(const struct journal *j, frame_id frame)
+{
+    return header_of(j, frame)->sequence;
 }
 
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n)
@@ -188,11 +242,12 @@ bool journal_can_decide(struct journal_writer *w)
 }
 
 uint64_t journal_decide(struct journal_writer *w, const struct decision_record *d,
-                        struct buf *payload)
+                        const struct decision_details *details, struct buf *payload)
 {
     struct decision decision = {.record = *d};
     uint32_t space = ring_space(&w->ring);
 
+    (void)details; /* for files only */
     if (space == 0) {
         journal_urge(w->journal);
         return 0;

@@ -105,7 +105,8 @@ static inline bool rig_go(struct rig *r, const char *config, struct http_client 
     if (rig_specs(r, config) != ERR_OK)
         return false;
     jc.exporters = (unsigned)exporter_specs_count(r->specs);
-    r->journal = journal_new(&jc);
+    if (journal_new(&jc, &r->journal, &r->info) != ERR_OK)
+        abort();
     r->writer = journal_writer(r->journal, 0, NULL);
     ec = (struct export_config){.specs = r->specs,
                                 .journal = r->journal,
@@ -229,7 +230,7 @@ static inline void rig_keep_mask(struct rig *r, uint32_t spans, size_t span_byte
                                 .probability = -1,
                                 .trace_id = {1, 2, 3}};
 
-    while (!journal_decide(r->writer, &d, &payload))
+    while (!journal_decide(r->writer, &d, NULL, &payload))
         journal_step(r->journal, r->clock.now);
     buf_fini(&payload);
 }

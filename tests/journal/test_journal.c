@@ -1,6 +1,6 @@
 /* The journal's worker side on virtual time, all in one thread. */
 #include "check.h"
-#include "journal/journal.h"
+#include "journals.h"
 
 #include <stdlib.h>
 
@@ -13,11 +13,11 @@ static struct journal *journal_of(unsigned workers, unsigned exporters, size_t l
 {
     memory_init(&memory, limit, 1);
     fake_clock_init(&fake, 0, 77 * NS_PER_S);
-    return journal_new(&(struct journal_config){.workers = workers,
-                                                .exporters = exporters,
-                                                .segment_bytes = SEGMENT,
-                                                .memory = &memory,
-                                                .clock = &fake.clock});
+    return journal_made(&(struct journal_config){.workers = workers,
+                                                 .exporters = exporters,
+                                                 .segment_bytes = SEGMENT,
+                                                 .memory = &memory,
+                                                 .clock = &fake.clock});
 }
 
 static struct journal_stats stats_of(const struct journal *j)

@@ -2,7 +2,7 @@
  * long as one reference lives, and memory must come back when none does. */
 #include "base/random.h"
 #include "check.h"
-#include "journal/journal.h"
+#include "journals.h"
 
 #include <stdlib.h>
 
@@ -122,11 +122,11 @@ static void model_run(uint64_t seed)
 
     memory_init(&memory, LIMIT, LIMIT / 8);
     rng_seed(&m->rng, seed);
-    m->journal = journal_new(&(struct journal_config){.workers = WORKERS,
-                                                      .exporters = 1,
-                                                      .segment_bytes = SEGMENT,
-                                                      .memory = &memory,
-                                                      .clock = clock_system()});
+    m->journal = journal_made(&(struct journal_config){.workers = WORKERS,
+                                                       .exporters = 1,
+                                                       .segment_bytes = SEGMENT,
+                                                       .memory = &memory,
+                                                       .clock = clock_system()});
     for (unsigned i = 0; i < WORKERS; i++)
         m->writers[i] = journal_writer(m->journal, i, NULL);
     for (int i = 0; i < OPERATIONS && !check_failures; i++) {

@@ -1,6 +1,6 @@
 /* Decisions and the outbox on virtual time, all in one thread. */
 #include "check.h"
-#include "journal/journal.h"
+#include "journals.h"
 
 #include <stdlib.h>
 
@@ -11,11 +11,11 @@ static struct memory memory;
 static struct journal *journal_of(unsigned workers, unsigned exporters)
 {
     memory_init(&memory, 8 << 20, 1);
-    return journal_new(&(struct journal_config){.workers = workers,
-                                                .exporters = exporters,
-                                                .segment_bytes = SEGMENT,
-                                                .memory = &memory,
-                                                .clock = clock_system()});
+    return journal_made(&(struct journal_config){.workers = workers,
+                                                 .exporters = exporters,
+                                                 .segment_bytes = SEGMENT,
+                                                 .memory = &memory,
+                                                 .clock = clock_system()});
 }
 
 static struct journal_stats stats_of(const struct journal *j)
@@ -41,7 +41,7 @@ static uint64_t keep(struct journal_writer *w, uint8_t id, size_t len, uint64_t 
     buf_init(&payload, 1 << 20, &memory);
     for (size_t i = 0; i < len; i++)
         buf_byte(&payload, id);
-    number = journal_decide(w, &d, &payload);
+    number = journal_decide(w, &d, NULL, &payload);
     CHECK(payload.len == (number ? 0 : len));
     buf_fini(&payload);
     return number;
@@ -49,7 +49,7 @@ static uint64_t keep(struct journal_writer *w, uint8_t id, size_t len, uint64_t 
 
 static uint64_t drop(struct journal_writer *w, uint8_t id)
 {
-    return journal_decide(w, &(struct decision_record){.trace_id = {id}, .spans = 5}, NULL);
+    return journal_decide(w, &(struct decision_record){.trace_id = {id}, .spans = 5}, NULL, NULL);
 }
 
 static bool item_is(const struct outbox_item *item, uint8_t id, size_t len)

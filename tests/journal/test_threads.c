@@ -4,7 +4,7 @@
 #include "base/loop.h"
 #include "base/ring.h"
 #include "check.h"
-#include "journal/journal.h"
+#include "journals.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -100,7 +100,7 @@ static void decide(struct worker *w, frame_id frame, unsigned number)
         loop_wait(w->loop, now() + NS_PER_MS);
     }
     w->sources[w->decided++] = frame;
-    while (!journal_decide(w->writer, &d, d.keep ? &payload : NULL))
+    while (!journal_decide(w->writer, &d, NULL, d.keep ? &payload : NULL))
         wait_for(w);
     buf_fini(&payload);
 }
@@ -176,11 +176,11 @@ static void *export_main(void *arg)
 static void set_up(void)
 {
     memory_init(&memory, LIMIT, LIMIT / 4);
-    journal = journal_new(&(struct journal_config){.workers = WORKERS,
-                                                   .exporters = 1,
-                                                   .segment_bytes = SEGMENT,
-                                                   .memory = &memory,
-                                                   .clock = clock_system()});
+    journal = journal_made(&(struct journal_config){.workers = WORKERS,
+                                                    .exporters = 1,
+                                                    .segment_bytes = SEGMENT,
+                                                    .memory = &memory,
+                                                    .clock = clock_system()});
     journal_loop = loop_new(clock_system());
     export_loop = loop_new(clock_system());
     journal_set_loops(journal, journal_loop, export_loop);
