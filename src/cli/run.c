@@ -14,9 +14,14 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* Signals this close to the first are one: timeout(1) and other supervisors send theirs twice, to
+ * the process and to its group. */
+static const uint64_t one_signal_ns = 100 * NS_PER_MS;
+
 struct running {
     const struct run_options *options;
     struct collector *collector;
+    uint64_t signalled_ns; /* when the first one came */
     int signals;
     struct loop_watch *watch;
 };
@@ -33,6 +38,17 @@ static struct http_client *new_http(void *arg, struct loop *loop)
     return http_client_curl(loop);
 }
 
+static void on_end_signal(struct running *r, uint64_t now_ns)
+{
+    if (collector_phase(r->collector) == PHASE_RUNNING) {
+        r->signalled_ns = now_ns;
+        collector_stop(r->collector, now_ns);
+    } else if (now_ns - r->signalled_ns >= one_signal_ns) {
+        log_event(LOG_WARN, "second signal: ending at once");
+        _exit(EXIT_FAILED);
+    }
+}
+
 static void on_signal(void *arg, unsigned ready)
 {
     struct running *r = arg;
@@ -40,16 +56,19 @@ static void on_signal(void *arg, unsigned ready)
 
     (void)ready;
     while (read(r->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGHUP) {
+        if (info.ssi_signo == SIGHUP)
             collector_reload_certificates(r->collector);
-            continue;
-        }
-        if (collector_phase(r->collector) != PHASE_RUNNING) {
-            log_event(LOG_WARN, "second signal: ending at once");
-            _exit(EXIT_FAILED);
-        }
-        collector_stop(r->collector, clock_now_ns(clock_system()));
+        else
+            on_end_signal(r, clock_now_ns(clock_system()));
     }
+}
+
+static void our_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
 }
 
 static void watch_signals(struct running *r)
@@ -57,12 +76,7 @@ static void watch_signals(struct running *r)
     unsigned count;
     sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    our_signals(&set);
     r->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     r->watch =
         loop_watch_new(collector_tasks(r->collector, &count)[0].loop, r->signals, on_signal, r);
@@ -196,10 +210,17 @@ static enum log_format format_of(const char *text)
     return strcmp(text, "logfmt") == 0 ? LOG_LOGFMT : LOG_AUTO;
 }
 
-/* From here on lines are logged as config.lua wants them. */
+/* From here on lines are logged as config.lua wants them, and signals wait until they are watched:
+ * whoever reaches a listener may end the process, and it ends in order. Until here, a config.lua
+ * that never returns can be interrupted. */
 static void on_configured(void *arg, const struct config *config)
 {
+    sigset_t set;
+
     (void)arg;
+    our_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
     log_configure(level_of(config->log_level), format_of(config->log_format));
 }
 

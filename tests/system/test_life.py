@@ -1,13 +1,16 @@
 """Starting, checking, watching and ending."""
+import fcntl
+import os
 import re
 import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from clients import Grpc, post
-from harness import PROGRAM, ROOT, config, exporter, fields, parse_metrics, run
+from harness import PATIENCE, PROGRAM, ROOT, config, exporter, fields, parse_metrics, run
 from messages import assert_same_spans, request_with, span, spans_of, trace_id
 
 
@@ -40,16 +43,61 @@ def test_readyz_is_503_while_draining(start, backend):
     assert collector.wait_exit() == 0
 
 
-def test_a_second_signal_ends_it_at_once(start, backend):
-    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
-                             wait="1h"))
+def failing(start, backend, interval):
+    """A collector that holds a span for a backend that answers 503."""
+    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf",
+                                      retry={"initial_interval": interval}), wait="1h"))
     backend.behave(status=503)
     post(collector.http, request_with(span(trace_id(1))).SerializeToString())
+    return collector
+
+
+def test_a_second_signal_ends_it_at_once(start, backend):
+    collector = failing(start, backend, "1s")
     collector.signal(signal.SIGTERM)
-    backend.wait(requests=1)
+    backend.wait(requests=2)  # the first pause is half a second or longer
     collector.signal(signal.SIGTERM)
     assert collector.wait_exit(5) == 1
+    collector.wait_line(lambda x: "second signal" in x)
     collector.stop = lambda: None
+
+
+def test_two_signals_at_once_are_one(start, backend):
+    collector = failing(start, backend, "100ms")
+    collector.signal(signal.SIGTERM)
+    collector.signal(signal.SIGINT)  # a second SIGTERM could merge with the first
+    backend.wait(requests=2)
+    backend.behave()
+    backend.wait(spans=1)
+    assert collector.wait_exit() == 0
+
+
+def blocks_in_write(process):
+    """True if the process waits for room in its standard error."""
+    with open(f"/proc/{process.pid}/syscall") as f:
+        words = f.read().split()
+    return len(words) > 2 and words[1] == "0x2"
+
+
+def test_a_signal_between_listening_and_running_ends_it_in_order(tmp_path):
+    path = tmp_path / "config.lua"
+    path.write_text(config(exporter("nop")).replace("FOLDER", str(tmp_path)))
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"." * fcntl.fcntl(write_end, fcntl.F_GETPIPE_SZ))  # full
+    process = subprocess.Popen([PROGRAM, "run", "--config", str(path)], stderr=write_end)
+    os.close(write_end)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not blocks_in_write(process):  # it says that it listens
+            assert process.poll() is None and time.monotonic() < end
+        process.send_signal(signal.SIGTERM)
+        with open(read_end, errors="replace") as f:
+            text = f.read()
+        assert process.wait(PATIENCE) == 0, text
+    finally:
+        process.kill()
+        process.wait()
+    assert "listening" in text.splitlines()[0] and "stopped" in text, text
 
 
 def test_the_admin_listener_serves_three_pages(start):
