@@ -1,5 +1,6 @@
 #include "base/pages.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -8,6 +9,19 @@ enum { PAGE_BYTES = 4096 };
 static size_t whole_pages(size_t bytes)
 {
     return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
+
+/* Blocks of which the kernel may make huge pages: whole ones only, so that what is counted for a
+ * block is what it can make resident. */
+static bool is_huge(size_t bytes)
+{
+    return bytes > 0 && whole_pages(bytes) % PAGES_HUGE == 0;
+}
+
+/* Parts are given back in this unit: a part of a huge page would stay with the process. */
+static size_t unit_of(size_t bytes)
+{
+    return is_huge(bytes) ? PAGES_HUGE : PAGE_BYTES;
 }
 
 /* Under AddressSanitizer blocks come from malloc, so that it sees their ends. */
@@ -23,12 +37,34 @@ static void unmap(void *p, size_t bytes)
     free(p);
 }
 #else
-static void *map(size_t bytes)
+static void *map_small(size_t bytes)
 {
     void *p = mmap(NULL, whole_pages(bytes), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
+}
+
+/* Aligned, and with a word to the kernel, which may be built or set not to listen. */
+static void *map_huge(size_t bytes)
+{
+    uint8_t *p = map_small(bytes + PAGES_HUGE);
+    size_t before;
+
+    if (!p)
+        return NULL;
+    before = (PAGES_HUGE - (uintptr_t)p % PAGES_HUGE) % PAGES_HUGE;
+    if (before)
+        munmap(p, before);
+    if (before < PAGES_HUGE)
+        munmap(p + before + bytes, PAGES_HUGE - before);
+    (void)madvise(p + before, bytes, MADV_HUGEPAGE);
+    return p + before;
+}
+
+static void *map(size_t bytes)
+{
+    return is_huge(bytes) ? map_huge(whole_pages(bytes)) : map_small(bytes);
 }
 
 static void unmap(void *p, size_t bytes)
@@ -68,7 +104,8 @@ void pages_free(struct memory *m, void *p, size_t bytes)
 
 size_t pages_shrink(struct memory *m, void *p, size_t bytes, size_t keep)
 {
-    size_t held = whole_pages(bytes), wanted = whole_pages(keep ? keep : 1);
+    size_t unit = unit_of(bytes), held = whole_pages(bytes);
+    size_t wanted = ((keep ? keep : 1) + unit - 1) / unit * unit;
 
     if (wanted >= held)
         return bytes;
@@ -92,7 +129,11 @@ void pages_forget(void *p, size_t bytes)
 
 void *pages_map(size_t bytes)
 {
+#if defined(__SANITIZE_ADDRESS__)
     void *p = map(bytes);
+#else
+    void *p = map_small(bytes);
+#endif
 
     if (!p)
         abort();

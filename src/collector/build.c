@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEGMENT_BYTES = 1 << 20 };
+enum {
+    SEGMENT_BYTES = 2 << 20,       /* one huge page */
+    SMALL_SEGMENT_BYTES = 1 << 20, /* where memory is short: a worker has up to four ahead */
+    ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
+};
 
 static uint64_t run_worker(void *arg, uint64_t now_ns)
 {
@@ -41,6 +45,13 @@ static struct task *add_task(struct collector *c, const char *name, void *arg)
     return t;
 }
 
+static size_t segment_bytes(const struct collector *c)
+{
+    size_t share = (size_t)c->memory->limit / c->shared.count;
+
+    return share >= ROOMY_BYTES ? SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
+}
+
 static enum err init_journal(struct collector *c, struct err_info *info)
 {
     struct task *t = add_task(c, "journal", c);
@@ -52,7 +63,7 @@ static enum err init_journal(struct collector *c, struct err_info *info)
         &(struct journal_config){
             .workers = c->shared.count,
             .exporters = (unsigned)exporter_specs_count(c->exporters),
-            .segment_bytes = SEGMENT_BYTES,
+            .segment_bytes = segment_bytes(c),
             .memory = c->memory,
             .clock = c->host.clock,
         },

@@ -18,7 +18,7 @@ enum err journal_new(const struct journal_config *config, struct journal **out,
     size_t writers = config->workers * sizeof(struct journal_writer);
 
     assert(config->workers > 0 && config->workers <= 256);
-    assert(config->segment_bytes >= 4096 && config->segment_bytes <= 1 << 20 &&
+    assert(config->segment_bytes >= 4096 && config->segment_bytes <= 2 << 20 &&
            config->segment_bytes % 4096 == 0);
     if (!j)
         abort();
@@ -26,7 +26,7 @@ enum err journal_new(const struct journal_config *config, struct journal **out,
     j->config = *config;
     while ((size_t)FRAME_ALIGN << j->position_bits < config->segment_bytes)
         j->position_bits++;
-    segments_init(&j->segments, config->segment_bytes, config->memory);
+    segments_init(&j->segments, config->segment_bytes, 32 - j->position_bits, config->memory);
     outbox_init(&j->outbox, &j->segments, config->exporters);
     j->writers = aligned_alloc(_Alignof(struct journal_writer), writers);
     j->recent = calloc(RECENT, sizeof(*j->recent));

@@ -60,7 +60,7 @@ struct journal_names {
 struct journal_config {
     unsigned workers;      /* 1 .. 256; one more writer may be the main thread's */
     unsigned exporters;    /* 0 .. 64 */
-    size_t segment_bytes;  /* 4 KiB .. 1 MiB, a multiple of 4 KiB; 1 MiB outside of tests */
+    size_t segment_bytes;  /* a multiple of 4 KiB up to 2 MiB, of which 256 GiB have names */
     struct memory *memory; /* borrowed for life */
     const struct clock *clock;
 

@@ -6,17 +6,21 @@
 #include <assert.h>
 
 enum {
-    KEPT_FREE = 1,     /* free segments that are never given back */
-    KEPT_HIGH = 4,     /* that stay while memory is high: new pages cost four times all else */
-    TRIM_MAX = 32,     /* segments given back in one step: 30 to 50 us each. One step a second,
-                          so that load which comes in waves finds the pages of the last one */
-    LARGE_LOOKED = 16, /* free large ones that are looked through for one that fits */
+    KEPT_FREE = 1,         /* free segments that are never given back */
+    KEPT_HIGH = 4,         /* that stay while memory is high: new pages cost four times all else */
+    TRIM_BYTES = 32 << 20, /* given back in one step: 30 to 50 us a MiB. One step a second, so that
+                              load which comes in waves finds the pages of the last one */
+    LARGE_LOOKED = 16,     /* free large ones that are looked through for one that fits */
 };
 static const uint64_t trim_every_ns = NS_PER_S;
 
-void segments_init(struct segments *s, size_t segment_bytes, struct memory *memory)
+void segments_init(struct segments *s, size_t segment_bytes, unsigned number_bits,
+                   struct memory *memory)
 {
     *s = (struct segments){.memory = memory, .segment_bytes = segment_bytes, .count = 1};
+    s->max = number_bits < 32 ? UINT32_C(1) << number_bits : UINT32_MAX;
+    if (s->max > SEGMENT_MAX)
+        s->max = SEGMENT_MAX;
     s->table = pages_map(SEGMENT_MAX * sizeof(struct segment));
 }
 
@@ -58,7 +62,7 @@ static uint32_t new_segment(struct segments *s, size_t size, bool forced)
     uint32_t number;
     uint8_t *bytes;
 
-    if (!s->absent && s->count == SEGMENT_MAX)
+    if (!s->absent && s->count == s->max)
         return 0;
     if (!forced && !memory_has_intake_room(s->memory, size))
         return 0;
@@ -179,9 +183,11 @@ uint64_t segments_trim(struct segments *s, uint64_t now_ns)
 
     if (high || now_ns >= s->trim_ns) {
         uint32_t unneeded = high ? s->free_count : s->free_low;
+        size_t left = TRIM_BYTES;
 
         trim_large(s, now_ns, high);
-        for (int i = 0; i < TRIM_MAX && unneeded > keep; i++, unneeded--) {
+        for (; left >= s->segment_bytes && unneeded > keep; unneeded--) {
+            left -= s->segment_bytes;
             give_back(s, pop(s, &s->free));
             s->free_count--;
         }

@@ -30,6 +30,7 @@ struct segment {
 struct segments {
     struct memory *memory;
     struct segment *table; /* SEGMENT_MAX of them, few touched */
+    uint32_t max;          /* numbers below it fit into a frame_id; at most SEGMENT_MAX */
     size_t segment_bytes;
     uint32_t count;      /* numbers ever used; 0 is none */
     uint32_t absent;     /* stack of numbers without bytes */
@@ -41,8 +42,9 @@ struct segments {
     _Alignas(64) _Atomic uint32_t returned; /* stack of those whose last reference is gone */
 };
 
-/* Start-up only: aborts without memory. */
-void segments_init(struct segments *s, size_t segment_bytes, struct memory *memory);
+/* Numbers stay below 1 << number_bits. Start-up only: aborts without memory. */
+void segments_init(struct segments *s, size_t segment_bytes, unsigned number_bits,
+                   struct memory *memory);
 void segments_fini(struct segments *s);
 
 static inline struct segment *segment_at(const struct segments *s, uint32_t number)

@@ -7,7 +7,7 @@
 enum {
     SLOTS_MIN = 512,
     MOVED_A_STEP = 16,
-    FORGOTTEN = 32768, /* slots of the old array given back at once: 256 KiB, some 60 us */
+    FORGOTTEN = PAGES_HUGE / sizeof(struct slot), /* of the old array, given back at once */
 };
 static const uint32_t gone = UINT32_MAX;
 

@@ -1,5 +1,6 @@
 /* The journal's worker side on virtual time, all in one thread. */
 #include "check.h"
+#include "journal/segments.h"
 #include "journals.h"
 
 #include <stdlib.h>
@@ -268,6 +269,24 @@ static void free_segments_leave_at_once_when_memory_is_high(void)
     journal_free(j);
 }
 
+static void no_more_segments_are_given_out_than_a_frame_id_can_name(void)
+{
+    struct segments s;
+
+    memory_init(&memory, 1 << 20, 1);
+    segments_init(&s, SEGMENT, 2, &memory);
+    CHECK(segments_take(&s, 1, SEGMENT_FRAMES, false) == 1);
+    CHECK(segments_take(&s, 1, SEGMENT_OUTBOX, true) == 2);
+    CHECK(segments_take(&s, 1, SEGMENT_FRAMES, false) == 3);
+    CHECK(segments_take(&s, 1, SEGMENT_FRAMES, false) == 0);
+    CHECK(segments_take(&s, 1, SEGMENT_OUTBOX, true) == 0);
+    (void)segments_release(&s, 2, 1);
+    segments_collect(&s);
+    CHECK(segments_take(&s, 1, SEGMENT_FRAMES, false) == 2);
+    segments_fini(&s);
+    CHECK(memory_used(&memory) == 0);
+}
+
 static void workers_have_segments_of_their_own(void)
 {
     struct journal *j = journal_of(2, 1, 1 << 20);
@@ -305,6 +324,7 @@ int main(void)
     RUN(without_memory_stage_waits_and_later_succeeds);
     RUN(what_was_not_needed_for_a_while_leaves_the_process);
     RUN(free_segments_leave_at_once_when_memory_is_high);
+    RUN(no_more_segments_are_given_out_than_a_frame_id_can_name);
     RUN(workers_have_segments_of_their_own);
     RUN(idle_workers_hold_little);
     return DONE();
