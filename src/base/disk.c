@@ -1,19 +1,31 @@
 #include "base/disk.h"
 
+#include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+static enum err code_of(int error)
+{
+    if (error == EWOULDBLOCK)
+        return ERR_AGAIN;
+    return error == ENOSPC || error == EDQUOT ? ERR_FULL : ERR_IO;
+}
 
 /* Says what failed on which path, from errno. */
 static enum err path_failed(struct err_info *info, const char *what, const char *path)
 {
-    enum err code = errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_IO;
+    const char *why = errno == EWOULDBLOCK ? "another holds its lock" : strerror(errno);
 
-    return err_fail(info, code, "cannot %s %s: %s", what, path, strerror(errno));
+    return err_fail(info, code_of(errno), "cannot %s %s: %s", what, path, why);
 }
 
 /* The same for a call that knows only the descriptor; the kernel still knows its path. */
@@ -62,6 +74,46 @@ static enum err system_pwrite(struct disk *d, int fd, const void *data, size_t l
     return ERR_OK;
 }
 
+/* Drops the first `done` bytes of the vector, which were written; returns how many entries are
+ * left, moved to its front. */
+static int vector_advance(struct iovec *vector, int count, size_t done)
+{
+    int gone = 0;
+
+    while (gone < count && done >= vector[gone].iov_len)
+        done -= vector[gone++].iov_len;
+    memmove(vector, vector + gone, (size_t)(count - gone) * sizeof(*vector));
+    if (gone < count) {
+        vector[0].iov_base = (char *)vector[0].iov_base + done;
+        vector[0].iov_len -= done;
+    }
+    return count - gone;
+}
+
+static enum err system_pwritev(struct disk *d, int fd, const struct slice *parts, unsigned count,
+                               uint64_t offset, struct err_info *info)
+{
+    struct iovec vector[DISK_PARTS_MAX];
+    int left = 0;
+
+    (void)d;
+    assert(count <= DISK_PARTS_MAX);
+    for (unsigned i = 0; i < count; i++)
+        if (parts[i].len > 0)
+            vector[left++] = (struct iovec){(void *)parts[i].data, parts[i].len};
+    while (left > 0) {
+        ssize_t done = pwritev(fd, vector, left, (off_t)offset);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return fd_failed(info, "write", fd);
+        offset += (size_t)done;
+        left = vector_advance(vector, left, (size_t)done);
+    }
+    return ERR_OK;
+}
+
 static enum err system_pread(struct disk *d, int fd, void *data, size_t len, uint64_t offset,
                              size_t *got, struct err_info *info)
 {
@@ -104,8 +156,7 @@ static enum err system_rename(struct disk *d, const char *from, const char *to,
     (void)d;
     if (rename(from, to) == 0)
         return ERR_OK;
-    return err_fail(info, errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_IO,
-                    "cannot rename %s to %s: %s", from, to, strerror(errno));
+    return err_fail(info, code_of(errno), "cannot rename %s to %s: %s", from, to, strerror(errno));
 }
 
 static enum err system_unlink(struct disk *d, const char *path, struct err_info *info)
@@ -126,6 +177,70 @@ static enum err system_mkdir(struct disk *d, const char *path, mode_t mode, stru
     return path_failed(info, "create folder", path);
 }
 
+static enum err system_sync_folder(struct disk *d, const char *path, struct err_info *info)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err err = ERR_OK;
+
+    (void)d;
+    if (fd < 0)
+        return path_failed(info, "open folder", path);
+    if (fsync(fd) != 0)
+        err = path_failed(info, "sync folder", path);
+    close(fd);
+    return err;
+}
+
+static enum err system_list(struct disk *d, const char *path,
+                            void (*fn)(void *arg, const char *name), void *arg,
+                            struct err_info *info)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    enum err err = ERR_OK;
+
+    (void)d;
+    if (!folder)
+        return path_failed(info, "list", path);
+    while (errno = 0, (entry = readdir(folder)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            fn(arg, entry->d_name);
+    if (errno != 0)
+        err = path_failed(info, "list", path);
+    closedir(folder);
+    return err;
+}
+
+static enum err system_lock(struct disk *d, int fd, struct err_info *info)
+{
+    int result;
+
+    (void)d;
+    do
+        result = flock(fd, LOCK_EX | LOCK_NB);
+    while (result != 0 && errno == EINTR);
+    return result != 0 ? fd_failed(info, "lock", fd) : ERR_OK;
+}
+
+static enum err system_space(struct disk *d, const char *path, uint64_t *free_bytes,
+                             uint64_t *total_bytes, struct err_info *info)
+{
+    struct statvfs fs;
+
+    (void)d;
+    if (statvfs(path, &fs) != 0)
+        return path_failed(info, "ask for the free space of", path);
+    *free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    *total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
+    return ERR_OK;
+}
+
+static void system_forget(struct disk *d, int fd, uint64_t offset, uint64_t len)
+{
+    (void)d;
+    (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_DONTNEED);
+}
+
 static void system_close(struct disk *d, int fd)
 {
     (void)d;
@@ -137,12 +252,18 @@ struct disk *disk_system(void)
     static struct disk system_disk = {
         .open = system_open,
         .pwrite = system_pwrite,
+        .pwritev = system_pwritev,
         .pread = system_pread,
         .size = system_size,
         .datasync = system_datasync,
+        .sync_folder = system_sync_folder,
         .rename = system_rename,
         .unlink = system_unlink,
         .mkdir = system_mkdir,
+        .list = system_list,
+        .lock = system_lock,
+        .space = system_space,
+        .forget = system_forget,
         .close = system_close,
     };
 

@@ -1,5 +1,6 @@
-#include "base/disk.h"
+#include "base/fake_disk.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct fake_file {
     unsigned opened; /* how many descriptors it has */
     uint8_t *data;
     size_t len;
+    int locked_by; /* a descriptor, or 0 */
 };
 
 static struct fake_file *find(struct fake_disk *f, const char *path)
@@ -133,6 +135,30 @@ static enum err fake_pwrite(struct disk *d, int fd, const void *data, size_t len
     return ERR_OK;
 }
 
+static enum err fake_pwritev(struct disk *d, int fd, const struct slice *parts, unsigned count,
+                             uint64_t offset, struct err_info *info)
+{
+    size_t len = 0;
+    uint8_t *all;
+    enum err err;
+
+    assert(count <= DISK_PARTS_MAX);
+    for (unsigned i = 0; i < count; i++)
+        len += parts[i].len;
+    all = malloc(len + 1);
+    if (!all)
+        abort();
+    len = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (parts[i].len > 0)
+            memcpy(all + len, parts[i].data, parts[i].len);
+        len += parts[i].len;
+    }
+    err = fake_pwrite(d, fd, all, len, offset, info); /* one call, one fault */
+    free(all);
+    return err;
+}
+
 static enum err fake_pread(struct disk *d, int fd, void *data, size_t len, uint64_t offset,
                            size_t *got, struct err_info *info)
 {
@@ -213,6 +239,72 @@ static enum err fake_mkdir(struct disk *d, const char *path, mode_t mode, struct
     return ERR_OK;
 }
 
+static enum err fake_sync_folder(struct disk *d, const char *path, struct err_info *info)
+{
+    return fault((struct fake_disk *)d, "sync folder", path, info);
+}
+
+/* The name of `file` in the folder, or NULL if it is not directly in it. */
+static const char *name_in(const struct fake_file *file, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    while (len > 0 && folder[len - 1] == '/')
+        len--;
+    if (!file->path || strncmp(file->path, folder, len) != 0 || file->path[len] != '/')
+        return NULL;
+    return strchr(file->path + len + 1, '/') ? NULL : file->path + len + 1;
+}
+
+static enum err fake_list(struct disk *d, const char *path, void (*fn)(void *arg, const char *name),
+                          void *arg, struct err_info *info)
+{
+    struct fake_disk *f = (struct fake_disk *)d;
+    const struct fake_file *folder = find(f, path);
+    enum err err = fault(f, "list", path, info);
+    bool seen = folder && folder->is_folder;
+
+    if (err)
+        return err;
+    for (const struct fake_file *file = f->files; file; file = file->next) {
+        const char *name = name_in(file, path);
+
+        if (name && *name)
+            fn(arg, name);
+        seen = seen || name;
+    }
+    return seen ? ERR_OK : err_fail(info, ERR_IO, "cannot list %s: there is no such folder", path);
+}
+
+static enum err fake_lock(struct disk *d, int fd, struct err_info *info)
+{
+    enum err err;
+    struct fake_file *file = of_fd((struct fake_disk *)d, fd, "lock", &err, info);
+
+    if (!file)
+        return err;
+    if (file->locked_by && file->locked_by != fd)
+        return err_fail(info, ERR_AGAIN, "cannot lock %s: another holds its lock",
+                        file->path ? file->path : "(removed)");
+    file->locked_by = fd;
+    return ERR_OK;
+}
+
+static enum err fake_space(struct disk *d, const char *path, uint64_t *free_bytes,
+                           uint64_t *total_bytes, struct err_info *info)
+{
+    *free_bytes = *total_bytes = UINT64_C(1) << 40;
+    return fault((struct fake_disk *)d, "ask for the free space of", path, info);
+}
+
+static void fake_forget(struct disk *d, int fd, uint64_t offset, uint64_t len)
+{
+    (void)d;
+    (void)fd;
+    (void)offset;
+    (void)len;
+}
+
 static void fake_close(struct disk *d, int fd)
 {
     struct fake_disk *f = (struct fake_disk *)d;
@@ -220,6 +312,8 @@ static void fake_close(struct disk *d, int fd)
 
     f->open[fd - FIRST_FD] = NULL;
     file->opened--;
+    if (file->locked_by == fd)
+        file->locked_by = 0;
     forget_if_unused(f, file);
 }
 
@@ -230,12 +324,18 @@ void fake_disk_init(struct fake_disk *f)
             {
                 .open = fake_open,
                 .pwrite = fake_pwrite,
+                .pwritev = fake_pwritev,
                 .pread = fake_pread,
                 .size = fake_size,
                 .datasync = fake_datasync,
+                .sync_folder = fake_sync_folder,
                 .rename = fake_rename,
                 .unlink = fake_unlink,
                 .mkdir = fake_mkdir,
+                .list = fake_list,
+                .lock = fake_lock,
+                .space = fake_space,
+                .forget = fake_forget,
                 .close = fake_close,
             },
         .fail_as = ERR_IO,

@@ -1,4 +1,5 @@
 #include "base/disk.h"
+#include "base/fake_disk.h"
 #include "check.h"
 
 #include <fcntl.h>
@@ -36,6 +37,59 @@ static void store_rename_and_read_back(struct disk *d, const char *folder)
     CHECK(d->unlink(d, b, &info) == ERR_OK && d->unlink(d, b, &info) == ERR_OK);
 }
 
+struct names {
+    unsigned count;
+    char all[64];
+};
+
+static void note_name(void *arg, const char *name)
+{
+    struct names *names = arg;
+
+    names->count++;
+    strncat(names->all, name, sizeof(names->all) - strlen(names->all) - 1);
+}
+
+/* So is this one: folders, parts, locks. */
+static void list_lock_and_write_in_parts(struct disk *d, const char *folder)
+{
+    const struct slice parts[] = {slice_str("one"), slice_make(NULL, 0), slice_str(" two"),
+                                  slice_str(" three")};
+    struct names names = {0};
+    struct err_info info;
+    char path[256], *data;
+    uint64_t free_bytes, total_bytes;
+    size_t len;
+    int fd, other;
+
+    snprintf(path, sizeof(path), "%s/inner", folder);
+    CHECK(d->mkdir(d, folder, 0700, &info) == ERR_OK && d->mkdir(d, path, 0700, &info) == ERR_OK);
+    CHECK(d->list(d, path, note_name, &names, &info) == ERR_OK && names.count == 0);
+    CHECK(d->sync_folder(d, folder, &info) == ERR_OK);
+    snprintf(path, sizeof(path), "%s/lock", folder);
+    CHECK(d->open(d, path, O_RDWR | O_CREAT, 0600, &fd, &info) == ERR_OK);
+    CHECK(d->open(d, path, O_RDWR, 0600, &other, &info) == ERR_OK);
+    CHECK(d->lock(d, fd, &info) == ERR_OK && d->lock(d, fd, &info) == ERR_OK);
+    CHECK(d->lock(d, other, &info) == ERR_AGAIN && strstr(info.text, path) != NULL);
+    CHECK(d->lock(d, other, NULL) == ERR_AGAIN);
+    CHECK(d->pwritev(d, fd, parts, 4, 2, &info) == ERR_OK);
+    CHECK(d->pwritev(d, fd, parts, 0, 99, &info) == ERR_OK);
+    d->forget(d, fd, 0, 0);
+    d->close(d, fd);
+    CHECK(d->lock(d, other, &info) == ERR_OK);
+    d->close(d, other);
+    CHECK(disk_read_file(d, path, 100, &data, &len, &info) == ERR_OK && len == 15);
+    CHECK(memcmp(data, "\0\0one two three", 15) == 0);
+    free(data);
+    CHECK(d->list(d, folder, note_name, &names, &info) == ERR_OK && names.count == 2);
+    CHECK(strcmp(names.all, "lockinner") == 0 || strcmp(names.all, "innerlock") == 0);
+    CHECK(d->space(d, folder, &free_bytes, &total_bytes, &info) == ERR_OK);
+    CHECK(free_bytes > 0 && free_bytes <= total_bytes);
+    CHECK(d->unlink(d, path, &info) == ERR_OK);
+    snprintf(path, sizeof(path), "%s/absent", folder);
+    CHECK(d->list(d, path, note_name, &names, &info) == ERR_IO && strstr(info.text, path) != NULL);
+}
+
 static void the_systems_files_hold_what_was_written(void)
 {
     char folder[] = "/tmp/moontail_disk_XXXXXX";
@@ -45,12 +99,23 @@ static void the_systems_files_hold_what_was_written(void)
     CHECK(rmdir(folder) == 0);
 }
 
+static void the_systems_folders_can_be_listed_and_locked(void)
+{
+    char folder[] = "/tmp/moontail_disk_XXXXXX", inner[64];
+
+    CHECK(mkdtemp(folder) != NULL);
+    list_lock_and_write_in_parts(disk_system(), folder);
+    snprintf(inner, sizeof(inner), "%s/inner", folder);
+    CHECK(rmdir(inner) == 0 && rmdir(folder) == 0);
+}
+
 static void files_in_memory_behave_as_the_systems(void)
 {
     struct fake_disk f;
 
     fake_disk_init(&f);
     store_rename_and_read_back(&f.disk, "/somewhere");
+    list_lock_and_write_in_parts(&f.disk, "/elsewhere");
     fake_disk_fini(&f);
 }
 
@@ -77,6 +142,9 @@ static void a_full_disk_is_told_from_a_broken_one(void)
     CHECK(strstr(info.text, "/dev/full") != NULL);
     d->close(d, fd);
     CHECK(d->mkdir(d, "/dev/full", 0700, &info) == ERR_IO);
+    CHECK(d->open(d, "/dev/full", O_WRONLY, 0, &fd, &info) == ERR_OK);
+    CHECK(d->pwritev(d, fd, &(struct slice){(const uint8_t *)"x", 1}, 1, 0, &info) == ERR_FULL);
+    d->close(d, fd);
 }
 
 static void the_call_that_was_chosen_fails_and_does_nothing(void)
@@ -127,6 +195,7 @@ static void an_open_file_outlives_its_name(void)
 int main(void)
 {
     RUN(the_systems_files_hold_what_was_written);
+    RUN(the_systems_folders_can_be_listed_and_locked);
     RUN(files_in_memory_behave_as_the_systems);
     RUN(a_file_without_a_size_is_read_to_its_end);
     RUN(a_full_disk_is_told_from_a_broken_one);

@@ -1,4 +1,5 @@
 #include "base/buf.h"
+#include "base/fake_disk.h"
 #include "check.h"
 #include "config/config.h"
 #include "lua/state.h"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/disk.h"
+#include "base/fake_disk.h"
 #include "check.h"
 #include "export/export.h"
 #include "lua/state.h"

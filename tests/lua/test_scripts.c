@@ -1,3 +1,4 @@
+#include "base/fake_disk.h"
 #include "check.h"
 #include "lua/scripts.h"
 #include "lua/state.h"
