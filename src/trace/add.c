@@ -129,7 +129,7 @@ static enum trace_add find_or_add(struct trace_table *t, const uint8_t *id, uint
 /* The most that one span takes: a trace, a chunk, and each may need a slab of its own. */
 static size_t worst_bytes(size_t spans)
 {
-    return (spans + SLAB_ITEMS) * (sizeof(struct trace) + sizeof(struct chunk));
+    return spans * (sizeof(struct trace) + sizeof(struct chunk)) + 2 * (size_t)SLAB_MIN_BYTES;
 }
 
 bool trace_table_reserve(struct trace_table *t, size_t spans)

@@ -5,14 +5,9 @@
 #include <assert.h>
 #include <string.h>
 
-static size_t slab_bytes(const struct slabs *s)
-{
-    return (s->item_size * SLAB_ITEMS + 4095) & ~(size_t)4095; /* as it is counted */
-}
-
 void slabs_init(struct slabs *s, size_t item_size, struct memory *memory, bool forced)
 {
-    assert(item_size >= sizeof(uint16_t));
+    assert(item_size >= sizeof(uint16_t) && item_size <= SLAB_MIN_BYTES);
     *s = (struct slabs){.memory = memory,
                         .item_size = item_size,
                         .forced = forced,
@@ -25,7 +20,7 @@ void slabs_init(struct slabs *s, size_t item_size, struct memory *memory, bool f
 void slabs_fini(struct slabs *s)
 {
     for (uint32_t i = 0; i < s->count; i++)
-        pages_free(s->memory, s->slabs[i].bytes, slab_bytes(s));
+        pages_free(s->memory, s->slabs[i].bytes, s->slabs[i].size);
     pages_unmap(s->slabs, SLAB_MAX * sizeof(struct slab));
     *s = (struct slabs){0};
 }
@@ -69,22 +64,49 @@ static void push(struct slabs *s, uint32_t *stack, uint32_t i)
     *stack = i;
 }
 
+static size_t wanted_bytes(const struct slabs *s)
+{
+    size_t bytes = SLAB_MIN_BYTES;
+
+    while (bytes < PAGES_HUGE && bytes * 8 <= s->held_bytes)
+        bytes *= 2;
+    return bytes;
+}
+
+/* A large slab only where there is room for it; a small one also under force. */
+static uint8_t *new_pages(const struct slabs *s, size_t *size)
+{
+    *size = wanted_bytes(s);
+    if (*size > SLAB_MIN_BYTES && memory_has_intake_room(s->memory, *size)) {
+        uint8_t *bytes = pages_new(s->memory, *size);
+
+        if (bytes)
+            return bytes;
+    }
+    *size = SLAB_MIN_BYTES;
+    return s->forced ? pages_new_forced(s->memory, *size) : pages_new(s->memory, *size);
+}
+
 /* A slab of new pages; SLAB_MAX: no memory. */
 static uint32_t grow(struct slabs *s)
 {
     uint8_t *bytes;
+    size_t size, items;
     uint32_t i;
 
     if (s->absent == SLAB_MAX && s->count == SLAB_MAX)
         return SLAB_MAX;
-    bytes = s->forced ? pages_new_forced(s->memory, slab_bytes(s))
-                      : pages_new(s->memory, slab_bytes(s));
+    bytes = new_pages(s, &size);
     if (!bytes)
         return SLAB_MAX;
     i = s->absent != SLAB_MAX ? pop(s, &s->absent) : s->count++;
-    /* Item 0 is never given out: 0 means none. */
-    s->slabs[i] = (struct slab){.bytes = bytes, .fresh = i == 0, .free = SLAB_ITEMS};
-    s->held++;
+    items = size / s->item_size;
+    s->slabs[i] = (struct slab){.bytes = bytes,
+                                .size = (uint32_t)size,
+                                .items = (uint16_t)(items < SLAB_ITEMS ? items : SLAB_ITEMS),
+                                .fresh = i == 0, /* item 0 is never given out: 0 means none */
+                                .free = SLAB_ITEMS};
+    s->held_bytes += size;
     return i;
 }
 
@@ -95,6 +117,7 @@ static bool make_space(struct slabs *s)
     if (s->empty != SLAB_MAX) {
         i = pop(s, &s->empty);
         s->empties--;
+        s->empty_bytes -= s->slabs[i].size;
     } else {
         i = grow(s);
     }
@@ -120,7 +143,7 @@ uint32_t slabs_new(struct slabs *s)
         at = slab->fresh++;
     }
     slab->used++;
-    if (slab->free == SLAB_ITEMS && slab->fresh == SLAB_ITEMS)
+    if (slab->free == SLAB_ITEMS && slab->fresh == slab->items)
         list_remove(s, i);
     return i << SLAB_SHIFT | at;
 }
@@ -128,13 +151,18 @@ uint32_t slabs_new(struct slabs *s)
 /* Keeps one empty slab and a quarter of the used ones, so that a steady load meets no new pages. */
 static void give_back(struct slabs *s)
 {
-    while (s->empties > (s->held - s->empties) / 4 + 1) {
-        uint32_t i = pop(s, &s->empty);
+    while (s->empties > 1) {
+        uint32_t i = s->empty;
+        struct slab *slab = &s->slabs[i];
 
-        pages_free(s->memory, s->slabs[i].bytes, slab_bytes(s));
-        s->slabs[i].bytes = NULL;
+        if (s->empty_bytes - slab->size < (s->held_bytes - s->empty_bytes) / 4)
+            return;
+        (void)pop(s, &s->empty);
+        pages_free(s->memory, slab->bytes, slab->size);
+        slab->bytes = NULL;
         push(s, &s->absent, i);
-        s->held--;
+        s->held_bytes -= slab->size;
+        s->empty_bytes -= slab->size;
         s->empties--;
     }
 }
@@ -154,6 +182,7 @@ void slabs_free(struct slabs *s, uint32_t item)
     list_remove(s, i);
     push(s, &s->empty, i);
     s->empties++;
+    s->empty_bytes += slab->size;
     give_back(s);
 }
 
@@ -171,5 +200,5 @@ void slabs_each(const struct slabs *s, void (*fn)(void *arg, const void *item), 
 
 size_t slabs_bytes(const struct slabs *s)
 {
-    return s->held * slab_bytes(s);
+    return s->held_bytes;
 }

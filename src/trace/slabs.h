@@ -1,19 +1,27 @@
-/* slabs.h: small items of one size, addressed by 32-bit numbers, in slabs of 512.
+/* slabs.h: small items of one size, addressed by 32-bit numbers, in slabs of 64 KiB to 2 MiB.
  *
  * The trace table's own. Items fill the slab used last, so slabs of old traces empty together and
- * are given back, but for a reserve of a quarter. One thread.
+ * are given back, but for a reserve of a quarter. A new slab is at most a quarter of what is held,
+ * so that few items take little; where many are held, slabs are huge pages. One thread.
  */
 #pragma once
 
 #include "base/memory.h"
 
-enum { SLAB_SHIFT = 9, SLAB_ITEMS = 1 << SLAB_SHIFT, SLAB_MAX = 1 << 17 };
+enum {
+    SLAB_MIN_BYTES = 64 << 10,
+    SLAB_SHIFT = 14, /* bits of an item's number that are its place in the slab */
+    SLAB_ITEMS = 1 << SLAB_SHIFT,
+    SLAB_MAX = 1 << 18,
+};
 
 struct slab {
     uint8_t *bytes;  /* NULL: not there */
+    uint32_t size;   /* of bytes */
+    uint16_t items;  /* that fit */
     uint16_t used;   /* items in use */
     uint16_t fresh;  /* items from here on were never used */
-    uint16_t free;   /* the last freed item, SLAB_ITEMS: none */
+    uint16_t free;   /* the last freed item; SLAB_ITEMS: none */
     bool listed;     /* partly used: in the list of slabs with space */
     uint32_t before; /* in that list */
     uint32_t after;  /* in that list, or in the stack of empty or of absent ones */
@@ -28,10 +36,11 @@ struct slabs {
     uint32_t space;  /* first slab with space, SLAB_MAX: none */
     uint32_t empty;  /* top of the stack of slabs without an item in use, SLAB_MAX: none */
     uint32_t absent; /* top of the stack of entries without bytes, SLAB_MAX: none */
-    uint32_t held, empties;
+    uint32_t empties;
+    size_t held_bytes, empty_bytes;
 };
 
-/* item_size >= 2. Start-up only: aborts without memory. */
+/* item_size: 2 .. SLAB_MIN_BYTES. Start-up only: aborts without memory. */
 void slabs_init(struct slabs *s, size_t item_size, struct memory *memory, bool forced);
 void slabs_fini(struct slabs *s);
 
