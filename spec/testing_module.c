@@ -38,20 +38,6 @@ static int trace_gc(lua_State *L)
     return 0;
 }
 
-/* The sums as the trace table makes them. */
-static void sum_span(struct policy_trace *t, const struct scan_span *s)
-{
-    t->bytes += s->len;
-    t->errors += (s->flags & SCAN_ERROR) != 0;
-    t->has_trace_state |= (s->flags & SCAN_TRACE_STATE) != 0;
-    if (!s->start_ns || !s->end_ns)
-        return;
-    if (!t->start_ns || s->start_ns < t->start_ns)
-        t->start_ns = s->start_ns;
-    if (s->end_ns > t->end_ns)
-        t->end_ns = s->end_ns;
-}
-
 static bool has_id(const struct scan_span *spans, size_t count, uint64_t id)
 {
     for (size_t i = 0; i < count; i++)
@@ -79,7 +65,7 @@ static void fill(struct testing_trace *t, struct slice body, const struct scan_s
         const struct scan_span *s = &spans[i];
 
         t->views[i] = span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset);
-        sum_span(&t->trace, s);
+        scan_sum(&t->trace.sums, s);
     }
     memcpy(t->trace.id, spans[0].trace_id, 16);
     t->trace.complete = is_complete(spans, count);

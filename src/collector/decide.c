@@ -30,12 +30,8 @@ static void describe(struct decider *d, const struct trace *trace, struct policy
     *p = (struct policy_trace){
         .trigger = trace_trigger_name(trace->trigger),
         .complete = trace->complete,
-        .start_ns = trace->start_ns,
-        .end_ns = trace->end_ns,
+        .sums = trace->sums,
         .decided_unix_ns = clock_unix_ns(d->worker->shared->clock),
-        .errors = trace->errors,
-        .bytes = trace->bytes,
-        .has_trace_state = trace->has_trace_state,
         .count = trace->spans,
         .only_root = only_root(d, trace->spans),
         .span = decider_span_at,
@@ -87,7 +83,7 @@ static void edits_of(const struct decider *d, const struct policy_trace *p,
 
     *e = (struct compose_edits){.probability = -1, .entry = SIZE_MAX};
     e->resource = resource_edits_list(d->resource, &e->resource_count);
-    decider_edit_threshold(d, v->threshold, p->has_trace_state, e);
+    decider_edit_threshold(d, v->threshold, p->sums.has_trace_state, e);
     if (!d->worker->policies || !d->worker->shared->config->tail.record)
         return;
     e->entry = v->entry == UINT32_MAX ? SIZE_MAX : v->entry;
@@ -100,6 +96,7 @@ static struct decision_record record_of(const struct decider *d, const struct tr
                                         const struct policy_trace *p,
                                         const struct policy_verdict *v)
 {
+    const struct scan_sums *sums = &trace->sums;
     struct decision_record r = {
         .keep = v->keep,
         .label = v->label,
@@ -109,7 +106,7 @@ static struct decision_record record_of(const struct decider *d, const struct tr
         .config_version = d->worker->shared->config_version,
         .threshold = v->threshold,
         .probability = v->probability,
-        .duration_ns = trace->end_ns > trace->start_ns ? trace->end_ns - trace->start_ns : 0,
+        .duration_ns = sums->end_ns > sums->start_ns ? sums->end_ns - sums->start_ns : 0,
         .unix_ns = p->decided_unix_ns,
         .exporters = v->keep ? exporters_of(d, p) : 0,
         .payload_spans = v->keep ? trace->spans : 0,

@@ -1,25 +1,6 @@
 /* What a Lua exporter sees of a kept trace: the same as policies do. */
 #include "collector/parts.h"
 
-/* What the table knew of the trace, from its spans. */
-static void sum_spans(struct policy_trace *p)
-{
-    for (uint32_t i = 0; i < p->count; i++) {
-        struct span_view view = p->span(p->span_arg, i);
-        struct span_fields f;
-
-        view_span_fields(view.span, &f);
-        p->bytes += view.span.len;
-        p->errors += f.status == 2;
-        if (f.start_ns == 0 || f.end_ns == 0)
-            continue;
-        if (p->start_ns == 0 || f.start_ns < p->start_ns)
-            p->start_ns = f.start_ns;
-        if (f.end_ns > p->end_ns)
-            p->end_ns = f.end_ns;
-    }
-}
-
 static struct span_view pushed_span(void *arg, uint32_t i)
 {
     const struct export_trace *trace = arg;
@@ -38,14 +19,13 @@ enum err pushed_trace_push(void *collector, lua_State *L, const struct export_tr
     p->policy = (struct policy_trace){.trigger = trace_trigger_name((enum trace_trigger)r->trigger),
                                       .complete = r->complete,
                                       .decided_unix_ns = r->unix_ns,
-                                      .has_trace_state = true,
+                                      .sums = trace->sums,
                                       .count = (uint32_t)trace->count,
                                       .only_root = POLICY_ROOT_UNKNOWN,
                                       .span = pushed_span,
                                       .span_arg = &p->trace,
                                       .decision = &p->verdict};
     memcpy(p->policy.id, r->trace_id, sizeof(p->policy.id));
-    sum_spans(&p->policy);
     return policy_push_trace(L, &p->policy);
 }
 

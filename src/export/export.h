@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "export/http_client.h"
 #include "journal/journal.h"
+#include "otlp/scan.h"
 #include "otlp/view.h"
 
 #include <lua.h>
@@ -48,9 +49,7 @@ struct export_trace {
     const struct decision_record *record;
     const struct span_view *spans; /* count */
     uint32_t count;
-    uint64_t start_ns, end_ns; /* earliest start, latest end: Unix; 0: none took part */
-    uint64_t bytes;            /* of the Span messages */
-    uint32_t errors;
+    struct scan_sums sums;
 };
 
 /* What this room can't do itself; the collector wires it. Called on the Lua export thread. */

@@ -42,22 +42,6 @@ static struct slice payload(const struct lua_job *job, const struct job_trace *t
     return slice_make(job->body.data + t->offset, t->len);
 }
 
-/* What the scan says of all spans together. */
-static void sum_up(struct export_trace *face, const struct scan_span *spans, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        const struct scan_span *s = &spans[i];
-
-        face->bytes += s->len;
-        face->errors += (s->flags & SCAN_ERROR) != 0;
-        if (!s->start_ns || !s->end_ns)
-            continue;
-        if (!face->start_ns || s->start_ns < face->start_ns)
-            face->start_ns = s->start_ns;
-        face->end_ns = s->end_ns > face->end_ns ? s->end_ns : face->end_ns;
-    }
-}
-
 static bool fill_views(struct job_trace *t, struct slice body, struct scan_span *spans,
                        uint32_t count)
 {
@@ -69,7 +53,8 @@ static bool fill_views(struct job_trace *t, struct slice body, struct scan_span 
         t->views[i] = span_view_at(body, spans[i].offset, spans[i].len, spans[i].resource_offset,
                                    spans[i].scope_offset);
     t->face = (struct export_trace){.record = &t->record, .spans = t->views, .count = count};
-    sum_up(&t->face, spans, count);
+    for (uint32_t i = 0; i < count; i++)
+        scan_sum(&t->face.sums, &spans[i]);
     return true;
 }
 
@@ -138,8 +123,8 @@ static int host_start_ms(lua_State *L)
     uint64_t earliest = UINT64_MAX;
 
     for (size_t i = 0; i < job->trace_count; i++)
-        if (look(job, &job->traces[i]) && job->traces[i].face.start_ns)
-            earliest = earlier_ns(earliest, job->traces[i].face.start_ns);
+        if (look(job, &job->traces[i]) && job->traces[i].face.sums.start_ns)
+            earliest = earlier_ns(earliest, job->traces[i].face.sums.start_ns);
     lua_pushnumber(L, earliest == UINT64_MAX ? 0 : (lua_Number)earliest / 1e6);
     return 1;
 }

@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+#include <stdbool.h>
+
 enum { SCAN_MAX_DEPTH = 64 }; /* nesting of AnyValue; deeper is an error of structure */
 
 enum scan_flags {
@@ -37,6 +39,28 @@ struct scan_span {
     uint32_t scope_offset; /* of the ScopeSpans field: its tag */
     uint32_t flags;        /* scan_flags */
 };
+
+/* What the spans of a trace come to together. Zero at first. */
+struct scan_sums {
+    uint64_t start_ns, end_ns; /* earliest start, latest end: Unix, of spans that have both; 0: none
+                                  has */
+    uint64_t bytes;            /* of the Span messages */
+    uint32_t errors;
+    bool has_trace_state; /* a span came with one */
+};
+
+static inline void scan_sum(struct scan_sums *sums, const struct scan_span *s)
+{
+    sums->bytes += s->len;
+    sums->errors += (s->flags & SCAN_ERROR) != 0;
+    sums->has_trace_state |= (s->flags & SCAN_TRACE_STATE) != 0;
+    if (s->start_ns == 0 || s->end_ns == 0)
+        return;
+    if (sums->start_ns == 0 || s->start_ns < sums->start_ns)
+        sums->start_ns = s->start_ns;
+    if (s->end_ns > sums->end_ns)
+        sums->end_ns = s->end_ns;
+}
 
 struct scan_result {
     size_t spans; /* valid ones; more than the array's capacity: scan again with that many */

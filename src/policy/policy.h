@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "otlp/scan.h"
 #include "otlp/view.h"
 #include "policy/labels.h"
 
@@ -28,11 +29,8 @@ struct policy_trace {
     uint8_t id[16];
     const char *trigger; /* "wait", ... */
     bool complete;
-    uint64_t start_ns, end_ns; /* Unix; 0: unknown */
+    struct scan_sums sums;
     uint64_t decided_unix_ns;
-    uint32_t errors;
-    uint64_t bytes;
-    bool has_trace_state;
     uint32_t count;
     /* The index of the only span without a parent id, where the caller knows it; else
      * POLICY_ROOT_UNKNOWN (also with none or several): then it is found in the bytes. */

@@ -48,10 +48,10 @@ void reader_begin(struct reader *r, const struct policy_trace *trace)
     r->known_root = r->known_entry = false;
     r->face.number = (double)++r->numbers;
     r->face.count = trace->count;
-    r->face.errors = trace->errors;
-    r->face.bytes = (double)trace->bytes;
-    r->face.duration_ms = span_ms(trace->start_ns, trace->end_ns);
-    r->face.start_ms = ms_of(trace->start_ns);
+    r->face.errors = trace->sums.errors;
+    r->face.bytes = (double)trace->sums.bytes;
+    r->face.duration_ms = span_ms(trace->sums.start_ns, trace->sums.end_ns);
+    r->face.start_ms = ms_of(trace->sums.start_ns);
     r->face.decided_ms = ms_of(trace->decided_unix_ns);
     r->face.complete = trace->complete;
     r->face.trigger = trace->trigger;

@@ -215,9 +215,9 @@ static double duration_ms(const struct span_fields *f)
 
 double reader_offset_ms(const struct reader *r, uint64_t time_ns)
 {
-    if (time_ns == 0 || r->trace->start_ns == 0)
+    if (time_ns == 0 || r->trace->sums.start_ns == 0)
         return 0;
-    return (double)(int64_t)(time_ns - r->trace->start_ns) / 1e6;
+    return (double)(int64_t)(time_ns - r->trace->sums.start_ns) / 1e6;
 }
 
 static struct value service(const struct span_view *view)

@@ -182,7 +182,7 @@ uint64_t reader_randomness(struct reader *r)
 {
     uint64_t rv;
 
-    if (r->trace->has_trace_state && reader_ready(r)) {
+    if (r->trace->sums.has_trace_state && reader_ready(r)) {
         size_t root = reader_root(r);
 
         if (root != READER_NONE ? sampling_rv(reader_fields(r, root)->trace_state, &rv)

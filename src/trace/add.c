@@ -81,15 +81,7 @@ static uint32_t start_units(struct trace *trace, uint64_t start_ns)
 static void note_span(struct trace_table *t, struct trace *trace, const struct scan_span *s,
                       uint64_t now_ns)
 {
-    trace->bytes += s->len;
-    trace->errors += (s->flags & SCAN_ERROR) != 0;
-    trace->has_trace_state |= (s->flags & SCAN_TRACE_STATE) != 0;
-    if (s->start_ns && s->end_ns) {
-        if (trace->start_ns == 0 || s->start_ns < trace->start_ns)
-            trace->start_ns = s->start_ns;
-        if (s->end_ns > trace->end_ns)
-            trace->end_ns = s->end_ns;
-    }
+    scan_sum(&trace->sums, s);
     if (s->parent_id == 0 && !trace->has_root) {
         trace->has_root = true;
         trace->root_ns = now_ns;
@@ -98,7 +90,7 @@ static void note_span(struct trace_table *t, struct trace *trace, const struct s
             trace_list_append(t, BY_ROOT, trace);
         }
     }
-    if ((trace->spans <= t->limits.max_spans && trace->bytes <= t->limits.max_bytes) ||
+    if ((trace->spans <= t->limits.max_spans && trace->sums.bytes <= t->limits.max_bytes) ||
         trace->state == DUE)
         return;
     trace_unlist(t, trace);

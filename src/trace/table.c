@@ -102,7 +102,7 @@ static void count_trace(void *arg, const void *item)
         return;
     s->traces++;
     s->spans += trace->spans;
-    s->bytes += trace->bytes;
+    s->bytes += trace->sums.bytes;
 }
 
 void trace_table_stats(const struct trace_table *t, struct trace_stats *s)

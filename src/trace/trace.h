@@ -53,16 +53,13 @@ struct span_ref {
  * trace_table_put_back; nothing may be added to it in between. */
 struct trace {
     uint8_t id[16];
-    uint64_t first_ns;         /* now_ns of its first span */
-    uint64_t start_ns, end_ns; /* earliest start, latest end: Unix, of spans that have both; 0: none
-                                  has */
-    uint64_t bytes;            /* of the Span messages */
-    uint32_t spans, errors;
+    uint64_t first_ns; /* now_ns of its first span */
+    struct scan_sums sums;
+    uint32_t spans;
     enum trace_trigger trigger;
-    bool has_root;        /* a span without a parent came */
-    bool complete;        /* the root is here and so is every parent */
-    bool has_trace_state; /* a span came with one */
-    uint8_t state;        /* the table's own, as are the rest */
+    bool has_root; /* a span without a parent came */
+    bool complete; /* the root is here and so is every parent */
+    uint8_t state; /* the table's own, as are the rest */
     uint32_t number;
     uint32_t first_chunk, last_chunk;
     struct {

@@ -38,11 +38,8 @@ static enum err push_trace(void *arg, lua_State *L, const struct export_trace *t
         .keep = t->record->keep, .label = t->record->label, .probability = t->record->probability};
     s->trace = (struct policy_trace){.trigger = "wait",
                                      .complete = t->record->complete,
-                                     .start_ns = t->start_ns,
-                                     .end_ns = t->end_ns,
+                                     .sums = t->sums,
                                      .decided_unix_ns = t->record->unix_ns,
-                                     .errors = t->errors,
-                                     .bytes = t->bytes,
                                      .count = t->count,
                                      .only_root = POLICY_ROOT_UNKNOWN,
                                      .span = policy_span_in_array,

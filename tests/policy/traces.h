@@ -111,20 +111,6 @@ static inline void put_resource_spans(struct buf *body, const uint8_t trace_id[1
     buf_fini(&span);
 }
 
-/* Sums as the trace table makes them. */
-static inline void sum_span(struct policy_trace *t, const struct scan_span *s)
-{
-    t->bytes += s->len;
-    t->errors += (s->flags & SCAN_ERROR) != 0;
-    t->has_trace_state |= (s->flags & SCAN_TRACE_STATE) != 0;
-    if (!s->start_ns || !s->end_ns)
-        return;
-    if (!t->start_ns || s->start_ns < t->start_ns)
-        t->start_ns = s->start_ns;
-    if (s->end_ns > t->end_ns)
-        t->end_ns = s->end_ns;
-}
-
 /* Encodes and scans `count` spans. The caller frees it with trace_fini. */
 static inline void trace_init(struct test_trace *t, const uint8_t trace_id[16],
                               const struct test_span *spans, uint32_t count)
@@ -153,7 +139,7 @@ static inline void trace_init(struct test_trace *t, const uint8_t trace_id[16],
 
         t->views[i] = span_view_at(buf_slice(&t->body), s->offset, s->len, s->resource_offset,
                                    s->scope_offset);
-        sum_span(&t->trace, s);
+        scan_sum(&t->trace.sums, s);
     }
 }
 

@@ -154,7 +154,7 @@ static void model_decide(struct model *m, struct trace *trace)
 
     memcpy(&i, trace->id, sizeof(i));
     t = &m->traces[i];
-    CHECK(t->state == WAITS && trace->spans == t->spans && trace->bytes == 10 * t->spans);
+    CHECK(t->state == WAITS && trace->spans == t->spans && trace->sums.bytes == 10 * t->spans);
     CHECK(trace->first_ns == t->first && trace->complete == model_is_complete(t));
     trace_refs(m->table, trace, refs);
     for (uint32_t k = 0; k < t->spans; k++)

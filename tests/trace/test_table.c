@@ -56,8 +56,8 @@ static void a_trace_is_due_when_its_wait_is_over_and_not_before(void)
     CHECK(trace_table_take_due(t, 4 + 10 * NS_PER_S) == NULL);
     trace = trace_table_take_due(t, 5 + 10 * NS_PER_S);
     CHECK(trace && trace->trigger == TRIGGER_WAIT && trace->spans == 2 && trace->first_ns == 5);
-    CHECK(trace->id[0] == 1 && trace->bytes == 180 && trace->complete && trace->has_root);
-    CHECK(trace->start_ns == 1000 * NS_PER_S + 1 && trace->end_ns == 1001 * NS_PER_S + 2);
+    CHECK(trace->id[0] == 1 && trace->sums.bytes == 180 && trace->complete && trace->has_root);
+    CHECK(trace->sums.start_ns == 1000 * NS_PER_S + 1 && trace->sums.end_ns == 1001 * NS_PER_S + 2);
     trace_table_decided(t, trace, &keep);
     CHECK(trace_table_take_due(t, NEVER_NS - 1) == NULL);
     trace_table_free(t);
@@ -161,12 +161,13 @@ static void spans_without_start_or_end_leave_the_duration_alone(void)
     s.end_ns = 0;
     CHECK(trace_table_add(t, &s, 9, 0, &late) == TRACE_ADDED);
     trace = trace_table_take_due(t, 10 * NS_PER_S);
-    CHECK(trace->start_ns == 0 && trace->end_ns == 0 && trace->spans == 2);
+    CHECK(trace->sums.start_ns == 0 && trace->sums.end_ns == 0 && trace->spans == 2);
     trace_table_put_back(t, trace);
     s = span_of(1, 3, 1);
     CHECK(trace_table_add(t, &s, 9, 0, &late) == TRACE_ADDED);
     trace = trace_table_take_due(t, 10 * NS_PER_S);
-    CHECK(trace->start_ns == s.start_ns && trace->end_ns == s.end_ns && trace->spans == 3);
+    CHECK(trace->sums.start_ns == s.start_ns && trace->sums.end_ns == s.end_ns &&
+          trace->spans == 3);
     trace_table_decided(t, trace, &keep);
     trace_table_free(t);
 }
@@ -185,7 +186,7 @@ static void errors_and_trace_state_are_seen(void)
     s.flags = SCAN_ERROR | SCAN_TRACE_STATE;
     CHECK(trace_table_add(t, &s, 9, 0, &late) == TRACE_ADDED);
     trace = trace_table_take_due(t, 10 * NS_PER_S);
-    CHECK(trace->errors == 2 && trace->has_trace_state && trace->spans == 3);
+    CHECK(trace->sums.errors == 2 && trace->sums.has_trace_state && trace->spans == 3);
     trace_table_decided(t, trace, &keep);
     trace_table_free(t);
 }
@@ -284,7 +285,7 @@ static void a_trace_with_too_many_spans_or_bytes_is_due_at_once(void)
     for (uint64_t id = 1; id <= 5; id++)
         add(t, 1, id, 99, 0);
     trace = trace_table_take_due(t, 0);
-    CHECK(trace && trace->trigger == TRIGGER_TOO_LARGE && trace->bytes == 450);
+    CHECK(trace && trace->trigger == TRIGGER_TOO_LARGE && trace->sums.bytes == 450);
     trace_table_decided(t, trace, &keep);
     trace_table_free(t);
 }
