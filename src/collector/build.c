@@ -88,7 +88,7 @@ static enum err init_export_lua(struct collector *c, struct task *t, struct err_
 
     t->step = run_export_lua;
     if (err == ERR_OK)
-        err = setup_push_exporters(&c->setup, c->export_state, c->loaded.config, &source, info);
+        err = setup_push_exporters(&c->setup, c->export_state, &source, info);
     if (err != ERR_OK)
         return err;
     err = export_lua_attach(c->export, c->export_state, &source, info);
@@ -227,7 +227,7 @@ enum err build_rooms(struct collector *c, struct err_info *info)
 
     main_task->step = life_step;
     c->shared.main_loop = main_task->loop;
-    err = setup_exporters(&c->setup, c->loaded.L, c->loaded.config, &c->exporters, NULL, info);
+    err = setup_exporters(&c->setup, c->loaded.L, &c->exporters, NULL, info);
     if (err != ERR_OK)
         return err;
     c->shared.exporters = c->exporters;

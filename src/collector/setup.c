@@ -87,9 +87,8 @@ static enum err push_script_env(const struct setup *s, lua_State *L, struct err_
     return e;
 }
 
-/* `folder` is borrowed by *source. */
-static enum err push_exporters(const struct setup *s, lua_State *L, const char *folder,
-                               struct exporter_source *source, struct err_info *info)
+enum err setup_push_exporters(const struct setup *s, lua_State *L, struct exporter_source *source,
+                              struct err_info *info)
 {
     enum err e;
 
@@ -99,25 +98,18 @@ static enum err push_exporters(const struct setup *s, lua_State *L, const char *
         lua_pop(L, 1);
         return e;
     }
-    *source = (struct exporter_source){
-        .exporters = lua_gettop(L) - 1, .env = lua_gettop(L), .folder = folder, .disk = s->disk};
+    *source = (struct exporter_source){.exporters = lua_gettop(L) - 1, .env = lua_gettop(L)};
     return ERR_OK;
 }
 
-enum err setup_push_exporters(const struct setup *s, lua_State *L, const struct config *config,
-                              struct exporter_source *source, struct err_info *info)
-{
-    return push_exporters(s, L, config_folder(config), source, info);
-}
-
 /* *out is NULL where there are none. */
-static enum err read_exporters(const struct setup *s, lua_State *L, const char *folder,
-                               struct exporter_specs **out, struct buf *hints, struct buf *errors)
+static enum err read_exporters(const struct setup *s, lua_State *L, struct exporter_specs **out,
+                               struct buf *hints, struct buf *errors)
 {
     struct exporter_source source;
     struct err_info info;
     int top = lua_gettop(L);
-    enum err e = push_exporters(s, L, folder, &source, &info);
+    enum err e = setup_push_exporters(s, L, &source, &info);
 
     *out = NULL;
     if (e)
@@ -128,21 +120,19 @@ static enum err read_exporters(const struct setup *s, lua_State *L, const char *
     return e;
 }
 
-enum err setup_exporters(const struct setup *s, lua_State *L, const struct config *config,
-                         struct exporter_specs **out, struct buf *hints, struct err_info *info)
+enum err setup_exporters(const struct setup *s, lua_State *L, struct exporter_specs **out,
+                         struct buf *hints, struct err_info *info)
 {
     struct buf errors;
 
     buf_init(&errors, sizeof(info->text), NULL);
-    return fail_with(&errors, read_exporters(s, L, config_folder(config), out, hints, &errors),
-                     info);
+    return fail_with(&errors, read_exporters(s, L, out, hints, &errors), info);
 }
 
 /* Tries what config.lua names: all are asked, so that their errors come together. */
 static void check_components(const struct setup *s, struct setup_loaded *l, struct buf *hints,
                              struct buf *errors)
 {
-    char *folder = config_source_folder(s->path);
     struct policy_set *policies = NULL;
     struct exporter_specs *exporters = NULL;
     struct resource_edits *edits = NULL;
@@ -155,11 +145,10 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
         l->policies = policy_set_count(policies);
         policy_set_free(policies);
     }
-    if (!read_exporters(s, l->L, folder, &exporters, hints, errors) && exporters) {
+    if (!read_exporters(s, l->L, &exporters, hints, errors) && exporters) {
         l->exporters = exporter_specs_count(exporters);
         exporter_specs_free(exporters);
     }
-    free(folder);
 }
 
 /* config.lua and what it names. On failure `report` has errors only: hints are for what is

@@ -46,9 +46,8 @@ enum err setup_policies(lua_State *L, const struct config *config, struct policy
 /* Pushes what exporters are read from (two values: the list, and an environment for their files)
  * and fills *source with it; *source is good until they are popped. Nothing is pushed on failure.
  */
-enum err setup_push_exporters(const struct setup *s, lua_State *L, const struct config *config,
-                              struct exporter_source *source, struct err_info *info) MUST_CHECK;
+enum err setup_push_exporters(const struct setup *s, lua_State *L, struct exporter_source *source,
+                              struct err_info *info) MUST_CHECK;
 /* The exporters of a state that ran config.lua. hints: may be NULL. */
-enum err setup_exporters(const struct setup *s, lua_State *L, const struct config *config,
-                         struct exporter_specs **out, struct buf *hints,
-                         struct err_info *info) MUST_CHECK;
+enum err setup_exporters(const struct setup *s, lua_State *L, struct exporter_specs **out,
+                         struct buf *hints, struct err_info *info) MUST_CHECK;

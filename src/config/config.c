@@ -19,7 +19,8 @@ static const char *source_name(const struct config_source *source)
     return source->path ? source->path : "config.lua";
 }
 
-char *config_source_folder(const char *path)
+/* The folder of a configuration at `path` (NULL: the embedded one). Owned by the caller (free). */
+static char *folder_of(const char *path)
 {
     const char *slash = path ? strrchr(path, '/') : NULL;
     char *folder;
@@ -195,7 +196,6 @@ static struct config *snapshot_new(lua_State *L, const struct loader *l)
     lua_pop(L, 1);
     c->tail.tracestate_always = strcmp(s->tracestate, "always") == 0;
     c->path = l->source->path ? schema_store_text(&s->store, l->source->path) : built_in;
-    s->folder = strdup(l->folder);
     snprintf(c->hash, sizeof(c->hash), "%016" PRIx64, recording_hash(l->recording));
     return c;
 }
@@ -207,20 +207,14 @@ void config_free(struct config *c)
     if (!c)
         return;
     schema_store_free(&s->store);
-    free(s->folder);
     free(s);
-}
-
-const char *config_folder(const struct config *c)
-{
-    return ((const struct snapshot *)c)->folder;
 }
 
 enum err config_load(lua_State *L, const struct config_source *source, struct config **out,
                      struct config_recording **recording, struct buf *report)
 {
     struct loader l = {.source = source};
-    char *folder = config_source_folder(source->path), *text = NULL;
+    char *folder = folder_of(source->path), *text = NULL;
     struct err_info info;
     size_t len = 0;
     enum err e = read_source(source, &text, &len, &info);
@@ -251,7 +245,7 @@ enum err config_load(lua_State *L, const struct config_source *source, struct co
 enum err config_replay(lua_State *L, const struct config_source *source,
                        const struct config_recording *recording, struct err_info *info)
 {
-    char *folder = config_source_folder(source->path);
+    char *folder = folder_of(source->path);
     struct loader l = {.source = source,
                        .recording = (struct config_recording *)recording, /* only read: replay */
                        .replay = true,

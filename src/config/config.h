@@ -97,10 +97,6 @@ void config_recording_free(struct config_recording *r);
 
 /* Pushes the value at a dotted path of the checked table ("tail_sampling.policies"), or nil. */
 void config_push(lua_State *L, const char *path);
-/* The folder of a configuration at `path` (NULL: the embedded one). Owned by the caller (free). */
-char *config_source_folder(const char *path);
-/* The folder of config.lua: where policies/, processors/ and exporters/ are looked for. */
-const char *config_folder(const struct config *c);
 
 /* Pushes the environment that the file ran in (for texts that belong to it), or nil. */
 void config_push_env(lua_State *L);

@@ -9,7 +9,6 @@
 struct snapshot {
     struct config config; /* first: config_free gets here */
     struct schema_store store;
-    char *folder;
     const char *tracestate; /* "auto" | "always" */
 };
 

@@ -18,12 +18,11 @@
 
 enum { EXPORTER_MAX = 64 };
 
-/* Where exporters are read from: a state in which the config ran. */
+/* Where exporters are read from: a state in which the config ran, and which knows the place of its
+ * scripts (lua/scripts.h). */
 struct exporter_source {
-    int exporters;      /* stack index of the checked value of `exporters`: a list */
-    int env;            /* stack index of the environment of scripts, sealed, with the whole API */
-    const char *folder; /* of config.lua: its exporters/ comes before the built-in ones; NULL */
-    struct disk *disk;  /* to read that folder; borrowed for the call */
+    int exporters; /* stack index of the checked value of `exporters`: a list */
+    int env;       /* stack index of the environment of scripts, sealed, with the whole API */
 };
 
 /* Reads every exporter of the config: types, names, options. No I/O but reading scripts.

@@ -1,49 +1,9 @@
 #include "export/lua_spec.h"
 
-#include "lua/embed.h"
+#include "lua/scripts.h"
 #include "lua/state.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <lauxlib.h>
-
-enum { SCRIPT_MAX = 1 << 20 };
-
-/* A script on its way into the state. */
-struct script {
-    char *owned; /* NULL: embedded */
-    struct slice text;
-    char name[512]; /* for messages */
-};
-
-static bool read_script(const struct exporter_source *source, char separator, const char *type,
-                        struct script *s)
-{
-    size_t len;
-
-    if (!source->folder || !source->disk)
-        return false;
-    snprintf(s->name, sizeof(s->name), "%s/exporters%c%s.lua", source->folder, separator, type);
-    if (disk_read_file(source->disk, s->name, SCRIPT_MAX, &s->owned, &len, NULL) != ERR_OK)
-        return false;
-    s->text = slice_make(s->owned, len);
-    return true;
-}
-
-static bool find_script(const struct exporter_source *source, const char *type, struct script *s)
-{
-    const struct embedded_file *f;
-
-    *s = (struct script){.owned = NULL};
-    if (read_script(source, '/', type, s) || read_script(source, '.', type, s))
-        return true;
-    snprintf(s->name, sizeof(s->name), "lua/exporters/%s.lua", type);
-    f = embedded_find(s->name);
-    if (f)
-        s->text = slice_make(f->text, (size_t)(f->end - f->text));
-    return f != NULL;
-}
 
 /* exporter { ... } in a file of its own gives the table as it is. */
 static int same(lua_State *L)
@@ -67,11 +27,11 @@ static void push_env(lua_State *L, int env)
     lua_setmetatable(L, -2);
 }
 
-/* Pushes what the component's file returns, or its inline table. ERR_IO: there is no file. */
+/* Pushes what the component's file returns, or its inline table. ERR_AGAIN: there is no file. */
 static enum err push_spec(lua_State *L, const struct exporter_source *source, int component,
                           struct err_info *info)
 {
-    struct script script;
+    struct lua_script script;
     enum err result;
     int top;
 
@@ -79,22 +39,21 @@ static enum err push_spec(lua_State *L, const struct exporter_source *source, in
     if (!lua_isnil(L, -1))
         return ERR_OK;
     lua_getfield(L, component, "type");
-    if (!find_script(source, lua_tostring(L, -1), &script)) {
-        lua_pop(L, 2);
-        return ERR_IO;
-    }
+    result = lua_find_script(L, "exporter", lua_tostring(L, -1), &script, info);
     lua_pop(L, 2);
+    if (result != ERR_OK)
+        return result;
     top = lua_gettop(L);
     push_env(L, source->env);
-    result = lua_load_script(L, script.text, script.name, top + 1, info);
-    free(script.owned);
+    result = lua_load_script(L, slice_make(script.text, script.len), script.name, top + 1, info);
+    lua_script_fini(&script);
     if (result == ERR_OK)
         result = lua_run(L, 0, 1, info);
     if (result == ERR_OK)
         lua_remove(L, top + 1);
     else
         lua_settop(L, top);
-    return result == ERR_IO ? ERR_SCRIPT : result;
+    return result;
 }
 
 /* Calls exporter_spec.FUNCTION(component, spec on the top): two results. */
@@ -117,7 +76,7 @@ enum lua_spec_found lua_spec_check(lua_State *L, const struct exporter_source *s
     int top = lua_gettop(L);
     enum err result = push_spec(L, source, component, &info);
 
-    if (result == ERR_IO)
+    if (result == ERR_AGAIN)
         return LUA_SPEC_ABSENT;
     if (result == ERR_OK)
         result = call(L, "check", component, &info);

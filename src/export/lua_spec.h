@@ -10,10 +10,9 @@
 
 enum lua_spec_found { LUA_SPEC_ABSENT, LUA_SPEC_BAD, LUA_SPEC_GOOD };
 
-/* Looks for the file of the component at stack index `component` (exporters/TYPE.lua or
- * exporters.TYPE.lua in the config's folder, else a built-in one; nothing for an inline one) and
- * checks it. Good: pushes the table of those options that every exporter has. Bad: errors has
- * lines. */
+/* Looks for the file of the component at stack index `component` (lua/scripts.h; nothing for an
+ * inline one) and checks it. Good: pushes the table of those options that every exporter has. Bad:
+ * errors has lines. */
 enum lua_spec_found lua_spec_check(lua_State *L, const struct exporter_source *source,
                                    int component, struct buf *errors);
 

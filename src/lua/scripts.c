@@ -161,10 +161,10 @@ static enum err fail_absent(const struct place *p, const char *kind, const char 
     if (p)
         snprintf(places, sizeof(places), "%s/%s/%s.lua, %s/%s.%s.lua and ", p->folder, plural(kind),
                  type, p->folder, plural(kind), type);
-    err_fail(info, ERR_CONFIG, "there is no %s \"%s\"%s; looked for %sthe built-in ones: %s", kind,
+    err_fail(info, ERR_AGAIN, "there is no %s \"%s\"%s; looked for %sthe built-in ones: %s", kind,
              type, hint, places, known->count ? list : "none");
     free(known);
-    return ERR_CONFIG;
+    return ERR_AGAIN;
 }
 
 enum err lua_find_script(lua_State *L, const char *kind, const char *type,

@@ -23,8 +23,9 @@ struct lua_script {
     char name[512]; /* for messages: its path, or "policies/latency.lua (built in)" */
 };
 
-/* kind: "policy", "processor" or "exporter"; type: the name before the slash. ERR_CONFIG with a
- * sentence when there is none (it names the nearest) or it can't be read. */
+/* kind: "policy", "processor" or "exporter"; type: the name before the slash. ERR_AGAIN when there
+ * is none, ERR_CONFIG when its file can't be read or `type` is no name; both with a sentence, which
+ * names the nearest, or the file. */
 enum err lua_find_script(lua_State *L, const char *kind, const char *type,
                          struct lua_script *script, struct err_info *info) MUST_CHECK;
 void lua_script_fini(struct lua_script *script);

@@ -5,6 +5,7 @@
 #include "base/fake_disk.h"
 #include "check.h"
 #include "export/export.h"
+#include "lua/scripts.h"
 #include "lua/state.h"
 #include "otlp/wire.h"
 
@@ -57,6 +58,7 @@ static inline void rig_config(struct rig *r, const char *config)
     const struct lua_options options = {.memory = &r->memory};
 
     r->L = lua_state_new(&options);
+    lua_scripts_set(r->L, &r->disk.disk, "/etc/moontail");
     CHECK(r->L && lua_env_new(r->L, &r->info) == ERR_OK);
     r->env = lua_gettop(r->L);
     rig_set(r->L, "moontail.component", "constructor", "exporter", "exporter");
@@ -70,7 +72,7 @@ static inline void rig_config(struct rig *r, const char *config)
         lua_run(r->L, 0, 1, &r->info) != ERR_OK)
         printf("  %s\n", r->info.text);
     r->exporters = lua_gettop(r->L);
-    r->source = (struct exporter_source){r->exporters, r->env, "/etc/moontail", &r->disk.disk};
+    r->source = (struct exporter_source){r->exporters, r->env};
 }
 
 static inline void rig_base(struct rig *r)

@@ -364,6 +364,20 @@ static void a_file_with_mistakes_is_refused_with_all_of_them(void)
     rig_close(&r);
 }
 
+static void a_file_that_cannot_be_read_is_named_not_passed_over(void)
+{
+    struct rig r;
+
+    rig_base(&r);
+    write_file(&r, "/etc/moontail/exporters/debug.lua", file);
+    r.disk.fail_at = 1; /* the next call opens it */
+    r.disk.fail_as = ERR_IO;
+    CHECK(rig_specs(&r, "return { exporter 'debug' }") == ERR_CONFIG);
+    CHECK(strstr(r.info.text, "/etc/moontail/exporters/debug.lua"));
+    CHECK(!strstr(r.info.text, "is not known"));
+    rig_close(&r);
+}
+
 static void where_is_handed_out_and_absent_is_nil(void)
 {
     struct rig r;
@@ -440,6 +454,7 @@ int main(void)
     RUN(a_batch_is_over_when_encode_has_returned);
     RUN(a_file_of_the_user_is_found_and_its_options_checked);
     RUN(a_file_with_mistakes_is_refused_with_all_of_them);
+    RUN(a_file_that_cannot_be_read_is_named_not_passed_over);
     RUN(where_is_handed_out_and_absent_is_nil);
     RUN(the_threads_share_nothing_but_their_rings);
     policy_shared_fini(&shared);

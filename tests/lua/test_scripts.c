@@ -83,7 +83,7 @@ static void a_name_that_is_not_there_says_where_it_was_looked_for(void)
         "there is no policy \"latencey\" (did you mean \"latency\"?); looked for "
         "/etc/m/policies/latencey.lua, /etc/m/policies.latencey.lua and the built-in ones: ";
 
-    CHECK(lua_find_script(L, "policy", "latencey", &script, &info) == ERR_CONFIG);
+    CHECK(lua_find_script(L, "policy", "latencey", &script, &info) == ERR_AGAIN);
     CHECK(strncmp(info.text, start, sizeof(start) - 1) == 0);
     CHECK(strstr(info.text, "always_sample") != NULL && script.text == NULL);
     fini(L, &disk);
@@ -108,7 +108,7 @@ static void without_a_folder_only_built_in_ones_are_found(void)
     struct lua_script script;
 
     CHECK(found(L, "lua/policies/latency.lua", NULL));
-    CHECK(lua_find_script(L, "exporter", "zzz", &script, &info) == ERR_CONFIG);
+    CHECK(lua_find_script(L, "exporter", "zzz", &script, &info) == ERR_AGAIN);
     CHECK(strncmp(info.text, "there is no exporter \"zzz\"; looked for the built-in ones: ", 58) ==
           0);
     lua_state_close(L);
