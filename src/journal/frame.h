@@ -18,7 +18,8 @@ void frame_seal(struct frame_header *header, uint64_t salt);
 
 enum frame_found {
     FRAME_FOUND,
-    FRAME_DAMAGED, /* its header is good, its TLV area or body is not */
+    FRAME_DAMAGED, /* its header is good, its TLV area or body is not, or is of a version or an
+                      encoding that is not known: tlvs and body are empty */
     FRAME_END,     /* none is left */
 };
 
@@ -28,7 +29,8 @@ struct frame_walk {
     const struct segment_header *header;
     size_t at;        /* where to look next */
     uint64_t skipped; /* bytes of frames of this generation that could not be told, so far */
-    uint64_t damaged; /* headers so far that were not good, with a good one behind them */
+    uint64_t damaged; /* headers so far that were not good, with a good one behind them; and the
+                         last one, if it can be told that it was of this generation */
 };
 
 /* A frame where it lies; unaligned only if the segment is. */
