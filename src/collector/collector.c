@@ -3,6 +3,13 @@
 
 #include <stdlib.h>
 
+static enum journal_ack ack_of(const char *name)
+{
+    if (strcmp(name, "memory") == 0)
+        return ACK_MEMORY;
+    return strcmp(name, "fsync") == 0 ? ACK_FSYNC : ACK_WRITTEN;
+}
+
 static void init_shared(struct collector *c, const struct config *config)
 {
     c->memory->limit = (int64_t)config->memory.limit;
@@ -18,6 +25,7 @@ static void init_shared(struct collector *c, const struct config *config)
         c->host.seed ? (struct hash_key){c->host.seed, ~c->host.seed} : hash_key_random();
     c->shared.count = config->workers ? (unsigned)config->workers : c->host.cpus;
     c->shared.config_version = 1;
+    c->shared.ack = ack_of(config->journal.ack);
     c->started_ns = clock_now_ns(c->host.clock);
     c->started_unix_ns = clock_unix_ns(c->host.clock);
 }

@@ -175,6 +175,8 @@ static enum err take_spans(struct worker *w, size_t len, size_t count, uint64_t 
     uint32_t starts[MAX_WORKERS + 1];
     struct span_batch *batch;
 
+    if (!answers_have_room(&w->answers, AFTER_FRAME))
+        return ERR_FULL;
     if (w->shared->count == 1) {
         if (!reserve_spans(w, count))
             return ERR_FULL;
@@ -206,23 +208,35 @@ static enum err refuse_malformed(struct receive_request *request, const struct s
     return ERR_OK;
 }
 
+/* Nothing of a request without good spans is held: it is answered at once. */
+static void answer_taken(struct worker *w, struct receive_request *request,
+                         const struct scan_result *result, uint64_t now_ns)
+{
+    struct receive_answer answer = {
+        .verdict = RECEIVE_OK, .rejected = result->rejected, .message = result->reject_reason};
+
+    if (result->spans > 0)
+        answers_add(&w->answers, AFTER_FRAME, journal_ticket(w->journal), request, &answer, now_ns);
+    else
+        receive_answer(request, &answer);
+}
+
 static enum err accept_body(void *arg, size_t len, struct receive_request *request)
 {
     struct worker *w = arg;
     struct scan_result result;
+    uint64_t now_ns = clock_now_ns(w->shared->clock);
     enum err err = scan(w, slice_make(w->staged.data, len), &result);
 
     if (err == ERR_PARSE)
         return refuse_malformed(request, &result);
     if (err == ERR_OK && result.spans > 0)
-        err = take_spans(w, len, result.spans, clock_now_ns(w->shared->clock));
+        err = take_spans(w, len, result.spans, now_ns);
     if (err != ERR_OK)
         return ERR_FULL;
     w->counts.received += result.spans + result.rejected;
     w->counts.rejected += result.rejected;
-    receive_answer(request, &(struct receive_answer){.verdict = RECEIVE_OK,
-                                                     .rejected = result.rejected,
-                                                     .message = result.reject_reason});
+    answer_taken(w, request, &result, now_ns);
     return ERR_OK;
 }
 

@@ -10,6 +10,8 @@ static const char *not_ready_because(struct collector *c)
 {
     if (collector_phase(c) != PHASE_RUNNING)
         return "shutting down";
+    if (journal_is_refusing(collector_journal(c)))
+        return "refusing: the disk of journal.path is full or fails";
     if (collector_is_refusing(c))
         return "refusing: an exporter's queue is full";
     if (!memory_has_intake_room(collector_memory(c), ORDINARY_REQUEST))

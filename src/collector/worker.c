@@ -66,13 +66,20 @@ static bool inboxes_are_empty(const struct worker *w)
     return true;
 }
 
+static enum receive_refusal why_refused(const struct worker_shared *shared)
+{
+    if (journal_is_refusing(shared->journal))
+        return REFUSED_DISK;
+    return export_is_refusing(shared->export) ? REFUSED_MEMORY : REFUSED_COUNT;
+}
+
 /* Tells main how far this worker is on the way down. */
 static void follow_phase(struct worker *w, uint64_t now_ns)
 {
     int phase = atomic_load_explicit(&w->shared->phase, memory_order_acquire);
 
     if (phase == PHASE_RUNNING) {
-        receive_set_refusing(w->receive, export_is_refusing(w->shared->export));
+        receive_set_refusing(w->receive, why_refused(w->shared));
         return;
     }
     if (!w->draining) {
@@ -104,10 +111,14 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     uint64_t due;
     bool left;
 
+    journal_submit(w->journal); /* what the sockets brought since the last step */
     take_accepted(w, now_ns);
     left = intake_drain(w, now_ns);
     left |= decider_step(w->decider, now_ns);
-    due = earlier_ns(decide_due(w, now_ns), receive_step(w->receive, now_ns));
+    due = decide_due(w, now_ns);
+    due = earlier_ns(due, answers_step(&w->answers, now_ns));
+    due = earlier_ns(due, receive_step(w->receive, now_ns));
+    journal_submit(w->journal); /* and what had waited for memory */
     left |= decider_step(w->decider, now_ns);
     follow_phase(w, now_ns);
     publish_load(w);
@@ -195,8 +206,9 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     w->journal = journal_writer(shared->journal, index, loop);
     init_table(w);
     init_receive(w);
-    err = intake_init(w) ? setup_policies(L, shared->config, shared->policies, &w->policies, info)
-                         : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
+    err = answers_init(&w->answers, w->journal, shared->ack, shared->memory) && intake_init(w)
+              ? setup_policies(L, shared->config, shared->policies, &w->policies, info)
+              : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
     if (err == ERR_OK)
         err = decider_new(w, &w->decider, info);
     if (err != ERR_OK) {
@@ -219,6 +231,7 @@ void worker_free(struct worker *w)
         ring_fini(&w->inboxes[o]);
     free(w->inboxes);
     ring_fini(&w->accepted);
+    answers_fini(&w->answers);
     intake_fini(w);
     lua_state_close(w->L);
     free(w);

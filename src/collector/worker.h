@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "collector/answers.h"
 #include "collector/inbox.h"
 #include "collector/ledger.h"
 #include "collector/setup.h"
@@ -32,6 +33,7 @@ struct worker_shared {
     const struct config *config;
     struct memory *memory;
     struct journal *journal;
+    enum journal_ack ack;
     struct export *export; /* for export_is_refusing */
     const struct exporter_specs *exporters;
     struct policy_shared *policies;
@@ -64,6 +66,7 @@ struct worker {
     struct receive_sink sink;
     struct journal_writer *journal;
     struct trace_table *table;
+    struct answers answers;
     struct ring accepted; /* from main */
     struct ring *inboxes; /* [count], by sender; inboxes[index] stays empty */
 

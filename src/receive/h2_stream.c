@@ -117,9 +117,7 @@ static enum reply_code judge(const struct h2_stream *s)
         return REPLY_UNAUTHENTICATED;
     if (s->encoding == ENCODING_UNKNOWN)
         return REPLY_BAD_ENCODING;
-    if (r->draining)
-        return REPLY_DRAINING;
-    return r->refusing ? REPLY_NO_MEMORY : REPLY_OK;
+    return receive_judge(r);
 }
 
 static void answer(struct h2_stream *s, enum reply_code code)
@@ -297,7 +295,7 @@ static void end_health(struct h2_stream *s)
     else if (!knows_service(&s->health))
         answer(s, REPLY_UNKNOWN_SERVICE);
     else
-        h2_answer_health(s, !r->draining && !r->refusing);
+        h2_answer_health(s, receive_judge(r) == REPLY_OK);
 }
 
 void h2_stream_end(struct h2_stream *s)

@@ -205,9 +205,7 @@ static enum reply_code judge(struct connection *c, const struct head *head)
         return REPLY_BAD_ENCODING;
     if (head->content_length > c->listener->max_body)
         return REPLY_TOO_LARGE;
-    if (r->draining)
-        return REPLY_DRAINING;
-    return r->refusing ? REPLY_NO_MEMORY : REPLY_OK;
+    return receive_judge(r);
 }
 
 /* Makes the request. A body that is not all in the receive buffer needs memory first. */

@@ -216,7 +216,8 @@ struct receive {
     struct h2_memory *h2_memory;
     char date[32]; /* of HTTP answers */
     uint64_t date_ns;
-    bool refusing, draining;
+    enum receive_refusal refusing; /* what for; REFUSED_COUNT: not */
+    bool draining;
 
     /* One writer; receive_stats may read them from any thread. */
     _Atomic uint64_t answered, refused[REFUSED_COUNT];
@@ -237,6 +238,9 @@ static inline void receive_due(struct receive *r, uint64_t due_ns)
     if (due_ns < r->scan_due_ns)
         r->scan_due_ns = due_ns;
 }
+
+/* Whether new requests are taken now: REPLY_OK, or why not. */
+enum reply_code receive_judge(const struct receive *r);
 
 /* The value of the Date header for now. */
 const char *receive_date(struct receive *r);

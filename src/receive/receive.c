@@ -24,6 +24,7 @@ struct receive *receive_new(const struct receive_config *config)
     struct receive *r = need(calloc(1, sizeof *r));
 
     r->config = *config;
+    r->refusing = REFUSED_COUNT;
     r->buffer = need(malloc(READ_SIZE));
     if (any_tls(config))
         r->plain = need(malloc(READ_SIZE));
@@ -151,9 +152,18 @@ bool receive_is_idle(const struct receive *r)
     return link_is_empty(&r->requests);
 }
 
-void receive_set_refusing(struct receive *r, bool refusing)
+void receive_set_refusing(struct receive *r, enum receive_refusal why)
 {
-    r->refusing = refusing;
+    r->refusing = why;
+}
+
+enum reply_code receive_judge(const struct receive *r)
+{
+    if (r->draining)
+        return REPLY_DRAINING;
+    if (r->refusing == REFUSED_COUNT)
+        return REPLY_OK;
+    return r->refusing == REFUSED_DISK ? REPLY_DISK : REPLY_NO_MEMORY;
 }
 
 const char *receive_date(struct receive *r)
@@ -174,15 +184,11 @@ const char *receive_date(struct receive *r)
 const char *receive_refusal_name(enum receive_refusal r)
 {
     static const char *const names[REFUSED_COUNT] = {
-        [REFUSED_MEMORY] = "memory",
-        [REFUSED_DRAINING] = "draining",
-        [REFUSED_MALFORMED] = "malformed",
-        [REFUSED_TOO_LARGE] = "too_large",
-        [REFUSED_UNAUTHENTICATED] = "unauthenticated",
-        [REFUSED_UNSUPPORTED] = "unsupported",
-        [REFUSED_TIMEOUT] = "timeout",
-        [REFUSED_HEADERS] = "headers",
-        [REFUSED_NOT_FOUND] = "not_found",
+        [REFUSED_MEMORY] = "memory",           [REFUSED_DISK] = "disk",
+        [REFUSED_DRAINING] = "draining",       [REFUSED_MALFORMED] = "malformed",
+        [REFUSED_TOO_LARGE] = "too_large",     [REFUSED_UNAUTHENTICATED] = "unauthenticated",
+        [REFUSED_UNSUPPORTED] = "unsupported", [REFUSED_TIMEOUT] = "timeout",
+        [REFUSED_HEADERS] = "headers",         [REFUSED_NOT_FOUND] = "not_found",
     };
 
     return names[r];

@@ -36,7 +36,8 @@ struct receive_listener {
 enum receive_verdict {
     RECEIVE_OK,          /* rejected > 0: partial success */
     RECEIVE_BAD,         /* 400 / INVALID_ARGUMENT */
-    RECEIVE_UNAVAILABLE, /* 503 + Retry-After / UNAVAILABLE + RetryInfo */
+    RECEIVE_UNAVAILABLE, /* 503 + Retry-After / UNAVAILABLE + RetryInfo; counted as memory */
+    RECEIVE_DISK,        /* the same, counted as disk */
 };
 
 struct receive_answer {
@@ -93,14 +94,15 @@ uint64_t receive_step(struct receive *r, uint64_t now_ns);
  * connection may be gone already. Outside of accept the bytes leave in the next receive_step. */
 void receive_answer(struct receive_request *request, const struct receive_answer *answer);
 
+/* The sink will answer later: what is left of the body is given up. Within accept. */
+void receive_answer_later(struct receive_request *request);
+
 /* Stops taking requests: GOAWAY, Connection: close; open requests are answered. */
 void receive_drain(struct receive *r, uint64_t now_ns);
 bool receive_is_idle(const struct receive *r); /* no request is open */
-/* New requests are refused while true (memory, disk, draining): 503 / UNAVAILABLE. */
-void receive_set_refusing(struct receive *r, bool refusing);
-
 enum receive_refusal {
     REFUSED_MEMORY,
+    REFUSED_DISK,
     REFUSED_DRAINING,
     REFUSED_MALFORMED,
     REFUSED_TOO_LARGE,
@@ -112,6 +114,10 @@ enum receive_refusal {
     REFUSED_COUNT
 };
 const char *receive_refusal_name(enum receive_refusal r); /* "memory", ... */
+
+/* New requests are refused for REFUSED_MEMORY or REFUSED_DISK, 503 / UNAVAILABLE, until this is
+ * called with REFUSED_COUNT: for nothing. */
+void receive_set_refusing(struct receive *r, enum receive_refusal why);
 
 struct receive_stats {
     uint64_t requests;                /* answered with success */

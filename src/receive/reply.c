@@ -22,6 +22,8 @@ static const struct reply_info infos[REPLY_CODE_COUNT] = {
                          "the request is malformed"},
     [REPLY_NO_MEMORY] = {503, "Service Unavailable", UNAVAILABLE, REFUSED_MEMORY, true,
                          "overloaded, try again"},
+    [REPLY_DISK] = {503, "Service Unavailable", UNAVAILABLE, REFUSED_DISK, true,
+                    "the disk is full or fails, try again"},
     [REPLY_DRAINING] = {503, "Service Unavailable", UNAVAILABLE, REFUSED_DRAINING, true,
                         "shutting down, try again"},
     [REPLY_TOO_LARGE] = {413, "Content Too Large", INVALID_ARGUMENT, REFUSED_TOO_LARGE, false,

@@ -12,6 +12,7 @@ enum reply_code {
     REPLY_OK,
     REPLY_MALFORMED, /* the body or the request is no OTLP */
     REPLY_NO_MEMORY, /* the sink's RECEIVE_UNAVAILABLE too */
+    REPLY_DISK,      /* full or failing */
     REPLY_DRAINING,
     REPLY_TOO_LARGE,
     REPLY_UNAUTHENTICATED,

@@ -392,6 +392,12 @@ void request_retry(struct receive_request *q)
     connection_mark(c);
 }
 
+void receive_answer_later(struct receive_request *request)
+{
+    assert(request->state == REQUEST_ACCEPTED);
+    drop_data(request);
+}
+
 void receive_answer(struct receive_request *request, const struct receive_answer *answer)
 {
     struct connection *c = request->connection;
@@ -402,6 +408,8 @@ void receive_answer(struct receive_request *request, const struct receive_answer
         reply.code = REPLY_MALFORMED;
     else if (answer->verdict == RECEIVE_UNAVAILABLE)
         reply.code = REPLY_NO_MEMORY;
+    else if (answer->verdict == RECEIVE_DISK)
+        reply.code = REPLY_DISK;
     request_reply(request, &reply);
     if (c)
         connection_mark(c);

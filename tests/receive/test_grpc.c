@@ -130,7 +130,7 @@ static void overload_is_unavailable_with_retry_info_in_both_places(void)
 
     scene_init(&s, 1, 0);
     scene_start(&s);
-    receive_set_refusing(s.f.receive, true);
+    receive_set_refusing(s.f.receive, REFUSED_MEMORY);
     grpc_send(&s.g, &s.call, EXPORT, NULL, buf_slice(&s.message));
     CHECK(call_is_refused(&s.call, 14));
     len = binary_header(&s.call, "google.rpc.retryinfo-bin", bytes);
@@ -270,7 +270,7 @@ static void health_says_serving_until_requests_are_refused(void)
     grpc_send(&s.g, &s.call, "/grpc.health.v1.Health/Check", NULL,
               slice_make(named, sizeof named - 1));
     CHECK(call_is_ok(&s.call) && s.call.data[6] == 1);
-    receive_set_refusing(s.f.receive, true);
+    receive_set_refusing(s.f.receive, REFUSED_MEMORY);
     grpc_send(&s.g, &s.call, "/grpc.health.v1.Health/Check", NULL, slice_make("\0\0\0\0\0", 5));
     CHECK(call_is_ok(&s.call) && s.call.data[6] == 2);
     CHECK(fixture_stats(&s.f).requests == 0);

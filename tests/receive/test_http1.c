@@ -157,16 +157,24 @@ static void overload_is_503_with_retry_after_and_retry_info(void)
 
     fixture_init(&f, RECEIVE_HTTP, 0);
     fixture_start(&f);
-    receive_set_refusing(f.receive, true);
+    receive_set_refusing(f.receive, REFUSED_MEMORY);
     send_post(&f, "/v1/traces", PROTOBUF, one_span(), &a);
     CHECK(a.status == 503 && has(&a, "Retry-After: 1\r\n") && !has(&a, "Connection: close"));
     CHECK(is_status(&a, 14, &details) && details == 1);
     send_post(&f, "/v1/traces", JSON, slice_str("{}"), &a);
     CHECK(a.status == 503 && has(&a, "\"retryDelay\":\"1s\""));
-    receive_set_refusing(f.receive, false);
+    receive_set_refusing(f.receive, REFUSED_COUNT);
     f.answer.verdict = RECEIVE_UNAVAILABLE;
     send_post(&f, "/v1/traces", PROTOBUF, one_span(), &a);
     CHECK(a.status == 503 && is_status(&a, 14, &details) && details == 1);
+    CHECK(fixture_stats(&f).refused[REFUSED_MEMORY] == 3);
+    f.answer.verdict = RECEIVE_DISK;
+    send_post(&f, "/v1/traces", PROTOBUF, one_span(), &a);
+    CHECK(a.status == 503 && has(&a, "Retry-After: 1\r\n"));
+    receive_set_refusing(f.receive, REFUSED_DISK);
+    send_post(&f, "/v1/traces", PROTOBUF, one_span(), &a);
+    CHECK(a.status == 503 && is_status(&a, 14, &details) && details == 1);
+    CHECK(fixture_stats(&f).refused[REFUSED_DISK] == 2);
     CHECK(fixture_stats(&f).refused[REFUSED_MEMORY] == 3);
     fixture_fini(&f);
 }
