@@ -20,28 +20,34 @@ struct store;
 struct store_config {
     struct disk *disk;
     const char *path;    /* the folder; made (0700) if it is not there */
-    size_t region_bytes; /* a multiple of FORMAT_PAGE */
+    size_t region_bytes; /* a multiple of FORMAT_PAGE: two of them .. 1 MiB */
     size_t file_bytes;   /* at least region_bytes; what does not fit a region is not used */
     uint64_t max_bytes;  /* of all files together */
     double min_free;     /* share of the file system that stays free, 0 .. 1 */
     unsigned reserve;    /* regions that only `reserved` takes get */
     bool oldest_first;   /* reuse the region that was put back first (history), else last */
+    bool durable;        /* files are synced, and their names, before anything of them is given
+                          * out, and so is each write of `acked`; else store_sync does it for what
+                          * was written (not for `acked`) */
 };
 
-/* A region, by its number: 1 .. store_count. */
+/* A region, by its number: 1 .. store_count. Numbers of files that are gone are all zeros until
+ * they are used again. */
 struct region {
-    uint64_t offset; /* in its file */
-    uint64_t bytes;
+    uint64_t offset;              /* in its file */
+    uint64_t bytes;               /* 0: no region has this number now */
     uint32_t file;                /* the store's own */
     bool taken;                   /* given out, or LIVE when the store was opened */
     bool readable;                /* its header page was read and its CRC holds */
     bool failed;                  /* its file is not trusted any more */
-    struct segment_header header; /* as last read or written */
+    struct segment_header header; /* as last read or written; zeros: never used, or not readable */
 };
 
 /* Opens the folder: lock, files, header pages. ERR_FULL: another process holds it (the sentence
- * says which); ERR_IO: it can't be made, read or written. Regions that are LIVE, or whose header
- * can't be read though it is not all zeros, count as taken until store_put. */
+ * says which), or no memory; ERR_IO: it can't be made, read or written, or holds what another
+ * version wrote. Regions that are LIVE, or whose header is not good, count as taken until
+ * store_put. A file that can't be read does not end it: its regions are taken, not readable and
+ * failed, and what it holds stays as it is. */
 enum err store_open(const struct store_config *config, struct store **out,
                     struct err_info *info) MUST_CHECK;
 void store_close(struct store *s); /* NULL is allowed */
@@ -50,12 +56,16 @@ uint32_t store_count(const struct store *s);
 /* Borrowed until the next store_take or store_grow. */
 const struct region *store_region(const struct store *s, uint32_t number);
 
-/* Gives out a region of at least `bytes` (the header page included) that is free and not failed.
- * ERR_FULL: over max_bytes or min_free, no space or quota on the device, or (not `reserved`) only
- * the reserve is left; ERR_IO: the disk fails. */
+/* Of the running kernel, as store_write_header writes it; zeros: unknown. 16 bytes. */
+const uint8_t *store_boot_id(const struct store *s);
+
+/* Gives out a region of at least `bytes` (the header page included) that is free and not failed; if
+ * none is, it does what store_grow does. ERR_FULL: over max_bytes or min_free, no space or quota on
+ * the device, or (not `reserved`) only the reserve is left; ERR_IO: the disk fails. */
 enum err store_take(struct store *s, size_t bytes, bool reserved, uint32_t *number,
                     struct err_info *info) MUST_CHECK;
-/* Back among the free ones; its header was written with state FREE (or the region has failed). */
+/* Back among the free ones; its header was written with state FREE (or the region has failed). The
+ * last region of a file that is large or has failed takes the file with it. */
 void store_put(struct store *s, uint32_t number);
 
 /* Fills the header's magic, version, bytes, boot id, crc, and writes the page. generation, salt and
