@@ -2,8 +2,11 @@
 #pragma once
 
 #include "base/crc32c.h"
+#include "base/disk.h"
 #include "journal/frame.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,4 +95,19 @@ static inline struct frame_walk segment_walk(const struct made_segment *s)
 {
     return (struct frame_walk){
         .segment = slice_make(s->bytes, s->size), .header = &s->header, .at = FORMAT_PAGE};
+}
+
+/* Writes the segment as the `index`-th of the file; the folder is made. */
+static inline void segment_store(const struct made_segment *s, struct disk *disk, const char *path,
+                                 unsigned index)
+{
+    char folder[256];
+    int fd;
+
+    snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
+    if (disk->mkdir(disk, folder, 0700, NULL) ||
+        disk->open(disk, path, O_RDWR | O_CREAT, 0600, &fd, NULL) ||
+        disk->pwrite(disk, fd, s->bytes, s->size, (uint64_t)index * s->size, NULL))
+        abort();
+    disk->close(disk, fd);
 }
