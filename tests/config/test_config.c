@@ -501,7 +501,7 @@ static void files_are_read_beside_the_config(void)
     CHECK(l.err || strcmp(l.config->resource[0].value, "blue") == 0);
     fini(&l);
     CHECK(key_refused("resource = { name = file 'gone.txt' }",
-                      "file 'gone.txt': cannot open ./gone.txt: there is no such file"));
+                      "file 'gone.txt': cannot open ./gone.txt: No such file or directory"));
 }
 
 static void a_replay_sees_what_the_first_run_saw(void)
