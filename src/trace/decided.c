@@ -3,6 +3,7 @@
 #include "base/pages.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum { COUNTED_STEP = 64 << 10 };
 
@@ -22,11 +23,12 @@ static size_t buckets_bytes(const struct decided *d)
     return ((size_t)d->mask + 1) * sizeof(*d->buckets);
 }
 
-/* Counts the entries in steps as they are first used, and all buckets from the start: a thousand
- * decisions touch every page of them, and under pressure that would be a jump over the limit. */
+/* Counts the entries in steps as they are first used. All buckets are counted from the start: a
+ * thousand decisions touch every page of them, and under pressure that would be a jump over the
+ * limit. */
 static void count_memory(struct decided *d)
 {
-    size_t used = buckets_bytes(d) + d->count * sizeof(*d->entries);
+    size_t used = d->count * sizeof(*d->entries);
     size_t want = (used + COUNTED_STEP - 1) / COUNTED_STEP * COUNTED_STEP;
 
     if (want <= d->counted)
@@ -38,20 +40,22 @@ static void count_memory(struct decided *d)
 void decided_init(struct decided *d, size_t capacity, struct memory *memory)
 {
     assert(capacity > 0 && capacity <= (size_t)1 << 30);
-    *d = (struct decided){.memory = memory, .capacity = (uint32_t)capacity, .mask = 63};
-    while (d->mask + 1 < d->capacity)
+    *d = (struct decided){.memory = memory, .capacity = (uint32_t)capacity, .mask = 511};
+    while (d->mask + 1 < d->capacity / 2)
         d->mask = d->mask * 2 + 1;
+    d->wrap = UINT32_MAX / d->capacity * d->capacity;
     d->entries = pages_map(entries_bytes(d));
-    d->buckets = pages_map(buckets_bytes(d));
+    d->buckets = pages_new_forced(memory, buckets_bytes(d));
+    if (!d->buckets)
+        abort();
     slabs_init(&d->decisions, sizeof(struct shared), memory, true);
-    count_memory(d);
 }
 
 void decided_fini(struct decided *d)
 {
     slabs_fini(&d->decisions);
     pages_unmap(d->entries, entries_bytes(d));
-    pages_unmap(d->buckets, buckets_bytes(d));
+    pages_free(d->memory, d->buckets, buckets_bytes(d));
     memory_release(d->memory, d->counted);
     *d = (struct decided){0};
 }
@@ -104,24 +108,29 @@ static void unshare(struct decided *d, uint32_t item)
     slabs_free(&d->decisions, item);
 }
 
+/* How many decisions ago this one was made; 0: now, the next one. */
+static uint32_t age_of(const struct decided *d, uint32_t number)
+{
+    return d->next >= number ? d->next - number : d->next + (d->wrap - number);
+}
+
+static uint32_t filter_bit(uint64_t hash)
+{
+    return UINT32_C(1) << (hash >> 32 & 31); /* the top ones name the worker */
+}
+
+/* Where the oldest is, the next one will be. */
 static void forget_oldest(struct decided *d)
 {
-    struct decided_entry *entry = &d->entries[d->oldest];
-    uint32_t *link = &d->buckets[entry->hash & d->mask];
-
-    while (*link != d->oldest + 1)
-        link = &d->entries[*link - 1].next;
-    *link = entry->next;
-    unshare(d, entry->decision);
-    d->oldest = d->oldest + 1 == d->capacity ? 0 : d->oldest + 1;
+    unshare(d, d->entries[d->next % d->capacity].decision);
     d->count--;
     d->dropped++;
 }
 
 void decided_add(struct decided *d, uint64_t hash, const struct trace_decision *decision)
 {
-    uint32_t item = share(d, decision), at;
-    uint32_t *bucket = &d->buckets[hash & d->mask];
+    uint32_t item = share(d, decision);
+    struct decided_bucket *bucket = &d->buckets[hash & d->mask];
 
     if (!item) { /* the kernel has no memory */
         d->dropped++;
@@ -129,25 +138,35 @@ void decided_add(struct decided *d, uint64_t hash, const struct trace_decision *
     }
     if (d->count == d->capacity)
         forget_oldest(d);
-    at = (uint32_t)(((uint64_t)d->oldest + d->count) % d->capacity);
-    d->entries[at] = (struct decided_entry){hash, item, *bucket};
-    *bucket = at + 1;
+    /* One that is not alive ends the chain, as a number that is not before it does. */
+    if (bucket->filter == 0 || age_of(d, bucket->newest) > d->count)
+        *bucket = (struct decided_bucket){.newest = d->next};
+    d->entries[d->next % d->capacity] = (struct decided_entry){hash, item, bucket->newest};
+    *bucket = (struct decided_bucket){d->next, bucket->filter | filter_bit(hash)};
+    d->next = d->next + 1 == d->wrap ? 0 : d->next + 1;
     d->count++;
     count_memory(d);
 }
 
 const struct trace_decision *decided_find(const struct decided *d, uint64_t hash)
 {
-    for (uint32_t at = d->buckets[hash & d->mask]; at; at = d->entries[at - 1].next) {
-        const struct decided_entry *entry = &d->entries[at - 1];
+    const struct decided_bucket *bucket = &d->buckets[hash & d->mask];
+    uint32_t number = bucket->newest, age, younger = 0;
+
+    if (!(bucket->filter & filter_bit(hash)))
+        return NULL;
+    while ((age = age_of(d, number)) > younger && age <= d->count) {
+        const struct decided_entry *entry = &d->entries[number % d->capacity];
 
         if (entry->hash == hash)
             return &((const struct shared *)slabs_at(&d->decisions, entry->decision))->decision;
+        number = entry->before;
+        younger = age;
     }
     return NULL;
 }
 
 size_t decided_bytes(const struct decided *d)
 {
-    return d->counted + slabs_bytes(&d->decisions);
+    return d->counted + buckets_bytes(d) + slabs_bytes(&d->decisions);
 }

@@ -3,6 +3,11 @@
  * The trace table's own. Ids are compared by 64 bits of their keyed hash. Equal decisions are held
  * once. Memory is taken as decisions come; it is bounded by the capacity, so the limiter counts it
  * but does not refuse it. One thread.
+ *
+ * Decisions have numbers that go up. A bucket names its newest one, each entry the one before it in
+ * the bucket; a number out of the last `count` ends the chain. So forgetting the oldest touches
+ * nothing but its entry, and for an id that was never decided, which most are, the filter answers
+ * from one cache line.
  */
 #pragma once
 
@@ -14,16 +19,23 @@ enum { DECIDED_RECENT = 256 };
 struct decided_entry {
     uint64_t hash;
     uint32_t decision; /* item of `decisions` */
-    uint32_t next;     /* in its bucket: position + 1; 0: the last */
+    uint32_t before;   /* number of the one before it in the bucket */
+};
+
+struct decided_bucket {
+    uint32_t newest; /* its number */
+    uint32_t filter; /* a bit of each hash since the bucket last had none alive; 0: there is none */
 };
 
 struct decided {
     struct memory *memory;
-    struct decided_entry *entries; /* a ring */
-    uint32_t *buckets;             /* position + 1 of the newest in the bucket; 0: none */
-    uint32_t capacity, mask;
-    uint32_t oldest, count;
-    size_t counted;   /* bytes of entries and buckets counted so far */
+    struct decided_entry *entries; /* a ring, by number modulo capacity */
+    struct decided_bucket *buckets;
+    uint32_t capacity, mask; /* of buckets: half as many as entries, or more */
+    uint32_t next;           /* number of the next decision */
+    uint32_t wrap;           /* numbers go up to here: a multiple of the capacity */
+    uint32_t count;
+    size_t counted;   /* bytes of entries counted so far */
     uint64_t dropped; /* since the start */
     struct slabs decisions;
     uint32_t recent[DECIDED_RECENT]; /* where equal decisions are looked for */
