@@ -1,6 +1,10 @@
 #include "collector/decider.h"
 
-enum { FIRST_SPANS = 256 };
+enum {
+    FIRST_SPANS = 256,
+    FETCHED_SPANS = 16, /* ahead of their composition */
+    FETCHED_MAX = 512,  /* bytes of each */
+};
 
 /* ---- scratch ---- */
 
@@ -46,8 +50,19 @@ struct span_view decider_span_at(void *decider, uint32_t i)
                         r->resource_offset, r->scope_offset);
 }
 
+/* Asks the processor for what is read of a kept span. */
+static void fetch(const uint8_t *body, const struct span_ref *r)
+{
+    __builtin_prefetch(body + r->resource_offset);
+    __builtin_prefetch(body + r->scope_offset);
+    for (uint32_t i = 0; i < r->len && i < FETCHED_MAX; i += 64)
+        __builtin_prefetch(body + r->offset + i);
+}
+
 void decider_view(struct decider *d, size_t count)
 {
+    for (uint32_t i = 0; i < count && i < FETCHED_SPANS; i++)
+        fetch(journal_body(d->worker->shared->journal, d->refs[i].frame).data, &d->refs[i]);
     for (uint32_t i = 0; i < count; i++)
         d->kept[i] = (struct compose_span){
             decider_span_at(d, i), journal_body(d->worker->shared->journal, d->refs[i].frame).data};

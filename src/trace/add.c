@@ -187,7 +187,7 @@ enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s,
 
 /* ---- many spans: what the later ones need is fetched while the first are added ---- */
 
-enum { AHEAD = 32 };
+enum { AHEAD = 96 }; /* most requests */
 
 /* Hashes the ids and asks for where they may be found. */
 static void fetch_slots(const struct trace_table *t, const struct scan_span *spans, size_t count,

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+enum { FETCH_AHEAD = 8 };
+
 static void each_ref(const struct trace_table *t, const struct trace *trace,
                      void (*fn)(void *arg, const struct span_ref *ref), void *arg)
 {
@@ -48,8 +50,45 @@ static bool is_complete(const struct trace_table *t, const struct trace *trace)
     return parents.all_here;
 }
 
+static void fetch_chunk(const struct trace_table *t, uint32_t number)
+{
+    const char *chunk = slabs_at(&t->chunks, number);
+
+    for (size_t i = 0; i < sizeof(struct chunk); i += 64)
+        __builtin_prefetch(chunk + i);
+}
+
+/* Asks the processor for what the decision of a trace touches. */
+static void fetch_content(const struct trace_table *t, const struct trace *trace)
+{
+    slots_prefetch(&t->slots, (uint32_t)trace->hash);
+    decided_prefetch(&t->decided, trace->hash);
+    if (trace->first_chunk)
+        fetch_chunk(t, trace->first_chunk);
+    if (trace->last_chunk != trace->first_chunk)
+        fetch_chunk(t, trace->last_chunk);
+}
+
+/* Traces are decided in the order of their list: asks for the one that comes some decisions later,
+ * and for the content of one that was asked for some decisions ago. */
+static void fetch_ahead(const struct trace_table *t, const struct trace *trace)
+{
+    uint32_t number = trace->number;
+
+    for (int i = 0; i < FETCH_AHEAD; i++) {
+        number = trace_at(t, number)->links[0].after;
+        if (!number)
+            return;
+        if (i == FETCH_AHEAD / 2)
+            fetch_content(t, trace_at(t, number));
+    }
+    __builtin_prefetch(trace_at(t, number), 1);
+    __builtin_prefetch((const char *)trace_at(t, number) + 64, 1);
+}
+
 static struct trace *take(struct trace_table *t, struct trace *trace, enum trace_trigger trigger)
 {
+    fetch_ahead(t, trace);
     trace_unlist(t, trace);
     if (t->last == trace)
         t->last = NULL;
