@@ -11,17 +11,29 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "otlp/signal.h"
 
-/* Appends the protobuf of the ExportTraceServiceRequest in `json` to `out`. Nesting is bounded as
- * in the scan. ERR_PARSE with a sentence (what, and at which byte or key) in info; ERR_FULL when
- * `out` or the scratch is at its bound: `out` is then as long as it was. `scratch_limit`: the most
- * that the parser may allocate, counted in out->memory. */
-enum err json_to_traces(struct slice json, struct buf *out, size_t scratch_limit,
-                        struct err_info *info) MUST_CHECK;
+/* Appends the protobuf of the Export...ServiceRequest in `json` to `out`. Nesting is bounded as in
+ * the scan. ERR_PARSE with a sentence (what, and at which byte or key) in info; ERR_FULL when `out`
+ * or the scratch is at its bound: `out` is then as long as it was. `scratch_limit`: the most that
+ * the parser may allocate, counted in out->memory. */
+enum err json_to_body(enum otlp_signal signal, struct slice json, struct buf *out,
+                      size_t scratch_limit, struct err_info *info) MUST_CHECK;
 
-/* Appends one line (no newline) of OTLP/JSON for a valid TracesData body. ERR_FULL at out's bound;
- * ERR_PARSE for a body that the scan would refuse. Invalid UTF-8 is written as U+FFFD. */
-enum err json_from_traces(struct slice body, struct buf *out) MUST_CHECK;
+/* Appends one line (no newline) of OTLP/JSON for a valid body. ERR_FULL at out's bound; ERR_PARSE
+ * for a body that the scan would refuse. Invalid UTF-8 is written as U+FFFD. */
+enum err json_from_body(enum otlp_signal signal, struct slice body, struct buf *out) MUST_CHECK;
+
+/* The same of traces. */
+static inline enum err json_to_traces(struct slice json, struct buf *out, size_t scratch_limit,
+                                      struct err_info *info)
+{
+    return json_to_body(OTLP_TRACES, json, out, scratch_limit, info);
+}
+static inline enum err json_from_traces(struct slice body, struct buf *out)
+{
+    return json_from_body(OTLP_TRACES, body, out);
+}
 
 /* Appends one Span message as JSON. It need not have been scanned: what is damaged is absent. */
 enum err json_from_span(struct slice span, struct buf *out) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include "otlp/scan.h"
 #include "otlp/write.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <malloc.h>
 #include <math.h>
@@ -237,40 +238,78 @@ static bool read_message(struct reader *r, const struct json_field *field, yyjso
     return true;
 }
 
-static bool read_number(struct reader *r, const struct json_field *field, yyjson_val *value)
+/* A number as its bits on the wire. */
+static bool read_bits(struct reader *r, const struct json_field *field, yyjson_val *value,
+                      uint64_t *bits)
 {
-    uint64_t bits = 0;
     int64_t integer = 0;
     bool ok;
 
     switch (field->kind) {
-    case JSON_INT32:
-    case JSON_INT64:
-        ok = field->kind == JSON_INT64 ? read_signed(r, value, INT64_MIN, INT64_MAX, &integer)
-                                       : read_signed(r, value, INT32_MIN, INT32_MAX, &integer);
-        wire_put_uint(r->out, field->number, (uint64_t)integer);
-        return ok;
     case JSON_UINT32:
-        ok = read_unsigned(r, value, UINT32_MAX, &bits);
-        wire_put_uint(r->out, field->number, bits);
-        return ok;
     case JSON_FIXED32:
-        ok = read_unsigned(r, value, UINT32_MAX, &bits);
-        wire_put_fixed32(r->out, field->number, (uint32_t)bits);
-        return ok;
+        return read_unsigned(r, value, UINT32_MAX, bits);
+    case JSON_UINT64:
     case JSON_FIXED64:
-        ok = read_unsigned(r, value, UINT64_MAX, &bits);
-        wire_put_fixed64(r->out, field->number, bits);
-        return ok;
+        return read_unsigned(r, value, UINT64_MAX, bits);
     case JSON_DOUBLE:
-        ok = read_double(r, value, &bits);
-        wire_put_fixed64(r->out, field->number, bits);
+        return read_double(r, value, bits);
+    case JSON_SINT32:
+        ok = read_signed(r, value, INT32_MIN, INT32_MAX, &integer);
+        *bits = (uint32_t)((uint32_t)integer << 1 ^ (uint32_t)(integer >> 63));
         return ok;
+    case JSON_INT64:
+    case JSON_SFIXED64:
+        ok = read_signed(r, value, INT64_MIN, INT64_MAX, &integer);
+        break;
+    case JSON_INT32:
+        ok = read_signed(r, value, INT32_MIN, INT32_MAX, &integer);
+        break;
     default:
         ok = read_enum(r, field, value, &integer);
-        wire_put_uint(r->out, field->number, (uint64_t)integer);
-        return ok;
+        break;
     }
+    *bits = (uint64_t)integer;
+    return ok;
+}
+
+static bool read_number(struct reader *r, const struct json_field *field, yyjson_val *value)
+{
+    uint64_t bits = 0;
+
+    if (!read_bits(r, field, value, &bits))
+        return false;
+    switch (json_wire_type(field->kind)) {
+    case WIRE_I64:
+        wire_put_fixed64(r->out, field->number, bits);
+        break;
+    case WIRE_I32:
+        wire_put_fixed32(r->out, field->number, (uint32_t)bits);
+        break;
+    default:
+        wire_put_uint(r->out, field->number, bits);
+        break;
+    }
+    return true;
+}
+
+/* Numbers into one field. Those of protocols that exist are varints or of eight bytes. */
+static bool read_packed(struct reader *r, const struct json_field *field, yyjson_arr_iter *elements)
+{
+    size_t start = otlp_write_begin(r->out, field->number);
+    yyjson_val *element;
+    uint64_t bits = 0;
+
+    while ((element = yyjson_arr_iter_next(elements))) {
+        if (!read_bits(r, field, element, &bits))
+            return false;
+        if (json_wire_type(field->kind) == WIRE_I64)
+            buf_append(r->out, &(uint64_t){htole64(bits)}, 8);
+        else
+            wire_put_varint(r->out, bits);
+    }
+    otlp_write_end(r->out, start);
+    return true;
 }
 
 static bool read_value(struct reader *r, const struct json_field *field, yyjson_val *value,
@@ -304,6 +343,8 @@ static bool read_array(struct reader *r, const struct json_field *field, yyjson_
     r->key = field->name;
     if (!yyjson_arr_iter_init(array, &elements))
         return refuse(r, "must be an array");
+    if (json_is_packed(field))
+        return yyjson_arr_size(array) == 0 || read_packed(r, field, &elements);
     while ((element = yyjson_arr_iter_next(&elements))) {
         if (!read_value(r, field, element, depth))
             return false;
@@ -343,8 +384,8 @@ static enum err parse_failed(const struct scratch *scratch, const yyjson_read_er
                     error->pos);
 }
 
-enum err json_to_traces(struct slice json, struct buf *out, size_t scratch_limit,
-                        struct err_info *info)
+enum err json_to_body(enum otlp_signal signal, struct slice json, struct buf *out,
+                      size_t scratch_limit, struct err_info *info)
 {
     struct scratch scratch = {.memory = out->memory, .limit = scratch_limit};
     yyjson_alc allocator = {scratch_alloc, scratch_realloc, scratch_free, &scratch};
@@ -360,7 +401,7 @@ enum err json_to_traces(struct slice json, struct buf *out, size_t scratch_limit
         return parse_failed(&scratch, &error, info);
     if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
         err = err_fail(info, ERR_PARSE, "the body is not a JSON object");
-    else if (!read_object(&r, &json_traces_data, yyjson_doc_get_root(doc), 0))
+    else if (!read_object(&r, json_body(signal), yyjson_doc_get_root(doc), 0))
         err = ERR_PARSE;
     yyjson_doc_free(doc);
     if (!buf_ok(out))

@@ -112,12 +112,17 @@ static void put_double(struct buf *out, uint64_t bits)
         put_finite(out, number);
 }
 
-/* Opens a member called `name`: a comma unless it is the first of its object. */
-static void put_name(struct buf *out, const char *name, size_t len, bool *first)
+static void put_comma(struct buf *out, bool *first)
 {
     if (!*first)
         buf_byte(out, ',');
     *first = false;
+}
+
+/* Opens a member called `name`: a comma unless it is the first of its object. */
+static void put_name(struct buf *out, const char *name, size_t len, bool *first)
+{
+    put_comma(out, first);
     buf_byte(out, '"');
     buf_append(out, name, len);
     buf_append(out, "\":", 2);
@@ -129,6 +134,11 @@ static void put_quoted(struct buf *out, void (*encode)(struct buf *, struct slic
     buf_byte(out, '"');
     encode(out, bytes);
     buf_byte(out, '"');
+}
+
+static int32_t unzigzag(uint32_t value)
+{
+    return (int32_t)(value >> 1 ^ -(value & 1));
 }
 
 static void put_scalar(struct buf *out, enum json_kind kind, const struct wire_field *field)
@@ -150,11 +160,16 @@ static void put_scalar(struct buf *out, enum json_kind kind, const struct wire_f
     case JSON_FIXED32:
         put_unsigned(out, (uint32_t)field->value);
         break;
+    case JSON_SINT32:
+        put_signed(out, unzigzag((uint32_t)field->value));
+        break;
     case JSON_INT64:
+    case JSON_SFIXED64:
         buf_byte(out, '"');
         put_signed(out, (int64_t)field->value);
         buf_byte(out, '"');
         break;
+    case JSON_UINT64:
     case JSON_FIXED64:
         buf_byte(out, '"');
         put_unsigned(out, field->value);
@@ -169,27 +184,16 @@ static void put_scalar(struct buf *out, enum json_kind kind, const struct wire_f
     }
 }
 
-static enum wire_type wire_type_of(enum json_kind kind)
+/* Whether there are numbers of `known` in a field. */
+static bool has_packed(const struct json_field *known, const struct wire_field *field)
 {
-    switch (kind) {
-    case JSON_STRING:
-    case JSON_ID:
-    case JSON_BYTES:
-    case JSON_MESSAGE:
-        return WIRE_LEN;
-    case JSON_FIXED32:
-        return WIRE_I32;
-    case JSON_FIXED64:
-    case JSON_DOUBLE:
-        return WIRE_I64;
-    default:
-        return WIRE_VARINT;
-    }
+    return field->type == WIRE_LEN && field->bytes.len > 0 && json_is_packed(known);
 }
 
 static bool fits(const struct json_field *known, const struct wire_field *field)
 {
-    return known->number == field->number && wire_type_of(known->kind) == field->type;
+    return known->number == field->number && (json_wire_type(known->kind) == field->type ||
+                                              (field->type == WIRE_LEN && json_is_packed(known)));
 }
 
 static void note(struct occurrences *seen, const struct wire_field *field, const uint8_t *start,
@@ -199,6 +203,15 @@ static void note(struct occurrences *seen, const struct wire_field *field, const
         seen->around.data = start;
     seen->around.len = (size_t)(end - seen->around.data);
     seen->last = *field;
+}
+
+/* Another member of the oneof that field `at` belongs to is no longer set. */
+static void choose(const struct json_message *message, size_t at, struct occurrences *seen)
+{
+    for (size_t i = 0; i < message->count; i++) {
+        if (i != at && message->fields[i].either)
+            seen[i].count = 0;
+    }
 }
 
 /* Notes where each field of `message` is in `bytes`. */
@@ -217,6 +230,8 @@ static void find_fields(const struct json_message *message, struct slice bytes,
 
             if (!fits(&message->fields[at], &field))
                 continue;
+            if (message->fields[at].either)
+                choose(message, at, seen);
             note(&seen[at], &field, start, w.at);
             hint = at;
             break;
@@ -253,6 +268,23 @@ static void put_one(struct buf *out, const struct json_field *known, const struc
         put_scalar(out, known->kind, field);
 }
 
+/* The numbers in one field. */
+static void put_packed(struct buf *out, const struct json_field *known, struct slice bytes,
+                       bool *first)
+{
+    const uint8_t *at = bytes.data, *end = wire_of(bytes).end;
+    struct wire_field element = {0};
+
+    while (at && at < end) {
+        at = json_wire_type(known->kind) == WIRE_I64 ? read_fixed64(at, end, &element.value)
+                                                     : read_varint(at, end, &element.value);
+        if (!at)
+            return; /* only in a body that was not scanned */
+        put_comma(out, first);
+        put_scalar(out, known->kind, &element);
+    }
+}
+
 static void put_list(struct buf *out, const struct json_field *known, struct slice around,
                      unsigned depth)
 {
@@ -264,9 +296,11 @@ static void put_list(struct buf *out, const struct json_field *known, struct sli
     while (buf_ok(out) && read_field(&w, &field)) {
         if (!fits(known, &field))
             continue;
-        if (!first)
-            buf_byte(out, ',');
-        first = false;
+        if (has_packed(known, &field)) {
+            put_packed(out, known, field.bytes, &first);
+            continue;
+        }
+        put_comma(out, &first);
         put_one(out, known, &field, depth);
     }
     buf_byte(out, ']');
@@ -299,23 +333,29 @@ put_fields(struct buf *out, const struct json_message *message, struct slice byt
 static void put_any_value(struct buf *out, struct slice bytes, unsigned depth)
 {
     const struct json_field *set = NULL;
+    struct occurrences seen = {0};
     struct wire w = wire_of(bytes);
-    struct wire_field field, last;
+    struct wire_field field;
     bool first = true;
 
     if (depth > SCAN_MAX_DEPTH)
         return; /* only in a body that was not scanned */
-    while (read_field(&w, &field)) {
+    for (const uint8_t *start = w.at; read_field(&w, &field); start = w.at) {
         if (field.number == 0 || field.number > json_any_value.count ||
             !fits(&json_any_value.fields[field.number - 1], &field))
             continue;
+        if (set != &json_any_value.fields[field.number - 1])
+            seen.count = 0;
         set = &json_any_value.fields[field.number - 1];
-        last = field;
+        note(&seen, &field, start, w.at);
     }
     if (!set)
         return;
     put_name(out, set->name, set->name_len, &first);
-    put_one(out, set, &last, depth);
+    if (set->kind == JSON_MESSAGE && seen.count > 1)
+        put_merged(out, set, &seen, depth);
+    else
+        put_one(out, set, &seen.last, depth);
 }
 
 static void put_message(struct buf *out, const struct json_message *message, struct slice bytes,
@@ -340,13 +380,13 @@ static enum err result_of(const struct buf *out)
     return buf_ok(out) ? ERR_OK : ERR_FULL;
 }
 
-enum err json_from_traces(struct slice body, struct buf *out)
+enum err json_from_body(enum otlp_signal signal, struct slice body, struct buf *out)
 {
     struct scan_result result;
 
-    if (scan_traces(body, NULL, 0, &result) == ERR_PARSE)
+    if (scan_items(signal, body, NULL, 0, &result) == ERR_PARSE)
         return ERR_PARSE;
-    put_message(out, &json_traces_data, body, 0);
+    put_message(out, json_body(signal), body, 0);
     return result_of(out);
 }
 

@@ -2,19 +2,27 @@
 
 #define FIELD(number, name, kind)                                                                  \
     {                                                                                              \
-        name, sizeof(name) - 1, number, kind, false, NULL                                          \
+        name, sizeof(name) - 1, number, kind, false, false, NULL                                   \
     }
 #define LIST(number, name, kind)                                                                   \
     {                                                                                              \
-        name, sizeof(name) - 1, number, kind, true, NULL                                           \
+        name, sizeof(name) - 1, number, kind, true, false, NULL                                    \
     }
 #define CHILD(number, name, child)                                                                 \
     {                                                                                              \
-        name, sizeof(name) - 1, number, JSON_MESSAGE, false, &(child)                              \
+        name, sizeof(name) - 1, number, JSON_MESSAGE, false, false, &(child)                       \
     }
 #define CHILDREN(number, name, child)                                                              \
     {                                                                                              \
-        name, sizeof(name) - 1, number, JSON_MESSAGE, true, &(child)                               \
+        name, sizeof(name) - 1, number, JSON_MESSAGE, true, false, &(child)                        \
+    }
+#define EITHER(number, name, kind)                                                                 \
+    {                                                                                              \
+        name, sizeof(name) - 1, number, kind, false, true, NULL                                    \
+    }
+#define EITHER_CHILD(number, name, child)                                                          \
+    {                                                                                              \
+        name, sizeof(name) - 1, number, JSON_MESSAGE, false, true, &(child)                        \
     }
 #define MESSAGE(fields)                                                                            \
     {                                                                                              \
@@ -23,7 +31,9 @@
 
 /* clang-format off */
 static const struct json_message array_value, kvlist, entity_ref, resource, scope, event, link,
-    status, resource_spans, scope_spans;
+    status, resource_spans, scope_spans, resource_metrics, scope_metrics, metric, gauge, sum,
+    histogram, exponential, summary, number_point, histogram_point, exponential_point, buckets,
+    summary_point, quantile, exemplar, resource_logs, scope_logs, log_record;
 
 static const struct json_field any_value_fields[] = {
     FIELD(1, "stringValue", JSON_STRING),
@@ -126,10 +136,162 @@ static const struct json_field traces_data_fields[] = {
     CHILDREN(1, "resourceSpans", resource_spans),
 };
 
+static const struct json_field exemplar_fields[] = {
+    CHILDREN(7, "filteredAttributes", json_key_value),
+    FIELD(2, "timeUnixNano", JSON_FIXED64),
+    EITHER(3, "asDouble", JSON_DOUBLE),
+    EITHER(6, "asInt", JSON_SFIXED64),
+    FIELD(4, "spanId", JSON_ID),
+    FIELD(5, "traceId", JSON_ID),
+};
+
+static const struct json_field number_point_fields[] = {
+    CHILDREN(7, "attributes", json_key_value),
+    FIELD(2, "startTimeUnixNano", JSON_FIXED64),
+    FIELD(3, "timeUnixNano", JSON_FIXED64),
+    EITHER(4, "asDouble", JSON_DOUBLE),
+    EITHER(6, "asInt", JSON_SFIXED64),
+    CHILDREN(5, "exemplars", exemplar),
+    FIELD(8, "flags", JSON_UINT32),
+};
+
+static const struct json_field histogram_point_fields[] = {
+    CHILDREN(9, "attributes", json_key_value),
+    FIELD(2, "startTimeUnixNano", JSON_FIXED64),
+    FIELD(3, "timeUnixNano", JSON_FIXED64),
+    FIELD(4, "count", JSON_FIXED64),
+    FIELD(5, "sum", JSON_DOUBLE),
+    LIST(6, "bucketCounts", JSON_FIXED64),
+    LIST(7, "explicitBounds", JSON_DOUBLE),
+    CHILDREN(8, "exemplars", exemplar),
+    FIELD(10, "flags", JSON_UINT32),
+    FIELD(11, "min", JSON_DOUBLE),
+    FIELD(12, "max", JSON_DOUBLE),
+};
+
+static const struct json_field buckets_fields[] = {
+    FIELD(1, "offset", JSON_SINT32),
+    LIST(2, "bucketCounts", JSON_UINT64),
+};
+
+static const struct json_field exponential_point_fields[] = {
+    CHILDREN(1, "attributes", json_key_value),
+    FIELD(2, "startTimeUnixNano", JSON_FIXED64),
+    FIELD(3, "timeUnixNano", JSON_FIXED64),
+    FIELD(4, "count", JSON_FIXED64),
+    FIELD(5, "sum", JSON_DOUBLE),
+    FIELD(6, "scale", JSON_SINT32),
+    FIELD(7, "zeroCount", JSON_FIXED64),
+    CHILD(8, "positive", buckets),
+    CHILD(9, "negative", buckets),
+    FIELD(10, "flags", JSON_UINT32),
+    CHILDREN(11, "exemplars", exemplar),
+    FIELD(12, "min", JSON_DOUBLE),
+    FIELD(13, "max", JSON_DOUBLE),
+    FIELD(14, "zeroThreshold", JSON_DOUBLE),
+};
+
+static const struct json_field quantile_fields[] = {
+    FIELD(1, "quantile", JSON_DOUBLE),
+    FIELD(2, "value", JSON_DOUBLE),
+};
+
+static const struct json_field summary_point_fields[] = {
+    CHILDREN(7, "attributes", json_key_value),
+    FIELD(2, "startTimeUnixNano", JSON_FIXED64),
+    FIELD(3, "timeUnixNano", JSON_FIXED64),
+    FIELD(4, "count", JSON_FIXED64),
+    FIELD(5, "sum", JSON_DOUBLE),
+    CHILDREN(6, "quantileValues", quantile),
+    FIELD(8, "flags", JSON_UINT32),
+};
+
+static const struct json_field gauge_fields[] = {
+    CHILDREN(1, "dataPoints", number_point),
+};
+
+static const struct json_field sum_fields[] = {
+    CHILDREN(1, "dataPoints", number_point),
+    FIELD(2, "aggregationTemporality", JSON_TEMPORALITY),
+    FIELD(3, "isMonotonic", JSON_BOOL),
+};
+
+static const struct json_field histogram_fields[] = {
+    CHILDREN(1, "dataPoints", histogram_point),
+    FIELD(2, "aggregationTemporality", JSON_TEMPORALITY),
+};
+
+static const struct json_field exponential_fields[] = {
+    CHILDREN(1, "dataPoints", exponential_point),
+    FIELD(2, "aggregationTemporality", JSON_TEMPORALITY),
+};
+
+static const struct json_field summary_fields[] = {
+    CHILDREN(1, "dataPoints", summary_point),
+};
+
+static const struct json_field metric_fields[] = {
+    FIELD(1, "name", JSON_STRING),
+    FIELD(2, "description", JSON_STRING),
+    FIELD(3, "unit", JSON_STRING),
+    EITHER_CHILD(5, "gauge", gauge),
+    EITHER_CHILD(7, "sum", sum),
+    EITHER_CHILD(9, "histogram", histogram),
+    EITHER_CHILD(10, "exponentialHistogram", exponential),
+    EITHER_CHILD(11, "summary", summary),
+    CHILDREN(12, "metadata", json_key_value),
+};
+
+static const struct json_field scope_metrics_fields[] = {
+    CHILD(1, "scope", scope),
+    CHILDREN(2, "metrics", metric),
+    FIELD(3, "schemaUrl", JSON_STRING),
+};
+
+static const struct json_field resource_metrics_fields[] = {
+    CHILD(1, "resource", resource),
+    CHILDREN(2, "scopeMetrics", scope_metrics),
+    FIELD(3, "schemaUrl", JSON_STRING),
+};
+
+static const struct json_field metrics_data_fields[] = {
+    CHILDREN(1, "resourceMetrics", resource_metrics),
+};
+
+static const struct json_field log_record_fields[] = {
+    FIELD(1, "timeUnixNano", JSON_FIXED64),
+    FIELD(11, "observedTimeUnixNano", JSON_FIXED64),
+    FIELD(2, "severityNumber", JSON_SEVERITY),
+    FIELD(3, "severityText", JSON_STRING),
+    CHILD(5, "body", json_any_value),
+    CHILDREN(6, "attributes", json_key_value),
+    FIELD(7, "droppedAttributesCount", JSON_UINT32),
+    FIELD(8, "flags", JSON_FIXED32),
+    FIELD(9, "traceId", JSON_ID),
+    FIELD(10, "spanId", JSON_ID),
+    FIELD(12, "eventName", JSON_STRING),
+};
+
+static const struct json_field scope_logs_fields[] = {
+    CHILD(1, "scope", scope),
+    CHILDREN(2, "logRecords", log_record),
+    FIELD(3, "schemaUrl", JSON_STRING),
+};
+
+static const struct json_field resource_logs_fields[] = {
+    CHILD(1, "resource", resource),
+    CHILDREN(2, "scopeLogs", scope_logs),
+    FIELD(3, "schemaUrl", JSON_STRING),
+};
+
+static const struct json_field logs_data_fields[] = {
+    CHILDREN(1, "resourceLogs", resource_logs),
+};
+
 const struct json_message json_any_value = MESSAGE(any_value_fields);
 const struct json_message json_key_value = MESSAGE(key_value_fields);
 const struct json_message json_span = MESSAGE(span_fields);
-const struct json_message json_traces_data = MESSAGE(traces_data_fields);
+static const struct json_message traces_data = MESSAGE(traces_data_fields);
 static const struct json_message array_value = MESSAGE(array_value_fields);
 static const struct json_message kvlist = MESSAGE(kvlist_fields);
 static const struct json_message entity_ref = MESSAGE(entity_ref_fields);
@@ -140,67 +302,32 @@ static const struct json_message link = MESSAGE(link_fields);
 static const struct json_message status = MESSAGE(status_fields);
 static const struct json_message scope_spans = MESSAGE(scope_spans_fields);
 static const struct json_message resource_spans = MESSAGE(resource_spans_fields);
+static const struct json_message exemplar = MESSAGE(exemplar_fields);
+static const struct json_message number_point = MESSAGE(number_point_fields);
+static const struct json_message histogram_point = MESSAGE(histogram_point_fields);
+static const struct json_message buckets = MESSAGE(buckets_fields);
+static const struct json_message exponential_point = MESSAGE(exponential_point_fields);
+static const struct json_message quantile = MESSAGE(quantile_fields);
+static const struct json_message summary_point = MESSAGE(summary_point_fields);
+static const struct json_message gauge = MESSAGE(gauge_fields);
+static const struct json_message sum = MESSAGE(sum_fields);
+static const struct json_message histogram = MESSAGE(histogram_fields);
+static const struct json_message exponential = MESSAGE(exponential_fields);
+static const struct json_message summary = MESSAGE(summary_fields);
+static const struct json_message metric = MESSAGE(metric_fields);
+static const struct json_message scope_metrics = MESSAGE(scope_metrics_fields);
+static const struct json_message resource_metrics = MESSAGE(resource_metrics_fields);
+static const struct json_message metrics_data = MESSAGE(metrics_data_fields);
+static const struct json_message log_record = MESSAGE(log_record_fields);
+static const struct json_message scope_logs = MESSAGE(scope_logs_fields);
+static const struct json_message resource_logs = MESSAGE(resource_logs_fields);
+static const struct json_message logs_data = MESSAGE(logs_data_fields);
 /* clang-format on */
 
-/* Whether `name` is the snake_case of `camel`. */
-static bool is_snake_of(const char *camel, struct slice name)
+const struct json_message *json_body(enum otlp_signal signal)
 {
-    size_t i = 0;
+    static const struct json_message *const bodies[OTLP_SIGNALS] = {
+        [OTLP_TRACES] = &traces_data, [OTLP_METRICS] = &metrics_data, [OTLP_LOGS] = &logs_data};
 
-    for (; *camel; camel++) {
-        bool upper = *camel >= 'A' && *camel <= 'Z';
-
-        if (upper && (i == name.len || name.data[i++] != '_'))
-            return false;
-        if (i == name.len || name.data[i++] != (uint8_t)(upper ? *camel + 32 : *camel))
-            return false;
-    }
-    return i == name.len;
-}
-
-static bool is_name_of(const struct json_field *field, struct slice name)
-{
-    if (name.len == field->name_len)
-        return memcmp(name.data, field->name, name.len) == 0;
-    return name.len > field->name_len && is_snake_of(field->name, name);
-}
-
-const struct json_field *json_field_find(const struct json_message *message, struct slice name,
-                                         size_t *hint)
-{
-    for (size_t i = 0; i < message->count; i++) {
-        size_t at = (*hint + i) % message->count;
-
-        if (is_name_of(&message->fields[at], name)) {
-            *hint = at + 1;
-            return &message->fields[at];
-        }
-    }
-    return NULL;
-}
-
-static const char *const span_kinds[] = {
-    "SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER",
-    "SPAN_KIND_CLIENT",      "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER",
-};
-static const char *const status_codes[] = {
-    "STATUS_CODE_UNSET",
-    "STATUS_CODE_OK",
-    "STATUS_CODE_ERROR",
-};
-
-bool json_enum_find(enum json_kind kind, struct slice name, int32_t *number)
-{
-    bool is_kind = kind == JSON_SPAN_KIND;
-    const char *const *names = is_kind ? span_kinds : status_codes;
-    size_t count = is_kind ? sizeof span_kinds / sizeof span_kinds[0]
-                           : sizeof status_codes / sizeof status_codes[0];
-
-    for (size_t i = 0; i < count; i++) {
-        if (slice_is(name, names[i])) {
-            *number = (int32_t)i;
-            return true;
-        }
-    }
-    return false;
+    return bodies[signal];
 }

@@ -1,125 +1,28 @@
 #include "otlp/scan.h"
 
-#include "otlp/read.h"
-#include "otlp/utf8.h"
+#include "otlp/scan_check.h"
 
-/* How a known field is encoded, and so how it is validated. */
-enum kind { UNKNOWN, VARINT, FIXED64, FIXED32, BYTES, STRING, MESSAGE };
-
-enum message {
-    TRACES_DATA,
-    ANY_VALUE,
-    ARRAY_VALUE,
-    KEY_VALUE_LIST,
-    KEY_VALUE,
-    SCOPE,
-    ENTITY_REF,
-    RESOURCE,
-    RESOURCE_SPANS,
-    SCOPE_SPANS,
-    SPAN,
-    EVENT,
-    LINK,
-    STATUS,
-    MESSAGE_COUNT
-};
-
-enum { MAX_FIELDS = 17 }; /* field numbers of known fields are below */
-
-struct rule {
-    uint8_t kind;  /* enum kind */
-    uint8_t child; /* of MESSAGE: enum message */
-};
-
-/* The .proto files under proto/ as tables: by message, then by field number. */
-static const struct rule rules[MESSAGE_COUNT][MAX_FIELDS] = {
-    [TRACES_DATA] = {[1] = {MESSAGE, RESOURCE_SPANS}},
-    [ANY_VALUE] = {[1] = {STRING, 0},
-                   [2] = {VARINT, 0},
-                   [3] = {VARINT, 0},
-                   [4] = {FIXED64, 0},
-                   [5] = {MESSAGE, ARRAY_VALUE},
-                   [6] = {MESSAGE, KEY_VALUE_LIST},
-                   [7] = {BYTES, 0},
-                   [8] = {VARINT, 0}},
-    [ARRAY_VALUE] = {[1] = {MESSAGE, ANY_VALUE}},
-    [KEY_VALUE_LIST] = {[1] = {MESSAGE, KEY_VALUE}},
-    [KEY_VALUE] = {[1] = {STRING, 0}, [2] = {MESSAGE, ANY_VALUE}, [3] = {VARINT, 0}},
-    [SCOPE] = {[1] = {STRING, 0}, [2] = {STRING, 0}, [3] = {MESSAGE, KEY_VALUE}, [4] = {VARINT, 0}},
-    [ENTITY_REF] = {[1] = {STRING, 0}, [2] = {STRING, 0}, [3] = {STRING, 0}, [4] = {STRING, 0}},
-    [RESOURCE] = {[1] = {MESSAGE, KEY_VALUE}, [2] = {VARINT, 0}, [3] = {MESSAGE, ENTITY_REF}},
-    [RESOURCE_SPANS] = {[1] = {MESSAGE, RESOURCE}, [2] = {MESSAGE, SCOPE_SPANS}, [3] = {STRING, 0}},
-    [SCOPE_SPANS] = {[1] = {MESSAGE, SCOPE}, [2] = {MESSAGE, SPAN}, [3] = {STRING, 0}},
-    [SPAN] = {[1] = {BYTES, 0},
-              [2] = {BYTES, 0},
-              [3] = {STRING, 0},
-              [4] = {BYTES, 0},
-              [5] = {STRING, 0},
-              [6] = {VARINT, 0},
-              [7] = {FIXED64, 0},
-              [8] = {FIXED64, 0},
-              [9] = {MESSAGE, KEY_VALUE},
-              [10] = {VARINT, 0},
-              [11] = {MESSAGE, EVENT},
-              [12] = {VARINT, 0},
-              [13] = {MESSAGE, LINK},
-              [14] = {VARINT, 0},
-              [15] = {MESSAGE, STATUS},
-              [16] = {FIXED32, 0}},
-    [EVENT] =
-        {[1] = {FIXED64, 0}, [2] = {STRING, 0}, [3] = {MESSAGE, KEY_VALUE}, [4] = {VARINT, 0}},
-    [LINK] = {[1] = {BYTES, 0},
-              [2] = {BYTES, 0},
-              [3] = {STRING, 0},
-              [4] = {MESSAGE, KEY_VALUE},
-              [5] = {VARINT, 0},
-              [6] = {FIXED32, 0}},
-    [STATUS] = {[2] = {STRING, 0}, [3] = {VARINT, 0}},
-};
-
-static const uint8_t wire_type_of[] = {
-    [VARINT] = WIRE_VARINT, [FIXED64] = WIRE_I64, [FIXED32] = WIRE_I32,
-    [BYTES] = WIRE_LEN,     [STRING] = WIRE_LEN,  [MESSAGE] = WIRE_LEN,
-};
-
-static const char BAD_TAG[] = "a field number is 0, over 2^29-1 or cut off";
-static const char BAD_TYPE[] = "a field has a wire type that it cannot have";
-static const char BAD_VALUE[] =
-    "a varint is malformed, or a value runs past the end of its message";
-static const char TOO_DEEP[] = "values are nested deeper than 64";
 static const char TOO_LONG[] = "the body is over 2 GiB";
 
-static const char BAD_TEXT[] = "invalid UTF-8 in a span";
-static const char BAD_SCOPE_TEXT[] = "invalid UTF-8 in a scope";
-static const char BAD_RESOURCE_TEXT[] = "invalid UTF-8 in a resource";
 static const char BAD_TRACE_ID[] = "trace_id is not 16 bytes or all zero";
 static const char BAD_SPAN_ID[] = "span_id is not 8 bytes or all zero";
 static const char BAD_PARENT_ID[] = "parent_span_id is not 8 bytes";
 
-/* The messages around a span, and the field in which each holds what is inwards. */
-enum level { IN_BODY, IN_RESOURCE, IN_SCOPE, LEVEL_COUNT };
-
-static const struct {
-    enum message message;
-    uint32_t child_tag;
-    const char *bad_text;
-} levels[LEVEL_COUNT] = {
-    [IN_BODY] = {TRACES_DATA, TAG(1, WIRE_LEN), NULL},
-    [IN_RESOURCE] = {RESOURCE_SPANS, TAG(2, WIRE_LEN), BAD_RESOURCE_TEXT},
-    [IN_SCOPE] = {SCOPE_SPANS, TAG(2, WIRE_LEN), BAD_SCOPE_TEXT},
-};
-
-/* One pass over one body. The bytes are visited in order, so that one sweep for ASCII runs ahead of
- * the walk and most strings are known to be text by a comparison. */
-struct scan {
-    const uint8_t *body;
-    const uint8_t *end;
-    const uint8_t *ascii_until;  /* from where the walk is to here all is ASCII */
-    bool bad_text;               /* since it was last cleared */
-    uint32_t place[LEVEL_COUNT]; /* where the field of the child that is being scanned begins */
-    struct scan_span *spans;
-    size_t capacity;
-    struct scan_result *result;
+/* Why what is in a message, or a part of it, is rejected. */
+static const char *const bad_text[MESSAGE_COUNT] = {
+    [RESOURCE_SPANS] = "invalid UTF-8 in a resource",
+    [RESOURCE_METRICS] = "invalid UTF-8 in a resource",
+    [RESOURCE_LOGS] = "invalid UTF-8 in a resource",
+    [SCOPE_SPANS] = "invalid UTF-8 in a scope",
+    [SCOPE_METRICS] = "invalid UTF-8 in a scope",
+    [SCOPE_LOGS] = "invalid UTF-8 in a scope",
+    [METRIC] = "invalid UTF-8 in a metric",
+    [SPAN] = "invalid UTF-8 in a span",
+    [NUMBER_POINT] = "invalid UTF-8 in a data point",
+    [HISTOGRAM_POINT] = "invalid UTF-8 in a data point",
+    [EXPONENTIAL_POINT] = "invalid UTF-8 in a data point",
+    [SUMMARY_POINT] = "invalid UTF-8 in a data point",
+    [LOG_RECORD] = "invalid UTF-8 in a log record",
 };
 
 /* The fields of a span that the table of traces needs, as they came. */
@@ -130,146 +33,9 @@ struct span_state {
     bool trace_state;
 };
 
-static const uint8_t *fail(struct scan *s, const uint8_t *where, const char *why)
-{
-    s->result->error = why;
-    s->result->error_offset = (size_t)(where - s->body);
-    return NULL;
-}
-
 static uint32_t offset_of(const struct scan *s, const uint8_t *at)
 {
     return (uint32_t)(at - s->body);
-}
-
-static bool is_ascii(struct scan *s, const uint8_t *from, const uint8_t *to)
-{
-    if (to <= s->ascii_until)
-        return true;
-    if (from < s->ascii_until)
-        from = s->ascii_until;
-    s->ascii_until = utf8_skip_ascii(from, s->end);
-    return to <= s->ascii_until;
-}
-
-static void check_text(struct scan *s, const uint8_t *at, size_t len)
-{
-    if (!is_ascii(s, at, at + len) && !utf8_valid(slice_make(at, len)))
-        s->bad_text = true;
-}
-
-static const uint8_t *check_message(struct scan *s, enum message message, struct slice bytes,
-                                    unsigned depth);
-
-/* Validates a field of type LEN; `at` is behind its tag. Returns the position behind it. */
-static const uint8_t *check_bytes(struct scan *s, struct rule rule, const uint8_t *at,
-                                  const uint8_t *end, unsigned depth)
-{
-    const uint8_t *start = at;
-    size_t len;
-
-    at = read_length(at, end, &len);
-    if (!at)
-        return fail(s, start, BAD_VALUE);
-    if (rule.kind == STRING)
-        check_text(s, at, len);
-    else if (rule.kind == MESSAGE && !check_message(s, rule.child, slice_make(at, len), depth))
-        return NULL;
-    return at + len;
-}
-
-/* Validates the value of a field whose tag was read; `at` is behind the tag. Returns the position
- * behind the value. */
-static const uint8_t *check_field(struct scan *s, const struct rule *fields, uint32_t tag,
-                                  const uint8_t *at, const uint8_t *end, unsigned depth)
-{
-    struct rule rule = tag >> 3 < MAX_FIELDS ? fields[tag >> 3] : (struct rule){UNKNOWN, 0};
-    const uint8_t *start = at;
-    uint64_t value;
-
-    if (rule.kind != UNKNOWN && wire_type_of[rule.kind] != (tag & 7))
-        return fail(s, start, BAD_TYPE);
-    switch (tag & 7) {
-    case WIRE_LEN:
-        return check_bytes(s, rule, at, end, depth);
-    case WIRE_VARINT:
-        at = read_varint(at, end, &value);
-        break;
-    case WIRE_I64:
-        at = read_fixed64(at, end, &value);
-        break;
-    case WIRE_I32:
-        at = read_fixed32(at, end, &value);
-        break;
-    default:
-        return fail(s, start, BAD_TYPE);
-    }
-    return at ? at : fail(s, start, BAD_VALUE);
-}
-
-/* Validates all of a message below a span, resource or scope. NULL: an error of structure. */
-static const uint8_t *check_message(struct scan *s, enum message message, struct slice bytes,
-                                    unsigned depth)
-{
-    const struct rule *fields = rules[message];
-    const uint8_t *at = bytes.data, *end = at + bytes.len;
-
-    if (message == ANY_VALUE && ++depth > SCAN_MAX_DEPTH)
-        return fail(s, at, TOO_DEEP);
-    while (at < end) {
-        const uint8_t *start = at;
-        uint32_t tag;
-
-        at = read_tag(at, end, &tag);
-        if (!at)
-            return fail(s, start, BAD_TAG);
-        at = check_field(s, fields, tag, at, end, depth);
-        if (!at)
-            return NULL;
-    }
-    return end;
-}
-
-static bool is_one_varint(const uint8_t *at, size_t len)
-{
-    for (size_t i = 0; i + 1 < len; i++) {
-        if (at[i] < 0x80)
-            return false;
-    }
-    return len > 0 && len <= READ_MAX_VARINT && at[len - 1] < 0x80;
-}
-
-/* The value of a plain attribute: one field in an AnyValue of `len` < 128 bytes, len >= 2. */
-static bool is_plain_value(struct scan *s, const uint8_t *at, size_t len)
-{
-    switch (at[0]) {
-    case TAG(1, WIRE_LEN):
-        return at[1] == len - 2 && is_ascii(s, at + 2, at + len);
-    case TAG(2, WIRE_VARINT):
-    case TAG(3, WIRE_VARINT):
-        return is_one_varint(at + 1, len - 1);
-    case TAG(4, WIRE_I64):
-        return len == 9;
-    default:
-        return false;
-    }
-}
-
-/* Whether a KeyValue has the form that SDKs send: a key, then a scalar value, short, in ASCII.
- * This decides the speed of the scan; everything else takes the long way. */
-static bool is_plain_attribute(struct scan *s, const uint8_t *at, size_t len)
-{
-    size_t key_len, value_len;
-
-    if (len < 6 || at[0] != TAG(1, WIRE_LEN))
-        return false;
-    key_len = at[1];
-    if (key_len >= 0x80 || key_len > len - 6 || at[2 + key_len] != TAG(2, WIRE_LEN))
-        return false;
-    value_len = len - 4 - key_len;
-    if (value_len >= 0x80 || at[3 + key_len] != value_len)
-        return false;
-    return is_ascii(s, at + 2, at + 2 + key_len) && is_plain_value(s, at + 4 + key_len, value_len);
 }
 
 static const uint8_t *scan_attribute(struct scan *s, const uint8_t *at, const uint8_t *end)
@@ -279,8 +45,8 @@ static const uint8_t *scan_attribute(struct scan *s, const uint8_t *at, const ui
 
     at = read_length(at, end, &len);
     if (!at)
-        return fail(s, start, BAD_VALUE);
-    if (!is_plain_attribute(s, at, len) && !check_message(s, KEY_VALUE, slice_make(at, len), 0))
+        return scan_fail(s, start, scan_bad_value);
+    if (!is_plain_attribute(s, at, len) && !scan_message(s, KEY_VALUE, slice_make(at, len), 0))
         return NULL;
     return at + len;
 }
@@ -307,8 +73,8 @@ static const uint8_t *scan_status(struct scan *s, const uint8_t *at, const uint8
 
     at = read_length(at, end, &len);
     if (!at)
-        return fail(s, start, BAD_VALUE);
-    if (!check_message(s, STATUS, slice_make(at, len), 0))
+        return scan_fail(s, start, scan_bad_value);
+    if (!scan_message(s, STATUS, slice_make(at, len), 0))
         return NULL;
     w = wire_of(slice_make(at, len));
     while (read_field(&w, &field)) {
@@ -326,7 +92,7 @@ static const uint8_t *take_bytes(struct scan *s, const uint8_t *at, const uint8_
 
     at = read_length(at, end, &len);
     if (!at)
-        return fail(s, start, BAD_VALUE);
+        return scan_fail(s, start, scan_bad_value);
     *bytes = slice_make(at, len);
     return at + len;
 }
@@ -337,7 +103,7 @@ static const uint8_t *take_text(struct scan *s, const uint8_t *at, const uint8_t
 
     at = read_length(at, end, len);
     if (!at)
-        return fail(s, start, BAD_VALUE);
+        return scan_fail(s, start, scan_bad_value);
     check_text(s, at, *len);
     return at + *len;
 }
@@ -347,7 +113,7 @@ static const uint8_t *take_time(struct scan *s, const uint8_t *at, const uint8_t
 {
     const uint8_t *next = read_fixed64(at, end, time_ns);
 
-    return next ? next : fail(s, at, BAD_VALUE);
+    return next ? next : scan_fail(s, at, scan_bad_value);
 }
 
 /* Validates one field of a span and takes what is needed of it; `at` is behind its tag. */
@@ -378,7 +144,7 @@ static inline const uint8_t *scan_span_field(struct scan *s, struct span_state *
         span->trace_state = at && text_len > 0;
         return at;
     default:
-        return check_field(s, rules[SPAN], tag, at, end, 0);
+        return scan_field(s, scan_rules[SPAN], tag, at, end, 0);
     }
 }
 
@@ -405,16 +171,35 @@ static const char *reason_against(const struct scan *s, const struct span_state 
         return BAD_SPAN_ID;
     if (span->parent_id.len != 0 && span->parent_id.len != 8)
         return BAD_PARENT_ID;
-    return s->bad_text ? BAD_TEXT : NULL;
+    return s->bad_text ? bad_text[SPAN] : NULL;
 }
 
-static void reject(struct scan *s, size_t spans, const char *reason)
+/* What is known when a message around items begins, to take back what came in it. */
+struct mark {
+    size_t items, rejected, cuts;
+};
+
+static struct mark mark_now(const struct scan *s)
 {
-    if (spans == 0)
+    return (struct mark){s->result->spans, s->result->rejected, s->cut_count};
+}
+
+static void reject(struct scan *s, size_t items, const char *reason)
+{
+    if (items == 0)
         return;
-    s->result->rejected += spans;
+    s->result->rejected += items;
     if (!s->result->reject_reason)
         s->result->reject_reason = reason;
+}
+
+/* Notes that the field from `start` to `end` is to be left out, and what was noted in it is not. */
+static void add_cut(struct scan *s, size_t first, uint32_t start, const uint8_t *end)
+{
+    s->cut_count = first;
+    if (first < s->cut_capacity)
+        s->cuts[first] = (struct scan_cut){start, offset_of(s, end) - start};
+    s->cut_count++;
 }
 
 static void add_span(struct scan *s, struct slice message, const struct span_state *span)
@@ -439,8 +224,8 @@ static void add_span(struct scan *s, struct slice message, const struct span_sta
     out->end_ns = span->end_ns;
     out->offset = offset_of(s, message.data);
     out->len = (uint32_t)message.len;
-    out->resource_offset = s->place[IN_BODY];
-    out->scope_offset = s->place[IN_RESOURCE] | SCAN_PLAIN_SCOPE;
+    out->resource_offset = s->place[0];
+    out->scope_offset = s->place[1] | SCAN_PLAIN_SCOPE;
     out->flags = flags;
 }
 
@@ -457,7 +242,7 @@ static bool scan_span(struct scan *s, struct slice message)
 
         at = read_tag(at, end, &tag);
         if (!at)
-            return fail(s, start, BAD_TAG);
+            return scan_fail(s, start, scan_bad_tag);
         at = scan_span_field(s, &span, tag, at, end);
         if (!at)
             return false;
@@ -470,15 +255,31 @@ static bool scan_span(struct scan *s, struct slice message)
     return true;
 }
 
-/* Takes back the spans since `first`: what stands around them came to be invalid. */
-static void reject_since(struct scan *s, size_t first, const char *reason)
+static bool scan_other(struct scan *s, enum message message, struct slice bytes)
 {
-    reject(s, s->result->spans - first, reason);
-    s->result->spans = first;
+    s->bad_text = false;
+    if (!scan_message(s, message, bytes, 0))
+        return false;
+    if (s->bad_text)
+        reject(s, 1, bad_text[message]);
+    else
+        s->result->items++;
+    return true;
 }
 
-/* Validates the messages around spans, from `level` inwards. Text that is invalid around spans
- * rejects them, wherever it stands. */
+/* Validates an item, whose field begins at `start`. */
+static inline bool scan_item(struct scan *s, enum message message, struct slice bytes,
+                             uint32_t start)
+{
+    size_t rejected = s->result->rejected;
+
+    if (!(message == SPAN ? scan_span(s, bytes) : scan_other(s, message, bytes)))
+        return false;
+    if (s->result->rejected != rejected)
+        add_cut(s, s->cut_count, start, bytes.data + bytes.len);
+    return true;
+}
+
 /* The spans from `first` on lie in a scope in which other fields follow a span. */
 static void not_plain_since(struct scan *s, size_t first)
 {
@@ -486,60 +287,114 @@ static void not_plain_since(struct scan *s, size_t first)
         s->spans[i].scope_offset &= ~SCAN_PLAIN_SCOPE;
 }
 
-static bool scan_level(struct scan *s, enum level level, struct slice message)
+static bool scan_around(struct scan *s, enum message message, struct slice bytes, unsigned level);
+
+/* Validates an item or a message around items, whose field begins at s->place[level]. */
+static bool scan_child(struct scan *s, struct rule rule, struct slice child, unsigned level)
 {
-    const uint8_t *at = message.data, *end = wire_of(message).end;
-    size_t first = s->result->spans;
-    bool bad_text = false, has_child = false, plain = true;
+    struct mark before;
+
+    if (rule.kind == ITEM)
+        return scan_item(s, rule.child, child, s->place[level]);
+    before = mark_now(s);
+    if (!scan_around(s, rule.child, child, level + 1))
+        return false;
+    if (s->bad_text || (s->result->rejected > before.rejected && s->result->items == before.items))
+        add_cut(s, before.cuts, s->place[level], child.data + child.len);
+    return true;
+}
+
+/* A metric has data of one kind: where there are two, the last one counts, as in a oneof. */
+static void choose_kind(struct scan *s, uint32_t tag, uint32_t *chosen, const struct mark *first)
+{
+    if (*chosen && *chosen != tag) {
+        s->result->items = first->items;
+        s->result->rejected = first->rejected;
+    }
+    *chosen = tag;
+}
+
+/* Validates a message around items. Text that is invalid in it, but not in an item or a message
+ * further in, rejects all its items, wherever it stands. s->bad_text: there was some. */
+static bool scan_around(struct scan *s, enum message message, struct slice bytes, unsigned level)
+{
+    const struct rule *fields = scan_rules[message];
+    const uint8_t *at = bytes.data, *end = wire_of(bytes).end;
+    const struct mark first = mark_now(s);
+    bool text_is_bad = false, has_child = false, plain = true;
+    uint32_t tag, chosen = 0;
 
     while (at < end) {
         const uint8_t *start = at;
+        struct rule rule;
         struct slice child;
-        uint32_t tag;
 
         at = read_tag(at, end, &tag);
         if (!at)
-            return fail(s, start, BAD_TAG);
-        if (tag == levels[level].child_tag) {
+            return scan_fail(s, start, scan_bad_tag);
+        rule = tag >> 3 < MAX_FIELDS ? fields[tag >> 3] : (struct rule){UNKNOWN, 0};
+        if (rule.kind >= AROUND && (tag & 7) == WIRE_LEN) {
             at = take_bytes(s, at, end, &child);
             s->place[level] = offset_of(s, start);
             has_child = true;
-            if (!at || !(level == IN_SCOPE ? scan_span(s, child) : scan_level(s, level + 1, child)))
+            if (message == METRIC)
+                choose_kind(s, tag, &chosen, &first);
+            if (!at || !scan_child(s, rule, child, level))
                 return false;
             continue;
         }
         s->bad_text = false;
-        at = check_field(s, rules[levels[level].message], tag, at, end, 0);
+        at = scan_field(s, fields, tag, at, end, 0);
         if (!at)
             return false;
-        bad_text |= s->bad_text;
+        text_is_bad |= s->bad_text;
         plain &= !has_child;
     }
-    if (level == IN_SCOPE && !plain)
-        not_plain_since(s, first);
-    if (bad_text)
-        reject_since(s, first, levels[level].bad_text);
+    if (message == SCOPE_SPANS && !plain)
+        not_plain_since(s, first.items);
+    s->bad_text = text_is_bad;
+    if (text_is_bad) {
+        reject(s, s->result->items - first.items, bad_text[message]);
+        s->result->items = first.items;
+    }
     return true;
+}
+
+static enum err scan_body(struct scan *s, enum message message, struct slice body)
+{
+    *s->result = (struct scan_result){0};
+    s->body = s->ascii_until = body.data;
+    s->end = wire_of(body).end;
+    if (body.len > INT32_MAX) {
+        scan_fail(s, body.data, TOO_LONG);
+        return ERR_PARSE;
+    }
+    if (!scan_around(s, message, body, 0))
+        return ERR_PARSE;
+    if (s->result->rejected == 0)
+        s->result->reject_reason = NULL; /* of data that does not count */
+    return ERR_OK;
 }
 
 enum err scan_traces(struct slice body, struct scan_span *spans, size_t capacity,
                      struct scan_result *result)
 {
-    struct scan s = {
-        .body = body.data,
-        .end = wire_of(body).end,
-        .ascii_until = body.data,
-        .spans = spans,
-        .capacity = capacity,
-        .result = result,
-    };
+    struct scan s = {.spans = spans, .capacity = capacity, .result = result};
 
-    *result = (struct scan_result){0};
-    if (body.len > INT32_MAX) {
-        fail(&s, body.data, TOO_LONG);
-        return ERR_PARSE;
-    }
-    if (!scan_level(&s, IN_BODY, body))
+    if (scan_body(&s, TRACES_DATA, body) != ERR_OK)
         return ERR_PARSE;
     return result->spans > capacity ? ERR_FULL : ERR_OK;
+}
+
+enum err scan_items(enum otlp_signal signal, struct slice body, struct scan_cut *cuts,
+                    size_t capacity, struct scan_result *result)
+{
+    static const enum message bodies[OTLP_SIGNALS] = {
+        [OTLP_TRACES] = TRACES_DATA, [OTLP_METRICS] = METRICS_DATA, [OTLP_LOGS] = LOGS_DATA};
+    struct scan s = {.cuts = cuts, .cut_capacity = capacity, .result = result};
+
+    if (scan_body(&s, bodies[signal], body) != ERR_OK)
+        return ERR_PARSE;
+    result->cuts = s.cut_count;
+    return s.cut_count > capacity ? ERR_FULL : ERR_OK;
 }

@@ -1,14 +1,18 @@
 /* scan.h: one pass over an OTLP protobuf body that validates all of it and says where each span is.
  *
- * Data path: receive -> [scan] -> journal -> trace table. Pure function of bytes: no allocation, no
- * state, any thread. The body is an ExportTraceServiceRequest (= TracesData): opentelemetry
- * /proto/collector/trace/v1/trace_service.proto. Offsets are from the start of the body, which is
- * at most INT32_MAX bytes.
+ * Data path: receive -> [scan] -> journal -> trace table; metrics and logs go on to the outbox.
+ * Pure functions of bytes: no allocation, no state, any thread. The body is an
+ * ExportTraceServiceRequest
+ * (= TracesData), an ExportMetricsServiceRequest or an ExportLogsServiceRequest:
+ * opentelemetry/proto/collector. Offsets are from the start of the body, which is at most INT32_MAX
+ * bytes.
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "otlp/signal.h"
 
 #include <stdbool.h>
 
@@ -63,9 +67,13 @@ static inline void scan_sum(struct scan_sums *sums, const struct scan_span *s)
 }
 
 struct scan_result {
-    size_t spans; /* valid ones; more than the array's capacity: scan again with that many */
-    size_t
-        rejected; /* a wrong trace or span id, or invalid UTF-8 in it, its scope or its resource */
+    union {
+        size_t spans; /* valid ones; more than the array's capacity: scan again with that many */
+        size_t items; /* the same of any signal: spans, data points, log records */
+    };
+    size_t rejected; /* of spans: a wrong trace or span id; of all: invalid UTF-8 in the item, its
+                        metric, its scope or its resource */
+    size_t cuts;     /* of scan_items: more than the capacity: scan again with that many */
     const char *reject_reason; /* of the first rejected one, static text; NULL if none */
     const char *error;         /* of ERR_PARSE: static text */
     size_t error_offset;       /* of ERR_PARSE: where in the body */
@@ -78,3 +86,21 @@ struct scan_result {
  * where they are and validated as to their extent. */
 enum err scan_traces(struct slice body, struct scan_span *spans, size_t capacity,
                      struct scan_result *result) MUST_CHECK;
+
+/* A field, its tag included, that a body has to lose: a rejected item, or a message around items of
+ * which none is left. */
+struct scan_cut {
+    uint32_t offset, len;
+};
+
+/* The same validation for a body of any signal, for those who pass it on: counts its items, and
+ * writes what has to be cut out (at most `capacity`, in order, none in another; NULL with 0 counts
+ * only). ERR_PARSE as above. ERR_FULL: `capacity` was too small, result->cuts says what is needed.
+ * Ids in logs and exemplars may be anything; of a metric with data of two kinds the last counts. */
+enum err scan_items(enum otlp_signal signal, struct slice body, struct scan_cut *cuts,
+                    size_t capacity, struct scan_result *result) MUST_CHECK;
+
+/* Appends `body` without its cuts (scan_items) to `out`; the lengths around them are made right.
+ * ERR_FULL at out's bound: then it is as long as it was. */
+enum err scan_cut_out(struct slice body, const struct scan_cut *cuts, size_t count,
+                      struct buf *out) MUST_CHECK;
