@@ -91,7 +91,7 @@ static void note_span(struct trace_table *t, struct trace *trace, const struct s
         }
     }
     if ((trace->spans <= t->limits.max_spans && trace->sums.bytes <= t->limits.max_bytes) ||
-        trace->state == DUE)
+        trace->state >= SET_ASIDE)
         return;
     trace_unlist(t, trace);
     trace_make_due(t, trace, TRIGGER_TOO_LARGE);
@@ -124,14 +124,27 @@ static size_t worst_bytes(size_t spans)
     return spans * (sizeof(struct trace) + sizeof(struct chunk)) + 2 * (size_t)SLAB_MIN_BYTES;
 }
 
-bool trace_table_reserve(struct trace_table *t, size_t spans)
+static bool reserve(struct trace_table *t, size_t spans)
 {
-    if (!memory_has_intake_room(t->limits.memory, worst_bytes(spans)))
-        return false;
     if (!slots_reserve(&t->slots, spans))
         return false;
     t->reserved = spans;
     return true;
+}
+
+bool trace_table_reserve(struct trace_table *t, size_t spans)
+{
+    return memory_has_intake_room(t->limits.memory, worst_bytes(spans)) && reserve(t, spans);
+}
+
+bool trace_table_force(struct trace_table *t, size_t spans)
+{
+    bool reserved;
+
+    t->slots.forced = true;
+    reserved = reserve(t, spans);
+    t->slots.forced = false;
+    return reserved;
 }
 
 /* Slabs grow for a reserved span whatever the limiter says by now. */

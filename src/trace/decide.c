@@ -149,6 +149,68 @@ void trace_table_put_back(struct trace_table *t, struct trace *trace)
     trace_make_due(t, trace, trace->trigger);
 }
 
+void trace_table_set_aside(struct trace_table *t, struct trace *trace)
+{
+    assert(trace->state == TAKEN);
+    trace->state = SET_ASIDE;
+    trace_list_append(t, ASIDE, trace);
+    t->aside++;
+}
+
+size_t trace_table_resume(struct trace_table *t, size_t most)
+{
+    size_t n = 0;
+
+    for (; n < most && t->aside > 0; n++) {
+        struct trace *trace = trace_list_first(t, ASIDE);
+
+        trace_list_remove(t, ASIDE, trace);
+        t->aside--;
+        trace_make_due(t, trace, trace->trigger);
+    }
+    return n;
+}
+
+size_t trace_table_aside(const struct trace_table *t)
+{
+    return t->aside;
+}
+
+/* ---- after a start ---- */
+
+void trace_table_remember(struct trace_table *t, const uint8_t id[16],
+                          const struct trace_decision *decision)
+{
+    decided_add(&t->decided, hash_bytes(t->key, id, 16), decision);
+}
+
+const struct trace_decision *trace_table_remembered(const struct trace_table *t,
+                                                    const uint8_t id[16])
+{
+    return decided_find(&t->decided, hash_bytes(t->key, id, 16));
+}
+
+static uint64_t before(uint64_t due_ns, uint64_t wait_ns)
+{
+    return due_ns > wait_ns ? due_ns - wait_ns : 0;
+}
+
+/* The lists are in the order of time, and stay so: only their older ends change. */
+void trace_table_postpone(struct trace_table *t, uint64_t due_ns)
+{
+    uint64_t first_ns = before(due_ns, t->limits.decision_wait_ns);
+    uint64_t root_ns = before(due_ns, t->limits.wait_after_root_ns);
+    struct trace *trace = trace_list_first(t, BY_FIRST);
+
+    for (; trace && trace->first_ns < first_ns; trace = trace_at(t, trace->links[0].after))
+        trace->first_ns = first_ns;
+    trace = trace_list_first(t, BY_ROOT);
+    for (; trace && trace->root_ns < root_ns; trace = trace_at(t, trace->links[1].after))
+        trace->root_ns = root_ns;
+}
+
+/* ---- what a trace holds ---- */
+
 static void copy_ref(void *arg, const struct span_ref *ref)
 {
     struct span_ref **to = arg;

@@ -92,7 +92,8 @@ static bool resize(struct slots *s, uint32_t slots)
     struct slot *array;
 
     move_some(s, UINT32_MAX);
-    array = pages_new(s->memory, array_bytes(slots - 1));
+    array = s->forced ? pages_new_forced(s->memory, array_bytes(slots - 1))
+                      : pages_new(s->memory, array_bytes(slots - 1));
     if (!array)
         return false;
     s->old = s->now;

@@ -14,6 +14,7 @@ struct slot {
 
 struct slots {
     struct memory *memory;
+    bool forced;            /* never refused by the limiter */
     struct slot *now, *old; /* old: NULL unless it is being moved */
     uint32_t mask, old_mask;
     uint32_t count;

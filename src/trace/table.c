@@ -52,7 +52,7 @@ void trace_list_append(struct trace_table *t, enum list_kind kind, struct trace 
     list->last = trace->number;
 }
 
-static void list_remove(struct trace_table *t, enum list_kind kind, struct trace *trace)
+void trace_list_remove(struct trace_table *t, enum list_kind kind, struct trace *trace)
 {
     struct list *list = &t->lists[kind];
     int link = kind == BY_ROOT;
@@ -70,9 +70,9 @@ static void list_remove(struct trace_table *t, enum list_kind kind, struct trace
 
 void trace_unlist(struct trace_table *t, struct trace *trace)
 {
-    list_remove(t, trace->state == DUE ? READY : BY_FIRST, trace);
+    trace_list_remove(t, trace->state == DUE ? READY : BY_FIRST, trace);
     if (trace->state == ROOTED)
-        list_remove(t, BY_ROOT, trace);
+        trace_list_remove(t, BY_ROOT, trace);
     t->waiting--;
 }
 

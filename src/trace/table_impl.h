@@ -15,10 +15,12 @@ struct chunk {
 };
 
 /* Lists of traces, oldest first. BY_FIRST holds every waiting trace, BY_ROOT those of them with a
- * root; READY, which uses the links of BY_FIRST, those that are due at once. */
-enum list_kind { BY_FIRST, BY_ROOT, READY, LIST_COUNT };
+ * root. The others use the links of BY_FIRST: READY has those that are due at once, ASIDE those
+ * that were set aside. */
+enum list_kind { BY_FIRST, BY_ROOT, READY, ASIDE, LIST_COUNT };
 
-enum trace_state { FREE, WAITING, ROOTED, DUE, TAKEN }; /* rooted: waiting, in BY_ROOT too */
+/* SET_ASIDE and those above it are due whatever comes. ROOTED: waiting, in BY_ROOT too. */
+enum trace_state { FREE, WAITING, ROOTED, SET_ASIDE, DUE, TAKEN };
 
 struct list {
     uint32_t first, last;
@@ -32,6 +34,7 @@ struct trace_table {
     struct decided decided;
     struct list lists[LIST_COUNT];
     size_t waiting;     /* in BY_FIRST or READY */
+    size_t aside;       /* in ASIDE */
     size_t reserved;    /* additions that the limiter has let pass */
     struct trace *last; /* the one added to last: spans of a trace come in runs */
 };
@@ -52,5 +55,7 @@ void trace_list_append(struct trace_table *t, enum list_kind kind, struct trace 
 void trace_unlist(struct trace_table *t, struct trace *trace);
 /* Puts one that is in no list among those that are due at once. */
 void trace_make_due(struct trace_table *t, struct trace *trace, enum trace_trigger trigger);
+/* From the list that it is in; no other counts change. */
+void trace_list_remove(struct trace_table *t, enum list_kind kind, struct trace *trace);
 /* Forgets a trace that is in no list and has no references. */
 void trace_remove(struct trace_table *t, struct trace *trace);

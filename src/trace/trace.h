@@ -92,6 +92,10 @@ enum trace_add { TRACE_ADDED, TRACE_LATE, TRACE_NO_MEMORY };
  * them. False over the limit; nothing is changed. */
 bool trace_table_reserve(struct trace_table *t, size_t spans) MUST_CHECK;
 
+/* The same whatever the limiter says, for spans that were acknowledged before. False: the kernel
+ * has no memory. */
+bool trace_table_force(struct trace_table *t, size_t spans) MUST_CHECK;
+
 /* Adds one span of frame `frame`. TRACE_LATE: its trace is decided, *late says how; the caller acts
  * on it and owns the reference. TRACE_NO_MEMORY: nothing stored. now_ns never goes back. */
 enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s, uint32_t frame,
@@ -120,6 +124,12 @@ struct trace *trace_table_take_due(struct trace_table *t, uint64_t now_ns);
 struct trace *trace_table_take_oldest(struct trace_table *t, enum trace_trigger trigger);
 /* Puts a taken trace back, due at once: its decision could not be handed on. */
 void trace_table_put_back(struct trace_table *t, struct trace *trace);
+/* Sets a taken trace aside: its decision needs what is not here. It is not due until
+ * trace_table_resume; spans are added to it meanwhile. */
+void trace_table_set_aside(struct trace_table *t, struct trace *trace);
+/* Makes the `most` that were set aside first due at once, as they were; returns how many. */
+size_t trace_table_resume(struct trace_table *t, size_t most);
+size_t trace_table_aside(const struct trace_table *t);
 
 /* Copies the references of a taken trace into `refs` (room for trace->spans). */
 void trace_refs(const struct trace_table *t, const struct trace *trace, struct span_ref *refs);
@@ -127,7 +137,18 @@ void trace_refs(const struct trace_table *t, const struct trace *trace, struct s
 void trace_table_decided(struct trace_table *t, struct trace *trace,
                          const struct trace_decision *decision);
 
-/* When trace_table_take_due next gives one; 0: now; NEVER_NS: nothing waits. */
+/* Remembers a decision of before the start. */
+void trace_table_remember(struct trace_table *t, const uint8_t id[16],
+                          const struct trace_decision *decision);
+/* How a trace was decided, if that is remembered; NULL if not. Borrowed until the next decision. */
+const struct trace_decision *trace_table_remembered(const struct trace_table *t,
+                                                    const uint8_t id[16]);
+/* No trace that waits for its time is due before due_ns; what is due for another reason is. Later
+ * additions are not older than due_ns less either wait. */
+void trace_table_postpone(struct trace_table *t, uint64_t due_ns);
+
+/* When trace_table_take_due next gives one; 0: now; NEVER_NS: nothing waits, or only what was
+ * set aside. */
 uint64_t trace_table_next_due_ns(const struct trace_table *t);
 
 struct trace_stats {

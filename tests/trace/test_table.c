@@ -486,8 +486,116 @@ static void what_was_reserved_is_added_whatever_the_limiter_says_by_then(void)
     CHECK(memory_used(&memory) == 0);
 }
 
+static void one_set_aside_takes_spans_and_is_not_due_until_it_is_resumed(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_table *t;
+    struct trace *trace;
+    struct trace_stats s;
+
+    limits.num_traces = 1;
+    limits.max_spans = 2;
+    t = table_of(&limits);
+    CHECK(add(t, 1, 1, 0, 0) == TRACE_ADDED);
+    trace_table_set_aside(t, trace_table_take_due(t, 10 * NS_PER_S));
+    CHECK(add(t, 2, 1, 0, 10 * NS_PER_S) == TRACE_ADDED);
+    CHECK(trace_table_aside(t) == 1 && trace_table_next_due_ns(t) == 20 * NS_PER_S);
+    CHECK(!trace_table_take_due(t, 11 * NS_PER_S));
+    for (uint64_t id = 2; id < 5; id++) /* over max_spans: due already */
+        CHECK(add(t, 1, id, 1, 11 * NS_PER_S) == TRACE_ADDED);
+    trace_table_set_aside(t, trace_table_take_oldest(t, TRIGGER_PRESSURE));
+    CHECK(trace_table_next_due_ns(t) == NEVER_NS && trace_table_aside(t) == 2);
+    CHECK(!trace_table_take_oldest(t, TRIGGER_SHUTDOWN));
+    trace_table_stats(t, &s);
+    CHECK(s.traces == 2 && s.spans == 5);
+    CHECK(trace_table_resume(t, 1) == 1 && trace_table_next_due_ns(t) == 0);
+    trace = trace_table_take_due(t, 0);
+    CHECK(trace && trace->id[0] == 1 && trace->trigger == TRIGGER_WAIT && trace->spans == 4);
+    CHECK(!trace_table_take_due(t, 0));
+    trace_table_decided(t, trace, &keep);
+    CHECK(trace_table_resume(t, 9) == 1 && trace_table_aside(t) == 0);
+    trace = trace_table_take_due(t, 0);
+    CHECK(trace && trace->id[0] == 2 && trace->trigger == TRIGGER_PRESSURE);
+    trace_table_decided(t, trace, &keep);
+    trace_table_free(t);
+    CHECK(memory_used(&memory) == 0);
+}
+
+static void what_is_postponed_keeps_its_order(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_table *t;
+    struct trace *trace;
+
+    limits.wait_after_root_ns = 2 * NS_PER_S;
+    t = table_of(&limits);
+    CHECK(add(t, 1, 2, 1, 100) == TRACE_ADDED); /* without a root: due at 10 s */
+    CHECK(add(t, 2, 1, 0, 200) == TRACE_ADDED); /* with: at 2 s */
+    CHECK(add(t, 3, 1, 0, 7 * NS_PER_S) == TRACE_ADDED);
+    trace_table_postpone(t, 8 * NS_PER_S);
+    CHECK(trace_table_next_due_ns(t) == 8 * NS_PER_S);
+    trace = trace_table_take_due(t, 8 * NS_PER_S);
+    CHECK(trace && trace->id[0] == 2 && trace->trigger == TRIGGER_ROOT);
+    trace_table_decided(t, trace, &keep);
+    CHECK(trace_table_next_due_ns(t) == 9 * NS_PER_S); /* the third: later than that anyway */
+    trace_table_postpone(t, 12 * NS_PER_S);
+    CHECK(trace_table_next_due_ns(t) == 12 * NS_PER_S);
+    CHECK(add(t, 4, 2, 1, 8 * NS_PER_S) == TRACE_ADDED);
+    for (uint8_t i = 0; i < 2; i++) {
+        trace = trace_table_take_due(t, 12 * NS_PER_S);
+        CHECK(trace && trace->id[0] == (i ? 3 : 1));
+        trace_table_decided(t, trace, &keep);
+    }
+    CHECK(trace_table_next_due_ns(t) == 18 * NS_PER_S);
+    trace_table_free(t);
+}
+
+static void a_decision_of_before_the_start_is_followed(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_table *t = table_of(&limits);
+    struct scan_span s = span_of(1, 1, 0), other = span_of(2, 1, 0);
+    struct trace_decision late = {.keep = false};
+
+    trace_table_remember(t, s.trace_id, &keep);
+    CHECK(trace_table_add(t, &s, 9, 0, &late) == TRACE_LATE && late.keep && late.label == 7);
+    CHECK(trace_table_remembered(t, s.trace_id) && !trace_table_remembered(t, other.trace_id));
+    CHECK(trace_table_add(t, &other, 9, 0, &late) == TRACE_ADDED);
+    trace_table_free(t);
+}
+
+static void what_was_acknowledged_before_is_held_beyond_the_limit(void)
+{
+    enum { SPANS = 200000 };
+    struct trace_limits limits = limits_of();
+    struct trace_table *t;
+    struct trace_stats stats;
+    struct trace_decision late;
+
+    memory_init(&memory, 4 << 20, 1 << 20);
+    t = table_of(&limits);
+    for (uint32_t i = 0; i < SPANS; i += 100) {
+        CHECK(trace_table_force(t, 100));
+        for (uint32_t k = i; k < i + 100; k++) {
+            struct scan_span s = span_of(1, 1, 0);
+
+            memcpy(s.trace_id, &k, sizeof(k));
+            CHECK(trace_table_add(t, &s, 9, 0, &late) == TRACE_ADDED);
+        }
+    }
+    trace_table_stats(t, &stats);
+    CHECK(stats.spans == SPANS && memory_used(&memory) == stats.memory);
+    CHECK(!trace_table_reserve(t, 1));
+    trace_table_free(t);
+    CHECK(memory_used(&memory) == 0);
+}
+
 int main(void)
 {
+    RUN(one_set_aside_takes_spans_and_is_not_due_until_it_is_resumed);
+    RUN(what_is_postponed_keeps_its_order);
+    RUN(a_decision_of_before_the_start_is_followed);
+    RUN(what_was_acknowledged_before_is_held_beyond_the_limit);
     RUN(a_trace_is_due_when_its_wait_is_over_and_not_before);
     RUN(the_root_brings_the_deadline_forward_and_never_back);
     RUN(a_second_root_does_not_move_the_deadline);
