@@ -88,6 +88,24 @@ void policy_set_free(struct policy_set *p);
 size_t policy_set_count(const struct policy_set *p);
 const char *policy_set_name(const struct policy_set *p, size_t i);
 
+/* What one policy said of a trace. */
+enum policy_opinion {
+    OPINION_NOT_ASKED,
+    OPINION_NONE,
+    OPINION_KEEP,
+    OPINION_DROP,
+    OPINION_SAMPLE,
+    OPINION_AT_LEAST,
+    OPINION_FAILED, /* the label's reason says how: a policy_failure_name */
+};
+struct policy_vote {
+    enum policy_opinion opinion;
+    uint16_t label;     /* of those that have one: all but not asked and none */
+    double probability; /* of sample and at_least */
+};
+/* What each policy said of the trace decided last, in order; borrowed until the next one. */
+const struct policy_vote *policy_set_votes(const struct policy_set *p);
+
 /* Asks the policies in order. Never fails: a policy that raises has no opinion (invariant 4).
  * now_ns is for the bound on policy_error only. */
 void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, uint64_t now_ns,

@@ -25,7 +25,8 @@ struct policy {
     char *where; /* file:line of its decide */
     int ask;     /* reference to its function: number of the trace -> verdict */
     uint16_t error_label;
-    uint16_t failure_labels[FAILURE_COUNT];
+    uint16_t failure_labels[FAILURE_COUNT];   /* of what is counted */
+    uint16_t vote_labels[FAILURE_COUNT];      /* of its votes; 0: it has not failed so yet */
     struct cached_label cache[CACHED_LABELS]; /* by serial */
     uint64_t next_log_ns;
     uint64_t unlogged;
@@ -43,6 +44,7 @@ struct policy_set {
     struct reader *reader;
     struct policy_shared *shared;
     struct fallback fallback;
+    struct policy_vote *votes; /* by policy, of the present trace */
     size_t count;
     struct policy policies[];
 };
@@ -142,6 +144,9 @@ enum err policy_set_new(lua_State *L, int policies, int default_verdict,
     p = calloc(1, sizeof(*p) + count * sizeof(p->policies[0]));
     if (!p)
         abort();
+    p->votes = calloc(count + 1, sizeof(*p->votes));
+    if (!p->votes)
+        abort();
     p->L = L;
     p->reader = &state->reader;
     p->shared = shared;
@@ -170,6 +175,7 @@ void policy_set_free(struct policy_set *p)
         free(p->policies[i].type);
         free(p->policies[i].where);
     }
+    free(p->votes);
     free(p);
 }
 
@@ -181,6 +187,11 @@ size_t policy_set_count(const struct policy_set *p)
 const char *policy_set_name(const struct policy_set *p, size_t i)
 {
     return p->policies[i].name;
+}
+
+const struct policy_vote *policy_set_votes(const struct policy_set *p)
+{
+    return p->votes;
 }
 
 /* ---- asking ---- */
@@ -226,11 +237,28 @@ static void log_failure(struct policy *policy, const uint8_t id[16], const char 
     policy->next_log_ns = now_ns + LOG_PAUSE_NS;
 }
 
+static struct policy_vote *vote_of(struct policy_set *p, const struct policy *policy)
+{
+    return &p->votes[policy - p->policies];
+}
+
+static uint16_t vote_label(struct policy_set *p, struct policy *policy, enum policy_failure kind)
+{
+    uint16_t *label = &policy->vote_labels[kind];
+
+    if (!*label)
+        *label = labels_intern(p->shared->labels, slice_str(policy->name),
+                               slice_str(policy_failure_name(kind)));
+    return *label;
+}
+
 static void note_failure(struct policy_set *p, struct policy *policy, enum policy_failure kind,
                          struct chain *chain)
 {
     atomic_fetch_add_explicit(&p->shared->errors[policy->failure_labels[kind]], 1,
                               memory_order_relaxed);
+    *vote_of(p, policy) =
+        (struct policy_vote){OPINION_FAILED, vote_label(p, policy, kind), .probability = -1};
     if (!chain->failed)
         chain->failed = policy;
 }
@@ -238,27 +266,26 @@ static void note_failure(struct policy_set *p, struct policy *policy, enum polic
 static void take_verdict(struct policy_set *p, struct policy *policy, const struct verdict *v,
                          struct chain *chain)
 {
-    switch (v->kind) {
-    case VERDICT_KEEP:
-    case VERDICT_DROP:
+    static const enum policy_opinion opinions[] = {[VERDICT_KEEP] = OPINION_KEEP,
+                                                   [VERDICT_DROP] = OPINION_DROP,
+                                                   [VERDICT_SAMPLE] = OPINION_SAMPLE,
+                                                   [VERDICT_AT_LEAST] = OPINION_AT_LEAST};
+    bool certain = v->kind == VERDICT_KEEP || v->kind == VERDICT_DROP;
+    uint16_t label = verdict_label(p, policy, v);
+
+    *vote_of(p, policy) = (struct policy_vote){opinions[v->kind], label, certain ? -1 : v->p};
+    if (certain) {
         chain->final = true;
         chain->keep = v->kind == VERDICT_KEEP;
-        chain->label = verdict_label(p, policy, v);
-        break;
-    case VERDICT_SAMPLE:
-        if (chain->sampled)
-            break;
+        chain->label = label;
+    } else if (v->kind == VERDICT_SAMPLE && !chain->sampled) {
         chain->sampled = true;
         chain->p = v->p;
-        chain->label = verdict_label(p, policy, v);
-        break;
-    case VERDICT_AT_LEAST:
-        if (chain->raised && v->p <= chain->at_least)
-            break;
+        chain->label = label;
+    } else if (v->kind == VERDICT_AT_LEAST && (!chain->raised || v->p > chain->at_least)) {
         chain->raised = true;
         chain->at_least = v->p;
-        chain->at_least_label = verdict_label(p, policy, v);
-        break;
+        chain->at_least_label = label;
     }
 }
 
@@ -298,6 +325,8 @@ static void ask(struct policy_set *p, struct policy *policy, struct chain *chain
         take_verdict(p, policy, v, chain);
     } else if (!lua_isnil(L, -1)) {
         bad_verdict(p, policy, chain, id, now_ns);
+    } else {
+        vote_of(p, policy)->opinion = OPINION_NONE;
     }
     lua_pop(L, 1);
 }
@@ -353,6 +382,7 @@ void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, u
 {
     struct chain chain = {.failed = NULL};
 
+    memset(p->votes, 0, p->count * sizeof(*p->votes));
     reader_begin(p->reader, trace);
     for (size_t i = 0; i < p->count && !chain.final; i++)
         ask(p, &p->policies[i], &chain, now_ns);

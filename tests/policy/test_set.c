@@ -99,6 +99,60 @@ static void a_draw_says_its_threshold(void)
     state_fini(&s);
 }
 
+/* The votes of a chain on a healthy trace, as "keep a/x, sample(0.5) b/b, none". */
+static const char *votes_of(const char *text)
+{
+    static const char *const names[] = {"not asked", "none",     "keep",  "drop",
+                                        "sample",    "at_least", "failed"};
+    static char out[256];
+    struct test_state s;
+    struct test_trace t;
+    struct policy_verdict v;
+    size_t len = 0;
+
+    state_init(&s, true, 10);
+    state_must_load(&s, text);
+    trace_init(&t, test_id, healthy, 2);
+    policy_set_decide(s.set, &t.trace, 1, &v);
+    for (size_t i = 0; i < policy_set_count(s.set); i++) {
+        const struct policy_vote *vote = &policy_set_votes(s.set)[i];
+
+        len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%s", i ? ", " : "",
+                                names[vote->opinion]);
+        if (vote->opinion == OPINION_SAMPLE || vote->opinion == OPINION_AT_LEAST)
+            len += (size_t)snprintf(out + len, sizeof(out) - len, "(%g)", vote->probability);
+        if (vote->opinion > OPINION_NONE)
+            len += (size_t)snprintf(out + len, sizeof(out) - len, " %s/%s",
+                                    labels_policy(s.shared.labels, vote->label),
+                                    labels_reason(s.shared.labels, vote->label));
+    }
+    trace_fini(&t);
+    state_fini(&s);
+    return out;
+}
+
+static bool votes_are(const char *text, const char *want)
+{
+    const char *got = votes_of(text);
+
+    if (strcmp(got, want) != 0)
+        printf("  %s: %s\n", text, got);
+    return strcmp(got, want) == 0;
+}
+
+static void every_policy_that_was_asked_has_its_vote(void)
+{
+    CHECK(votes_are(
+        CHAIN(INLINE("a", "") "," INLINE("b", "return keep('x')") "," INLINE("c", "return drop()")),
+        "none, keep b/x, not asked"));
+    CHECK(votes_are(CHAIN(INLINE("a", "return sample(0.5)") "," INLINE(
+                        "b", "return sample(0.25, 'y')") "," INLINE("c", "return at_least(0.75)")),
+                    "sample(0.5) a/a, sample(0.25) b/y, at_least(0.75) c/c"));
+    CHECK(votes_are(CHAIN(INLINE("a", "error('x')") "," INLINE("b", "return 1") "," INLINE(
+                        "c", "return drop('z')")),
+                    "failed a/error, failed b/bad_verdict, drop c/z"));
+}
+
 static void a_failed_policy_has_no_opinion(void)
 {
     CHECK(decides(CHAIN(INLINE("a", "error('x')") "," INLINE("b", "return drop()")), "drop b/b"));
@@ -263,6 +317,7 @@ int main(void)
     RUN(the_first_sample_counts_and_at_least_raises_it);
     RUN(without_a_vote_the_default_decides);
     RUN(a_draw_says_its_threshold);
+    RUN(every_policy_that_was_asked_has_its_vote);
     RUN(a_failed_policy_has_no_opinion);
     RUN(failures_are_counted_by_policy_and_kind);
     RUN(keeps_by_failed_policies_are_bounded);
