@@ -110,6 +110,8 @@ static struct decision_record record_of(const struct decider *d, const struct tr
         .unix_ns = p->decided_unix_ns,
         .exporters = v->keep ? exporters_of(d, p) : 0,
         .payload_spans = v->keep ? trace->spans : 0,
+        .errors = sums->errors,
+        .randomness = d->has_details ? sampling_randomness(p) : 0,
     };
 
     memcpy(r.trace_id, trace->id, sizeof(r.trace_id));
@@ -130,14 +132,14 @@ static void count_decision(struct worker *w, const struct trace *trace,
 }
 
 uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
-                         const struct compose_edits *edits)
+                         const struct decision_details *details, const struct compose_edits *edits)
 {
     struct buf payload;
     uint64_t sequence = 0;
 
     buf_init(&payload, PAYLOAD_MAX, d->worker->shared->memory);
     if (!r->keep || compose_traces(d->kept, r->payload_spans, edits, &payload) == ERR_OK)
-        sequence = journal_decide(d->worker->journal, r, NULL, &payload);
+        sequence = journal_decide(d->worker->journal, r, details, &payload);
     buf_fini(&payload);
     return sequence;
 }
@@ -159,7 +161,13 @@ static void finish(struct decider *d, struct trace *trace, const struct policy_v
                         });
 }
 
-bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
+static bool has_room(struct decider *d, const struct trace *trace)
+{
+    return journal_can_decide(d->worker->journal) && decider_scratch(d, trace->spans) &&
+           fifo_room(&d->releases, trace->spans);
+}
+
+enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
 {
     struct policy_trace p;
     struct policy_verdict v;
@@ -167,9 +175,12 @@ bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
     struct decision_record r;
     uint64_t sequence = 0;
 
-    if (journal_can_decide(d->worker->journal) && decider_scratch(d, trace->spans) &&
-        fifo_room(&d->releases, trace->spans)) {
+    if (has_room(d, trace)) {
         trace_refs(d->worker->table, trace, d->refs);
+        if (!decider_has_bodies(d, trace->spans)) {
+            trace_table_set_aside(d->worker->table, trace);
+            return DECIDE_NOT_HERE;
+        }
         describe(d, trace, &p);
         judge(d, &p, now_ns, &v);
         r = record_of(d, trace, &p, &v);
@@ -177,14 +188,14 @@ bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
             decider_view(d, trace->spans);
             edits_of(d, &p, &v, &edits);
         }
-        sequence = decider_hand_on(d, &r, &edits);
+        sequence = decider_hand_on(d, &r, decider_details(d, trace->spans, false), &edits);
     }
     if (sequence == 0) {
         trace_table_put_back(d->worker->table, trace);
-        return false;
+        return DECIDE_NO_ROOM;
     }
     finish(d, trace, &v, r.exporters, sequence);
-    return true;
+    return DECIDE_DONE;
 }
 
 bool decider_step(struct decider *d, uint64_t now_ns)
@@ -239,6 +250,7 @@ enum err decider_new(struct worker *w, struct decider **out, struct err_info *in
     d->label_none =
         labels_intern(w->shared->policies->labels, slice_str("none"), slice_str("none"));
     find_exporters(d);
+    decider_init_details(d);
     err = init_queues(d) ? resource_edits_new(w->L, &d->resource, info)
                          : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
     if (err != ERR_OK) {
@@ -257,5 +269,6 @@ void decider_free(struct decider *d)
     fifo_fini(&d->late);
     fifo_fini(&d->releases);
     resource_edits_free(d->resource);
+    free(d->votes);
     free(d);
 }

@@ -13,13 +13,18 @@ struct decider;
 enum err decider_new(struct worker *w, struct decider **out, struct err_info *info) MUST_CHECK;
 void decider_free(struct decider *d);
 
-/* Decides a taken trace and hands its record on. False: the journal or memory has no room now; the
- * trace was put back. */
-bool decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns);
+enum decide_result {
+    DECIDE_DONE,
+    DECIDE_NO_ROOM,  /* in the journal or memory, now: the trace was put back */
+    DECIDE_NOT_HERE, /* its bodies are on disk and asked for: the trace was set aside */
+};
+/* Decides a taken trace and hands its record on. */
+enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns);
 
 /* Room for `count` late spans; false over the memory limit. */
 bool decider_reserve_late(struct decider *d, size_t count);
-/* A late span of a kept trace: queued, in reserved room, until decider_step hands it on. */
+/* A late span: queued, in reserved room, until decider_step hands it on as its trace was; or, of a
+ * dropped trace and without files to say so in, over at once. */
 void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,
                       const struct trace_decision *decision);
 

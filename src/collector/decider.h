@@ -1,5 +1,5 @@
 /* decider.h: the inside of a worker's decider, shared by decide.c (decisions), late.c (late spans)
- * and refs.c (references and scratch). Others see decide.h.
+ * refs.c (references and scratch) and details.c (what only files want). Others see decide.h.
  */
 #pragma once
 
@@ -7,7 +7,7 @@
 #include "collector/decide.h"
 #include "collector/resource.h"
 
-/* A late span of a kept trace. */
+/* A late span that is to be handed on. */
 struct late_span {
     uint8_t trace_id[16];
     struct trace_decision decision;
@@ -35,6 +35,10 @@ struct decider {
     size_t exporters;
     uint64_t every_exporter; /* mask of those without where */
     uint16_t label_none;
+    bool has_details;            /* there are files */
+    uint64_t *sources;           /* scratch, as refs; NULL without files */
+    struct decision_vote *votes; /* one for each policy; NULL without files or policies */
+    struct decision_details details;
 };
 
 /* ---- refs.c ---- */
@@ -66,7 +70,15 @@ void decider_edit_threshold(const struct decider *d, uint64_t threshold, bool ha
 /* Composes the spans in kept (a keep) and hands the record on. Returns its sequence; 0: no room,
  * nothing was done. */
 uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
-                         const struct compose_edits *edits);
+                         const struct decision_details *details, const struct compose_edits *edits);
+
+/* ---- details.c ---- */
+
+void decider_init_details(struct decider *d);
+/* True: the bodies of the first `count` refs are in memory. False: they are asked for. */
+bool decider_has_bodies(struct decider *d, size_t count);
+/* Of the decision on the first `count` refs, borrowed until the next; NULL without files. */
+const struct decision_details *decider_details(struct decider *d, size_t count, bool late);
 
 /* ---- late.c ---- */
 

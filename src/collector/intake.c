@@ -83,20 +83,6 @@ static void send_run(struct worker *w, unsigned owner, struct span_batch *batch,
         loop_wake(to_worker->loop);
 }
 
-/* A late span ends at once in dropped, or is handed on as its trace was. */
-static void add_late(struct worker *w, const struct scan_span *s, frame_id frame,
-                     const struct trace_decision *late)
-{
-    if (late->keep) {
-        w->counts.late_kept++;
-        decider_add_late(w->decider, s, frame, late);
-        return;
-    }
-    w->counts.late_dropped++;
-    w->counts.dropped[late->label]++;
-    journal_release(w->journal, frame, 1);
-}
-
 /* Room for `count` spans in the table and among the late ones, so that add_spans cannot fail. */
 static bool reserve_spans(struct worker *w, size_t count)
 {
@@ -113,7 +99,7 @@ static void add_spans(struct worker *w, const struct scan_span *spans, size_t co
     w->added += count;
     for (size_t i = 0; (i = trace_table_add_all(w->table, &in, i, &result, &late)) < count; i++) {
         if (result == TRACE_LATE) {
-            add_late(w, &spans[i], frame, &late);
+            decider_add_late(w->decider, &spans[i], frame, &late);
         } else { /* room was reserved: the kernel has no memory */
             w->counts.lost++;
             journal_release(w->journal, frame, 1);

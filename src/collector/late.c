@@ -8,8 +8,16 @@ bool decider_reserve_late(struct decider *d, size_t count)
 void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,
                       const struct trace_decision *decision)
 {
-    struct late_span *l = fifo_push(&d->late);
+    struct worker_counts *counts = &d->worker->counts;
+    struct late_span *l;
 
+    *(decision->keep ? &counts->late_kept : &counts->late_dropped) += 1;
+    if (!decision->keep && !d->has_details) {
+        counts->dropped[decision->label]++;
+        journal_release(d->worker->journal, frame, 1);
+        return;
+    }
+    l = fifo_push(&d->late);
     *l = (struct late_span){.decision = *decision,
                             .frame = frame,
                             .offset = s->offset,
@@ -31,7 +39,7 @@ static size_t late_run(const struct decider *d)
     return n;
 }
 
-static void view_late(struct decider *d, const struct late_span *late, size_t count)
+static void copy_refs(struct decider *d, const struct late_span *late, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         d->refs[i] = (struct span_ref){.frame = late[i].frame,
@@ -39,42 +47,63 @@ static void view_late(struct decider *d, const struct late_span *late, size_t co
                                        .len = late[i].len,
                                        .resource_offset = late[i].resource_offset,
                                        .scope_offset = late[i].scope_offset};
-    decider_view(d, count);
 }
 
-/* Hands on the oldest run, as its trace was; false: no room now. */
+static struct decision_record record_of(const struct decider *d, const struct late_span *late,
+                                        size_t count)
+{
+    const struct trace_decision *decision = &late->decision;
+    struct decision_record r = {
+        .keep = decision->keep,
+        .late = true,
+        .label = decision->label,
+        .spans = (uint32_t)count,
+        .config_version = decision->config_version,
+        .threshold = decision->threshold,
+        .probability = decision->probability,
+        .unix_ns = clock_unix_ns(d->worker->shared->clock),
+        .exporters = decision->keep ? decision->exporters : 0,
+        .payload_spans = decision->keep ? (uint32_t)count : 0,
+    };
+
+    memcpy(r.trace_id, late->trace_id, sizeof(r.trace_id));
+    return r;
+}
+
+static void finish(struct decider *d, const struct decision_record *r, uint64_t sequence)
+{
+    struct worker_counts *counts = &d->worker->counts;
+
+    (r->keep ? counts->kept : counts->dropped)[r->label] += r->spans;
+    for (size_t i = 0; i < r->spans; i++)
+        decider_queue_release(d, sequence, d->refs[i].frame, 1);
+    fifo_drop(&d->late, r->spans);
+}
+
+/* Hands on the oldest run, as its trace was; false: no room now, or its bodies are not here. */
 static bool hand_on_run(struct decider *d)
 {
     const struct late_span *late = fifo_at(&d->late, 0);
-    const struct trace_decision *decision = &late->decision;
     size_t count = late_run(d);
     struct compose_edits edits = {.probability = -1, .entry = SIZE_MAX};
-    struct decision_record r = {.keep = true,
-                                .late = true,
-                                .label = decision->label,
-                                .spans = (uint32_t)count,
-                                .config_version = decision->config_version,
-                                .threshold = decision->threshold,
-                                .probability = decision->probability,
-                                .unix_ns = clock_unix_ns(d->worker->shared->clock),
-                                .exporters = decision->exporters,
-                                .payload_spans = (uint32_t)count};
+    struct decision_record r = record_of(d, late, count);
     uint64_t sequence;
 
     if (!decider_scratch(d, count) || !fifo_room(&d->releases, count))
         return false;
-    memcpy(r.trace_id, late->trace_id, sizeof(r.trace_id));
-    view_late(d, late, count);
+    copy_refs(d, fifo_at(&d->late, 0), count);
+    if (r.keep) {
+        if (!decider_has_bodies(d, count))
+            return false;
+        decider_view(d, count);
+    }
     edits.resource = resource_edits_list(d->resource, &edits.resource_count);
     /* whether they have a tracestate is not known */
     decider_edit_threshold(d, r.threshold, true, &edits);
-    sequence = decider_hand_on(d, &r, &edits);
+    sequence = decider_hand_on(d, &r, decider_details(d, count, true), &edits);
     if (sequence == 0)
         return false;
-    d->worker->counts.kept[r.label] += count;
-    for (size_t i = 0; i < count; i++)
-        decider_queue_release(d, sequence, d->refs[i].frame, 1);
-    fifo_drop(&d->late, count);
+    finish(d, &r, sequence);
     return true;
 }
 

@@ -14,8 +14,10 @@ void decider_free_scratch(struct decider *d)
 
     counted_free(memory, d->refs);
     counted_free(memory, d->kept);
+    counted_free(memory, d->sources);
     d->refs = NULL;
     d->kept = NULL;
+    d->sources = NULL;
     d->capacity = 0;
 }
 
@@ -31,7 +33,9 @@ bool decider_scratch(struct decider *d, size_t spans)
     decider_free_scratch(d);
     d->refs = counted_alloc(memory, capacity * sizeof(*d->refs));
     d->kept = counted_alloc(memory, capacity * sizeof(*d->kept));
-    if (!d->refs || !d->kept) {
+    if (d->has_details)
+        d->sources = counted_alloc(memory, capacity * sizeof(*d->sources));
+    if (!d->refs || !d->kept || (d->has_details && !d->sources)) {
         decider_free_scratch(d);
         return false;
     }

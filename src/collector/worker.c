@@ -11,11 +11,13 @@ enum {
                                 have their turn. So what is due never grows behind what comes in. */
     ACCEPTED_CAPACITY = 256,
     RELEASING_MAX = 4096, /* references on their way out: enough is decided early for the moment */
+    ASIDE_MAX = 4096,     /* traces whose bodies are asked for: enough for the moment */
 };
 
 /* Without tail_sampling there is nothing to wait for, but spans of a trace leave better together.
  */
 static const uint64_t pass_through_wait_ns = NS_PER_S;
+static const uint64_t look_again_ns = 5 * NS_PER_MS; /* for bodies, which come with a wake */
 static const uint64_t pause_ns = 2 * NS_PER_S; /* the longest that a request waits for memory */
 
 /* ---- the step ---- */
@@ -41,21 +43,33 @@ static struct trace *take_trace(struct worker *w, uint64_t now_ns)
     return NULL;
 }
 
+/* When to look again at what was set aside, and at what may become due. */
+static uint64_t decide_later(const struct worker *w, size_t decided, uint64_t now_ns)
+{
+    if (trace_table_aside(w->table) == 0)
+        return trace_table_next_due_ns(w->table);
+    return decided > 0 ? now_ns : now_ns + look_again_ns;
+}
+
 /* When there is more to decide: now, after the sockets had their turn, or when there is room. */
 static uint64_t decide_due(struct worker *w, uint64_t now_ns)
 {
-    size_t most = DECISIONS_PER_STEP + w->added;
+    size_t most = DECISIONS_PER_STEP + w->added, decided = 0;
 
     w->added = 0;
-    for (size_t i = 0; i < most; i++) {
+    trace_table_resume(w->table, most);
+    for (size_t i = 0; i < most && trace_table_aside(w->table) < ASIDE_MAX; i++) {
         struct trace *trace = take_trace(w, now_ns);
+        enum decide_result result;
 
         if (!trace)
-            return trace_table_next_due_ns(w->table);
-        if (!decider_decide(w->decider, trace, now_ns))
+            return decide_later(w, decided, now_ns);
+        result = decider_decide(w->decider, trace, now_ns);
+        if (result == DECIDE_NO_ROOM)
             return now_ns + NS_PER_MS;
+        decided += result == DECIDE_DONE;
     }
-    return now_ns;
+    return decided > 0 ? now_ns : now_ns + look_again_ns;
 }
 
 static bool inboxes_are_empty(const struct worker *w)
@@ -91,7 +105,8 @@ static void follow_phase(struct worker *w, uint64_t now_ns)
         loop_wake(w->shared->main_loop);
     }
     if (phase == PHASE_DECIDING && !atomic_load(&w->is_decided) && inboxes_are_empty(w) &&
-        trace_table_next_due_ns(w->table) == NEVER_NS && decider_pending(w->decider) == 0) {
+        trace_table_next_due_ns(w->table) == NEVER_NS && trace_table_aside(w->table) == 0 &&
+        decider_pending(w->decider) == 0) {
         atomic_store(&w->is_decided, true);
         loop_wake(w->shared->main_loop);
     }
@@ -114,12 +129,14 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     journal_submit(w->journal); /* what the sockets brought since the last step */
     take_accepted(w, now_ns);
     left = intake_drain(w, now_ns);
+    journal_read_begin(w->journal);
     left |= decider_step(w->decider, now_ns);
     due = decide_due(w, now_ns);
     due = earlier_ns(due, answers_step(&w->answers, now_ns));
     due = earlier_ns(due, receive_step(w->receive, now_ns));
     journal_submit(w->journal); /* and what had waited for memory */
     left |= decider_step(w->decider, now_ns);
+    journal_read_end(w->journal);
     follow_phase(w, now_ns);
     publish_load(w);
     return left ? earlier_ns(due, now_ns + NS_PER_MS) : due;
