@@ -18,6 +18,24 @@ void memory_init(struct memory *m, size_t limit, size_t spike_limit)
     atomic_init(&m->peak, 0);
     m->limit = (int64_t)limit;
     m->soft_limit = (int64_t)(limit - spike_limit);
+    m->held_back = 0;
+    m->drain = (int64_t)spike_limit / 4;
+}
+
+static int64_t clamp(size_t value, int64_t least, int64_t most)
+{
+    if (value > (size_t)most)
+        return most;
+    return value > (size_t)least ? (int64_t)value : least;
+}
+
+void memory_hold_back(struct memory *m, size_t bytes, size_t drain)
+{
+    int64_t spike = m->limit - m->soft_limit, rest;
+
+    m->held_back = clamp(bytes, spike / 8, spike / 4);
+    rest = spike - m->held_back;
+    m->drain = clamp(drain, rest / 4, rest / 2);
 }
 
 static void note_peak(struct memory *m, int64_t used)
@@ -32,11 +50,12 @@ static void note_peak(struct memory *m, int64_t used)
 bool memory_reserve(struct memory *m, size_t bytes)
 {
     int64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
+    int64_t most = m->limit - m->held_back;
 
     /* Compare and exchange, not add and take back: a large request that fails must not make a
      * small one beside it fail. */
     do {
-        if (used > m->limit || bytes > (size_t)(m->limit - used))
+        if (used > most || bytes > (size_t)(most - used))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&m->used, &used, used + (int64_t)bytes,
                                                     memory_order_relaxed, memory_order_relaxed));
@@ -66,7 +85,7 @@ bool memory_is_high(const struct memory *m)
 
 bool memory_has_intake_room(const struct memory *m, size_t bytes)
 {
-    int64_t most = m->limit - (m->limit - m->soft_limit) / 4;
+    int64_t most = m->limit - m->held_back - m->drain;
     int64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
 
     return used <= most && bytes <= (size_t)(most - used);

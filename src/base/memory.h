@@ -15,20 +15,29 @@
 struct memory {
     _Atomic int64_t used; /* bytes */
     _Atomic int64_t peak; /* the most that `used` has been; approximate under contention */
-    int64_t limit;        /* bytes; reservations beyond it fail */
+    int64_t limit;        /* bytes */
     int64_t soft_limit;   /* bytes; above it the stages of shedding begin */
+    int64_t held_back;    /* bytes below the limit that only memory_add takes */
+    int64_t drain;        /* bytes below that, which what comes in doesn't take */
 };
 
-/* limit and spike_limit in bytes, spike_limit < limit; the soft limit is their difference. */
+/* limit and spike_limit in bytes, spike_limit < limit; the soft limit is their difference. Nothing
+ * is held back, and `drain` is a quarter of spike_limit. */
 void memory_init(struct memory *m, size_t limit, size_t spike_limit);
 
-/* Counts `bytes` if they fit under the limit. False: nothing is counted, the caller pauses or
- * refuses. Every true is matched by one memory_release of the same size. */
+/* Keeps the last part of the limit for what is never refused, so that `used` stays under the limit
+ * as long as no more than `bytes` of that are needed at once: at least an eighth of spike_limit, at
+ * most a quarter. What comes in leaves room for `drain` bytes before that part, at least a quarter
+ * of the rest of spike_limit, at most half. Once, before other threads. */
+void memory_hold_back(struct memory *m, size_t bytes, size_t drain);
+
+/* Counts `bytes` if they fit under the limit less what is held back. False: nothing is counted, the
+ * caller pauses or refuses. Every true is matched by one memory_release of the same size. */
 bool memory_reserve(struct memory *m, size_t bytes);
 
-/* Whether `bytes` of what comes in may be reserved: they fit under the limit less a quarter of
- * spike_limit. That quarter is for what lets memory go, decisions and exporters: if what comes in
- * took it too, a full collector could not become empty again. */
+/* Whether `bytes` of what comes in may be reserved: it leaves `drain` to what lets memory go,
+ * decisions and exporters: if what comes in took it too, a full collector could not become empty
+ * again. */
 bool memory_has_intake_room(const struct memory *m, size_t bytes);
 
 /* Counts `bytes` that cannot be refused (a library's allocation). */
@@ -41,7 +50,8 @@ bool memory_is_high(const struct memory *m);
 size_t memory_used(const struct memory *m);
 
 /* malloc, realloc, free that count their true size in `m`, or in nothing where m is NULL.
- * counted_alloc returns NULL over the limit; the hook functions never refuse for the limit. */
+ * counted_alloc returns NULL where memory_reserve fails; the hook functions never refuse for the
+ * limit. */
 void *counted_alloc(struct memory *m, size_t size);
 void *counted_realloc(struct memory *m, void *p, size_t size);
 /* As counted_realloc, but never refused for the limit; size > 0. */

@@ -52,6 +52,15 @@ static size_t segment_bytes(const struct collector *c)
     return share >= ROOMY_BYTES ? SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
 }
 
+/* Never refused memory are a segment of the outbox and a request of each exporter. A segment of the
+ * outbox is open all the time, so decisions need room for a second one. */
+static void hold_back(struct collector *c)
+{
+    size_t segment = segment_bytes(c);
+
+    memory_hold_back(c->memory, segment + exporter_specs_request_bytes(c->exporters), 2 * segment);
+}
+
 static enum err init_journal(struct collector *c, struct err_info *info)
 {
     struct task *t = add_task(c, "journal", c);
@@ -231,6 +240,7 @@ enum err build_rooms(struct collector *c, struct err_info *info)
     if (err != ERR_OK)
         return err;
     c->shared.exporters = c->exporters;
+    hold_back(c);
     err = init_journal(c, info);
     if (err == ERR_OK)
         err = receive_shared_new(c->receive_listeners, c->shared.listener_count, &c->shared.receive,

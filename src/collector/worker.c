@@ -173,6 +173,14 @@ static void init_rings(struct worker *w)
     ring_init(&w->accepted, ACCEPTED_CAPACITY, sizeof(struct accepted));
 }
 
+/* A kept trace is composed in what intake leaves, so it fits in there. */
+static uint64_t max_trace_bytes(const struct worker_shared *s)
+{
+    uint64_t fits = (uint64_t)s->memory->drain / 4 * 3;
+
+    return s->config->tail.max_trace_bytes < fits ? s->config->tail.max_trace_bytes : fits;
+}
+
 static void init_table(struct worker *w)
 {
     const struct config *c = w->shared->config;
@@ -184,7 +192,7 @@ static void init_table(struct worker *w)
                 c->tail.wait_after_root_ns ? c->tail.wait_after_root_ns : NEVER_NS,
             .num_traces = (c->tail.num_traces + w->shared->count - 1) / w->shared->count,
             .max_spans = c->tail.max_spans_per_trace,
-            .max_bytes = c->tail.max_trace_bytes,
+            .max_bytes = max_trace_bytes(w->shared),
             .decision_cache = (c->tail.decision_cache + w->shared->count - 1) / w->shared->count,
             .memory = w->shared->memory,
         },

@@ -38,6 +38,8 @@ void exporter_print_docs(lua_State *L, struct buf *out);
 void exporter_specs_free(struct exporter_specs *s);
 size_t exporter_specs_count(const struct exporter_specs *s);
 const char *exporter_specs_name(const struct exporter_specs *s, size_t i);
+/* What the largest request of each exporter takes while it is made, all together, in bytes. */
+size_t exporter_specs_request_bytes(const struct exporter_specs *s);
 bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i);
 /* Pushes what exporter `i` of the list at `exporters` has as `where`: a matcher or nil. Any state
  * in which the same config ran; the worker evaluates it for each kept trace. */

@@ -300,6 +300,15 @@ const char *exporter_specs_name(const struct exporter_specs *s, size_t i)
     return s->items[i].name;
 }
 
+size_t exporter_specs_request_bytes(const struct exporter_specs *s)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        bytes += 2 * s->items[i].options->batch_bytes; /* as it is and encoded */
+    return bytes;
+}
+
 bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i)
 {
     return s->items[i].is_lua;

@@ -34,6 +34,24 @@ static void memory_is_high_above_limit_less_spike(void)
     CHECK(memory_used(&m) == 1301 && !memory_reserve(&m, 0));
 }
 
+static void what_is_never_refused_is_held_back_and_intake_leaves_more(void)
+{
+    struct memory m;
+
+    memory_init(&m, 1000, 400);
+    CHECK(memory_has_intake_room(&m, 900) && !memory_has_intake_room(&m, 901));
+    memory_hold_back(&m, 60, 100);
+    CHECK(memory_has_intake_room(&m, 840) && !memory_has_intake_room(&m, 841));
+    CHECK(!memory_reserve(&m, 941) && memory_reserve(&m, 940));
+    memory_add(&m, 60);
+    CHECK(m.peak == 1000);
+    memory_release(&m, 1000);
+    memory_hold_back(&m, 1, 1); /* an eighth, and a quarter of the rest */
+    CHECK(m.held_back == 50 && m.drain == 87);
+    memory_hold_back(&m, SIZE_MAX, SIZE_MAX); /* a quarter, and half of the rest */
+    CHECK(m.held_back == 100 && m.drain == 150);
+}
+
 static void counted_blocks_leave_no_count_behind(void)
 {
     struct memory m;
@@ -118,6 +136,7 @@ int main(void)
 {
     RUN(a_reservation_over_the_limit_counts_nothing);
     RUN(memory_is_high_above_limit_less_spike);
+    RUN(what_is_never_refused_is_held_back_and_intake_leaves_more);
     RUN(counted_blocks_leave_no_count_behind);
     RUN(two_threads_never_pass_the_limit_together);
     RUN(what_libraries_allocate_is_counted);

@@ -98,11 +98,11 @@ static void a_full_queue_that_drops_counts_the_oldest_as_lost(void)
 }
 
 /* Nothing leaves and everything is kept, so memory fills up to its limit; when the backend is there
- * again all of it leaves. The limits in MiB. */
-static void fill_memory_and_recover(unsigned workers, unsigned limit, unsigned spike)
+ * again all of it leaves. The limits in MiB, `over` in KiB: what a quarter of spike_limit is too
+ * small to hold back for a segment of the outbox and a request. */
+static void fill_memory_and_recover(unsigned workers, unsigned limit, unsigned spike, unsigned over)
 {
-    /* Never refused: a segment of the outbox and one request of an exporter. */
-    const uint64_t most = ((uint64_t)limit << 20) + (4 << 20);
+    const uint64_t most = ((uint64_t)limit << 20) + (over << 10);
     char config[2048];
     uint64_t taken = 0, before = 0, waited;
     struct backend b;
@@ -148,10 +148,11 @@ static void fill_memory_and_recover(unsigned workers, unsigned limit, unsigned s
 
 static void without_memory_a_request_waits_two_seconds_and_nothing_is_stuck_for_good(void)
 {
-    fill_memory_and_recover(1, 24, 4);
-    fill_memory_and_recover(1, 32, 8);
-    fill_memory_and_recover(1, 32, 20);
-    fill_memory_and_recover(4, 64, 8);
+    fill_memory_and_recover(1, 24, 4, 1024);
+    fill_memory_and_recover(1, 32, 8, 512);
+    fill_memory_and_recover(1, 32, 20, 0);
+    fill_memory_and_recover(1, 48, 28, 0);
+    fill_memory_and_recover(4, 64, 8, 512);
 }
 
 /* A kept trace needs as much memory again as it has, more than is left to decisions. */
@@ -184,6 +185,44 @@ static void large_traces_do_not_block_each_other_when_memory_is_full(void)
     sim_run(&s, 60 * NS_PER_S);
     CHECK(sim_ledger(&s)->pending == 0);
     CHECK(exporter(&s)->stats.delivered == taken);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+/* Where only large traces wait and nothing is on its way out, no memory will be let go: a trace
+ * must not grow larger than what intake leaves to decisions. */
+static void a_trace_does_not_grow_larger_than_what_decisions_have(void)
+{
+    enum { LARGE = 1 << 20, TRACES = 2, SPANS_MAX = 30 };
+    static const char config[] = "local c = (function() " CONFIG(
+        "decision_wait = '5s', " EVERYTHING,
+        OTLP("all", "1", "")) " end)() c.memory_limiter = { limit = '24MiB', "
+                              "spike_limit = '4MiB' } return c";
+    static char name[LARGE];
+    uint64_t taken = 0;
+    int status = 200;
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    memset(name, 'x', sizeof(name) - 1);
+    sim_with_backend(&s, &b, config);
+    fd = sim_connect(&s);
+    for (uint64_t i = 0; i < SPANS_MAX && status == 200; i++) {
+        struct test_span large = root(i % TRACES);
+
+        large.id = 1 + i;
+        large.name = name;
+        status = post_status(&s, fd, &large, 1);
+        taken += status == 200;
+    }
+    CHECK(status == 200 && taken == SPANS_MAX);
+    CHECK(sim_ledger(&s)->sum.decided[1][TRIGGER_TOO_LARGE] == TRACES);
+    sim_run(&s, 10 * NS_PER_S);
+    CHECK(sim_ledger(&s)->pending == 0);
+    CHECK(exporter(&s)->stats.delivered == taken);
+    CHECK(sim_ledger(&s)->memory_peak <= 24 << 20);
     balanced(&s);
     sim_fini(&s);
     backend_fini(&b);
@@ -318,6 +357,7 @@ int main(void)
     RUN(a_full_queue_that_drops_counts_the_oldest_as_lost);
     RUN(without_memory_a_request_waits_two_seconds_and_nothing_is_stuck_for_good);
     RUN(large_traces_do_not_block_each_other_when_memory_is_full);
+    RUN(a_trace_does_not_grow_larger_than_what_decisions_have);
     RUN(a_shutdown_with_a_dead_backend_ends_in_time_and_counts_what_is_left);
     RUN(a_shutdown_with_a_backend_that_works_waits_no_longer_than_needed);
     RUN(an_open_circuit_sends_one_request_a_probe);
