@@ -3,7 +3,9 @@
 #include "check.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* The same story on any disk. */
@@ -147,6 +149,47 @@ static void a_full_disk_is_told_from_a_broken_one(void)
     d->close(d, fd);
 }
 
+static void running_out_of_descriptors_is_said_with_the_path(void)
+{
+    struct disk *d = disk_system();
+    struct rlimit old, few;
+    struct err_info info;
+    int fd;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &old) == 0);
+    few = (struct rlimit){3, old.rlim_max};
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    CHECK(d->open(d, "/dev/null", O_WRONLY, 0, &fd, &info) == ERR_IO);
+    CHECK(strcmp(info.text, "cannot open /dev/null: Too many open files") == 0);
+    CHECK(d->sync_folder(d, "/dev", &info) == ERR_IO && strstr(info.text, "/dev") != NULL);
+    CHECK(d->list(d, "/dev", NULL, NULL, &info) == ERR_IO && strstr(info.text, "/dev") != NULL);
+    CHECK(setrlimit(RLIMIT_NOFILE, &old) == 0);
+}
+
+/* The limit on a file's size makes the kernel write only a part and return early. */
+static void a_short_write_of_parts_goes_on_where_it_stopped(void)
+{
+    const struct slice parts[] = {slice_str("abcd"), slice_str("efgh"), slice_str("ijkl")};
+    char path[] = "/tmp/moontail_disk_XXXXXX", *data;
+    struct disk *d = disk_system();
+    struct rlimit old, small;
+    struct err_info info;
+    size_t len;
+    int fd = mkstemp(path);
+
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(fd >= 0 && getrlimit(RLIMIT_FSIZE, &old) == 0);
+    small = (struct rlimit){10, old.rlim_max};
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    CHECK(d->pwritev(d, fd, parts, 3, 0, &info) == ERR_IO && strstr(info.text, path) != NULL);
+    CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
+    CHECK(disk_read_file(d, path, 100, &data, &len, &info) == ERR_OK);
+    CHECK(strcmp(data, "abcdefghij") == 0);
+    free(data);
+    d->close(d, fd);
+    CHECK(d->unlink(d, path, NULL) == ERR_OK);
+}
+
 static void the_call_that_was_chosen_fails_and_does_nothing(void)
 {
     struct fake_disk f;
@@ -199,6 +242,8 @@ int main(void)
     RUN(files_in_memory_behave_as_the_systems);
     RUN(a_file_without_a_size_is_read_to_its_end);
     RUN(a_full_disk_is_told_from_a_broken_one);
+    RUN(running_out_of_descriptors_is_said_with_the_path);
+    RUN(a_short_write_of_parts_goes_on_where_it_stopped);
     RUN(the_call_that_was_chosen_fails_and_does_nothing);
     RUN(an_open_file_outlives_its_name);
     return DONE();
