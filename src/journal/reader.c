@@ -1,6 +1,7 @@
 #include "journal/reader.h"
 
 #include "base/crc32c.h"
+#include "journal/acked_file.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct reader {
     struct reader_segment *segments;
     size_t count;
     uint64_t region_bytes; /* of files of segments */
+    char *acked;           /* its text; NULL: there is none that is good */
     uint8_t *bytes;        /* of the segment read last */
     size_t cap;
     struct reader_stats stats;
@@ -227,6 +229,48 @@ static enum err look_around(struct reader *r, struct err_info *info)
     return ERR_OK;
 }
 
+/* ---- exporters' positions ---- */
+
+static void read_acked(struct reader *r)
+{
+    char *path, *text = calloc(1, STORE_ACKED_MAX + 1);
+    struct acked_copies found = {0};
+    int fd;
+
+    if (text && asprintf(&path, "%s/acked", r->folder) > 0) {
+        if (r->disk->open(r->disk, path, O_RDONLY, 0, &fd, NULL) == ERR_OK) {
+            if (acked_load(r->disk, fd, text, &found, NULL) == ERR_OK && found.good > 0)
+                r->acked = text;
+            r->disk->close(r->disk, fd);
+        }
+        free(path);
+    }
+    if (!r->acked)
+        free(text);
+}
+
+/* Lines of "ORDINAL OFFSET NAME". */
+bool reader_settled(const struct reader *r, const char *exporter, uint64_t *position)
+{
+    const char *line = r->acked ? r->acked : "";
+    size_t len = strlen(exporter);
+
+    for (; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        char *end;
+        uint64_t ordinal = strtoull(line, &end, 10), offset;
+
+        if (*end != ' ')
+            continue;
+        offset = strtoull(end + 1, &end, 10);
+        if (*end != ' ' || strncmp(end + 1, exporter, len) != 0 ||
+            (end[1 + len] != '\n' && end[1 + len] != '\0'))
+            continue;
+        *position = ordinal << 32 | (offset & UINT32_MAX);
+        return true;
+    }
+    return false;
+}
+
 enum err reader_open(struct disk *disk, const char *path, struct reader **out,
                      struct err_info *info)
 {
@@ -239,6 +283,8 @@ enum err reader_open(struct disk *disk, const char *path, struct reader **out,
     r->disk = disk;
     r->folder = path;
     err = look_around(r, info);
+    if (!err)
+        read_acked(r);
     r->folder = NULL;
     if (err)
         reader_close(r);
@@ -255,6 +301,7 @@ void reader_close(struct reader *r)
         free(r->files[i].path);
     free(r->files);
     free(r->segments);
+    free(r->acked);
     free(r->bytes);
     free(r);
 }

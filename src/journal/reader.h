@@ -38,6 +38,10 @@ size_t reader_count(const struct reader *r);
 const struct reader_segment *reader_segment(const struct reader *r, size_t i);
 const char *reader_file(const struct reader *r, uint32_t file); /* its path */
 
+/* Where the exporter of this name has settled the outbox up to, as last written: true; false: it is
+ * not known. */
+bool reader_settled(const struct reader *r, const char *exporter, uint64_t *position);
+
 /* All of one segment, header page included; borrowed until the next call. ERR_AGAIN: it is not what
  * it was (overwritten, or its file is gone); ERR_IO, ERR_FULL (no memory): can't be read. */
 enum err reader_read(struct reader *r, size_t i, struct slice *bytes,
@@ -63,10 +67,15 @@ void reader_each_frame(struct reader *r, enum segment_use use, reader_frame_fn *
 void reader_find_trace(struct reader *r, const uint8_t trace_id[16], reader_frame_fn *fn,
                        void *arg);
 
+struct reader_decision {
+    const struct entry *entry;
+    const struct names_read *names; /* what its numbers mean; none where they were lost */
+    const struct segment_header *segment;
+    uint64_t position; /* in the outbox: as outbox_item.position */
+};
+
 /* Each decision, in order: of the log (USE_DECISIONS), or of the kept traces in the outbox
- * (USE_OUTBOX). What its numbers mean stands in `names`, which has none where they were lost.
- * Borrowed for the call; false ends it. */
-typedef bool reader_decision_fn(void *arg, const struct entry *entry,
-                                const struct names_read *names);
+ * (USE_OUTBOX). All of it is borrowed for the call; false ends it. */
+typedef bool reader_decision_fn(void *arg, const struct reader_decision *d);
 void reader_each_decision(struct reader *r, enum segment_use use, reader_decision_fn *fn,
                           void *arg);

@@ -103,6 +103,7 @@ static bool on_decisions(void *arg, const struct frames *at)
     struct each_decision *e = arg;
     struct slice entries = at->frame.body;
     struct entry entry;
+    struct reader_decision d = {.entry = &entry, .names = &e->names};
     size_t from = 0;
 
     learn_names(e, at);
@@ -112,8 +113,10 @@ static bool on_decisions(void *arg, const struct frames *at)
         entries = frame_tlv(at->frame.tlvs, TLV_DECISION);
     else if (at->frame.header.signal != FRAME_DECISIONS)
         return true;
+    d.segment = &at->segment->header;
+    d.position = d.segment->ordinal << 32 | at->frame.at;
     while (entry_read(entries, &from, &entry))
-        if (!e->fn(e->arg, &entry, &e->names))
+        if (!e->fn(e->arg, &d))
             return false;
     reader_add_damaged(at->r, from < entries.len);
     return true;

@@ -4,6 +4,7 @@
  * is written only when this one is as safe as the configuration says.
  */
 #include "base/crc32c.h"
+#include "journal/acked_file.h"
 #include "journal/store_impl.h"
 
 #include <assert.h>
@@ -52,69 +53,78 @@ static enum copy_state judge(const uint8_t *bytes, size_t got, struct acked_head
     return COPY_GOOD;
 }
 
-/* Reads both copies; the last good one's text goes to `data` (may be NULL). */
-static enum err load(struct store *s, uint8_t *data, size_t *len, bool *damaged,
-                     struct err_info *info)
+enum err acked_load(struct disk *disk, int fd, void *text, struct acked_copies *found,
+                    struct err_info *info)
 {
     uint8_t *bytes = malloc(ACKED_COPY);
-    uint64_t last = 0;
-    bool bad = false;
-    enum err err = bytes ? ERR_OK : err_fail(info, ERR_FULL, "%s/acked: no memory", s->path);
+    enum err err = bytes ? ERR_OK : err_fail(info, ERR_FULL, "cannot read `acked`: no memory");
 
-    *len = 0;
+    *found = (struct acked_copies){0};
     for (unsigned i = 0; i < 2 && !err; i++) {
         struct acked_header header;
         enum copy_state state;
         size_t got;
 
-        err = s->disk->pread(s->disk, s->acked_fd, bytes, ACKED_COPY, i * ACKED_COPY, &got, info);
+        err = disk->pread(disk, fd, bytes, ACKED_COPY, i * ACKED_COPY, &got, info);
         if (err)
             break;
         state = judge(bytes, got, &header);
         if (state == COPY_GOOD && header.version != ACKED_VERSION) {
-            err = err_fail(info, ERR_IO, "%s/acked has version %u; this program knows %u", s->path,
+            err = err_fail(info, ERR_IO, "`acked` has version %u; this program knows %u",
                            header.version, ACKED_VERSION);
-        } else if (state == COPY_GOOD && header.number > last) {
-            last = header.number;
-            *len = header.len;
-            if (data)
-                memcpy(data, bytes + sizeof(header), header.len);
+        } else if (state == COPY_GOOD && header.number > found->number) {
+            found->number = header.number;
+            found->len = header.len;
+            if (text)
+                memcpy(text, bytes + sizeof(header), header.len);
         }
-        bad = bad || state == COPY_DAMAGED;
+        found->good += state == COPY_GOOD;
+        found->damaged += state == COPY_DAMAGED;
     }
     free(bytes);
-    if (err)
-        return err;
-    s->acked_number = last;
-    s->acked_known = true;
-    *damaged = bad && last == 0;
-    return ERR_OK;
+    return err;
+}
+
+enum err acked_store(struct disk *disk, int fd, struct slice text, uint64_t number,
+                     struct err_info *info)
+{
+    struct acked_header header = {.magic = ACKED_MAGIC,
+                                  .version = ACKED_VERSION,
+                                  .len = (uint32_t)text.len,
+                                  .number = number};
+    struct slice parts[2] = {slice_make(&header, sizeof(header)), text};
+
+    assert(text.len <= STORE_ACKED_MAX);
+    header.crc = crc_of(header, text);
+    return disk->pwritev(disk, fd, parts, 2, (number & 1) * ACKED_COPY, info);
 }
 
 enum err store_read_acked(struct store *s, void *data, size_t *len, bool *damaged,
                           struct err_info *info)
 {
-    return load(s, data, len, damaged, info);
+    struct acked_copies found;
+    enum err err = acked_load(s->disk, s->acked_fd, data, &found, info);
+
+    *len = err ? 0 : found.len;
+    if (err)
+        return err;
+    s->acked_number = found.number;
+    s->acked_known = true;
+    *damaged = found.damaged > 0 && found.number == 0;
+    return ERR_OK;
 }
 
 enum err store_write_acked(struct store *s, struct slice text, struct err_info *info)
 {
-    struct acked_header header = {.magic = ACKED_MAGIC, .version = ACKED_VERSION};
-    struct slice parts[2] = {slice_make(&header, sizeof(header)), text};
     size_t len;
     bool damaged;
-    enum err err = s->acked_known ? ERR_OK : load(s, NULL, &len, &damaged, info);
+    enum err err = s->acked_known ? ERR_OK : store_read_acked(s, NULL, &len, &damaged, info);
 
-    assert(text.len <= STORE_ACKED_MAX);
-    if (err)
-        return err;
-    header.len = (uint32_t)text.len;
-    header.number = s->acked_number + 1;
-    header.crc = crc_of(header, text);
-    err = s->disk->pwritev(s->disk, s->acked_fd, parts, 2, (header.number & 1) * ACKED_COPY, info);
+    if (!err)
+        err = acked_store(s->disk, s->acked_fd, text, s->acked_number + 1, info);
     if (!err && s->config.durable)
         err = s->disk->datasync(s->disk, s->acked_fd, info);
     if (!err)
-        s->acked_number = header.number;
+        s->acked_number++;
     return err;
 }

@@ -97,13 +97,14 @@ static void store(const char *path, unsigned index)
 
 static char seen[512];
 
-static bool on_decision(void *arg, const struct entry *e, const struct names_read *n)
+static bool on_decision(void *arg, const struct reader_decision *d)
 {
     size_t len = strlen(seen);
 
     (void)arg;
     snprintf(seen + len, sizeof(seen) - len, "%s%s:%u", len ? " " : "",
-             n->label_count ? n->labels[0].policy : "-", e->record.trace_id[0]);
+             d->names->label_count ? d->names->labels[0].policy : "-",
+             d->entry->record.trace_id[0]);
     return true;
 }
 

@@ -1,0 +1,306 @@
+#include "cli/explanation.h"
+
+#include "base/encode.h"
+#include "otlp/scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SPANS_MAX = 1 << 22 };
+
+/* A span of the trace that was found. */
+struct found_span {
+    uint64_t id;
+    bool is_live;
+};
+
+struct gathering {
+    struct explanation *x;
+    struct reader *reader;
+    struct found_span *spans;
+    size_t span_count, span_cap;
+    bool no_memory;
+};
+
+bool trace_id_parse(const char *text, uint8_t trace_id[16])
+{
+    size_t len;
+
+    return strlen(text) == 32 && decode_hex(slice_str(text), trace_id, &len) && len == 16;
+}
+
+/* ---- decisions ---- */
+
+static char *copy(struct gathering *g, const char *text)
+{
+    char *copied = strdup(text ? text : "");
+
+    g->no_memory |= !copied;
+    return copied;
+}
+
+static struct name_pair label_name(const struct names_read *n, uint16_t label)
+{
+    return label < n->label_count ? n->labels[label] : (struct name_pair){"", ""};
+}
+
+static void copy_votes(struct gathering *g, struct explained_decision *to,
+                       const struct reader_decision *d)
+{
+    to->votes = calloc(d->entry->vote_count + 1, sizeof(*to->votes));
+    if (!to->votes) {
+        g->no_memory = true;
+        return;
+    }
+    for (unsigned i = 0; i < d->entry->vote_count; i++) {
+        struct decision_vote vote = entry_vote(d->entry, i);
+
+        to->votes[to->vote_count++] = (struct explained_vote){
+            .policy = copy(g, i < d->names->policy_count ? d->names->policies[i] : ""),
+            .reason = copy(g, label_name(d->names, vote.label).reason),
+            .kind = (enum vote_kind)vote.kind,
+            .probability = vote.probability,
+        };
+    }
+}
+
+static void copy_exporters(struct gathering *g, struct explained_decision *to,
+                           const struct names_read *names)
+{
+    for (unsigned i = 0; i < 64; i++) {
+        char number[16];
+
+        if (!(to->record.exporters >> i & 1))
+            continue;
+        snprintf(number, sizeof(number), "#%u", i);
+        to->exporters[to->exporter_count++].name =
+            copy(g, i < names->exporter_count ? names->exporters[i] : number);
+    }
+}
+
+static void decision_free(struct explained_decision *d)
+{
+    if (!d)
+        return;
+    for (unsigned i = 0; i < d->vote_count; i++) {
+        free(d->votes[i].policy);
+        free(d->votes[i].reason);
+    }
+    for (unsigned i = 0; i < d->exporter_count; i++)
+        free(d->exporters[i].name);
+    free(d->votes);
+    free(d->policy);
+    free(d->reason);
+    free(d->config_hash);
+    free(d);
+}
+
+static void take_decision(struct gathering *g, const struct reader_decision *from)
+{
+    struct explanation *x = g->x;
+    struct explained_decision *d = calloc(1, sizeof(*d));
+
+    if (!d) {
+        g->no_memory = true;
+        return;
+    }
+    x->earlier += x->decision != NULL;
+    decision_free(x->decision);
+    x->decision = d;
+    x->after_count = x->late_spans = 0;
+    d->record = from->entry->record;
+    d->policy = copy(g, label_name(from->names, d->record.label).policy);
+    d->reason = copy(g, label_name(from->names, d->record.label).reason);
+    d->config_hash = copy(g, from->names->config_hash);
+    copy_votes(g, d, from);
+    copy_exporters(g, d, from->names);
+}
+
+static void take_after(struct explanation *x, const struct reader_decision *from)
+{
+    const struct decision_record *r = &from->entry->record;
+    struct name_pair name = label_name(from->names, r->label);
+    struct explained_after *after = &x->after[x->after_count];
+
+    x->late_spans += r->late ? r->spans : 0;
+    if (x->after_count++ >= EXPLAIN_AFTER)
+        return;
+    *after = (struct explained_after){
+        .unix_ns = r->unix_ns, .spans = r->spans, .keep = r->keep, .late = r->late};
+    snprintf(after->policy, sizeof(after->policy), "%s", name.policy);
+    snprintf(after->reason, sizeof(after->reason), "%s", name.reason);
+}
+
+static bool is_rescue(const struct reader_decision *d)
+{
+    return strcmp(label_name(d->names, d->entry->record.label).policy, "rescue") == 0;
+}
+
+static bool on_logged(void *arg, const struct reader_decision *d)
+{
+    struct gathering *g = arg;
+    struct explanation *x = g->x;
+    const struct decision_record *r = &d->entry->record;
+
+    x->log_decisions += !r->late;
+    if (x->log_oldest_ns == 0 || r->unix_ns < x->log_oldest_ns)
+        x->log_oldest_ns = r->unix_ns;
+    if (memcmp(r->trace_id, x->trace_id, sizeof(x->trace_id)) != 0)
+        return true;
+    if (r->late || is_rescue(d))
+        take_after(x, d);
+    else
+        take_decision(g, d);
+    return !g->no_memory;
+}
+
+/* ---- exporters that have not settled it ---- */
+
+static void mark_queued(struct gathering *g, uint64_t record)
+{
+    struct explained_decision *d = g->x->decision;
+
+    for (unsigned i = 0; i < d->exporter_count; i++) {
+        uint64_t position;
+
+        if (reader_settled(g->reader, d->exporters[i].name, &position))
+            d->exporters[i].is_queued = position <= record;
+    }
+}
+
+/* The record in the outbox; it may be all there is, if the process ended before the log's entry.
+ * Where none is left all have settled it. */
+static bool on_queued(void *arg, const struct reader_decision *d)
+{
+    struct gathering *g = arg;
+    const struct decision_record *r = &d->entry->record;
+
+    if (memcmp(r->trace_id, g->x->trace_id, sizeof(r->trace_id)) != 0 || r->late || is_rescue(d))
+        return true;
+    if (!g->x->decision)
+        take_decision(g, d);
+    if (g->x->decision && g->x->decision->record.unix_ns == r->unix_ns &&
+        d->segment->state == SEGMENT_LIVE)
+        mark_queued(g, d->position);
+    return !g->no_memory;
+}
+
+/* ---- spans ---- */
+
+static void take_span(struct gathering *g, uint64_t id, bool is_live)
+{
+    if (g->span_count == g->span_cap) {
+        size_t cap = g->span_cap ? g->span_cap * 2 : 256;
+        struct found_span *more =
+            cap > SPANS_MAX ? NULL : reallocarray(g->spans, cap, sizeof(*more));
+
+        if (!more) {
+            g->no_memory = true;
+            return;
+        }
+        g->spans = more;
+        g->span_cap = cap;
+    }
+    g->spans[g->span_count++] = (struct found_span){id, is_live};
+}
+
+static bool on_frame(void *arg, const struct reader_segment *s, const struct frame *f)
+{
+    struct gathering *g = arg;
+    struct scan_result result;
+    struct scan_span *spans;
+    size_t before = g->span_count;
+    bool is_live = s->header.state == SEGMENT_LIVE;
+
+    if (f->header.signal != FRAME_TRACES || scan_traces(f->body, NULL, 0, &result) == ERR_PARSE)
+        return true;
+    spans = calloc(result.spans + 1, sizeof(*spans));
+    if (!spans || scan_traces(f->body, spans, result.spans, &result) != ERR_OK)
+        result.spans = 0;
+    g->no_memory |= !spans;
+    for (size_t i = 0; i < result.spans; i++)
+        if (memcmp(spans[i].trace_id, g->x->trace_id, 16) == 0)
+            take_span(g, spans[i].span_id, is_live);
+    free(spans);
+    if (is_live && g->span_count > before &&
+        (g->x->first_ns == 0 || f->header.unix_ns < g->x->first_ns))
+        g->x->first_ns = f->header.unix_ns;
+    return !g->no_memory;
+}
+
+/* Live ones first, so that a span that was moved counts where it is alive. */
+static int by_id(const void *a, const void *b)
+{
+    const struct found_span *x = a, *y = b;
+
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1;
+    return y->is_live - x->is_live;
+}
+
+static void count_spans(struct gathering *g)
+{
+    if (g->span_count)
+        qsort(g->spans, g->span_count, sizeof(*g->spans), by_id);
+    for (size_t i = 0; i < g->span_count; i++) {
+        if (i && g->spans[i].id == g->spans[i - 1].id)
+            continue;
+        g->x->live_spans += g->spans[i].is_live;
+        g->x->history_spans += !g->spans[i].is_live;
+    }
+}
+
+/* ---- all of it ---- */
+
+typedef void look_fn(struct gathering *g);
+
+static void look_at_spans(struct gathering *g)
+{
+    reader_find_trace(g->reader, g->x->trace_id, on_frame, g);
+    count_spans(g);
+}
+
+static void look_at_decisions(struct gathering *g)
+{
+    g->x->segments = reader_count(g->reader);
+    reader_each_decision(g->reader, USE_DECISIONS, on_logged, g);
+    if (!g->x->decision || g->x->decision->record.keep)
+        reader_each_decision(g->reader, USE_OUTBOX, on_queued, g);
+}
+
+static enum err look(struct gathering *g, struct disk *disk, const char *path, look_fn *fn,
+                     struct err_info *info)
+{
+    enum err err = reader_open(disk, path, &g->reader, info);
+
+    if (err)
+        return err;
+    fn(g);
+    g->x->damaged += reader_stats(g->reader)->damaged;
+    reader_close(g->reader);
+    return g->no_memory ? err_fail(info, ERR_FULL, "no memory") : ERR_OK;
+}
+
+enum err explanation_read(struct disk *disk, const char *path, const uint8_t trace_id[16],
+                          struct explanation *x, struct err_info *info)
+{
+    struct gathering g = {.x = x};
+    enum err err;
+
+    *x = (struct explanation){0};
+    memcpy(x->trace_id, trace_id, sizeof(x->trace_id));
+    /* Spans first: one that is decided meanwhile has its decision then. */
+    err = look(&g, disk, path, look_at_spans, info);
+    if (!err)
+        err = look(&g, disk, path, look_at_decisions, info);
+    free(g.spans);
+    if (err)
+        explanation_fini(x);
+    return err;
+}
+
+void explanation_fini(struct explanation *x)
+{
+    decision_free(x->decision);
+    x->decision = NULL;
+}

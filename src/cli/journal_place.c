@@ -1,0 +1,85 @@
+#include "cli/journal_place.h"
+
+#include "collector/setup.h"
+#include "policy/labels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPORT_MAX = 1024 * 1024 };
+
+bool journal_place_option(struct journal_place *p, const struct cli_command *command, char **argv,
+                          int *i, int *code)
+{
+    bool is_config = strcmp(argv[*i], "--config") == 0;
+    const char *value = argv[*i + 1];
+
+    if (!is_config && strcmp(argv[*i], "--journal") != 0)
+        return false;
+    ++*i;
+    if (!value)
+        *code =
+            cli_usage(command, is_config ? "--config needs a file" : "--journal needs a folder");
+    else if (is_config)
+        p->config = value;
+    else
+        p->path = strdup(value);
+    if (!*code && p->config && p->path)
+        *code = cli_usage(command, "--config and --journal say the same thing: give one");
+    return true;
+}
+
+static char *control_in(const char *folder)
+{
+    char *path;
+
+    return asprintf(&path, "%s/control.sock", folder) < 0 ? NULL : path;
+}
+
+static void take_config(struct journal_place *p, const struct config *config)
+{
+    p->path = strdup(config->journal.path);
+    if (strcmp(config->admin_control, "unix") == 0)
+        p->control = control_in(config->journal.path);
+    else if (strcmp(config->admin_control, "off") != 0)
+        p->control = strdup(config->admin_control);
+}
+
+static int read_config(struct journal_place *p)
+{
+    static struct policy_shared shared; /* large */
+    struct labels *labels = labels_new();
+    struct setup setup = {.path = p->config, .disk = disk_system(), .shared = &shared};
+    struct setup_loaded loaded;
+    struct buf report;
+    int code = EXIT_OK;
+
+    policy_shared_init(&shared, labels, 0);
+    buf_init(&report, REPORT_MAX, NULL);
+    if (setup_load(&setup, &loaded, &report)) {
+        fwrite(report.data, 1, report.len, stderr);
+        code = EXIT_CONFIG;
+    } else {
+        take_config(p, loaded.config);
+        setup_fini(&loaded);
+    }
+    buf_fini(&report);
+    policy_shared_fini(&shared);
+    labels_free(labels);
+    return code;
+}
+
+int journal_place_find(struct journal_place *p)
+{
+    if (!p->path)
+        return read_config(p);
+    p->control = control_in(p->path);
+    return EXIT_OK;
+}
+
+void journal_place_fini(struct journal_place *p)
+{
+    free(p->path);
+    free(p->control);
+}

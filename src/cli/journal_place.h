@@ -1,0 +1,20 @@
+/* journal_place.h: where the journal is that a command looks at. */
+#pragma once
+
+#include "cli/cli.h"
+
+#include <stdbool.h>
+
+struct journal_place {
+    const char *config; /* --config FILE; NULL: the configuration that is built in */
+    char *path;         /* of the folder: --journal PATH, or the configuration's. Owned. */
+    char *control;      /* of the control socket; NULL: there is none. Owned. */
+};
+
+/* Takes --config FILE or --journal PATH at argv[*i], moves *i behind it and returns true; false:
+ * it is another argument. *code is not 0 when it was said that its value is missing. */
+bool journal_place_option(struct journal_place *p, const struct cli_command *command, char **argv,
+                          int *i, int *code);
+/* Fills what the options left open. Returns an exit code; not 0: it was said why. */
+int journal_place_find(struct journal_place *p);
+void journal_place_fini(struct journal_place *p);
