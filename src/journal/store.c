@@ -144,6 +144,7 @@ void store_drop_file(struct store *s, uint32_t file)
         s->has_doomed = true; /* its bytes count until it is gone */
         return;
     }
+    s->removed = true;
     s->total -= f->bytes;
     f->number = 0;
 }
@@ -344,7 +345,8 @@ void store_forget(struct store *s, uint32_t number)
     s->disk->forget(s->disk, s->files[r->file].fd, r->offset, r->bytes);
 }
 
-/* Names of files that are written to are durable before what is in them counts as such. */
+/* Names of files that are written to are durable before what is in them counts as such; and what
+ * was removed stays away. */
 static enum err sync_names(struct store *s, struct err_info *info)
 {
     bool missing = false;
@@ -352,9 +354,11 @@ static enum err sync_names(struct store *s, struct err_info *info)
 
     for (uint32_t i = 0; i < s->file_count; i++)
         missing = missing || (s->files[i].dirty && !s->files[i].named);
-    if (!missing)
+    if (!missing && !s->removed)
         return ERR_OK;
-    err = s->disk->sync_folder(s->disk, s->path, info);
+    err = s->disk->sync_folder(s->disk, s->path, missing ? info : NULL);
+    if (!err)
+        s->removed = false;
     for (uint32_t i = 0; i < s->file_count; i++) {
         struct store_file *f = &s->files[i];
 
@@ -364,7 +368,7 @@ static enum err sync_names(struct store *s, struct err_info *info)
         if (err)
             store_fail_file(s, i);
     }
-    return err ? ERR_IO : ERR_OK;
+    return err && missing ? ERR_IO : ERR_OK;
 }
 
 enum err store_sync(struct store *s, struct err_info *info)

@@ -83,7 +83,8 @@ enum err store_write(struct store *s, uint32_t number, uint64_t offset, const st
 /* Reads exactly len bytes. ERR_IO also where the file is shorter. */
 enum err store_read(struct store *s, uint32_t number, uint64_t offset, void *data, size_t len,
                     struct err_info *info) MUST_CHECK;
-/* fdatasync of every file written since the last one. ERR_IO: at least one failed; all regions of
+/* fdatasync of every file written since the last one; names and removals of files are durable too.
+ * ERR_IO: at least one failed; all regions of
  * such a file are `failed` from now on: never trusted again. */
 enum err store_sync(struct store *s, struct err_info *info) MUST_CHECK;
 /* Its cached pages may leave memory. */

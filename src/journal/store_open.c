@@ -171,7 +171,10 @@ static enum err open_all(struct store *s, struct err_info *info)
     if (err)
         return err;
     (void)snprintf(path, sizeof(path), "%s/acked", s->path);
-    return s->disk->open(s->disk, path, O_RDWR | O_CREAT, 0600, &s->acked_fd, info);
+    err = s->disk->open(s->disk, path, O_RDWR | O_CREAT, 0600, &s->acked_fd, info);
+    if (!err && s->config.durable) /* its name; all others wait for their first use */
+        err = s->disk->sync_folder(s->disk, s->path, info);
+    return err;
 }
 
 enum err store_open(const struct store_config *config, struct store **out, struct err_info *info)

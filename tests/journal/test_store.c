@@ -1,61 +1,4 @@
-#include "base/fake_disk.h"
-#include "check.h"
-#include "journal/stores.h"
-
-#include <fcntl.h>
-#include <stdlib.h>
-
-enum { R = 8192, FILE_BYTES = 4 * R };
-
-static struct fake_disk fake;
-static struct err_info info;
-static const struct store_config USUAL = {
-    .path = "/j", .region_bytes = R, .file_bytes = FILE_BYTES, .max_bytes = 16 * R};
-
-static struct store *opened(struct store_config config)
-{
-    struct store *s;
-
-    config.disk = &fake.disk;
-    if (store_open(&config, &s, &info) != ERR_OK) {
-        printf("%s\n", info.text);
-        abort();
-    }
-    return s;
-}
-
-/* As a killed process leaves it: nothing is written at the end anyway. */
-static struct store *reopened(struct store *s, struct store_config config)
-{
-    store_close(s);
-    return opened(config);
-}
-
-/* Overwrites bytes of a file behind the store's back. */
-static void scribble(const char *path, uint64_t offset, const void *data, size_t len)
-{
-    struct disk *d = &fake.disk;
-    int fd;
-
-    if (d->open(d, path, O_RDWR | O_CREAT, 0600, &fd, NULL) != ERR_OK ||
-        d->pwrite(d, fd, data, len, offset, NULL) != ERR_OK)
-        abort();
-    d->close(d, fd);
-}
-
-static uint64_t size_of(const char *path)
-{
-    struct disk *d = &fake.disk;
-    uint64_t size;
-    int fd;
-
-    if (d->open(d, path, O_RDONLY, 0, &fd, NULL) != ERR_OK)
-        return UINT64_MAX;
-    if (d->size(d, fd, &size, NULL) != ERR_OK)
-        abort();
-    d->close(d, fd);
-    return size;
-}
+#include "journal/fake_store.h"
 
 static void regions_are_written_and_read_and_bounded_by_themselves(void)
 {
@@ -145,87 +88,6 @@ static void the_reserve_is_for_those_that_may_use_it(void)
     store_close(s);
 }
 
-static void max_bytes_and_min_free_bound_all_files_together(void)
-{
-    struct store_config config = USUAL;
-    struct store_stats stats;
-    struct store *s;
-    uint32_t n, large;
-
-    config.max_bytes = 9 * R + 100; /* a file and a half */
-    s = opened(config);
-    CHECK(store_take(s, 3 * R - 10, false, &large, &info) == ERR_OK);
-    while (store_grow(s, 100))
-        ;
-    CHECK(store_free_regions(s) == 6);
-    store_stats(s, &stats);
-    CHECK(stats.file_bytes == 9 * R && stats.max_bytes == 9 * R + 100);
-    CHECK(stats.free_bytes == 6 * R && stats.failed_bytes == 0);
-    CHECK(store_take(s, R + 1, false, &n, &info) == ERR_FULL);
-    store_put(s, large);
-    while (store_grow(s, 9))
-        ;
-    CHECK(store_free_regions(s) == 9);
-
-    config.min_free = 1; /* of what an empty file system has: nothing may be taken */
-    config.max_bytes *= 2;
-    s = reopened(s, config);
-    CHECK(store_free_regions(s) == 9);
-    CHECK(!store_grow(s, 10) && store_free_regions(s) == 9);
-    CHECK(store_take(s, R + 1, true, &n, &info) == ERR_FULL && strstr(info.text, "100.0 %"));
-    store_close(s);
-}
-
-static void a_lowered_max_bytes_removes_files_without_live_regions(void)
-{
-    struct store_config config = USUAL;
-    struct store_stats stats;
-    struct store *s = opened(config);
-    uint32_t n[16];
-
-    for (unsigned i = 0; i < 16; i++)
-        n[i] = take_live(s, USE_FRAMES, i + 1);
-    for (unsigned i = 0; i < 16; i++)
-        if (i != 5)
-            put(s, n[i]);
-    config.max_bytes = 5 * R;
-    s = reopened(s, config);
-    while (store_grow(s, 0))
-        ;
-    store_stats(s, &stats);
-    CHECK(stats.file_bytes == 4 * R && store_free_regions(s) == 3);
-    CHECK(size_of("/j/segments-00000001") == UINT64_MAX);
-    CHECK(size_of("/j/segments-00000002") == FILE_BYTES);
-    CHECK(store_grow(s, 4) == false && store_free_regions(s) == 4);
-    CHECK(size_of("/j/segments-00000005") == R);
-    store_close(s);
-}
-
-static void files_grow_in_steps_of_a_mebibyte_at_most(void)
-{
-    struct store_config config = USUAL;
-    unsigned steps = 0;
-    struct store *s;
-
-    config.region_bytes = 384 << 10;
-    config.file_bytes = 5 << 20; /* 13 regions and a rest */
-    config.max_bytes = 9 << 20;
-    s = opened(config);
-    do {
-        uint64_t size = size_of("/j/segments-00000001");
-
-        CHECK((size == UINT64_MAX ? 0 : size) == steps * 2 * (384 << 10));
-        CHECK(store_free_regions(s) == steps * 2);
-        steps++;
-    } while (store_grow(s, 13));
-    CHECK(steps == 7 && size_of("/j/segments-00000001") == 13 * (384 << 10));
-    CHECK(size_of("/j/segments-00000002") == UINT64_MAX);
-    while (store_grow(s, 24))
-        ;
-    CHECK(store_free_regions(s) == 24 && size_of("/j/segments-00000002") == 11 * (384 << 10));
-    store_close(s);
-}
-
 static void live_free_and_fresh_regions_are_found_again(void)
 {
     struct store *s = opened(USUAL);
@@ -251,48 +113,6 @@ static void live_free_and_fresh_regions_are_found_again(void)
     }
     CHECK(count == 3 && store_count(s) == 5 && store_free_regions(s) == 3);
     CHECK(store_region(s, live)->header.ordinal == 7);
-    store_close(s);
-}
-
-static void a_file_that_was_growing_is_made_longer(void)
-{
-    struct store_config config = USUAL;
-    struct store *s;
-    uint32_t live;
-
-    config.max_bytes = 2 * R;
-    s = opened(config);
-    live = take_live(s, USE_FRAMES, 1);
-    scribble("/j/segments-00000001", 2 * R, "\0\0\0", 3); /* killed in the middle of a step */
-    s = reopened(s, USUAL);
-    CHECK(store_count(s) == 2 && store_region(s, live)->taken);
-    while (store_grow(s, 3))
-        ;
-    CHECK(store_free_regions(s) == 3 && size_of("/j/segments-00000001") == FILE_BYTES);
-    store_close(s);
-}
-
-static void files_keep_their_size_when_the_configured_one_changes(void)
-{
-    struct store_config config = USUAL;
-    struct store *s = opened(config);
-
-    while (store_grow(s, 8))
-        ;
-    config.file_bytes = 6 * R;
-    config.max_bytes = 12 * R;
-    s = reopened(s, config);
-    while (store_grow(s, 12))
-        ;
-    CHECK(size_of("/j/segments-00000001") == 4 * R); /* only the last one may have been growing */
-    CHECK(size_of("/j/segments-00000002") == 6 * R);
-    CHECK(size_of("/j/segments-00000003") == 2 * R);
-    config.file_bytes = R;
-    config.max_bytes = 13 * R;
-    s = reopened(s, config);
-    CHECK(store_free_regions(s) == 12);
-    CHECK(!store_grow(s, 13));
-    CHECK(size_of("/j/segments-00000003") == 2 * R && size_of("/j/segments-00000004") == R);
     store_close(s);
 }
 
@@ -521,26 +341,13 @@ static void a_file_that_cannot_be_read_stays_as_it_is(void)
     store_close(s);
 }
 
-/* Each on a disk of its own. */
-#define RUN_FRESH(test)                                                                            \
-    do {                                                                                           \
-        fake_disk_init(&fake);                                                                     \
-        RUN(test);                                                                                 \
-        fake_disk_fini(&fake);                                                                     \
-    } while (0)
-
 int main(void)
 {
     RUN_FRESH(regions_are_written_and_read_and_bounded_by_themselves);
     RUN_FRESH(what_was_put_back_last_is_reused_first);
     RUN_FRESH(with_history_new_regions_go_first_and_then_the_oldest);
     RUN_FRESH(the_reserve_is_for_those_that_may_use_it);
-    RUN_FRESH(max_bytes_and_min_free_bound_all_files_together);
-    RUN_FRESH(a_lowered_max_bytes_removes_files_without_live_regions);
-    RUN_FRESH(files_grow_in_steps_of_a_mebibyte_at_most);
     RUN_FRESH(live_free_and_fresh_regions_are_found_again);
-    RUN_FRESH(a_file_that_was_growing_is_made_longer);
-    RUN_FRESH(files_keep_their_size_when_the_configured_one_changes);
     RUN_FRESH(damaged_headers_are_taken_and_not_readable);
     RUN_FRESH(a_region_of_zeros_is_fresh);
     RUN_FRESH(a_live_region_that_was_cut_is_kept_as_far_as_it_goes);
