@@ -192,8 +192,8 @@ static bool has_packed(const struct json_field *known, const struct wire_field *
 
 static bool fits(const struct json_field *known, const struct wire_field *field)
 {
-    return known->number == field->number && (json_wire_type(known->kind) == field->type ||
-                                              (field->type == WIRE_LEN && json_is_packed(known)));
+    return known->number == field->number &&
+           (json_wire_type(known->kind) == field->type || has_packed(known, field));
 }
 
 static void note(struct occurrences *seen, const struct wire_field *field, const uint8_t *start,
