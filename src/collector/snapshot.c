@@ -74,11 +74,11 @@ static void sum_up(struct collector *c, struct ledger *l)
     for (size_t i = 0; i < l->exporter_count; i++)
         l->exporters[i] = (struct ledger_exporter){
             .name = exporter_specs_name(c->exporters, i),
-            .in_transit = c->journal_stats.in_transit[i],
+            .in_transit = c->journal_stats.in_transit[0][i],
             .stats = c->export_stats[i],
         };
     for (size_t i = 0; i < l->exporter_count; i++)
-        l->exporters[i].stats.enqueued = c->journal_stats.enqueued[i];
+        l->exporters[i].stats.enqueued = c->journal_stats.enqueued[0][i];
     ledger_balance(l);
 }
 

@@ -140,7 +140,7 @@ void export_stats(const struct export *e, size_t i, struct export_stats *s)
 
     journal_stats(e->config.journal, &journal);
     *s = x->stats;
-    s->enqueued = journal.enqueued[i];
+    s->enqueued = journal.enqueued[0][i];
     s->queued = queue_spans(x);
     s->queue_bytes = x->queue_bytes;
     s->circuit_open = x->circuit_open;

@@ -8,7 +8,7 @@ static void add_decision(void *arg, const void *item)
     s->uncommitted++;
     for (unsigned i = 0; i < EXPORTERS_MAX; i++)
         if (decision->record.keep && (decision->record.exporters >> i & 1))
-            s->in_transit[i] += decision->record.payload_spans;
+            s->in_transit[decision_signal(&decision->record)][i] += decision->record.payload_spans;
 }
 
 static void add_segment(const struct segment *segment, struct journal_stats *s)

@@ -110,7 +110,8 @@ static bool commit(struct journal *j, struct decision *d, uint64_t now_ns)
         !outbox_append(&j->outbox, &d->record, buf_slice(&d->payload), now_ns))
         return false;
     buf_fini(&d->payload);
-    remember(j, &d->record);
+    if (decision_signal(&d->record) == 0) /* others are passed on, not decided */
+        remember(j, &d->record);
     return true;
 }
 

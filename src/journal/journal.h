@@ -194,6 +194,13 @@ struct decision_record {
     uint64_t randomness;    /* R, 56 bits */
 };
 
+/* The signal as an index: traces, metrics, logs. */
+enum { DECISION_SIGNALS = 3 };
+static inline unsigned decision_signal(const struct decision_record *d)
+{
+    return d->signal == SIGNAL_METRICS ? 1 : d->signal == SIGNAL_LOGS ? 2 : 0;
+}
+
 /* What one policy said; explain shows it. */
 enum vote_kind {
     VOTE_NOT_ASKED,
@@ -256,9 +263,10 @@ void outbox_ack(struct journal *j, unsigned index, uint64_t position);
 struct journal_stats {
     uint64_t live_bytes, free_bytes, outbox_bytes; /* memory held in segments */
     uint64_t live_items;                           /* references alive in all frames */
-    uint64_t enqueued[64];                         /* spans appended to the outbox, per exporter */
-    uint64_t in_transit[64];                       /* spans in the rings to the journal thread */
-    uint64_t uncommitted;                          /* decisions in those rings */
+    /* By decision_signal, then exporter: items appended to the outbox, and in the rings to the
+     * journal thread. */
+    uint64_t enqueued[DECISION_SIGNALS][64], in_transit[DECISION_SIGNALS][64];
+    uint64_t uncommitted; /* decisions in those rings */
 
     /* Of the files; 0 without. */
     uint64_t file_bytes, file_max_bytes; /* of all files, and their bound */

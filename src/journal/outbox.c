@@ -98,7 +98,7 @@ bool outbox_append(struct outbox *o, const struct decision_record *d, struct sli
     segment->used += size;
     for (unsigned i = 0; i < o->exporters; i++)
         if (d->exporters >> i & 1)
-            o->enqueued[i] += d->payload_spans;
+            o->enqueued[decision_signal(d)][i] += d->payload_spans;
     end = atomic_load_explicit(&o->end, memory_order_relaxed);
     atomic_store_explicit(&o->end, (end & ~(uint64_t)UINT32_MAX) | segment->used,
                           memory_order_release);

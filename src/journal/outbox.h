@@ -18,7 +18,7 @@ struct outbox {
     _Atomic uint64_t *places;
     uint32_t open; /* the segment appended to; 0: none yet */
     uint64_t sequence;
-    uint64_t enqueued[EXPORTERS_MAX]; /* spans */
+    uint64_t enqueued[DECISION_SIGNALS][EXPORTERS_MAX]; /* items */
     _Alignas(64) _Atomic uint64_t begin;
     _Atomic uint64_t end;
     _Alignas(64) _Atomic uint64_t acked[EXPORTERS_MAX];

@@ -69,12 +69,33 @@ static void a_decision_is_committed_by_the_journals_step(void)
     CHECK(journal_can_decide(w));
     CHECK(keep(w, 1, 10, 1) == 1 && drop(w, 2) == 2);
     CHECK(journal_decided(w) == 0 && stats_of(j).uncommitted == 2);
-    CHECK(stats_of(j).in_transit[0] == 3 && stats_of(j).enqueued[0] == 0);
+    CHECK(stats_of(j).in_transit[0][0] == 3 && stats_of(j).enqueued[0][0] == 0);
     journal_step(j, 0);
     CHECK(journal_decided(w) == 2 && stats_of(j).uncommitted == 0);
-    CHECK(stats_of(j).in_transit[0] == 0 && stats_of(j).enqueued[0] == 3);
+    CHECK(stats_of(j).in_transit[0][0] == 0 && stats_of(j).enqueued[0][0] == 3);
     journal_free(j);
     CHECK(memory_used(&memory) == 0);
+}
+
+static void each_signal_is_counted_by_itself_and_only_traces_are_remembered(void)
+{
+    struct journal *j = journal_of(1, 2);
+    struct journal_writer *w = journal_writer(j, 0, NULL);
+    struct decision_record d = {
+        .keep = true, .signal = SIGNAL_LOGS, .exporters = 2, .payload_spans = 7};
+    struct decision_record recent[4];
+    struct journal_stats s;
+
+    CHECK(keep(w, 1, 10, 3) == 1 && journal_decide(w, &d, NULL, NULL) == 2);
+    s = stats_of(j);
+    CHECK(s.in_transit[0][1] == 3 && s.in_transit[1][1] == 0 && s.in_transit[2][1] == 7);
+    CHECK(s.in_transit[2][0] == 0);
+    journal_step(j, 0);
+    s = stats_of(j);
+    CHECK(s.enqueued[0][0] == 3 && s.enqueued[2][1] == 7 && s.enqueued[2][0] == 0);
+    CHECK(s.in_transit[2][1] == 0);
+    CHECK(journal_recent(j, recent, 4) == 1 && recent[0].trace_id[0] == 1);
+    journal_free(j);
 }
 
 static void keeps_are_read_in_order_and_drops_are_not_there(void)
@@ -134,10 +155,10 @@ static void spans_are_counted_for_the_exporters_in_the_mask(void)
     keep(w, 1, 10, 1 | UINT64_C(1) << 63);
     keep(w, 2, 10, 0); /* no exporter wants it: nothing to store */
     keep(w, 3, 10, 2);
-    CHECK(stats_of(j).in_transit[63] == 3 && stats_of(j).in_transit[1] == 3);
+    CHECK(stats_of(j).in_transit[0][63] == 3 && stats_of(j).in_transit[0][1] == 3);
     journal_step(j, 0);
-    CHECK(stats_of(j).enqueued[0] == 3 && stats_of(j).enqueued[63] == 3);
-    CHECK(stats_of(j).enqueued[1] == 3 && stats_of(j).enqueued[2] == 0);
+    CHECK(stats_of(j).enqueued[0][0] == 3 && stats_of(j).enqueued[0][63] == 3);
+    CHECK(stats_of(j).enqueued[0][1] == 3 && stats_of(j).enqueued[0][2] == 0);
     CHECK(outbox_read(j, outbox_begin(j), &item) && item_is(&item, 1, 10));
     CHECK(item.record.exporters == (1 | UINT64_C(1) << 63));
     CHECK(outbox_read(j, item.next, &item) && item_is(&item, 3, 10));
@@ -207,9 +228,9 @@ static void a_full_ring_refuses_and_takes_nothing(void)
     while (n < 100000 && keep(w, 1, 10, 1))
         n++;
     CHECK(n > 0 && n < 100000 && !journal_can_decide(w));
-    before = stats_of(j).in_transit[0];
+    before = stats_of(j).in_transit[0][0];
     CHECK(before == 3 * n && keep(w, 1, 10, 1) == 0 && drop(w, 1) == 0);
-    CHECK(stats_of(j).in_transit[0] == before);
+    CHECK(stats_of(j).in_transit[0][0] == before);
     journal_step(j, 0);
     CHECK(journal_decided(w) == n && journal_can_decide(w) && keep(w, 1, 10, 1) == n + 1);
     journal_free(j); /* frees what is still in the ring */
@@ -302,6 +323,7 @@ static void the_outbox_takes_what_was_decided_also_over_the_limit(void)
 int main(void)
 {
     RUN(a_decision_is_committed_by_the_journals_step);
+    RUN(each_signal_is_counted_by_itself_and_only_traces_are_remembered);
     RUN(keeps_are_read_in_order_and_drops_are_not_there);
     RUN(a_record_larger_than_a_segment_is_read_whole);
     RUN(spans_are_counted_for_the_exporters_in_the_mask);

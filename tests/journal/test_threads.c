@@ -224,7 +224,7 @@ static void two_workers_the_journal_and_an_exporter_lose_nothing(void)
     CHECK(export_bad == 0 && export_slept_out == 0);
     journal_stats(journal, &s);
     CHECK(s.live_items == 0 && s.uncommitted == 0);
-    CHECK(s.enqueued[0] == WORKERS * (BODIES - BODIES / 4));
+    CHECK(s.enqueued[0][0] == WORKERS * (BODIES - BODIES / 4));
     CHECK(s.live_bytes + s.free_bytes + s.outbox_bytes == memory_used(&memory));
     journal_free(journal);
     loop_free(journal_loop);
