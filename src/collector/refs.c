@@ -1,3 +1,4 @@
+#include "base/prefetch.h"
 #include "collector/decider.h"
 
 enum {
@@ -57,10 +58,9 @@ struct span_view decider_span_at(void *decider, uint32_t i)
 /* Asks the processor for what is read of a kept span. */
 static void fetch(const uint8_t *body, const struct span_ref *r)
 {
-    __builtin_prefetch(body + r->resource_offset);
-    __builtin_prefetch(body + r->scope_offset);
-    for (uint32_t i = 0; i < r->len && i < FETCHED_MAX; i += 64)
-        __builtin_prefetch(body + r->offset + i);
+    prefetch(body + r->resource_offset);
+    prefetch(body + r->scope_offset);
+    prefetch_run(body + r->offset, r->len < FETCHED_MAX ? r->len : FETCHED_MAX);
 }
 
 void decider_view(struct decider *d, size_t count)

@@ -1,3 +1,4 @@
+#include "base/prefetch.h"
 #include "trace/table_impl.h"
 
 #include <assert.h>
@@ -226,12 +227,8 @@ static void fetch_traces(const struct trace_table *t, const uint64_t *hashes, si
         if (i > 0 && hashes[i] == hashes[i - 1])
             continue;
         numbers[i] = slots_guess(&t->slots, (uint32_t)hashes[i]);
-        if (numbers[i]) {
-            const char *trace = slabs_at(&t->traces, numbers[i]);
-
-            __builtin_prefetch(trace, 1);
-            __builtin_prefetch(trace + 64, 1);
-        }
+        if (numbers[i])
+            prefetch_run(slabs_at(&t->traces, numbers[i]), sizeof(struct trace));
     }
 }
 
@@ -245,8 +242,8 @@ static void fetch_chunks(const struct trace_table *t, const uint32_t *numbers, s
         if (!trace || trace->last_chunk == 0)
             continue;
         chunk = slabs_at(&t->chunks, trace->last_chunk);
-        __builtin_prefetch(&chunk->refs[trace->spans % CHUNK_REFS], 1);
-        __builtin_prefetch(&chunk->next, 1);
+        prefetch(&chunk->refs[trace->spans % CHUNK_REFS]);
+        prefetch(&chunk->next);
     }
 }
 

@@ -1,3 +1,4 @@
+#include "base/prefetch.h"
 #include "trace/complete.h"
 #include "trace/table_impl.h"
 
@@ -52,10 +53,7 @@ static bool is_complete(const struct trace_table *t, const struct trace *trace)
 
 static void fetch_chunk(const struct trace_table *t, uint32_t number)
 {
-    const char *chunk = slabs_at(&t->chunks, number);
-
-    for (size_t i = 0; i < sizeof(struct chunk); i += 64)
-        __builtin_prefetch(chunk + i);
+    prefetch_run(slabs_at(&t->chunks, number), sizeof(struct chunk));
 }
 
 /* Asks the processor for what the decision of a trace touches. */
@@ -82,8 +80,7 @@ static void fetch_ahead(const struct trace_table *t, const struct trace *trace)
         if (i == FETCH_AHEAD / 2)
             fetch_content(t, trace_at(t, number));
     }
-    __builtin_prefetch(trace_at(t, number), 1);
-    __builtin_prefetch((const char *)trace_at(t, number) + 64, 1);
+    prefetch_run(trace_at(t, number), sizeof(struct trace));
 }
 
 static struct trace *take(struct trace_table *t, struct trace *trace, enum trace_trigger trigger)

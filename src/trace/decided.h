@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "base/prefetch.h"
 #include "trace/slabs.h"
 #include "trace/trace.h"
 
@@ -53,7 +54,7 @@ const struct trace_decision *decided_find(const struct decided *d, uint64_t hash
 /* Asks the processor for where the hash may be. */
 static inline void decided_prefetch(const struct decided *d, uint64_t hash)
 {
-    __builtin_prefetch(&d->buckets[hash & d->mask]);
+    prefetch(&d->buckets[hash & d->mask]);
 }
 
 size_t decided_bytes(const struct decided *d);

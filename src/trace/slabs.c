@@ -1,6 +1,7 @@
 #include "trace/slabs.h"
 
 #include "base/pages.h"
+#include "base/prefetch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -127,15 +128,6 @@ static bool make_space(struct slabs *s)
     return true;
 }
 
-/* Asks the processor for the item that is given out next. */
-static void fetch(const struct slabs *s, const struct slab *slab, uint16_t at)
-{
-    const uint8_t *item = slab->bytes + at * s->item_size;
-
-    for (size_t i = 0; i < s->item_size; i += 64)
-        __builtin_prefetch(item + i, 1);
-}
-
 uint32_t slabs_new(struct slabs *s)
 {
     struct slab *slab;
@@ -148,7 +140,7 @@ uint32_t slabs_new(struct slabs *s)
     if (slab->free != SLAB_ITEMS) {
         at = slab->free;
         memcpy(&slab->free, slab->bytes + at * s->item_size, sizeof(slab->free));
-        fetch(s, slab, slab->free);
+        prefetch_run(slab->bytes + slab->free * s->item_size, s->item_size); /* the next one */
     } else {
         at = slab->fresh++;
     }

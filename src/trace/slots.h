@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/memory.h"
+#include "base/prefetch.h"
 
 struct slot {
     uint32_t tag;
@@ -32,9 +33,9 @@ uint32_t slots_find(const struct slots *s, uint32_t tag, slots_same_fn *same, co
 /* Asks the processor for where the tag may be. */
 static inline void slots_prefetch(const struct slots *s, uint32_t tag)
 {
-    __builtin_prefetch(&s->now[tag & s->mask]);
+    prefetch(&s->now[tag & s->mask]);
     if (s->old)
-        __builtin_prefetch(&s->old[tag & s->old_mask]);
+        prefetch(&s->old[tag & s->old_mask]);
 }
 
 /* An item that has the tag, most likely the one looked for; 0: none in `now`. */
