@@ -127,6 +127,21 @@ static void errors_of_policies_and_exporters_come_together(void)
     fixture_free(f);
 }
 
+static void a_wrong_default_comes_together_with_errors_of_policies(void)
+{
+    struct fixture *f = fixture_new("return {\n"
+                                    "  tail_sampling = { policies = { policy 'latency' { } },\n"
+                                    "    default = at_least(0.5) },\n"
+                                    "  exporters = { exporter 'nop' } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(f, "m/config.lua:3: tail_sampling.default is at_least(0.5); allowed: drop(), "
+                       "keep() or sample(p)\n"
+                       "m/config.lua:2: policy \"latency\": threshold_ms is missing; allowed: a "
+                       "number, at least 0\n"));
+    fixture_free(f);
+}
+
 static void options_of_processor_resource_are_checked(void)
 {
     struct fixture *f = fixture_new("return { processors = { kept = {\n"
@@ -276,6 +291,7 @@ int main(void)
     RUN(a_file_dropped_beside_the_config_is_a_policy);
     RUN(errors_of_policies_are_reported_with_their_lines);
     RUN(errors_of_policies_and_exporters_come_together);
+    RUN(a_wrong_default_comes_together_with_errors_of_policies);
     RUN(options_of_processor_resource_are_checked);
     RUN(errors_of_keys_hide_none_of_what_they_name);
     RUN(what_env_did_not_answer_is_said_once);
