@@ -144,6 +144,21 @@ static enum err system_size(struct disk *d, int fd, uint64_t *bytes, struct err_
     return ERR_OK;
 }
 
+static enum err system_is_at(struct disk *d, int fd, const char *path, bool *is,
+                             struct err_info *info)
+{
+    struct stat own, there;
+
+    (void)d;
+    *is = false;
+    if (fstat(fd, &own) != 0)
+        return fd_failed(info, "look at", fd);
+    if (stat(path, &there) != 0)
+        return errno == ENOENT ? ERR_OK : path_failed(info, "look at", path);
+    *is = own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+    return ERR_OK;
+}
+
 static enum err system_datasync(struct disk *d, int fd, struct err_info *info)
 {
     (void)d;
@@ -255,6 +270,7 @@ struct disk *disk_system(void)
         .pwritev = system_pwritev,
         .pread = system_pread,
         .size = system_size,
+        .is_at = system_is_at,
         .datasync = system_datasync,
         .sync_folder = system_sync_folder,
         .rename = system_rename,

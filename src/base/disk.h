@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,8 @@ struct disk {
     enum err (*pread)(struct disk *d, int fd, void *data, size_t len, uint64_t offset, size_t *got,
                       struct err_info *info);
     enum err (*size)(struct disk *d, int fd, uint64_t *bytes, struct err_info *info);
+    /* Whether the open file is the one at `path`; not if another or none is there now. */
+    enum err (*is_at)(struct disk *d, int fd, const char *path, bool *is, struct err_info *info);
     /* fdatasync: what was written survives a power cut. After an error nothing that was written
      * since the last success may be trusted to, whatever a later call returns. */
     enum err (*datasync)(struct disk *d, int fd, struct err_info *info);

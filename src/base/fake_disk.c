@@ -260,6 +260,22 @@ static enum err fake_size(struct disk *d, int fd, uint64_t *bytes, struct err_in
     return err;
 }
 
+static enum err fake_is_at(struct disk *d, int fd, const char *path, bool *is,
+                           struct err_info *info)
+{
+    struct fake_disk *f = (struct fake_disk *)d;
+    const struct fake_file *file = of_fd(f, fd, FAKE_CALL_SIZE, info);
+    enum err err;
+
+    *is = false;
+    if (!file)
+        return ERR_IO;
+    err = fault(f, FAKE_CALL_SIZE, path, info);
+    if (!err)
+        *is = fake_files_find(f->files, path) == file;
+    return err;
+}
+
 static enum err fake_datasync(struct disk *d, int fd, struct err_info *info)
 {
     struct fake_disk *f = (struct fake_disk *)d;
@@ -412,6 +428,7 @@ void fake_disk_init(struct fake_disk *f)
                 .pwritev = fake_pwritev,
                 .pread = fake_pread,
                 .size = fake_size,
+                .is_at = fake_is_at,
                 .datasync = fake_datasync,
                 .sync_folder = fake_sync_folder,
                 .rename = fake_rename,

@@ -28,7 +28,7 @@ enum fake_call {
     FAKE_CALL_OPEN,
     FAKE_CALL_WRITE, /* pwrite and pwritev */
     FAKE_CALL_READ,
-    FAKE_CALL_SIZE,
+    FAKE_CALL_SIZE, /* size and is_at */
     FAKE_CALL_SYNC,
     FAKE_CALL_SYNC_FOLDER,
     FAKE_CALL_RENAME,

@@ -1,7 +1,8 @@
 /* file: one OTLP/JSON request a line, appended to a file that is rotated by size: PATH, PATH.1, ...
  *
  * A line is written whole at the end that is known; what fails is written again at the same place,
- * so a full disk leaves no broken line between two good ones. */
+ * so a full disk leaves no broken line between two good ones. Others may rotate the file too: one
+ * that was renamed or removed is left, one that was emptied is filled from its start. */
 #include "export/exporter.h"
 #include "otlp/json.h"
 
@@ -77,12 +78,29 @@ static void file_shut(struct file *f)
     f->fd = -1;
 }
 
+/* Goes by what others did to the open file: it is shut if it is not at its path any more. */
+static enum err follow(struct file *f, struct err_info *info)
+{
+    uint64_t size;
+    bool is_here;
+    enum err result = f->disk->is_at(f->disk, f->fd, f->options->path, &is_here, info);
+
+    if (result == ERR_OK && !is_here)
+        file_shut(f);
+    else if (result == ERR_OK)
+        result = f->disk->size(f->disk, f->fd, &size, info);
+    if (result != ERR_OK || !is_here || size >= f->size)
+        return result;
+    f->size = size;
+    return end_last_line(f, info);
+}
+
 static enum err file_begin(struct file *f, struct err_info *info)
 {
-    enum err result;
+    enum err result = f->fd >= 0 ? follow(f, info) : ERR_OK;
 
-    if (f->fd >= 0)
-        return ERR_OK;
+    if (result != ERR_OK || f->fd >= 0)
+        return result;
     result = f->disk->open(f->disk, f->options->path, O_RDWR | O_CREAT, 0600, &f->fd, info);
     if (result != ERR_OK) {
         f->fd = -1;

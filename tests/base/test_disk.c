@@ -15,6 +15,7 @@ static void store_rename_and_read_back(struct disk *d, const char *folder)
     struct err_info info;
     size_t len, got;
     uint64_t size;
+    bool is;
     int fd;
 
     snprintf(a, sizeof(a), "%s/a", folder);
@@ -28,7 +29,10 @@ static void store_rename_and_read_back(struct disk *d, const char *folder)
     CHECK(d->pread(d, fd, a, 100, 8, &got, &info) == ERR_OK && got == 3);
     CHECK(d->pread(d, fd, a, 100, 50, &got, &info) == ERR_OK && got == 0);
     snprintf(a, sizeof(a), "%s/a", folder);
+    CHECK(d->is_at(d, fd, a, &is, &info) == ERR_OK && is);
     CHECK(d->rename(d, a, b, &info) == ERR_OK);
+    CHECK(d->is_at(d, fd, a, &is, &info) == ERR_OK && !is);
+    CHECK(d->is_at(d, fd, b, &is, &info) == ERR_OK && is);
     d->close(d, fd);
     CHECK(d->open(d, a, O_RDONLY, 0, &fd, &info) == ERR_IO && strstr(info.text, a) != NULL);
     CHECK(disk_read_file(d, b, 11, &data, &len, &info) == ERR_OK);

@@ -1,6 +1,8 @@
 #include "export/exporter.h"
 #include "rig.h"
 
+#include <fcntl.h>
+
 extern struct exporter_type exporter_file, exporter_nop; /* linked in: they register themselves */
 static const struct exporter_type *const linked[]
     __attribute__((used)) = {&exporter_file, &exporter_nop};
@@ -77,7 +79,7 @@ static void a_full_disk_loses_nothing_and_breaks_no_line(void)
     struct rig r;
     uint64_t delivered;
 
-    for (unsigned fail_at = 1; fail_at < 12; fail_at++) {
+    for (unsigned fail_at = 1; fail_at < 16; fail_at++) {
         CHECK(rig_open(&r, SMALL, NULL));
         rig_keep(&r, 1, 3000);
         rig_run(&r, NS_PER_S);
@@ -111,6 +113,48 @@ static void a_line_that_a_crash_cut_off_is_ended(void)
     text = contents(&r, "/t");
     CHECK(text && strncmp(text, "{\"reso\n{\"resourceSpans\"", 23) == 0);
     free(text);
+    rig_close(&r);
+}
+
+#define EACH "return { exporter 'file' { path = '/t', batch = { timeout = '0s' } } }"
+
+static void keep_one(struct rig *r)
+{
+    rig_keep(r, 1, 10);
+    rig_run(r, NS_PER_S);
+}
+
+static void a_file_that_others_rename_or_remove_is_made_again(void)
+{
+    struct rig r;
+    struct disk *d;
+
+    CHECK(rig_open(&r, EACH, NULL));
+    d = &r.disk.disk;
+    keep_one(&r);
+    CHECK(d->rename(d, "/t", "/rotated", NULL) == ERR_OK);
+    keep_one(&r);
+    keep_one(&r);
+    CHECK(lines_in(&r, "/rotated") == 1 && lines_in(&r, "/t") == 2);
+    CHECK(d->unlink(d, "/t", NULL) == ERR_OK);
+    keep_one(&r);
+    CHECK(lines_in(&r, "/t") == 1 && rig_stats(&r, 0).delivered == 4);
+    rig_close(&r);
+}
+
+static void a_file_that_others_empty_is_filled_from_its_start(void)
+{
+    struct rig r;
+    struct disk *d;
+    int fd;
+
+    CHECK(rig_open(&r, EACH, NULL));
+    d = &r.disk.disk;
+    keep_one(&r);
+    CHECK(d->open(d, "/t", O_WRONLY | O_TRUNC, 0, &fd, NULL) == ERR_OK);
+    keep_one(&r);
+    CHECK(lines_in(&r, "/t") == 1);
+    d->close(d, fd);
     rig_close(&r);
 }
 
@@ -201,6 +245,8 @@ int main(void)
     RUN(files_are_rotated_by_size_and_the_oldest_goes);
     RUN(a_full_disk_loses_nothing_and_breaks_no_line);
     RUN(a_line_that_a_crash_cut_off_is_ended);
+    RUN(a_file_that_others_rename_or_remove_is_made_again);
+    RUN(a_file_that_others_empty_is_filled_from_its_start);
     RUN(a_file_that_can_not_be_made_is_said_at_start);
     RUN(nop_takes_everything_at_once);
     RUN(a_new_type_is_one_file);
