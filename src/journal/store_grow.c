@@ -1,6 +1,7 @@
 /* store_grow.c: new files, within what the store may take of the file system. */
 #include "journal/store_impl.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -90,6 +91,7 @@ static size_t step_size(const struct store *s)
     uint64_t held = s->growing == UINT32_MAX ? 0 : s->files[s->growing].bytes;
     uint64_t left = s->total < s->config.max_bytes ? s->config.max_bytes - s->total : 0;
 
+    assert(size > 0);
     if (step > s->config.file_bytes - held)
         step = s->config.file_bytes - held;
     if (step > left)

@@ -23,7 +23,7 @@ static void read_holder(struct store *s, char *who)
         len++;
     who[len] = '\0';
     if (len == 0)
-        strcpy(who, "another process");
+        (void)snprintf(who, HOLDER_MAX, "another process");
 }
 
 static void write_holder(struct store *s)
@@ -32,7 +32,7 @@ static void write_holder(struct store *s)
 
     memset(who, '\n', sizeof(who)); /* a longer name before it is gone */
     if (gethostname(host, sizeof(host)) != 0)
-        strcpy(host, "an unknown host");
+        (void)snprintf(host, sizeof(host), "an unknown host");
     host[sizeof(host) - 1] = '\0';
     who[snprintf(who, sizeof(who), "process %ld on %s", (long)getpid(), host)] = '\n';
     /* Only told to others: a full disk must not keep the collector from what is on it. */
@@ -144,7 +144,7 @@ static enum err make_folder(struct store *s, struct err_info *info)
 
     if (err || !s->config.durable)
         return err;
-    strcpy(parent, s->path);
+    (void)snprintf(parent, sizeof(parent), "%s", s->path);
     slash = strrchr(parent, '/');
     if (slash)
         slash[slash == parent] = '\0';

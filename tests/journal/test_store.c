@@ -9,7 +9,7 @@ static void regions_are_written_and_read_and_bounded_by_themselves(void)
 
     CHECK(a != b && store_region(s, a)->taken && store_region(s, a)->bytes == R);
     for (unsigned i = 0; i < 20; i++) /* more than one call of the disk takes */
-        parts[i] = slice_make("0123456789abcdefghij" + i, 1);
+        parts[i] = slice_make(&"0123456789abcdefghij"[i], 1);
     CHECK(store_write(s, a, FORMAT_PAGE, parts, 20, &info) == ERR_OK);
     CHECK(store_write(s, b, R - 4, &(struct slice){(const uint8_t *)"last", 4}, 1, &info) ==
           ERR_OK);

@@ -21,7 +21,7 @@ static void make_folder(void)
     (void)snprintf(folder, sizeof(folder), "%s/moontail-store-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(folder))
         abort();
-    strcat(folder, "/journal");
+    (void)snprintf(folder + strlen(folder), sizeof(folder) - strlen(folder), "/journal");
 }
 
 static void remove_folder(void)
