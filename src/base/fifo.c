@@ -26,7 +26,7 @@ static void move_to(struct fifo *f, uint8_t *to)
     f->tail = len;
 }
 
-bool fifo_room(struct fifo *f, size_t more)
+static bool make_room(struct fifo *f, size_t more, bool forced)
 {
     size_t len = fifo_len(f), grown = f->capacity;
     uint8_t *space;
@@ -39,7 +39,8 @@ bool fifo_room(struct fifo *f, size_t more)
     }
     while (grown - len < more)
         grown *= 2;
-    space = counted_alloc(f->memory, grown * f->item_size);
+    space = forced ? counted_realloc_forced(f->memory, NULL, grown * f->item_size)
+                   : counted_alloc(f->memory, grown * f->item_size);
     if (!space)
         return false;
     move_to(f, space);
@@ -47,6 +48,16 @@ bool fifo_room(struct fifo *f, size_t more)
     f->items = space;
     f->capacity = grown;
     return true;
+}
+
+bool fifo_room(struct fifo *f, size_t more)
+{
+    return make_room(f, more, false);
+}
+
+bool fifo_force(struct fifo *f, size_t more)
+{
+    return make_room(f, more, true);
 }
 
 void *fifo_push(struct fifo *f)

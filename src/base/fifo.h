@@ -19,6 +19,8 @@ void fifo_fini(struct fifo *f); /* also after {0} */
 
 /* Room for `more` items behind the last. False over the limit; nothing changed. */
 bool fifo_room(struct fifo *f, size_t more);
+/* The same whatever the limit. False: the kernel has no memory. */
+bool fifo_force(struct fifo *f, size_t more);
 /* A new last item, its bytes undefined; there is room. */
 void *fifo_push(struct fifo *f);
 /* The item at i < fifo_len, from the oldest. Borrowed until the next call that adds or drops. */

@@ -2,14 +2,9 @@
 #include "base/log.h"
 #include "collector/parts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum {
-    SEGMENT_BYTES = 2 << 20,       /* one huge page */
-    SMALL_SEGMENT_BYTES = 1 << 20, /* where memory is short: a worker has up to four ahead */
-    ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
-};
 
 static uint64_t run_worker(void *arg, uint64_t now_ns)
 {
@@ -45,22 +40,6 @@ static struct task *add_task(struct collector *c, const char *name, void *arg)
     return t;
 }
 
-static size_t segment_bytes(const struct collector *c)
-{
-    size_t share = (size_t)c->memory->limit / c->shared.count;
-
-    return share >= ROOMY_BYTES ? SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
-}
-
-/* Never refused memory are a segment of the outbox and a request of each exporter. A segment of the
- * outbox is open all the time, so decisions need room for a second one. */
-static void hold_back(struct collector *c)
-{
-    size_t segment = segment_bytes(c);
-
-    memory_hold_back(c->memory, segment + exporter_specs_request_bytes(c->exporters), 2 * segment);
-}
-
 static enum err init_journal(struct collector *c, struct err_info *info)
 {
     struct task *t = add_task(c, "journal", c);
@@ -68,15 +47,7 @@ static enum err init_journal(struct collector *c, struct err_info *info)
 
     t->step = run_journal;
     t->snapshot = snapshot_journal;
-    err = journal_new(
-        &(struct journal_config){
-            .workers = c->shared.count,
-            .exporters = (unsigned)exporter_specs_count(c->exporters),
-            .segment_bytes = segment_bytes(c),
-            .memory = c->memory,
-            .clock = c->host.clock,
-        },
-        &c->journal, info);
+    err = build_journal(c, info);
     c->shared.journal = c->journal;
     return err;
 }
@@ -229,6 +200,41 @@ static void choose_rendezvous_loops(struct collector *c)
             c->rendezvous_loops[c->rendezvous_count++] = c->tasks[i].loop;
 }
 
+/* Who asks for /readyz meanwhile is answered. */
+static void serve_admin(void *collector)
+{
+    struct collector *c = collector;
+
+    loop_wait(c->tasks[0].loop, collector_now_ns(c));
+}
+
+static void log_recovered(const struct recovered *r)
+{
+    char spans[24], traces[24], decisions[24], ms[24], damaged[24];
+
+    if (r->found.bytes == 0 && r->found.decisions == 0 && r->found.damaged_frames == 0)
+        return;
+    snprintf(spans, sizeof(spans), "%" PRIu64, r->spans);
+    snprintf(traces, sizeof(traces), "%" PRIu64, r->traces);
+    snprintf(decisions, sizeof(decisions), "%" PRIu64, r->found.decisions);
+    snprintf(ms, sizeof(ms), "%" PRIu64, r->ns / NS_PER_MS);
+    snprintf(damaged, sizeof(damaged), "%" PRIu64, r->found.damaged_frames);
+    log_event(r->found.damaged_frames ? LOG_WARN : LOG_INFO, "recovered", "spans", spans, "traces",
+              traces, "decisions", decisions, "ms", ms, "damaged_frames",
+              r->found.damaged_frames ? damaged : NULL);
+}
+
+static enum err init_recovered(struct collector *c, struct err_info *info)
+{
+    enum err err = recover(&c->shared, c->admin ? serve_admin : NULL, c, &c->recovered, info);
+
+    if (err != ERR_OK)
+        return ERR_IO;
+    log_recovered(&c->recovered);
+    export_recover(c->export);
+    return ERR_OK;
+}
+
 enum err build_rooms(struct collector *c, struct err_info *info)
 {
     struct task *main_task = add_task(c, "moontail", c);
@@ -240,7 +246,7 @@ enum err build_rooms(struct collector *c, struct err_info *info)
     if (err != ERR_OK)
         return err;
     c->shared.exporters = c->exporters;
-    hold_back(c);
+    build_hold_back(c);
     err = init_journal(c, info);
     if (err == ERR_OK)
         err = receive_shared_new(c->receive_listeners, c->shared.listener_count, &c->shared.receive,
@@ -250,9 +256,12 @@ enum err build_rooms(struct collector *c, struct err_info *info)
     if (err == ERR_OK)
         err = init_workers(c, info);
     if (err == ERR_OK)
-        err = accept_listen(c, info);
-    if (err == ERR_OK)
         err = init_admin(c, info);
+    if (err == ERR_OK)
+        err = init_recovered(c, info);
+    if (err == ERR_OK)
+        err = accept_listen(c, info);
     choose_rendezvous_loops(c);
+    atomic_store_explicit(&c->shared.phase, PHASE_RUNNING, memory_order_release);
     return err;
 }

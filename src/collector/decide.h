@@ -23,6 +23,8 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
 
 /* Room for `count` late spans; false over the memory limit. */
 bool decider_reserve_late(struct decider *d, size_t count);
+/* The same whatever the limit. False: the kernel has no memory. */
+bool decider_force_late(struct decider *d, size_t count);
 /* A late span: queued, in reserved room, until decider_step hands it on as its trace was; or, of a
  * dropped trace and without files to say so in, over at once. */
 void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,

@@ -18,7 +18,12 @@ static uint8_t *stage(void *arg, size_t size)
     return space;
 }
 
-static bool grow_spans(struct worker *w, size_t count)
+static void *new_array(struct memory *memory, size_t bytes, bool forced)
+{
+    return forced ? counted_realloc_forced(memory, NULL, bytes) : counted_alloc(memory, bytes);
+}
+
+static bool grow_spans(struct worker *w, size_t count, bool forced)
 {
     struct memory *memory = w->shared->memory;
     size_t capacity = w->span_capacity;
@@ -27,8 +32,8 @@ static bool grow_spans(struct worker *w, size_t count)
 
     while (capacity < count)
         capacity *= 2;
-    spans = counted_alloc(memory, capacity * sizeof(*spans));
-    owners = counted_alloc(memory, capacity);
+    spans = new_array(memory, capacity * sizeof(*spans), forced);
+    owners = new_array(memory, capacity, forced);
     if (!spans || !owners) {
         counted_free(memory, spans);
         counted_free(memory, owners);
@@ -42,13 +47,13 @@ static bool grow_spans(struct worker *w, size_t count)
     return true;
 }
 
-static enum err scan(struct worker *w, struct slice body, struct scan_result *result)
+enum err intake_scan(struct worker *w, struct slice body, bool forced, struct scan_result *result)
 {
     enum err err = scan_traces(body, w->spans, w->span_capacity, result);
 
     if (err != ERR_FULL)
         return err;
-    if (!grow_spans(w, result->spans))
+    if (!grow_spans(w, result->spans, forced))
         return ERR_FULL;
     return scan_traces(body, w->spans, w->span_capacity, result);
 }
@@ -101,7 +106,7 @@ static void add_spans(struct worker *w, const struct scan_span *spans, size_t co
         if (result == TRACE_LATE) {
             decider_add_late(w->decider, &spans[i], frame, &late);
         } else { /* room was reserved: the kernel has no memory */
-            w->counts.lost++;
+            w->counts.lost[LOST_MEMORY]++;
             journal_release(w->journal, frame, 1);
         }
     }
@@ -128,14 +133,22 @@ static bool inboxes_have_room(struct worker *w, const uint32_t *starts)
     return true;
 }
 
-static void fill_batch(struct worker *w, struct span_batch *batch, size_t count,
-                       const uint32_t *starts)
+static void copy_runs(const struct worker *w, size_t count, const uint32_t *starts,
+                      struct scan_span *to)
 {
     uint32_t at[MAX_WORKERS];
 
     memcpy(at, starts, w->shared->count * sizeof(*at));
     for (size_t i = 0; i < count; i++)
-        batch->spans[at[w->owners[i]]++] = w->spans[i];
+        to[at[w->owners[i]]++] = w->spans[i];
+}
+
+void intake_sort(struct worker *w, size_t count, uint32_t starts[MAX_WORKERS + 1],
+                 struct scan_span *to)
+{
+    find_owners(w, count);
+    find_runs(w, count, starts);
+    copy_runs(w, count, starts, to);
 }
 
 static void hand_out(struct worker *w, struct span_batch *batch, const uint32_t *starts,
@@ -177,7 +190,7 @@ static enum err take_spans(struct worker *w, size_t len, size_t count, uint64_t 
     batch = span_batch_new(w->shared->memory, count);
     if (!batch)
         return ERR_FULL;
-    fill_batch(w, batch, count, starts);
+    copy_runs(w, count, starts, batch->spans);
     batch->frame = journal_commit(w->journal, len, (uint32_t)count, SIGNAL_TRACES, now_ns);
     hand_out(w, batch, starts, now_ns);
     return ERR_OK;
@@ -212,7 +225,7 @@ static enum err accept_body(void *arg, size_t len, struct receive_request *reque
     struct worker *w = arg;
     struct scan_result result;
     uint64_t now_ns = clock_now_ns(w->shared->clock);
-    enum err err = scan(w, slice_make(w->staged.data, len), &result);
+    enum err err = intake_scan(w, slice_make(w->staged.data, len), false, &result);
 
     if (err == ERR_PARSE)
         return refuse_malformed(request, &result);
@@ -259,7 +272,7 @@ bool intake_drain(struct worker *w, uint64_t now_ns)
 bool intake_init(struct worker *w)
 {
     w->span_capacity = FIRST_SPANS;
-    return grow_spans(w, FIRST_SPANS);
+    return grow_spans(w, FIRST_SPANS, false);
 }
 
 void intake_fini(struct worker *w)

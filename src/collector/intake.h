@@ -13,6 +13,15 @@
 bool intake_init(struct worker *w) MUST_CHECK;
 void intake_fini(struct worker *w);
 
+/* Scans a body into w->spans, which grow. ERR_FULL: over the memory limit (not if `forced`);
+ * ERR_PARSE as scan_traces. */
+enum err intake_scan(struct worker *w, struct slice body, bool forced,
+                     struct scan_result *result) MUST_CHECK;
+/* Copies the first `count` scanned spans to `to`, sorted by owner: that of o has starts[o] up to
+ * starts[o + 1]. Several workers only. */
+void intake_sort(struct worker *w, size_t count, uint32_t starts[MAX_WORKERS + 1],
+                 struct scan_span *to);
+
 /* Where receive puts bodies; borrows `w`. */
 struct receive_sink intake_sink(struct worker *w);
 

@@ -5,6 +5,11 @@ bool decider_reserve_late(struct decider *d, size_t count)
     return fifo_room(&d->late, count);
 }
 
+bool decider_force_late(struct decider *d, size_t count)
+{
+    return fifo_force(&d->late, count);
+}
+
 void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,
                       const struct trace_decision *decision)
 {

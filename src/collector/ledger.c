@@ -1,5 +1,12 @@
 #include "collector/ledger.h"
 
+const char *lost_reason_name(enum lost_reason r)
+{
+    static const char *const names[LOST_COUNT] = {"memory", "damaged", "disk_full"};
+
+    return names[r];
+}
+
 uint64_t ledger_sum(const uint64_t *counts, size_t n)
 {
     uint64_t sum = 0;
@@ -20,7 +27,8 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
     l->sum.received += w->received;
     l->sum.rejected += w->rejected;
     l->sum.filtered += w->filtered;
-    l->sum.lost += w->lost;
+    l->sum.recovered += w->recovered;
+    add_labels(l->sum.lost, w->lost, LOST_COUNT);
     l->sum.late_kept += w->late_kept;
     l->sum.late_dropped += w->late_dropped;
     l->sum.crossed += w->crossed;
@@ -36,16 +44,17 @@ static int64_t exporter_difference(const struct ledger_exporter *e)
     const struct export_stats *s = &e->stats;
     uint64_t lost = s->lost_permanent + s->lost_retry_exhausted + s->lost_outbox_full;
 
-    return (int64_t)(s->enqueued - s->queued - s->delivered - s->filtered - lost);
+    return (int64_t)(s->enqueued + s->recovered - s->queued - s->delivered - s->filtered - lost);
 }
 
 void ledger_balance(struct ledger *l)
 {
-    uint64_t ended = l->sum.rejected + l->sum.filtered + l->sum.lost + l->pending +
-                     ledger_sum(l->sum.kept, l->labels) + ledger_sum(l->sum.dropped, l->labels);
+    uint64_t ended = l->sum.rejected + l->sum.filtered + l->pending +
+                     ledger_sum(l->sum.lost, LOST_COUNT) + ledger_sum(l->sum.kept, l->labels) +
+                     ledger_sum(l->sum.dropped, l->labels);
 
     l->new_traces = l->table.traces + ledger_sum(&l->sum.decided[0][0], (size_t)2 * TRIGGER_COUNT);
-    l->unaccounted = (int64_t)(l->sum.received - ended);
+    l->unaccounted = (int64_t)(l->sum.received + l->sum.recovered - ended);
     for (size_t i = 0; i < l->exporter_count; i++)
         l->exporters[i].unaccounted = exporter_difference(&l->exporters[i]);
 }

@@ -16,12 +16,24 @@
 
 enum { TRIGGER_COUNT = 5 };
 
+/* Why acknowledged spans were lost. */
+enum lost_reason {
+    LOST_MEMORY,    /* the kernel has none */
+    LOST_DAMAGED,   /* what the disk gave back is not what was written */
+    LOST_DISK_FULL, /* given up to have room */
+    LOST_COUNT
+};
+const char *lost_reason_name(enum lost_reason r); /* "memory", ... */
+
 /* One worker's block. */
 struct worker_counts {
-    uint64_t received; /* spans of scanned requests answered with success, rejected ones included */
+    /* Spans of requests that were taken, rejected ones included. A request that waited too long for
+     * the disk is answered with a refusal, but what was taken stays in: it counts here. */
+    uint64_t received;
+    uint64_t recovered; /* spans that were read back at the start, damaged ones included */
     uint64_t rejected;
     uint64_t filtered;
-    uint64_t lost;
+    uint64_t lost[LOST_COUNT];
     uint64_t late_kept, late_dropped;   /* spans */
     uint64_t crossed;                   /* spans that took an inbox from another worker */
     uint64_t decided[2][TRIGGER_COUNT]; /* traces: [complete][trigger] */
@@ -49,7 +61,8 @@ struct ledger {
     size_t labels;
     size_t exporter_count;
     struct ledger_exporter exporters[EXPORTER_MAX];
-    int64_t unaccounted; /* received - (rejected + filtered + pending + dropped + kept + lost) */
+    int64_t unaccounted; /* received + recovered - (rejected + filtered + pending + dropped + kept +
+                            lost) */
 };
 
 /* The sum of the first n counts: of all labels, or of all triggers. */

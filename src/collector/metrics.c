@@ -41,8 +41,9 @@ static void write_spans(struct page *p)
     const struct worker_counts *s = &p->l->sum;
 
     counter(p, "moontail_received_spans_total",
-            "Spans of requests answered with success, rejected ones included.", s->received);
-    counter(p, "moontail_recovered_spans_total", "Spans read back from the journal at start.", 0);
+            "Spans of requests that were taken, rejected ones included.", s->received);
+    counter(p, "moontail_recovered_spans_total",
+            "Spans read back from the journal at the start, damaged ones included.", s->recovered);
     counter(p, "moontail_rejected_spans_total",
             "Spans refused by themselves (wrong ids, invalid UTF-8) in requests that were taken.",
             s->rejected);
@@ -53,7 +54,9 @@ static void write_spans(struct page *p)
     by_label(p, "moontail_kept_spans_total", "Spans of kept traces.", s->kept);
     metrics_family(&p->m, "moontail_lost_spans_total", METRIC_COUNTER,
                    "Acknowledged spans that were lost.");
-    metrics_sample(&p->m, (double)s->lost, "reason", "memory", (char *)0);
+    for (int i = 0; i < LOST_COUNT; i++)
+        metrics_sample(&p->m, (double)s->lost[i], "reason", lost_reason_name((enum lost_reason)i),
+                       (char *)0);
     metrics_family(&p->m, "moontail_late_spans_total", METRIC_COUNTER,
                    "Spans that came after their trace's decision and followed it.");
     metrics_sample(&p->m, (double)s->late_kept, "verdict", "keep", (char *)0);
@@ -144,10 +147,9 @@ static void write_exporters(struct page *p)
 {
     PER_EXPORTER(p, "moontail_export_enqueued_spans_total", METRIC_COUNTER,
                  "Kept spans that the exporter is to send.", enqueued);
-    metrics_family(&p->m, "moontail_export_recovered_spans_total", METRIC_COUNTER,
-                   "Spans that were queued before the last start.");
-    for (size_t i = 0; i < p->l->exporter_count; i++)
-        metrics_sample(&p->m, 0, "exporter", p->l->exporters[i].name, (char *)0);
+    PER_EXPORTER(p, "moontail_export_recovered_spans_total", METRIC_COUNTER,
+                 "Spans that were queued before the start, and were not known to be delivered.",
+                 recovered);
     PER_EXPORTER(p, "moontail_export_delivered_spans_total", METRIC_COUNTER,
                  "Spans that the backend took.", delivered);
     PER_EXPORTER(p, "moontail_export_redelivered_spans_total", METRIC_COUNTER,
@@ -306,6 +308,10 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     struct page p = {.m = {.out = out, .openmetrics = openmetrics}, .c = collector};
     uint64_t age_ns;
 
+    if (collector_phase(p.c) == PHASE_RECOVERING) {
+        buf_str(out, "recovering: there is no ledger yet\n");
+        return 503;
+    }
     p.l = collector_ledger(p.c, collector_now_ns(p.c), &age_ns);
     p.labels = collector_labels(p.c);
     write_spans(&p);

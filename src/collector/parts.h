@@ -8,6 +8,7 @@
 
 #include "admin/admin.h"
 #include "collector/collector.h"
+#include "collector/recover.h"
 
 enum { ADDRESS_MAX = 64 };
 
@@ -38,6 +39,9 @@ struct collector {
     struct receive_listener receive_listeners[MAX_LISTENERS];
     struct listener listeners[MAX_LISTENERS];
     struct journal *journal;
+    struct journal_names names;
+    const char *exporter_names[EXPORTER_MAX];
+    struct recovered recovered;
     struct exporter_specs *exporters;
     struct http_client *http;
     struct export *export;
@@ -60,9 +64,16 @@ struct collector {
 
 /* ---- build.c ---- */
 
-/* Makes every room and its task from c->loaded, listens, and serves the admin sockets. What is made
- * when it fails is freed by collector_free. */
+/* Makes every room and its task from c->loaded, serves the admin sockets, recovers, and listens.
+ * What is made when it fails is freed by collector_free. */
 enum err build_rooms(struct collector *c, struct err_info *info) MUST_CHECK;
+
+/* ---- build_journal.c ---- */
+
+/* Never refused memory are a segment of the outbox and a request of each exporter. */
+void build_hold_back(struct collector *c);
+/* Opens the journal of the configuration into c->journal. ERR_IO with a sentence. */
+enum err build_journal(struct collector *c, struct err_info *info) MUST_CHECK;
 
 /* ---- accept.c ---- */
 

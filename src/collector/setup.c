@@ -129,6 +129,26 @@ enum err setup_exporters(const struct setup *s, lua_State *L, struct exporter_sp
     return fail_with(&errors, read_exporters(s, L, out, hints, &errors), info);
 }
 
+static void copy_names(struct setup_loaded *l, const struct policy_set *policies)
+{
+    l->policies = policy_set_count(policies);
+    l->policy_names = calloc(l->policies + 1, sizeof(*l->policy_names));
+    if (!l->policy_names)
+        abort();
+    for (size_t i = 0; i < l->policies; i++) {
+        l->policy_names[i] = strdup(policy_set_name(policies, i));
+        if (!l->policy_names[i])
+            abort();
+    }
+}
+
+static void free_names(struct setup_loaded *l)
+{
+    for (size_t i = 0; i < l->policies; i++)
+        free((char *)l->policy_names[i]);
+    free(l->policy_names);
+}
+
 /* Tries what config.lua names: all are asked, so that their errors come together. */
 static void check_components(const struct setup *s, struct setup_loaded *l, struct buf *hints,
                              struct buf *errors)
@@ -142,7 +162,7 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
         buf_printf(errors, "%s\n", info.text);
     resource_edits_free(edits);
     if (!read_policies(l->L, s->shared, &policies, errors) && policies) {
-        l->policies = policy_set_count(policies);
+        copy_names(l, policies);
         policy_set_free(policies);
     }
     if (!read_exporters(s, l->L, &exporters, hints, errors) && exporters) {
@@ -197,6 +217,7 @@ void setup_fini(struct setup_loaded *l)
     lua_state_close(l->L);
     config_free(l->config);
     config_recording_free(l->recording);
+    free_names(l);
     *l = (struct setup_loaded){0};
 }
 

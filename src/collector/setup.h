@@ -28,6 +28,7 @@ struct setup_loaded {
     struct config_recording *recording;
     lua_State *L;               /* ran config.lua; the caller may take it (and set NULL) */
     size_t policies, exporters; /* how many were checked */
+    const char **policy_names;  /* in order; NULL: none */
 };
 
 /* Reads config.lua and everything that it names, policies and exporters included, without any other

@@ -63,6 +63,7 @@ static void sum_up(struct collector *c, struct ledger *l)
                          .journal = c->journal_stats,
                          .memory_used = memory_used(c->memory),
                          .memory_peak = (uint64_t)atomic_load(&c->memory->peak)};
+    l->sum.recovered = l->sum.lost[LOST_DAMAGED] = c->recovered.found.damaged_items;
     for (unsigned i = 0; i < c->shared.count; i++) {
         struct worker *w = c->workers[i];
 

@@ -8,6 +8,8 @@ enum { ORDINARY_REQUEST = 256 << 10 }; /* bytes that one needs, decoded, with it
 
 static const char *not_ready_because(struct collector *c)
 {
+    if (collector_phase(c) == PHASE_RECOVERING)
+        return "recovering";
     if (collector_phase(c) != PHASE_RUNNING)
         return "shutting down";
     if (journal_is_refusing(collector_journal(c)))
@@ -45,13 +47,17 @@ int collector_write_ready(void *collector, bool verbose, struct buf *out)
         buf_printf(out, "not ready: %s\n", because);
     else
         buf_str(out, "ready\n");
-    if (verbose)
+    if (verbose && collector_phase(c) != PHASE_RECOVERING)
         write_parts(c, out);
     return because ? 503 : 200;
 }
 
 enum err collector_control(void *collector, struct slice command, struct buf *out)
 {
+    if (collector_phase(collector) == PHASE_RECOVERING) {
+        buf_str(out, "recovering: try again\n");
+        return ERR_AGAIN;
+    }
     if (slice_is(command, "summary")) {
         collector_write_summary(collector, out);
         return ERR_OK;

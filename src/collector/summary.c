@@ -84,12 +84,12 @@ static void write_recent(struct collector *c, struct buf *out)
 static void write_ledger(const struct ledger *l, struct buf *out)
 {
     buf_printf(out,
-               "ledger  received %" PRIu64 " = rejected %" PRIu64 " + filtered %" PRIu64
-               " + pending %" PRIu64 " + dropped %" PRIu64 " + kept %" PRIu64 " + lost %" PRIu64
-               "   unaccounted %" PRId64 "\n",
-               l->sum.received, l->sum.rejected, l->sum.filtered, l->pending,
+               "ledger  received %" PRIu64 " + recovered %" PRIu64 " = rejected %" PRIu64
+               " + filtered %" PRIu64 " + pending %" PRIu64 " + dropped %" PRIu64 " + kept %" PRIu64
+               " + lost %" PRIu64 "   unaccounted %" PRId64 "\n",
+               l->sum.received, l->sum.recovered, l->sum.rejected, l->sum.filtered, l->pending,
                ledger_sum(l->sum.dropped, l->labels), ledger_sum(l->sum.kept, l->labels),
-               l->sum.lost, l->unaccounted);
+               ledger_sum(l->sum.lost, LOST_COUNT), l->unaccounted);
 }
 
 void collector_write_summary(struct collector *c, struct buf *out)

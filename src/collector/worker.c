@@ -185,9 +185,10 @@ static void init_table(struct worker *w)
 {
     const struct config *c = w->shared->config;
 
+    w->decision_wait_ns = c->tail.enabled ? c->tail.decision_wait_ns : pass_through_wait_ns;
     w->table = trace_table_new(
         &(struct trace_limits){
-            .decision_wait_ns = c->tail.enabled ? c->tail.decision_wait_ns : pass_through_wait_ns,
+            .decision_wait_ns = w->decision_wait_ns,
             .wait_after_root_ns =
                 c->tail.wait_after_root_ns ? c->tail.wait_after_root_ns : NEVER_NS,
             .num_traces = (c->tail.num_traces + w->shared->count - 1) / w->shared->count,

@@ -20,6 +20,7 @@ enum { MAX_WORKERS = 256 }; /* an owner's number is a byte */
 
 /* The life of the collector; every thread reads it at each step. */
 enum phase {
+    PHASE_RECOVERING, /* nothing listens but the admin listener; there are no threads */
     PHASE_RUNNING,
     PHASE_DRAINING, /* no new requests; open ones are answered */
     PHASE_DECIDING, /* what waits is decided (trigger shutdown) */
@@ -66,6 +67,7 @@ struct worker {
     struct receive_sink sink;
     struct journal_writer *journal;
     struct trace_table *table;
+    uint64_t decision_wait_ns; /* of the table */
     struct answers answers;
     struct ring accepted; /* from main */
     struct ring *inboxes; /* [count], by sender; inboxes[index] stays empty */

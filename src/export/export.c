@@ -81,6 +81,12 @@ void export_free(struct export *e)
     free(e);
 }
 
+void export_recover(struct export *e)
+{
+    for (size_t i = 0; i < e->count; i++)
+        queue_recover(&e->exporters[i]);
+}
+
 uint64_t exporter_step(struct exporter *x, uint64_t now_ns)
 {
     for (int round = 0; round < ROUNDS; round++) {

@@ -81,6 +81,10 @@ enum err export_new(const struct export_config *config, struct export **out,
                     struct err_info *info) MUST_CHECK;
 void export_free(struct export *e);
 
+/* Goes on where each exporter had acked to before the start, and counts what lies behind it as
+ * recovered. After journal_recover, before the first step. */
+void export_recover(struct export *e);
+
 uint64_t export_step(struct export *e, uint64_t now_ns);
 /* Gives the Lua export thread its state, in which the same config ran, and makes its exporters
  * ready (loads their files, runs setup). Before the thread starts; L outlives e. */
@@ -100,10 +104,10 @@ bool export_is_idle(const struct export *e);
 /* Any exporter with queue.on_full = "refuse" is over its bound (an atomic; any thread). */
 bool export_is_refusing(const struct export *e);
 
-/* The ledger of one exporter: enqueued = queued + delivered + filtered + lost, in spans; queued is
- * counted from the data. Exact at a rendezvous. */
+/* The ledger of one exporter: enqueued + recovered = queued + delivered + filtered + lost, in spans;
+ * queued is counted from the data. Exact at a rendezvous. */
 struct export_stats {
-    uint64_t enqueued, delivered, redelivered, queued;
+    uint64_t enqueued, recovered, delivered, redelivered, queued;
     uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full;
     uint64_t filtered;
     uint64_t requests, failures; /* sent requests, failed ones */

@@ -190,6 +190,7 @@ uint64_t attempt_due_ns(const struct exporter *x);
 
 /* queue.c */
 void queue_init(struct exporter *x);
+void queue_recover(struct exporter *x); /* see export_recover */
 void queue_fini(struct exporter *x);
 /* Counts what is new in the outbox, keeps the bound, fills batches. True: something changed. */
 bool queue_fill(struct exporter *x, uint64_t now_ns);

@@ -26,6 +26,15 @@ void queue_init(struct exporter *x)
     x->seen = x->cursor = x->acked = outbox_begin(outbox(x));
 }
 
+void queue_recover(struct exporter *x)
+{
+    struct outbox_item item;
+
+    x->seen = x->cursor = x->acked = outbox_acked(outbox(x), x->index);
+    for (uint64_t at = x->acked; outbox_read(outbox(x), at, &item); at = item.next)
+        x->stats.recovered += is_ours(x, &item) ? item.record.payload_spans : 0;
+}
+
 static void batch_free(struct batch *b)
 {
     free(b->parts);

@@ -266,7 +266,7 @@ static void every_counter_that_is_wrong_unbalances_its_ledger(void)
     const struct test_span span = {
         .trace_high = 1, .id = 1, .start_ms = now_ms, .duration_ms = 900};
     struct worker_counts *c;
-    uint64_t *counters[5];
+    uint64_t *counters[6];
     struct sim s;
 
     sim_init(&s, &(struct sim_options){.config = reference});
@@ -276,9 +276,10 @@ static void every_counter_that_is_wrong_unbalances_its_ledger(void)
     counters[0] = &c->received;
     counters[1] = &c->rejected;
     counters[2] = &c->filtered;
-    counters[3] = &c->lost;
+    counters[3] = &c->lost[LOST_MEMORY];
     counters[4] = &c->kept[1];
-    for (int i = 0; i < 5; i++) {
+    counters[5] = &c->recovered;
+    for (int i = 0; i < 6; i++) {
         balanced(&s);
         (*counters[i])++;
         CHECK(sim_ledger(&s)->unaccounted != 0);

@@ -1,0 +1,125 @@
+/* Opens the journal: from the configuration, and the names of what its files number. */
+#include "collector/parts.h"
+
+enum {
+    SEGMENT_BYTES = 2 << 20,       /* one huge page */
+    SMALL_SEGMENT_BYTES = 1 << 20, /* where memory is short: a worker has up to four ahead */
+    ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
+};
+
+static size_t segment_bytes(const struct collector *c)
+{
+    size_t share = (size_t)c->memory->limit / c->shared.count;
+
+    return share >= ROOMY_BYTES ? SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
+}
+
+/* A segment of the outbox is open all the time, so decisions need room for a second one. */
+void build_hold_back(struct collector *c)
+{
+    size_t segment = segment_bytes(c);
+
+    memory_hold_back(c->memory, segment + exporter_specs_request_bytes(c->exporters), 2 * segment);
+}
+
+/* ---- names ---- */
+
+static size_t count_labels(void *labels)
+{
+    return labels_count(labels);
+}
+
+static void name_label(void *labels, uint16_t label, const char **policy, const char **reason)
+{
+    *policy = labels_policy(labels, label);
+    *reason = labels_reason(labels, label);
+}
+
+static uint16_t number_label(void *labels, const char *policy, const char *reason)
+{
+    return labels_intern(labels, slice_str(policy), slice_str(reason));
+}
+
+static void find_names(struct collector *c)
+{
+    size_t exporters = exporter_specs_count(c->exporters);
+
+    for (size_t i = 0; i < exporters; i++)
+        c->exporter_names[i] = exporter_specs_name(c->exporters, i);
+    c->names = (struct journal_names){
+        .arg = c->labels,
+        .labels = count_labels,
+        .label = name_label,
+        .intern = number_label,
+        .exporters = c->exporter_names,
+        .exporter_count = exporters,
+        .policies = c->loaded.policy_names,
+        .policy_count = c->loaded.policies,
+        .config_hash = c->shared.config->hash,
+    };
+}
+
+/* ---- the folder ---- */
+
+/* min_free as a share: it may be given in bytes. */
+static enum err find_min_free(struct collector *c, double *share, struct err_info *info)
+{
+    const struct config *config = c->shared.config;
+    struct disk *disk = c->host.disk;
+    uint64_t free_bytes, total = 0;
+    enum err err;
+
+    *share = config->journal.min_free;
+    if (*share < 1)
+        return ERR_OK;
+    err = disk->mkdir(disk, config->journal.path, 0700, info);
+    if (err == ERR_OK)
+        err = disk->space(disk, config->journal.path, &free_bytes, &total, info);
+    if (err == ERR_OK)
+        *share = *share < (double)total ? *share / (double)total : 1;
+    return err;
+}
+
+static enum err open_journal(struct collector *c, struct err_info *info)
+{
+    const struct config *config = c->shared.config;
+    struct journal_config j = {
+        .workers = c->shared.count,
+        .exporters = (unsigned)exporter_specs_count(c->exporters),
+        .segment_bytes = segment_bytes(c),
+        .memory = c->memory,
+        .clock = c->host.clock,
+        .ack = c->shared.ack,
+        .disk = c->host.disk,
+        .path = config->journal.path,
+        .file_bytes = config->journal.segment_size,
+        .max_bytes = config->journal.max_size,
+        .history_bytes = config->journal.history,
+        .wait_ns = config->tail.enabled ? config->tail.decision_wait_ns : NS_PER_S,
+        .decision_cache = config->tail.decision_cache,
+        .salt_seed = c->host.seed,
+        .names = &c->names,
+    };
+    enum err err = ERR_OK;
+
+    if (j.ack != ACK_MEMORY)
+        err = find_min_free(c, &j.min_free, info);
+    return err == ERR_OK ? journal_new(&j, &c->journal, info) : err;
+}
+
+enum err build_journal(struct collector *c, struct err_info *info)
+{
+    struct err_info why = {0};
+    enum err err;
+
+    find_names(c);
+    err = open_journal(c, &why);
+    if (err == ERR_OK)
+        return ERR_OK;
+    if (err == ERR_FULL) /* the sentence says who has it */
+        return err_fail(info, ERR_IO, "journal.path: %.900s", why.text);
+    return err_fail(info, ERR_IO,
+                    "journal.path: %.700s; write journal = { path = ... } (or set STATE_DIRECTORY) "
+                    "with a folder that this user may write, or journal = { ack = \"memory\" }",
+                    why.text);
+}

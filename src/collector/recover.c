@@ -1,0 +1,179 @@
+#include "collector/recover.h"
+
+#include "collector/decide.h"
+#include "collector/intake.h"
+
+#include <stdlib.h>
+
+enum { PUMP_EVERY = 256 }; /* frames or decisions */
+
+static const uint64_t repeat_ns = 5 * NS_PER_S; /* in which senders come again */
+
+struct recovering {
+    struct worker_shared *shared;
+    void (*pump)(void *arg);
+    void *pump_arg;
+    uint64_t calls;
+    uint64_t now_ns;
+    uint64_t last_ns; /* when the frame before came */
+    uint64_t spans;
+    struct scan_span *sorted; /* by owner, with several workers */
+    size_t capacity;
+};
+
+static void count_call(struct recovering *r)
+{
+    if (r->pump && ++r->calls % PUMP_EVERY == 0)
+        r->pump(r->pump_arg);
+}
+
+static struct worker *owner_of(const struct recovering *r, const uint8_t trace_id[16])
+{
+    return r->shared->workers[trace_owner(r->shared->key, trace_id, r->shared->count)];
+}
+
+/* ---- decisions ---- */
+
+/* Late records say what their trace's own did, which may be forgotten already. */
+static void on_decision(void *arg, const struct decision_record *d)
+{
+    struct recovering *r = arg;
+    struct worker *w;
+
+    count_call(r);
+    if (d->signal > SIGNAL_TRACES)
+        return;
+    w = owner_of(r, d->trace_id);
+    if (d->late && trace_table_remembered(w->table, d->trace_id))
+        return;
+    trace_table_remember(w->table, d->trace_id,
+                         &(struct trace_decision){.keep = d->keep,
+                                                  .label = d->label,
+                                                  .config_version = d->config_version,
+                                                  .threshold = d->threshold,
+                                                  .probability = d->probability,
+                                                  .exporters = d->exporters});
+}
+
+/* ---- frames ---- */
+
+/* A span of a decided trace; true: it follows the decision now. */
+static bool take_late(struct worker *w, const struct scan_span *s, const struct recovered_frame *f,
+                      const struct trace_decision *late)
+{
+    if (!late->keep || recovery_has_source(w->shared->journal, s->trace_id, f->source))
+        return false;
+    if (!decider_force_late(w->decider, 1))
+        abort(); /* at start, and the kernel has no memory */
+    decider_add_late(w->decider, s, f->frame, late);
+    return true;
+}
+
+/* Adds one owner's spans; returns how many it took. */
+static uint32_t take_run(struct worker *w, const struct scan_span *spans, size_t count,
+                         const struct recovered_frame *f, uint64_t first_ns)
+{
+    struct trace_spans in = {spans, count, f->frame, first_ns};
+    struct trace_decision late;
+    enum trace_add result;
+    uint32_t taken = (uint32_t)count;
+
+    if (count == 0)
+        return 0;
+    if (!trace_table_force(w->table, count))
+        abort();
+    for (size_t i = 0; (i = trace_table_add_all(w->table, &in, i, &result, &late)) < count; i++) {
+        if (result != TRACE_LATE)
+            abort();
+        taken -= !take_late(w, &spans[i], f, &late);
+    }
+    w->counts.recovered += taken;
+    return taken;
+}
+
+static void make_room(struct recovering *r, size_t count)
+{
+    if (count <= r->capacity)
+        return;
+    free(r->sorted);
+    r->capacity = count * 2;
+    r->sorted = malloc(r->capacity * sizeof(*r->sorted));
+    if (!r->sorted)
+        abort();
+}
+
+static uint32_t take_all(struct recovering *r, size_t count, const struct recovered_frame *f,
+                         uint64_t first_ns)
+{
+    struct worker *scanner = r->shared->workers[0];
+    uint32_t starts[MAX_WORKERS + 1], taken = 0;
+
+    if (r->shared->count == 1)
+        return take_run(scanner, scanner->spans, count, f, first_ns);
+    make_room(r, count);
+    intake_sort(scanner, count, starts, r->sorted);
+    for (unsigned o = 0; o < r->shared->count; o++)
+        taken += take_run(r->shared->workers[o], r->sorted + starts[o], starts[o + 1] - starts[o],
+                          f, first_ns);
+    return taken;
+}
+
+/* The tables want the order of time, also where clocks were set meanwhile. */
+static uint64_t came_ns(struct recovering *r, const struct recovered_frame *f)
+{
+    uint64_t ns = f->first_ns < r->now_ns ? f->first_ns : r->now_ns;
+
+    r->last_ns = ns > r->last_ns ? ns : r->last_ns;
+    return r->last_ns;
+}
+
+static uint32_t on_frame(void *arg, const struct recovered_frame *f)
+{
+    struct recovering *r = arg;
+    struct scan_result result;
+    uint32_t taken;
+
+    count_call(r);
+    if (f->signal != SIGNAL_TRACES)
+        return 0;
+    if (intake_scan(r->shared->workers[0], f->body, true, &result) != ERR_OK)
+        return 0; /* not what this program wrote: its CRC held, so it is counted as it was */
+    taken = take_all(r, result.spans, f, came_ns(r, f));
+    r->spans += taken;
+    return taken;
+}
+
+/* ---- all of it ---- */
+
+static uint64_t finish(const struct worker_shared *shared, uint64_t ready_ns)
+{
+    uint64_t traces = 0;
+
+    for (unsigned i = 0; i < shared->count; i++) {
+        struct worker *w = shared->workers[i];
+        struct trace_stats s;
+
+        trace_table_postpone(w->table, ready_ns + earlier_ns(w->decision_wait_ns, repeat_ns));
+        trace_table_stats(w->table, &s);
+        traces += s.traces;
+    }
+    return traces;
+}
+
+enum err recover(struct worker_shared *shared, void (*pump)(void *arg), void *arg,
+                 struct recovered *out, struct err_info *info)
+{
+    uint64_t began_ns = clock_now_ns(shared->clock), ready_ns;
+    struct recovering r = {.shared = shared, .pump = pump, .pump_arg = arg, .now_ns = began_ns};
+    const struct recovery to = {.arg = &r, .decision = on_decision, .frame = on_frame};
+    enum err err = journal_recover(shared->journal, &to, began_ns, &out->found, info);
+
+    free(r.sorted);
+    if (err != ERR_OK)
+        return err;
+    ready_ns = clock_now_ns(shared->clock);
+    out->spans = r.spans;
+    out->traces = finish(shared, ready_ns);
+    out->ns = ready_ns - began_ns;
+    return ERR_OK;
+}
