@@ -16,7 +16,7 @@ enum {
 
 struct file {
     char *path;
-    bool is_large;
+    bool is_large, has_failed;
 };
 
 struct reader {
@@ -169,7 +169,7 @@ static void find_segments(struct reader *r, uint32_t file, int fd, uint64_t size
 
         s.bytes = size - at < step ? size - at : step;
         s.state = read_header(r, fd, at, &s.header);
-        if (s.state == READER_GOOD && s.header.bytes != step)
+        if (s.state == READER_GOOD && s.header.bytes != step && !r->files[file].is_large)
             s.state = READER_DAMAGED;
         add_segment(r, s);
     }
@@ -220,8 +220,10 @@ static enum err look_around(struct reader *r, struct err_info *info)
         r->is_thorough = i >= r->file_count;
         (void)!with_file(r, i % r->file_count, find_region_bytes, NULL);
     }
-    for (uint32_t i = 0; i < r->file_count; i++)
-        r->stats.unreadable += with_file(r, i, find_segments, NULL) != ERR_OK;
+    for (uint32_t i = 0; i < r->file_count; i++) {
+        r->files[i].has_failed = with_file(r, i, find_segments, NULL) != ERR_OK;
+        r->stats.unreadable += r->files[i].has_failed;
+    }
     if (r->no_memory)
         return err_fail(info, ERR_FULL, "cannot read %s: no memory", r->folder);
     if (r->count)
@@ -314,6 +316,16 @@ size_t reader_count(const struct reader *r)
 const struct reader_segment *reader_segment(const struct reader *r, size_t i)
 {
     return &r->segments[i];
+}
+
+uint32_t reader_files(const struct reader *r)
+{
+    return r->file_count;
+}
+
+bool reader_file_failed(const struct reader *r, uint32_t file)
+{
+    return r->files[file].has_failed;
 }
 
 const char *reader_file(const struct reader *r, uint32_t file)

@@ -36,7 +36,9 @@ void reader_close(struct reader *r); /* NULL is allowed */
 /* By use, in each by ordinal; damaged ones come last, as they lie. Borrowed from the reader. */
 size_t reader_count(const struct reader *r);
 const struct reader_segment *reader_segment(const struct reader *r, size_t i);
+uint32_t reader_files(const struct reader *r);
 const char *reader_file(const struct reader *r, uint32_t file); /* its path */
+bool reader_file_failed(const struct reader *r, uint32_t file); /* it could not be read */
 
 /* Where the exporter of this name has settled the outbox up to, as last written: true; false: it is
  * not known. */

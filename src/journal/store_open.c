@@ -6,60 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* ---- the lock ---- */
-
-enum { HOLDER_MAX = 320 };
-
-/* Who holds the lock, from its file: "process 12 on web-1". */
-static void read_holder(struct store *s, char *who)
-{
-    size_t got = 0, len = 0;
-
-    if (s->disk->pread(s->disk, s->lock_fd, who, HOLDER_MAX - 1, 0, &got, NULL) != ERR_OK)
-        got = 0;
-    while (len < got && who[len] >= ' ' && who[len] <= '~')
-        len++;
-    who[len] = '\0';
-    if (len == 0)
-        (void)snprintf(who, HOLDER_MAX, "another process");
-}
-
-static void write_holder(struct store *s)
-{
-    char who[HOLDER_MAX], host[256];
-
-    memset(who, '\n', sizeof(who)); /* a longer name before it is gone */
-    if (gethostname(host, sizeof(host)) != 0)
-        (void)snprintf(host, sizeof(host), "an unknown host");
-    host[sizeof(host) - 1] = '\0';
-    who[snprintf(who, sizeof(who), "process %ld on %s", (long)getpid(), host)] = '\n';
-    /* Only told to others: a full disk must not keep the collector from what is on it. */
-    (void)!s->disk->pwrite(s->disk, s->lock_fd, who, sizeof(who), 0, NULL);
-}
-
-static enum err lock(struct store *s, struct err_info *info)
-{
-    char path[STORE_PATH_MAX], who[HOLDER_MAX];
-    enum err err;
-
-    (void)snprintf(path, sizeof(path), "%s/lock", s->path);
-    err = s->disk->open(s->disk, path, O_RDWR | O_CREAT, 0600, &s->lock_fd, info);
-    if (err)
-        return err;
-    err = s->disk->lock(s->disk, s->lock_fd, info);
-    if (err == ERR_AGAIN) {
-        read_holder(s, who);
-        return err_fail(info, ERR_FULL,
-                        "%s is in use by %s: each collector needs a folder of its "
-                        "own",
-                        s->path, who);
-    }
-    if (!err)
-        write_holder(s);
-    return err;
-}
 
 /* ---- the order of the free ones ---- */
 
@@ -159,7 +105,7 @@ static enum err open_all(struct store *s, struct err_info *info)
     enum err err = make_folder(s, info);
 
     if (!err)
-        err = lock(s, info);
+        err = store_lock(s->disk, s->path, &s->lock_fd, info);
     if (err)
         return err;
     read_boot_id(s);
