@@ -15,7 +15,11 @@ static void add_segment(const struct segment *segment, struct journal_stats *s)
 {
     uint32_t references = atomic_load_explicit(&segment->references, memory_order_relaxed);
 
-    if (segment->kind == SEGMENT_OUTBOX)
+    if (segment->kind == SEGMENT_FRAMES && !segment->bytes)
+        s->spilled_bytes += segment->size;
+    else if (segment->kind == SEGMENT_DECISIONS)
+        s->free_bytes += segment->bytes ? segment->size : 0;
+    else if (segment->kind == SEGMENT_OUTBOX)
         s->outbox_bytes += segment->size;
     else if (segment->kind == SEGMENT_FRAMES && segment->used > 0 && references > 0)
         s->live_bytes += segment->size;
@@ -23,6 +27,28 @@ static void add_segment(const struct segment *segment, struct journal_stats *s)
         s->free_bytes += segment->size;
     if (segment->kind == SEGMENT_FRAMES)
         s->live_items += references - segment->open;
+}
+
+static void add_files(const struct journal *j, struct journal_stats *s)
+{
+    const struct files *f = &j->files;
+    struct store_stats store;
+
+    if (!f->store)
+        return;
+    store_stats(f->store, &store);
+    s->file_bytes = store.file_bytes;
+    s->file_max_bytes = store.max_bytes;
+    s->live_file_bytes = store.file_bytes - store.free_bytes - store.failed_bytes;
+    s->history_bytes = j->config.history_bytes ? store.free_bytes : 0;
+    s->spilled = j->spill.spilled;
+    s->loaded = j->spill.loaded;
+    s->written_bytes = f->written_bytes;
+    s->syncs = f->syncs;
+    s->write_errors = f->write_errors;
+    s->sync_errors = f->sync_errors;
+    s->decisions_logged = j->log.entries;
+    s->refusing = files_are_refusing(f);
 }
 
 void journal_stats(const struct journal *j, struct journal_stats *s)
@@ -36,6 +62,7 @@ void journal_stats(const struct journal *j, struct journal_stats *s)
             add_decision(s, &j->writers[i].held);
     }
     memcpy(s->enqueued, j->outbox.enqueued, sizeof(s->enqueued));
+    add_files(j, s);
 }
 
 size_t journal_recent(struct journal *j, struct decision_record *out, size_t max)
@@ -71,33 +98,6 @@ bool outbox_read(const struct journal *j, uint64_t position, struct outbox_item 
 
 void outbox_ack(struct journal *j, unsigned index, uint64_t position)
 {
-    if (outbox_settle(&j->outbox, index, position))
+    if (outbox_settle(&j->outbox, index, position) || j->files.store)
         journal_wake(j);
-}
-
-/* ---- of the files: there are none yet ---- */
-
-bool journal_is_refusing(const struct journal *j)
-{
-    (void)j;
-    return false;
-}
-
-enum err journal_recover(struct journal *j, const struct recovery *to, uint64_t now_ns,
-                         struct journal_recovered *found, struct err_info *info)
-{
-    (void)j;
-    (void)to;
-    (void)now_ns;
-    (void)info;
-    *found = (struct journal_recovered){0};
-    return ERR_OK;
-}
-
-bool recovery_has_source(const struct journal *j, const uint8_t trace_id[16], uint64_t source)
-{
-    (void)j;
-    (void)trace_id;
-    (void)source;
-    return false;
 }

@@ -80,6 +80,7 @@ struct frame_header {
 
 /* In the TLV area: type and length, then `len` bytes, then zeros to a multiple of 8. */
 enum frame_tlv {
+    TLV_NONE = 0,
     TLV_DECISION = 1, /* one entry (entry.h): of a FRAME_KEEP */
 };
 struct tlv {

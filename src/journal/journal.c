@@ -10,38 +10,74 @@ static const uint64_t linger_ns = 2 * NS_PER_MS;
 static const uint64_t retry_ns = 5 * NS_PER_MS;
 /* A worker that has not asked again for so long has given up. */
 static const uint64_t give_up_ns = 3 * NS_PER_S;
+/* A disk that failed is tried again after this. */
+static const uint64_t failing_retry_ns = 20 * NS_PER_MS;
+/* A segment is not open for longer. */
+static const uint64_t turn_after_ns = 16 * NS_PER_S;
+
+/* Sequences go on from the time, so that they never come twice, whatever was lost. */
+static void init_writers(struct journal *j)
+{
+    size_t size = j->config.workers * sizeof(struct journal_writer);
+    uint64_t first = j->files.store ? clock_unix_ns(j->config.clock) / NS_PER_US : 0;
+
+    j->writers = aligned_alloc(_Alignof(struct journal_writer), size);
+    if (!j->writers)
+        abort();
+    memset(j->writers, 0, size);
+    for (unsigned i = 0; i < j->config.workers; i++) {
+        struct journal_writer *w = &j->writers[i];
+
+        w->journal = j;
+        w->sequence = first & (UINT64_MAX >> 8);
+        atomic_store(&w->submitted, w->sequence);
+        atomic_store(&w->acked, w->sequence);
+        ring_init(&w->blocks, SPARE_BLOCKS, sizeof(uint32_t));
+        ring_init(&w->ring, DECISION_RING, sizeof(struct decision));
+        ring_init(&w->asked, ASKED_MAX, sizeof(uint32_t));
+    }
+}
 
 enum err journal_new(const struct journal_config *config, struct journal **out,
                      struct err_info *info)
 {
     struct journal *j = aligned_alloc(_Alignof(struct journal), sizeof(*j));
-    size_t writers = config->workers * sizeof(struct journal_writer);
+    enum err err;
 
     assert(config->workers > 0 && config->workers <= 256);
-    assert(config->segment_bytes >= 4096 && config->segment_bytes <= 2 << 20 &&
+    assert(config->segment_bytes >= 4096 && config->segment_bytes <= SEGMENT_BYTES_MAX &&
            config->segment_bytes % 4096 == 0);
     if (!j)
         abort();
     memset(j, 0, sizeof(*j));
     j->config = *config;
-    while ((size_t)FRAME_ALIGN << j->position_bits < config->segment_bytes)
+    /* With files there may be segments of an earlier configuration. */
+    while ((size_t)FRAME_ALIGN << j->position_bits <
+           (config->ack == ACK_MEMORY ? config->segment_bytes : SEGMENT_BYTES_MAX))
         j->position_bits++;
     segments_init(&j->segments, config->segment_bytes, 32 - j->position_bits, config->memory);
-    outbox_init(&j->outbox, &j->segments, config->exporters);
-    j->writers = aligned_alloc(_Alignof(struct journal_writer), writers);
-    j->recent = calloc(RECENT, sizeof(*j->recent));
-    if (!j->writers || !j->recent)
-        abort();
-    memset(j->writers, 0, writers);
-    for (unsigned i = 0; i < config->workers; i++) {
-        j->writers[i].journal = j;
-        ring_init(&j->writers[i].blocks, SPARE_BLOCKS, sizeof(uint32_t));
-        ring_init(&j->writers[i].ring, DECISION_RING, sizeof(struct decision));
+    err = files_init(&j->files, &j->segments, &j->config, info);
+    if (err != ERR_OK) {
+        segments_fini(&j->segments);
+        free(j);
+        return err;
     }
+    decision_log_init(&j->log, &j->files);
+    outbox_init(&j->outbox, &j->files, config->exporters);
+    init_writers(j);
+    spill_init(&j->spill, j);
+    j->recent = calloc(RECENT, sizeof(*j->recent));
+    if (!j->recent)
+        abort();
     pthread_mutex_init(&j->recent_lock, NULL);
-    (void)info;
     *out = j;
     return ERR_OK;
+}
+
+static void decision_fini(struct decision *d)
+{
+    buf_fini(&d->entry);
+    buf_fini(&d->payload);
 }
 
 static void writer_fini(struct journal_writer *w)
@@ -49,11 +85,12 @@ static void writer_fini(struct journal_writer *w)
     struct decision decision;
 
     while (ring_pop(&w->ring, &decision))
-        buf_fini(&decision.payload);
+        decision_fini(&decision);
     if (w->holds)
-        buf_fini(&w->held.payload);
+        decision_fini(&w->held);
     ring_fini(&w->ring);
     ring_fini(&w->blocks);
+    ring_fini(&w->asked);
 }
 
 void journal_free(struct journal *j)
@@ -63,8 +100,12 @@ void journal_free(struct journal *j)
     for (unsigned i = 0; i < j->config.workers; i++)
         writer_fini(&j->writers[i]);
     free(j->writers);
+    spill_fini(&j->spill);
     outbox_fini(&j->outbox);
+    decision_log_fini(&j->log);
+    files_fini(&j->files);
     segments_fini(&j->segments);
+    free(j->acked_text);
     pthread_mutex_destroy(&j->recent_lock);
     free(j->recent);
     free(j);
@@ -94,6 +135,16 @@ void journal_urge(struct journal *j)
     wake(j->own);
 }
 
+bool journal_is_refusing(const struct journal *j)
+{
+    return atomic_load_explicit(&j->refusing, memory_order_relaxed);
+}
+
+bool journal_can_spill(const struct journal *j)
+{
+    return atomic_load_explicit(&j->spill.can_spill, memory_order_relaxed);
+}
+
 /* ---- the journal thread ---- */
 
 static void remember(struct journal *j, const struct decision_record *d)
@@ -103,53 +154,147 @@ static void remember(struct journal *j, const struct decision_record *d)
     pthread_mutex_unlock(&j->recent_lock);
 }
 
-/* False: a keep that the outbox has no memory for. */
-static bool commit(struct journal *j, struct decision *d, uint64_t now_ns)
+/* False: there is no memory or no region for it. */
+static bool append(struct journal *j, struct decision *d, uint64_t now_ns)
 {
-    if (d->record.keep && d->record.exporters &&
-        !outbox_append(&j->outbox, &d->record, buf_slice(&d->payload), now_ns))
+    struct slice entry = buf_slice(&d->entry);
+    bool is_trace = decision_signal(&d->record) == 0; /* others are passed on, not decided */
+
+    if (j->files.dirty_count + 4 > DIRTY_MAX ||
+        (entry.len && is_trace && !decision_log_room(&j->log, entry.len, now_ns)))
         return false;
-    buf_fini(&d->payload);
-    if (decision_signal(&d->record) == 0) /* others are passed on, not decided */
+    if (d->record.keep && d->record.exporters &&
+        !outbox_append(&j->outbox, &d->record, entry, buf_slice(&d->payload), now_ns))
+        return false;
+    if (entry.len && is_trace)
+        decision_log_append(&j->log, entry, now_ns);
+    decision_fini(d);
+    if (is_trace)
         remember(j, &d->record);
     return true;
 }
 
-/* Commits what the worker has handed over; returns how many. */
-static uint32_t commit_all(struct journal *j, struct journal_writer *w, uint64_t now_ns)
+/* Takes what the worker has handed over. */
+static void take_decisions(struct journal *j, struct journal_writer *w, uint64_t now_ns)
 {
-    uint64_t committed = atomic_load_explicit(&w->committed, memory_order_relaxed);
-    uint32_t n = 0;
-
-    while (n < DECISION_RING && (w->holds || ring_pop(&w->ring, &w->held))) {
-        w->holds = !commit(j, &w->held, now_ns);
+    while (w->taken < DECISION_RING && (w->holds || ring_pop(&w->ring, &w->held))) {
+        w->holds = !append(j, &w->held, now_ns);
         if (w->holds)
             break;
-        n++;
+        w->taken++;
     }
-    if (n == 0)
+}
+
+/* Writes what the worker has submitted. */
+static bool write_given(struct journal *j, struct journal_writer *w, uint64_t now_ns)
+{
+    bool done = true;
+
+    for (unsigned i = 0; i < w->given_count; i++)
+        done &= files_write(&j->files, w->given[i], now_ns);
+    return done;
+}
+
+/* Those that are closed and written are nobody's any more. Closed first: nothing is published
+ * behind it. */
+static void settle_given(struct journal *j, struct journal_writer *w)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < w->given_count; i++) {
+        uint32_t number = w->given[i];
+        struct segment *segment = segment_at(&j->segments, number);
+
+        if (!atomic_load_explicit(&segment->closed, memory_order_acquire) ||
+            segment->written < atomic_load_explicit(&segment->published, memory_order_relaxed)) {
+            w->given[kept++] = number;
+            continue;
+        }
+        segment->is_given = false;
+        spill_add(&j->spill, number);
+    }
+    w->given_count = kept;
+}
+
+/* Brings all that was submitted and appended to the level. False: it is not there yet. */
+static bool persist(struct journal *j, uint64_t now_ns)
+{
+    bool done = true;
+
+    if (!j->files.store)
+        return true;
+    for (unsigned i = 0; i < j->config.workers; i++) {
+        struct journal_writer *w = &j->writers[i];
+
+        w->ticket = atomic_load_explicit(&w->submitted, memory_order_acquire);
+        done &= write_given(j, w, now_ns);
+    }
+    decision_log_seal(&j->log);
+    done = files_write_marked(&j->files, now_ns) && done;
+    done = done && files_sync(&j->files, now_ns);
+    j->files.is_failing = !done;
+    for (unsigned i = 0; done && i < j->config.workers; i++)
+        settle_given(j, &j->writers[i]);
+    return done;
+}
+
+/* Tells a worker what has reached the level. True: there was something. */
+static bool publish(struct journal_writer *w)
+{
+    bool moved = w->taken > 0;
+
+    if (moved)
+        atomic_store_explicit(&w->committed,
+                              atomic_load_explicit(&w->committed, memory_order_relaxed) + w->taken,
+                              memory_order_release);
+    w->taken = 0;
+    if (w->journal->files.store &&
+        w->ticket != atomic_load_explicit(&w->acked, memory_order_relaxed)) {
+        atomic_store_explicit(&w->acked, w->ticket, memory_order_release);
+        moved = true;
+    }
+    if (moved)
+        wake(w->loop);
+    return moved;
+}
+
+/* A segment with room for `size` bytes of frames. 0: there is none now. */
+static uint32_t give(struct journal *j, struct journal_writer *w, size_t size, uint64_t now_ns)
+{
+    uint32_t number;
+
+    if (w->given_count == GIVEN_MAX)
         return 0;
-    atomic_store_explicit(&w->committed, committed + n, memory_order_release);
-    wake(w->loop);
-    return n;
+    number = segments_take(&j->segments, size, SEGMENT_FRAMES, false);
+    if (!number)
+        return 0;
+    if (!files_open(&j->files, number, USE_FRAMES, (unsigned)(w - j->writers), now_ns)) {
+        segments_put(&j->segments, number);
+        return 0;
+    }
+    if (j->files.store) {
+        w->given[w->given_count++] = number;
+        segment_at(&j->segments, number)->is_given = true;
+    }
+    return number;
 }
 
 /* Keeps the worker's spare blocks up; one until it has asked for more, so that idle workers hold
  * little. Returns whether the block of `want` bytes is there. */
-static bool refill(struct journal *j, struct journal_writer *w, size_t want)
+static bool refill(struct journal *j, struct journal_writer *w, size_t want, uint64_t now_ns)
 {
     uint32_t goal = w->is_active ? SPARE_BLOCKS : 1, number = 1;
 
     while (number && ring_count(&w->blocks) < goal) {
-        number = segments_take(&j->segments, 1, SEGMENT_FRAMES, false);
-        if (number && !ring_push(&w->blocks, &number))
-            segments_put(&j->segments, number);
+        number = give(j, w, 1, now_ns);
+        if (number)
+            ring_push(&w->blocks, &number); /* there is room: this thread alone fills it */
     }
-    if (want <= j->config.segment_bytes)
+    if (want + files_overhead(&j->files) <= j->config.segment_bytes)
         return ring_count(&w->blocks) > 0;
     if (atomic_load_explicit(&w->large_ready, memory_order_relaxed))
         return true;
-    number = segments_take(&j->segments, want, SEGMENT_FRAMES, false);
+    number = give(j, w, want + files_overhead(&j->files), now_ns);
     atomic_store_explicit(&w->large_ready, number, memory_order_release);
     return number != 0;
 }
@@ -164,7 +309,7 @@ static uint64_t serve(struct journal *j, struct journal_writer *w, uint64_t now_
         w->wanted = want;
         w->asked_ns = now_ns;
     }
-    if (refill(j, w, w->wanted)) {
+    if (refill(j, w, w->wanted, now_ns)) {
         if (w->wanted)
             wake(w->loop);
         w->wanted = 0;
@@ -175,44 +320,148 @@ static uint64_t serve(struct journal *j, struct journal_writer *w, uint64_t now_
     return w->wanted ? now_ns + retry_ns : NEVER_NS;
 }
 
-static bool has_decisions(const struct journal *j)
+/* Something came while this thread thought of sleeping. */
+static bool has_work(const struct journal *j)
 {
-    for (unsigned i = 0; i < j->config.workers; i++)
-        if (ring_count(&j->writers[i].ring) > 0)
+    for (unsigned i = 0; i < j->config.workers; i++) {
+        const struct journal_writer *w = &j->writers[i];
+
+        if (ring_count(&w->ring) > 0 || ring_count(&w->asked) > 0 ||
+            (j->files.store && atomic_load_explicit(&w->submitted, memory_order_acquire) !=
+                                   atomic_load_explicit(&w->acked, memory_order_relaxed)))
             return true;
+    }
     return false;
 }
 
-/* Everything but decisions. Returns when it is next due. */
+static void forget_given(struct journal *j, uint32_t number)
+{
+    struct segment *segment = segment_at(&j->segments, number);
+    struct journal_writer *w = &j->writers[segment->writer];
+
+    if (!segment->is_given)
+        return;
+    segment->is_given = false;
+    for (unsigned i = 0; i < w->given_count; i++)
+        if (w->given[i] == number)
+            w->given[i--] = w->given[--w->given_count];
+}
+
+/* Takes back what has no reference any more. What is not written yet need not be: each of its spans
+ * has its decision, and that is at the level. */
+static void collect(struct journal *j)
+{
+    uint32_t number = segments_collect(&j->segments);
+
+    while (number) {
+        uint32_t next = segment_at(&j->segments, number)->next;
+
+        forget_given(j, number);
+        spill_remove(&j->spill, number);
+        files_free(&j->files, number);
+        segments_put(&j->segments, number);
+        number = next;
+    }
+}
+
+/* When the oldest live segment that has frames was opened. */
+static uint64_t oldest_ns(const struct journal *j)
+{
+    uint64_t oldest =
+        j->spill.first ? segment_at(&j->segments, j->spill.first)->opened_ns : NEVER_NS;
+
+    for (unsigned i = 0; i < j->config.workers; i++)
+        for (unsigned k = 0; k < j->writers[i].given_count; k++) {
+            const struct segment *segment = segment_at(&j->segments, j->writers[i].given[k]);
+
+            if (atomic_load_explicit(&segment->published, memory_order_relaxed) > 0)
+                oldest = earlier_ns(oldest, segment->opened_ns);
+        }
+    return oldest;
+}
+
+/* Segments that little comes into are closed after a while, so that they can become free. */
+static uint64_t turn_old(struct journal *j, uint64_t now_ns)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < j->config.workers; i++)
+        for (unsigned k = 0; k < j->writers[i].given_count; k++) {
+            const struct segment *segment = segment_at(&j->segments, j->writers[i].given[k]);
+
+            if (atomic_load_explicit(&segment->published, memory_order_relaxed) == 0)
+                continue;
+            any = true;
+            if (now_ns - segment->opened_ns < turn_after_ns)
+                continue;
+            atomic_store_explicit(&j->writers[i].turn, true, memory_order_release);
+            wake(j->writers[i].loop);
+        }
+    return any ? now_ns + turn_after_ns / 8 : NEVER_NS;
+}
+
+/* Everything but what is on its way to the level. Returns when it is next due. */
 static uint64_t keep_house(struct journal *j, uint64_t now_ns)
 {
     uint64_t due = NEVER_NS;
 
-    segments_collect(&j->segments);
+    collect(j);
     outbox_reclaim(&j->outbox);
     for (unsigned i = 0; i < j->config.workers; i++)
         due = earlier_ns(due, serve(j, &j->writers[i], now_ns));
-    return earlier_ns(due, segments_trim(&j->segments, now_ns));
+    due = earlier_ns(due, segments_trim(&j->segments, now_ns));
+    if (!j->files.store)
+        return due;
+    decision_log_reclaim(&j->log, oldest_ns(j));
+    due = earlier_ns(due, spill_step(&j->spill, now_ns));
+    due = earlier_ns(due, turn_old(j, now_ns));
+    due = earlier_ns(due, acked_step(j, now_ns));
+    if (files_grow(&j->files))
+        due = earlier_ns(due, now_ns + NS_PER_MS);
+    atomic_store_explicit(&j->refusing, files_are_refusing(&j->files), memory_order_relaxed);
+    return due;
 }
 
 uint64_t journal_step(struct journal *j, uint64_t now_ns)
 {
-    uint64_t sequence = j->outbox.sequence, due;
-    uint32_t committed = 0;
-    bool holds = false;
+    bool moved = false, holds = false;
+    uint64_t due;
 
     /* Exchanges only, no stores: each of them sees what came before the others. */
     (void)atomic_exchange_explicit(&j->asleep, false, memory_order_acq_rel);
-    for (unsigned i = 0; i < j->config.workers; i++) {
-        committed += commit_all(j, &j->writers[i], now_ns);
+    for (unsigned i = 0; i < j->config.workers && !j->files.is_failing; i++) {
+        take_decisions(j, &j->writers[i], now_ns);
         holds |= j->writers[i].holds;
     }
-    if (j->outbox.sequence != sequence)
+    if (!persist(j, now_ns))
+        return earlier_ns(keep_house(j, now_ns), now_ns + failing_retry_ns);
+    for (unsigned i = 0; i < j->config.workers; i++)
+        moved |= publish(&j->writers[i]);
+    if (outbox_publish(&j->outbox))
         wake(j->exporter);
-    if (committed > 0 || holds)
+    if (moved || holds)
         return earlier_ns(keep_house(j, now_ns), now_ns + linger_ns);
     /* Whoever comes after this exchange wakes; what came before it is seen below. */
     (void)atomic_exchange_explicit(&j->asleep, true, memory_order_acq_rel);
     due = keep_house(j, now_ns);
-    return has_decisions(j) ? now_ns : due;
+    return has_work(j) ? now_ns : due;
+}
+
+void journal_finish(struct journal *j, uint64_t now_ns)
+{
+    if (!j->files.store || !persist(j, now_ns))
+        return;
+    outbox_publish(&j->outbox);
+    collect(j);
+    outbox_reclaim(&j->outbox);
+    for (uint32_t i = 1; i < j->segments.count; i++) {
+        struct segment *segment = segment_at(&j->segments, i);
+
+        if (segment->kind == SEGMENT_FRAMES && segment->open &&
+            atomic_load_explicit(&segment->references, memory_order_relaxed) == 1)
+            files_free(&j->files, i);
+    }
+    outbox_finish(&j->outbox);
+    acked_write(j, now_ns);
+    (void)!files_sync(&j->files, now_ns);
 }

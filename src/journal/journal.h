@@ -81,7 +81,10 @@ struct journal_config {
  * Start-up only: aborts without memory. */
 enum err journal_new(const struct journal_config *config, struct journal **out,
                      struct err_info *info) MUST_CHECK;
-/* Nothing is written any more: what is on disk is what a killed process would leave. */
+/* The orderly end, when no other thread runs any more: writes what is still on its way, marks free
+ * what nobody needs, and notes how far the exporters are. */
+void journal_finish(struct journal *j, uint64_t now_ns);
+/* Without journal_finish what is on disk is what a killed process would leave. */
 void journal_free(struct journal *j);
 
 /* ---- recovery: on the main thread, before any other thread runs ---- */
@@ -155,6 +158,8 @@ uint64_t journal_acked(const struct journal_writer *w);
 /* Lets the journal thread write what was committed since the last call. Once a step, after the
  * commits; the worker's loop is woken when journal_acked moves. */
 void journal_submit(struct journal_writer *w);
+/* True: segments can still leave memory: it need not be made by early decisions. Any thread. */
+bool journal_can_spill(const struct journal *j);
 /* True: the disk is full or fails; requests are refused until it is not. Any thread. */
 bool journal_is_refusing(const struct journal *j);
 

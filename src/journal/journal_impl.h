@@ -3,18 +3,22 @@
 
 #include "base/ring.h"
 #include "journal/outbox.h"
+#include "journal/spill.h"
 
 #include <pthread.h>
 
 enum {
+    SEGMENT_BYTES_MAX = 2 << 20,
     SPARE_BLOCKS = 2,     /* blocks a worker has ahead */
     DECISION_RING = 1024, /* decisions on their way from one worker */
     RECENT = 1024,        /* decisions that journal_recent shows */
+    GIVEN_MAX = 8,        /* segments of one writer that may have something to write */
 };
 
-/* A decision on its way to the journal thread; it owns the payload. */
+/* A decision on its way to the journal thread; it owns both. */
 struct decision {
     struct decision_record record;
+    struct buf entry; /* of the decision log; empty without files */
     struct buf payload;
 };
 
@@ -30,14 +34,24 @@ struct journal_writer {
     bool staged_large;  /* it lies in `large` */
     uint64_t sequence;  /* of frames */
     uint64_t decisions; /* handed over */
+    size_t unwoken;     /* bytes submitted since the journal thread was urged */
 
     struct ring blocks;               /* of segments, to the worker */
     struct ring ring;                 /* of decisions, to the journal thread */
     _Alignas(64) _Atomic size_t want; /* bytes of the block it waits for; 0: it does not wait */
     _Atomic uint32_t large_ready;     /* a large one, to the worker; 0: none */
+    _Atomic uint64_t submitted;       /* sequence of the last frame that may be written */
+    _Atomic uint64_t reading;         /* odd: it looks at bodies */
+    struct ring asked;                /* segments that it wants in memory */
     _Alignas(64) _Atomic uint64_t committed; /* decisions */
+    _Atomic uint64_t acked;                  /* sequence of frames */
+    _Atomic bool turn; /* the open segment has been so for long: it is to be closed */
 
     /* The journal thread's. */
+    uint32_t given[GIVEN_MAX]; /* in the order in which they were given out */
+    unsigned given_count;
+    uint32_t taken;       /* decisions appended, not committed yet */
+    uint64_t ticket;      /* of the frames being written */
     struct decision held; /* taken from the ring, but the outbox had no memory */
     bool holds;
     bool is_active;    /* it has asked for a block */
@@ -49,10 +63,19 @@ struct journal {
     struct journal_config config;
     unsigned position_bits; /* of a frame_id: position in units of FRAME_ALIGN */
     struct segments segments;
+    struct files files;
+    struct decision_log log;
     struct outbox outbox;
+    struct spill spill;
+    struct recovered *recovered; /* while recovery runs */
+    char *acked_text;            /* as it was last written; NULL: never */
+    uint64_t acked_ns;           /* when that was */
+    uint64_t acked_sum;          /* of the positions then */
+    uint64_t turned_ns;          /* when old open segments were last looked for */
     struct journal_writer *writers;
     struct loop *own, *exporter;
     _Alignas(64) _Atomic bool asleep; /* the journal thread waits: wake it */
+    _Atomic bool refusing;
     pthread_mutex_t recent_lock;
     struct decision_record *recent;
     uint64_t recent_count; /* ever */
@@ -63,3 +86,11 @@ struct journal {
 void journal_wake(struct journal *j);
 /* It has to do something now: somebody waits. */
 void journal_urge(struct journal *j);
+
+/* ---- acked.c: the exporters' positions on disk ---- */
+
+/* Writes them if they changed, at most every 100 ms. Returns when to look again. */
+uint64_t acked_step(struct journal *j, uint64_t now_ns);
+void acked_write(struct journal *j, uint64_t now_ns);
+/* Reads them and lets the exporters go on there; those that are new begin at the end. */
+enum err acked_read(struct journal *j, struct err_info *info) MUST_CHECK;

@@ -1,15 +1,14 @@
 #include "journal/outbox.h"
 
 #include "base/pages.h"
+#include "journal/entry.h"
 #include "journal/frame.h"
 
 #include <assert.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* The TLV area of an outbox frame holds the decision. */
-struct keep_tlv {
-    struct tlv tlv;
-    struct decision_record record;
-};
+enum { ENTRY_SPACE = 512 }; /* an entry without votes and sources is smaller */
 
 static uint64_t ordinal_of(uint64_t position)
 {
@@ -26,15 +25,18 @@ static size_t places_bytes(void)
     return SEGMENT_MAX * sizeof(_Atomic uint64_t);
 }
 
-void outbox_init(struct outbox *o, struct segments *segments, unsigned exporters)
+void outbox_init(struct outbox *o, struct files *files, unsigned exporters)
 {
     assert(exporters <= EXPORTERS_MAX);
-    *o = (struct outbox){.segments = segments, .exporters = exporters};
+    *o = (struct outbox){.files = files, .segments = files->segments, .exporters = exporters};
     o->places = pages_map(places_bytes());
 }
 
 void outbox_fini(struct outbox *o)
 {
+    for (uint32_t i = 0; i < o->map_count; i++)
+        free(o->maps[i]);
+    free(o->maps);
     pages_unmap((void *)o->places, places_bytes());
 }
 
@@ -50,60 +52,136 @@ static void set_place(struct outbox *o, uint64_t ordinal, uint32_t number, size_
                           memory_order_relaxed);
 }
 
-/* Opens a segment with room for `size`: the first one, or the one after the last. */
-static bool open_next(struct outbox *o, size_t size)
-{
-    uint64_t ordinal = ordinal_of(atomic_load_explicit(&o->end, memory_order_relaxed));
-    uint32_t number = segments_take(o->segments, size, SEGMENT_OUTBOX, true);
+/* ---- recovery ---- */
 
+static void set_map(struct outbox *o, uint32_t number, struct outbox_map *map)
+{
+    if (number >= o->map_count) {
+        uint32_t count = number * 2 + 16;
+
+        o->maps = realloc(o->maps, count * sizeof(struct outbox_map *));
+        if (!o->maps)
+            abort();
+        memset(o->maps + o->map_count, 0, (count - o->map_count) * sizeof(struct outbox_map *));
+        o->map_count = count;
+    }
+    free(o->maps[number]);
+    o->maps[number] = map;
+}
+
+void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
+                      struct outbox_map *map)
+{
+    set_place(o, ordinal, number, used);
+    set_map(o, number, map);
+}
+
+void outbox_start(struct outbox *o, uint64_t begin)
+{
+    uint64_t end = o->files->ordinals[USE_OUTBOX] << 32;
+
+    o->appended = end;
+    atomic_store_explicit(&o->begin, begin < end ? begin : end, memory_order_relaxed);
+    for (unsigned i = 0; i < o->exporters; i++)
+        atomic_store_explicit(&o->acked[i], end, memory_order_relaxed);
+    atomic_store_explicit(&o->end, end, memory_order_release);
+}
+
+void outbox_resume(struct outbox *o, unsigned exporter, uint64_t position)
+{
+    uint64_t begin = atomic_load_explicit(&o->begin, memory_order_relaxed);
+
+    if (position > o->appended)
+        position = o->appended;
+    atomic_store_explicit(&o->acked[exporter], position < begin ? begin : position,
+                          memory_order_release);
+}
+
+/* ---- appending ---- */
+
+/* Opens a segment with room for `size`: the first one, or the one after the last. */
+static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
+{
+    const struct journal_config *c = o->files->config;
+    uint64_t ordinal = ordinal_of(o->appended);
+    size_t names = o->files->store ? FORMAT_PAGE : 0;
+    uint32_t number;
+    struct segment *segment;
+
+    if (o->files->dirty_count + 2 > DIRTY_MAX)
+        return false;
+    number =
+        segments_take(o->segments, size + files_overhead(o->files) + names, SEGMENT_OUTBOX, true);
     if (!number)
         return false;
+    if (!files_open(o->files, number, USE_OUTBOX, 0, now_ns)) {
+        segments_put(o->segments, number);
+        return false;
+    }
+    segment = segment_at(o->segments, number);
     if (o->open) {
         set_place(o, ordinal, o->open, segment_at(o->segments, o->open)->used);
         ordinal++;
     }
+    if (o->files->store) {
+        o->labels = c->names->labels(c->names->arg);
+        append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns);
+        files_mark(o->files, number);
+    }
     o->open = number;
     set_place(o, ordinal, number, 0);
-    atomic_store_explicit(&o->end, ordinal << 32, memory_order_release);
+    o->appended = ordinal << 32 | segment->used;
     return true;
 }
 
-bool outbox_append(struct outbox *o, const struct decision_record *d, struct slice payload,
-                   uint64_t now_ns)
+/* New labels are named before a record has one of them. */
+static bool names_are_known(struct outbox *o, uint64_t now_ns)
 {
-    struct keep_tlv tlv = {{TLV_DECISION, sizeof(*d)}, *d};
-    size_t size = frame_size(sizeof(tlv), payload.len);
+    const struct journal_config *c = o->files->config;
     struct segment *segment = segment_at(o->segments, o->open);
-    uint64_t end;
 
-    if ((!o->open || size > segment->size - segment->used) && !open_next(o, size))
+    if (!o->files->store || c->names->labels(c->names->arg) == o->labels)
+        return true;
+    o->labels = c->names->labels(c->names->arg);
+    return append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns);
+}
+
+bool outbox_append(struct outbox *o, const struct decision_record *d, struct slice entry,
+                   struct slice payload, uint64_t now_ns)
+{
+    struct frame_header header = {
+        .signal = FRAME_KEEP, .unix_ns = d->unix_ns, .boot_ns = now_ns, .items = d->payload_spans};
+    uint8_t space[ENTRY_SPACE];
+    struct buf own = {.data = space, .cap = sizeof(space), .max = sizeof(space)};
+    struct segment *segment = segment_at(o->segments, o->open);
+    size_t size;
+
+    if (!entry.len && entry_write(&own, d, NULL))
+        entry = buf_slice(&own);
+    size = frame_size(sizeof(struct tlv) + entry.len, payload.len);
+    if ((!o->open || !names_are_known(o, now_ns) || size > segment->size - segment->used) &&
+        !open_next(o, size, now_ns))
         return false;
     segment = segment_at(o->segments, o->open);
-    *(struct frame_header *)(segment->bytes + segment->used) =
-        (struct frame_header){.magic = FRAME_MAGIC,
-                              .version = FRAME_VERSION,
-                              .generation = segment->generation,
-                              .signal = FRAME_KEEP,
-                              .tlv_len = sizeof(tlv),
-                              .sequence = ++o->sequence,
-                              .unix_ns = d->unix_ns,
-                              .boot_ns = now_ns,
-                              .stored_len = (uint32_t)payload.len,
-                              .decoded_len = (uint32_t)payload.len,
-                              .items = d->payload_spans};
-    memcpy(segment->bytes + segment->used + sizeof(struct frame_header), &tlv, sizeof(tlv));
-    if (payload.len)
-        memcpy(segment->bytes + segment->used + sizeof(struct frame_header) + sizeof(tlv),
-               payload.data, payload.len);
-    segment->used += size;
+    header.sequence = ++o->sequence;
+    segment_append(segment, &header, TLV_DECISION, entry, payload);
+    files_mark(o->files, o->open); /* there is room: open_next and the journal's step see to it */
     for (unsigned i = 0; i < o->exporters; i++)
         if (d->exporters >> i & 1)
             o->enqueued[decision_signal(d)][i] += d->payload_spans;
-    end = atomic_load_explicit(&o->end, memory_order_relaxed);
-    atomic_store_explicit(&o->end, (end & ~(uint64_t)UINT32_MAX) | segment->used,
-                          memory_order_release);
+    o->appended = (o->appended & ~(uint64_t)UINT32_MAX) | segment->used;
     return true;
 }
+
+bool outbox_publish(struct outbox *o)
+{
+    if (atomic_load_explicit(&o->end, memory_order_relaxed) == o->appended)
+        return false;
+    atomic_store_explicit(&o->end, o->appended, memory_order_release);
+    return true;
+}
+
+/* ---- what is settled ---- */
 
 static uint64_t least_acked(const struct outbox *o)
 {
@@ -126,37 +204,89 @@ void outbox_reclaim(struct outbox *o)
 
     for (uint64_t ordinal = ordinal_of(begin); ordinal < ordinal_of(end); ordinal++) {
         uint64_t place = place_of(o, ordinal);
+        uint32_t number = (uint32_t)(place >> 32);
 
         if (least < (ordinal << 32 | (place & UINT32_MAX)))
             return;
         atomic_store_explicit(&o->begin, (ordinal + 1) << 32, memory_order_release);
-        segments_put(o->segments, (uint32_t)(place >> 32));
+        if (!number)
+            continue; /* nothing was found there after a restart */
+        files_free(o->files, number);
+        segments_put(o->segments, number);
     }
 }
 
-static void read_frame(const struct outbox *o, uint64_t position, struct outbox_item *item)
+void outbox_finish(struct outbox *o)
+{
+    if (o->open && least_acked(o) == o->appended)
+        files_free(o->files, o->open);
+}
+
+/* ---- reading ---- */
+
+static const struct frame_header *header_at(const struct outbox *o, uint64_t position)
 {
     uint32_t number = (uint32_t)(place_of(o, ordinal_of(position)) >> 32);
-    const struct frame_header *header =
-        (const struct frame_header *)(segment_at(o->segments, number)->bytes + offset_of(position));
-    const uint8_t *tlv = (const uint8_t *)(header + 1);
 
-    memcpy(&item->record, tlv + offsetof(struct keep_tlv, record), sizeof(item->record));
-    item->payload = slice_make(tlv + header->tlv_len, header->stored_len);
+    return (const struct frame_header *)(segment_at(o->segments, number)->bytes +
+                                         offset_of(position));
+}
+
+static uint64_t behind(const struct frame_header *header, uint64_t position)
+{
+    return position + frame_size(header->tlv_len, header->stored_len);
+}
+
+/* Numbers of an earlier process become those of this one. */
+static void translate(const struct outbox *o, uint64_t position, struct decision_record *r)
+{
+    uint32_t number = (uint32_t)(place_of(o, ordinal_of(position)) >> 32);
+    const struct outbox_map *map = number < o->map_count ? o->maps[number] : NULL;
+    uint64_t mask = 0;
+
+    if (!map)
+        return;
+    for (unsigned i = 0; i < EXPORTERS_MAX; i++)
+        if (r->exporters >> i & 1)
+            mask |= map->exporters[i];
+    r->exporters = mask;
+    r->label = r->label < map->label_count ? map->labels[r->label] : 0;
+}
+
+static void read_keep(const struct outbox *o, uint64_t position, struct outbox_item *item)
+{
+    const struct frame_header *header = header_at(o, position);
+    struct slice tlvs = slice_make((const uint8_t *)(header + 1), header->tlv_len);
+    struct entry entry = {0};
+    size_t at = 0;
+
+    entry_read(frame_tlv(tlvs, TLV_DECISION), &at, &entry);
+    item->record = entry.record;
+    translate(o, position, &item->record);
+    item->payload = slice_make(tlvs.data + tlvs.len, header->stored_len);
     item->position = position;
-    item->next = position + frame_size(header->tlv_len, header->stored_len);
+    item->next = behind(header, position);
 }
 
 bool outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *item)
 {
     uint64_t end = atomic_load_explicit(&o->end, memory_order_acquire);
-    uint64_t ordinal = ordinal_of(position);
 
-    if (ordinal < ordinal_of(end) && offset_of(position) >= (place_of(o, ordinal) & UINT32_MAX))
-        position = (ordinal + 1) << 32;
-    if (position >= end)
-        return false;
-    read_frame(o, position, item);
+    for (;;) {
+        uint64_t ordinal = ordinal_of(position);
+
+        while (ordinal < ordinal_of(end) &&
+               offset_of(position) >= (place_of(o, ordinal) & UINT32_MAX))
+            position = ++ordinal << 32;
+        if (offset_of(position) < files_overhead(o->files))
+            position = ordinal << 32 | files_overhead(o->files);
+        if (position >= end)
+            return false;
+        if (header_at(o, position)->signal == FRAME_KEEP)
+            break;
+        position = behind(header_at(o, position), position);
+    }
+    read_keep(o, position, item);
     return true;
 }
 

@@ -5,19 +5,30 @@
  */
 #pragma once
 
-#include "journal/journal.h"
-#include "journal/segments.h"
+#include "journal/decisions.h"
 
 enum { EXPORTERS_MAX = 64 };
 
+/* What the numbers in a segment of an earlier process are now. */
+struct outbox_map {
+    uint64_t exporters[EXPORTERS_MAX]; /* by its bit: the present bit as a mask; 0: gone */
+    size_t label_count;
+    uint16_t labels[];
+};
+
 struct outbox {
+    struct files *files;
     struct segments *segments;
     unsigned exporters;
     /* By ordinal modulo SEGMENT_MAX: the segment's number << 32 | its used bytes, once it is not
      * appended to any more. A reader may stand at the end of one that is freed already. */
     _Atomic uint64_t *places;
+    struct outbox_map **maps; /* by number of the segment, below map_count; NULL: none */
+    uint32_t map_count;
     uint32_t open; /* the segment appended to; 0: none yet */
     uint64_t sequence;
+    size_t labels;     /* that the last names frame has */
+    uint64_t appended; /* the end, of which `end` is what is as safe as the level says */
     uint64_t enqueued[DECISION_SIGNALS][EXPORTERS_MAX]; /* items */
     _Alignas(64) _Atomic uint64_t begin;
     _Atomic uint64_t end;
@@ -25,12 +36,25 @@ struct outbox {
 };
 
 /* Start-up only: aborts without memory. */
-void outbox_init(struct outbox *o, struct segments *segments, unsigned exporters);
+void outbox_init(struct outbox *o, struct files *files, unsigned exporters);
 void outbox_fini(struct outbox *o);
 
-/* Appends one keep. False: the kernel has no memory; nothing is appended, try again. */
-bool outbox_append(struct outbox *o, const struct decision_record *d, struct slice payload,
-                   uint64_t now_ns);
+/* A segment of an earlier process, in memory and walkable from the first frame to `used`; in order
+ * of their ordinals, before anything is appended. Takes the map. */
+void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
+                      struct outbox_map *map);
+/* Where it begins, once all were recovered, and that an exporter has settled what is before. */
+void outbox_start(struct outbox *o, uint64_t begin);
+void outbox_resume(struct outbox *o, unsigned exporter, uint64_t position);
+
+/* Appends one keep; `entry` is empty without files. False: no memory or no region; nothing is
+ * appended, try again. */
+bool outbox_append(struct outbox *o, const struct decision_record *d, struct slice entry,
+                   struct slice payload, uint64_t now_ns);
+/* Shows what was appended to readers. True: there is something new. */
+bool outbox_publish(struct outbox *o);
+/* Marks the open segment free too, if all of it is settled: nothing is appended any more. */
+void outbox_finish(struct outbox *o);
 /* Frees the segments that every exporter has settled. */
 void outbox_reclaim(struct outbox *o);
 

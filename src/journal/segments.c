@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/pages.h"
+#include "journal/frame.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum {
     KEPT_FREE = 1,         /* free segments that are never given back */
@@ -100,6 +102,21 @@ static uint32_t pop_free(struct segments *s)
     return number;
 }
 
+static void begin(struct segment *segment, enum segment_kind kind)
+{
+    segment->used = 0;
+    segment->generation++;
+    segment->kind = (uint8_t)kind;
+    segment->open = true;
+    segment->region = 0;
+    segment->salt = 0;
+    segment->written = segment->filled = 0;
+    atomic_store_explicit(&segment->references, 1, memory_order_relaxed);
+    atomic_store_explicit(&segment->published, 0, memory_order_relaxed);
+    atomic_store_explicit(&segment->closed, false, memory_order_relaxed);
+    atomic_store_explicit(&segment->place, PLACE_HERE, memory_order_relaxed);
+}
+
 uint32_t segments_take(struct segments *s, size_t size, enum segment_kind kind, bool forced)
 {
     bool large = size > s->segment_bytes;
@@ -111,12 +128,72 @@ uint32_t segments_take(struct segments *s, size_t size, enum segment_kind kind, 
     if (!number)
         return 0;
     segment = segment_at(s, number);
-    segment->used = 0;
-    segment->generation++;
-    segment->kind = (uint8_t)kind;
-    segment->open = true;
-    atomic_store_explicit(&segment->references, 1, memory_order_relaxed);
+    begin(segment, kind);
     return number;
+}
+
+uint32_t segments_take_absent(struct segments *s, size_t size, enum segment_kind kind)
+{
+    struct segment *segment;
+    uint32_t number;
+
+    if (!s->absent && s->count == s->max)
+        return 0;
+    number = s->absent ? pop(s, &s->absent) : s->count++;
+    segment = segment_at(s, number);
+    segment->bytes = NULL;
+    segment->size = size;
+    begin(segment, kind);
+    return number;
+}
+
+bool segments_attach(struct segments *s, uint32_t number, bool forced)
+{
+    struct segment *segment = segment_at(s, number);
+    uint32_t spare = segment->size == s->segment_bytes ? pop_free(s) : 0;
+
+    if (spare) {
+        segment->bytes = segment_at(s, spare)->bytes;
+        segment_at(s, spare)->bytes = NULL;
+        segment_at(s, spare)->kind = SEGMENT_ABSENT;
+        push(s, &s->absent, spare);
+        return true;
+    }
+    segment->bytes =
+        forced ? pages_new_forced(s->memory, segment->size) : pages_new(s->memory, segment->size);
+    return segment->bytes != NULL;
+}
+
+void segments_detach(struct segments *s, uint32_t number)
+{
+    struct segment *segment = segment_at(s, number);
+
+    pages_free(s->memory, segment->bytes, segment->size);
+    segment->bytes = NULL;
+}
+
+void segment_append(struct segment *segment, const struct frame_header *header, enum frame_tlv type,
+                    struct slice value, struct slice body)
+{
+    struct frame_header *at = (struct frame_header *)(segment->bytes + segment->used);
+    struct tlv tlv = {type, (uint32_t)value.len};
+    uint8_t *to = (uint8_t *)(at + 1);
+
+    *at = *header;
+    at->magic = FRAME_MAGIC;
+    at->version = FRAME_VERSION;
+    at->generation = segment->generation;
+    at->stored_len = at->decoded_len = (uint32_t)body.len;
+    if (type) {
+        at->tlv_len = (uint32_t)(sizeof(tlv) + value.len);
+        memcpy(to, &tlv, sizeof(tlv));
+        memcpy(to + sizeof(tlv), value.data, value.len);
+    }
+    if (body.len)
+        memcpy(to + at->tlv_len, body.data, body.len);
+    if (segment->salt)
+        frame_seal(at, segment->salt);
+    segment->used += frame_size(at->tlv_len, body.len);
 }
 
 void segments_put(struct segments *s, uint32_t number)
@@ -125,7 +202,10 @@ void segments_put(struct segments *s, uint32_t number)
 
     segment->kind = SEGMENT_FREE;
     segment->open = false;
-    if (segment->size == s->segment_bytes) {
+    if (!segment->bytes) {
+        segment->kind = SEGMENT_ABSENT;
+        push(s, &s->absent, number);
+    } else if (segment->size == s->segment_bytes) {
         push(s, &s->free, number);
         s->free_count++;
     } else {
@@ -134,19 +214,11 @@ void segments_put(struct segments *s, uint32_t number)
     }
 }
 
-void segments_collect(struct segments *s)
+uint32_t segments_collect(struct segments *s)
 {
-    uint32_t number;
-
     if (atomic_load_explicit(&s->returned, memory_order_relaxed) == 0)
-        return;
-    number = atomic_exchange_explicit(&s->returned, 0, memory_order_acquire);
-    while (number) {
-        uint32_t next = segment_at(s, number)->next;
-
-        segments_put(s, number);
-        number = next;
-    }
+        return 0;
+    return atomic_exchange_explicit(&s->returned, 0, memory_order_acquire);
 }
 
 static void give_back(struct segments *s, uint32_t number)

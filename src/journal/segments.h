@@ -9,11 +9,26 @@
 #pragma once
 
 #include "base/memory.h"
+#include "base/slice.h"
 #include "journal/format.h"
 
 enum { SEGMENT_MAX = 1 << 18 };
 
-enum segment_kind { SEGMENT_ABSENT, SEGMENT_FREE, SEGMENT_FRAMES, SEGMENT_OUTBOX };
+enum segment_kind {
+    SEGMENT_ABSENT,
+    SEGMENT_FREE,
+    SEGMENT_FRAMES,
+    SEGMENT_OUTBOX,
+    SEGMENT_DECISIONS,
+};
+
+/* Where the bytes of a live segment are; without files always here. */
+enum segment_place {
+    PLACE_HERE,    /* in memory */
+    PLACE_LEAVING, /* in memory until no worker can be looking at it; a worker may turn it back */
+    PLACE_GONE,    /* in its file only */
+    PLACE_ASKED,   /* a worker wants it back */
+};
 
 struct segment {
     _Alignas(64) uint8_t *bytes; /* NULL: absent */
@@ -25,6 +40,22 @@ struct segment {
     _Atomic uint32_t references;
     uint8_t kind;
     bool open; /* one of the references is the writer's */
+
+    /* Of a segment that is in a file. The journal thread's: */
+    uint32_t region;        /* of the store; 0: none */
+    uint32_t before, after; /* in the list of those that are full and written, by age */
+    uint16_t writer;
+    bool is_given; /* in its writer's list of those that may have something to write */
+    bool is_dirty; /* in the list of outbox and decision segments that have */
+    bool is_listed;
+    size_t written;     /* bytes of it that are in the file */
+    size_t filled;      /* bytes in it, once it is full and written */
+    uint64_t opened_ns; /* now_ns of its first frame, or about that */
+    uint64_t salt;      /* 0: frames have no CRC */
+    /* Its writer's, for the journal thread: */
+    _Atomic size_t published; /* bytes that may be written; they don't change any more */
+    _Atomic bool closed;      /* nothing more comes */
+    _Atomic uint8_t place;    /* enum segment_place */
 };
 
 struct segments {
@@ -55,10 +86,21 @@ static inline struct segment *segment_at(const struct segments *s, uint32_t numb
 /* Gives out a segment of at least `size` bytes with one reference, open. 0: no memory; `forced`:
  * only if the kernel has none. Journal thread. */
 uint32_t segments_take(struct segments *s, size_t size, enum segment_kind kind, bool forced);
+/* Memory for a live segment of `size` bytes whose bytes are elsewhere, under a number of its own.
+ * 0: no number is left. Journal thread, as all down to segments_trim. */
+uint32_t segments_take_absent(struct segments *s, size_t size, enum segment_kind kind);
+/* Gives memory to such a one; `forced`: whatever the limiter says. False: there is none. */
+bool segments_attach(struct segments *s, uint32_t number, bool forced);
+/* Takes the memory away: the segment stays. */
+void segments_detach(struct segments *s, uint32_t number);
+/* Puts a frame behind `used`, sealed if the segment has a salt; there is room. `value` with a type
+ * is its one TLV. What the header says of lengths, magic, version and generation is filled in. */
+void segment_append(struct segment *segment, const struct frame_header *header, enum frame_tlv type,
+                    struct slice value, struct slice body);
 /* Takes a segment without references back. Journal thread. */
 void segments_put(struct segments *s, uint32_t number);
-/* Takes back all that were returned. Journal thread. */
-void segments_collect(struct segments *s);
+/* All that were returned, as a stack: segments_put each. 0: none. Journal thread. */
+uint32_t segments_collect(struct segments *s);
 /* Gives memory back to the kernel: what was not needed for a second, and nearly all if the limiter
  * is high. Returns when it is next due. Journal thread. */
 uint64_t segments_trim(struct segments *s, uint64_t now_ns);

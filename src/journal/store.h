@@ -20,7 +20,7 @@ struct store;
 struct store_config {
     struct disk *disk;
     const char *path;    /* the folder; made (0700) if it is not there */
-    size_t region_bytes; /* a multiple of FORMAT_PAGE: two of them .. 1 MiB */
+    size_t region_bytes; /* a multiple of FORMAT_PAGE: two of them .. 2 MiB */
     size_t file_bytes;   /* at least region_bytes; what does not fit a region is not used */
     uint64_t max_bytes;  /* of all files together */
     double min_free;     /* share of the file system that stays free, 0 .. 1 */
@@ -93,7 +93,7 @@ enum err store_sync(struct store *s, struct err_info *info) MUST_CHECK;
 /* Its cached pages may leave memory. */
 void store_forget(struct store *s, uint32_t number);
 
-/* Makes new files ahead of need, at most 1 MiB of zeros a call, when fewer than `wanted` regions
+/* Makes new files ahead of need, at most 2 MiB of zeros a call, when fewer than `wanted` regions
  * are free. True: there is more to do. What can't be made is tried again at a later call. */
 bool store_grow(struct store *s, unsigned wanted);
 unsigned store_free_regions(const struct store *s); /* reserve included */

@@ -5,7 +5,7 @@
 
 enum {
     STORE_REGIONS_MAX = (1 << 18) - 1, /* numbers are segment numbers: 18 bits, 0 is none */
-    GROW_STEP = 1 << 20,               /* bytes of zeros at once */
+    GROW_STEP = 2 << 20,               /* bytes of zeros at once */
 };
 
 struct store_file {

@@ -1,11 +1,13 @@
+#include "journal/entry.h"
 #include "journal/frame.h"
 #include "journal/journal_impl.h"
 
 #include <assert.h>
 
 enum {
-    LARGE_IDLE = 64,      /* bodies after which a large block that was of no use is given back */
-    LARGE_KEPT = 4 << 20, /* bytes: larger ones are given back at once */
+    LARGE_IDLE = 64,        /* bodies after which a large block that was of no use is given back */
+    LARGE_KEPT = 4 << 20,   /* bytes: larger ones are given back at once */
+    URGE_BYTES = 128 << 10, /* submitted while the journal thread waits for more */
 };
 
 struct journal_writer *journal_writer(struct journal *j, unsigned index, struct loop *loop)
@@ -23,18 +25,22 @@ static void release(struct journal_writer *w, uint32_t number, uint32_t n)
 
 /* ---- staging ---- */
 
-static size_t room_in_open(const struct journal_writer *w)
+static size_t room_in(const struct journal_writer *w, uint32_t number)
 {
-    const struct segment *open = segment_at(&w->journal->segments, w->open);
+    const struct segment *segment = segment_at(&w->journal->segments, number);
 
-    return w->open ? open->size - open->used : 0;
+    return number ? segment->size - segment->used : 0;
 }
 
 static void close_segment(struct journal_writer *w, uint32_t *number)
 {
+    struct segment *segment = segment_at(&w->journal->segments, *number);
+
     if (!*number)
         return;
-    segment_at(&w->journal->segments, *number)->open = false;
+    segment->open = false;
+    atomic_store_explicit(&segment->published, segment->used, memory_order_release);
+    atomic_store_explicit(&segment->closed, true, memory_order_release);
     release(w, *number, 1);
     *number = 0;
 }
@@ -62,15 +68,16 @@ static uint8_t *stage_large(struct journal_writer *w, size_t need)
 {
     struct journal *j = w->journal;
 
-    if (w->large && segment_at(&j->segments, w->large)->size < need)
+    if (w->large && room_in(w, w->large) < need)
         close_segment(w, &w->large);
     if (!w->large)
         w->large = atomic_exchange_explicit(&w->large_ready, 0, memory_order_acquire);
-    if (!w->large || segment_at(&j->segments, w->large)->size < need)
+    if (!w->large || room_in(w, w->large) < need)
         return ask(w, need);
     w->idle = 0;
     w->staged_large = true;
-    return segment_at(&j->segments, w->large)->bytes + sizeof(struct frame_header);
+    return segment_at(&j->segments, w->large)->bytes + segment_at(&j->segments, w->large)->used +
+           sizeof(struct frame_header);
 }
 
 static uint8_t *stage_small(struct journal_writer *w, size_t need)
@@ -81,7 +88,7 @@ static uint8_t *stage_small(struct journal_writer *w, size_t need)
         w->large = atomic_exchange_explicit(&w->large_ready, 0, memory_order_acquire);
     if (w->large && ++w->idle > LARGE_IDLE)
         close_segment(w, &w->large);
-    if (room_in_open(w) < need && !open_next(w))
+    if (room_in(w, w->open) < need && !open_next(w))
         return ask(w, need);
     open = segment_at(&w->journal->segments, w->open);
     w->staged_large = false;
@@ -96,7 +103,9 @@ uint8_t *journal_stage(struct journal_writer *w, size_t size)
     w->staged = 0;
     if (size > UINT32_MAX - 2 * FRAME_ALIGN)
         return NULL;
-    at = need > w->journal->config.segment_bytes ? stage_large(w, need) : stage_small(w, need);
+    at = need + files_overhead(&w->journal->files) > w->journal->config.segment_bytes
+             ? stage_large(w, need)
+             : stage_small(w, need);
     w->staged = at ? size + 1 : 0;
     return at;
 }
@@ -111,17 +120,17 @@ static bool move_to_open(struct journal_writer *w, size_t len)
     size_t need = frame_size(0, len);
     const struct segment *large = segment_at(&j->segments, w->large), *open;
 
-    if (need > j->config.segment_bytes / 4 || (room_in_open(w) < need && !open_next(w)))
+    if (need > j->config.segment_bytes / 4 || (room_in(w, w->open) < need && !open_next(w)))
         return false;
     open = segment_at(&j->segments, w->open);
     memcpy(open->bytes + open->used + sizeof(struct frame_header),
-           large->bytes + sizeof(struct frame_header), len);
+           large->bytes + large->used + sizeof(struct frame_header), len);
     if (large->size > LARGE_KEPT)
         close_segment(w, &w->large);
     return true;
 }
 
-/* At the segment's end; magic, version and generation are filled in. */
+/* At the segment's end, in front of its body; magic, version and generation are filled in. */
 static void write_header(struct segment *segment, const struct frame_header *header)
 {
     struct frame_header *at = (struct frame_header *)(segment->bytes + segment->used);
@@ -130,6 +139,8 @@ static void write_header(struct segment *segment, const struct frame_header *hea
     at->magic = FRAME_MAGIC;
     at->version = FRAME_VERSION;
     at->generation = segment->generation;
+    if (segment->salt)
+        frame_seal(at, segment->salt);
 }
 
 static frame_id append(struct journal_writer *w, uint32_t number, struct frame_header *header)
@@ -141,6 +152,7 @@ static frame_id append(struct journal_writer *w, uint32_t number, struct frame_h
     header->sequence = ++w->sequence;
     write_header(segment, header);
     segment->used += frame_size(0, header->stored_len);
+    w->unwoken += header->stored_len;
     atomic_fetch_add_explicit(&segment->references, header->items, memory_order_relaxed);
     return (frame_id)(number << j->position_bits | at / FRAME_ALIGN);
 }
@@ -174,35 +186,86 @@ uint64_t journal_ticket(const struct journal_writer *w)
 
 uint64_t journal_acked(const struct journal_writer *w)
 {
-    return w->sequence;
+    return w->journal->files.store ? atomic_load_explicit(&w->acked, memory_order_acquire)
+                                   : w->sequence;
+}
+
+static void publish(struct journal_writer *w, uint32_t number)
+{
+    struct segment *segment = segment_at(&w->journal->segments, number);
+
+    if (number && segment->used > files_overhead(&w->journal->files))
+        atomic_store_explicit(&segment->published, segment->used, memory_order_release);
 }
 
 void journal_submit(struct journal_writer *w)
 {
-    (void)w;
+    if (!w->journal->files.store)
+        return;
+    if (atomic_load_explicit(&w->turn, memory_order_relaxed) &&
+        atomic_exchange_explicit(&w->turn, false, memory_order_acquire) && w->open &&
+        w->staged == 0)
+        close_segment(w, &w->open);
+    if (atomic_load_explicit(&w->submitted, memory_order_relaxed) == w->sequence)
+        return;
+    publish(w, w->open);
+    publish(w, w->large);
+    atomic_store_explicit(&w->submitted, w->sequence, memory_order_release);
+    if (w->unwoken < URGE_BYTES) {
+        journal_wake(w->journal);
+        return;
+    }
+    w->unwoken = 0;
+    journal_urge(w->journal);
 }
 
 /* ---- reading and releasing ---- */
 
 void journal_read_begin(struct journal_writer *w)
 {
-    (void)w;
+    uint64_t reading = atomic_load_explicit(&w->reading, memory_order_relaxed);
+
+    if (w->journal->files.store)
+        atomic_store_explicit(&w->reading, reading + 1, memory_order_seq_cst);
 }
 
 void journal_read_end(struct journal_writer *w)
 {
-    (void)w;
-}
+    uint64_t reading = atomic_load_explicit(&w->reading, memory_order_relaxed);
 
-bool journal_is_here(struct journal_writer *w, frame_id frame)
-{
-    (void)w;
-    return frame != 0;
+    if (w->journal->files.store)
+        atomic_store_explicit(&w->reading, reading + 1, memory_order_release);
 }
 
 static uint32_t number_of(const struct journal *j, frame_id frame)
 {
     return frame >> j->position_bits;
+}
+
+/* Asks once: the journal thread finds it in the ring. */
+static void ask_back(struct journal_writer *w, struct segment *segment, uint32_t number)
+{
+    uint8_t gone = PLACE_GONE;
+
+    if (ring_space(&w->asked) == 0 ||
+        !atomic_compare_exchange_strong(&segment->place, &gone, PLACE_ASKED))
+        return;
+    ring_push(&w->asked, &number);
+    journal_urge(w->journal);
+}
+
+bool journal_is_here(struct journal_writer *w, frame_id frame)
+{
+    uint32_t number = number_of(w->journal, frame);
+    struct segment *segment = segment_at(&w->journal->segments, number);
+    uint8_t place = atomic_load_explicit(&segment->place, memory_order_seq_cst);
+
+    if (place == PLACE_LEAVING &&
+        atomic_compare_exchange_strong(&segment->place, &place, PLACE_HERE))
+        return true;
+    if (place == PLACE_GONE)
+        ask_back(w, segment, number);
+    return place == PLACE_HERE;
 }
 
 static const struct frame_header *header_of(const struct journal *j, frame_id frame)
@@ -225,7 +288,9 @@ struct slice journal_body(const struct journal *j, frame_id frame)
 
 uint64_t journal_source(const struct journal *j, frame_id frame)
 {
-    return header_of(j, frame)->sequence;
+    const struct segment *segment = segment_at(&j->segments, number_of(j, frame));
+
+    return (uint64_t)segment->writer << 56 | header_of(j, frame)->sequence;
 }
 
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n)
@@ -241,17 +306,32 @@ bool journal_can_decide(struct journal_writer *w)
     return ring_space(&w->ring) > 0;
 }
 
+/* The entry of the log. False: no memory. */
+static bool encode(struct journal_writer *w, const struct decision_record *d,
+                   const struct decision_details *details, struct buf *entry)
+{
+    size_t size = entry_size(details);
+
+    buf_init(entry, size, w->journal->config.memory);
+    entry->forced = true; /* deciding lets memory go */
+    if (entry_write(entry, d, details))
+        return true;
+    buf_fini(entry);
+    return false;
+}
+
 uint64_t journal_decide(struct journal_writer *w, const struct decision_record *d,
                         const struct decision_details *details, struct buf *payload)
 {
     struct decision decision = {.record = *d};
     uint32_t space = ring_space(&w->ring);
 
-    (void)details; /* for files only */
     if (space == 0) {
         journal_urge(w->journal);
         return 0;
     }
+    if (w->journal->files.store && !encode(w, d, details, &decision.entry))
+        return 0;
     if (payload)
         buf_take(payload, &decision.payload);
     if (!ring_push(&w->ring, &decision)) /* never: there was space */

@@ -281,7 +281,7 @@ static void no_more_segments_are_given_out_than_a_frame_id_can_name(void)
     CHECK(segments_take(&s, 1, SEGMENT_FRAMES, false) == 0);
     CHECK(segments_take(&s, 1, SEGMENT_OUTBOX, true) == 0);
     (void)segments_release(&s, 2, 1);
-    segments_collect(&s);
+    segments_put(&s, segments_collect(&s));
     CHECK(segments_take(&s, 1, SEGMENT_FRAMES, false) == 2);
     segments_fini(&s);
     CHECK(memory_used(&memory) == 0);

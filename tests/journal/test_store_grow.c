@@ -57,28 +57,28 @@ static void a_lowered_max_bytes_removes_files_without_live_regions(void)
     store_close(s);
 }
 
-static void files_grow_in_steps_of_a_mebibyte_at_most(void)
+static void files_grow_in_bounded_steps(void)
 {
     struct store_config config = USUAL;
     unsigned steps = 0;
     struct store *s;
 
-    config.region_bytes = 384 << 10;
-    config.file_bytes = 5 << 20; /* 13 regions and a rest */
-    config.max_bytes = 9 << 20;
+    config.region_bytes = 768 << 10;
+    config.file_bytes = 10 << 20; /* 13 regions and a rest */
+    config.max_bytes = 18 << 20;
     s = opened(config);
     do {
         uint64_t size = size_of("/j/segments-00000001");
 
-        CHECK((size == UINT64_MAX ? 0 : size) == steps * 2 * (384 << 10));
+        CHECK((size == UINT64_MAX ? 0 : size) == steps * 2 * (768 << 10));
         CHECK(store_free_regions(s) == steps * 2);
         steps++;
     } while (store_grow(s, 13));
-    CHECK(steps == 7 && size_of("/j/segments-00000001") == 13 * (384 << 10));
+    CHECK(steps == 7 && size_of("/j/segments-00000001") == 13 * (768 << 10));
     CHECK(size_of("/j/segments-00000002") == UINT64_MAX);
     while (store_grow(s, 24))
         ;
-    CHECK(store_free_regions(s) == 24 && size_of("/j/segments-00000002") == 11 * (384 << 10));
+    CHECK(store_free_regions(s) == 24 && size_of("/j/segments-00000002") == 11 * (768 << 10));
     store_close(s);
 }
 
@@ -220,7 +220,7 @@ int main(void)
 {
     RUN_FRESH(max_bytes_and_min_free_bound_all_files_together);
     RUN_FRESH(a_lowered_max_bytes_removes_files_without_live_regions);
-    RUN_FRESH(files_grow_in_steps_of_a_mebibyte_at_most);
+    RUN_FRESH(files_grow_in_bounded_steps);
     RUN_FRESH(a_file_that_was_growing_is_made_longer);
     RUN_FRESH(files_keep_their_size_when_the_configured_one_changes);
     RUN_FRESH(only_the_last_file_is_made_longer);

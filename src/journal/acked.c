@@ -1,0 +1,106 @@
+/* How far each exporter is, on disk: a line "ORDINAL OFFSET NAME" each. */
+#include "base/log.h"
+#include "journal/journal_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const uint64_t write_every_ns = 100 * NS_PER_MS;
+
+static void write_lines(const struct journal *j, struct buf *text)
+{
+    for (unsigned i = 0; i < j->config.exporters; i++) {
+        uint64_t position = atomic_load_explicit(&j->outbox.acked[i], memory_order_acquire);
+
+        buf_printf(text, "%llu %llu %s\n", (unsigned long long)(position >> 32),
+                   (unsigned long long)(position & UINT32_MAX), j->config.names->exporters[i]);
+    }
+    buf_byte(text, '\0');
+}
+
+void acked_write(struct journal *j, uint64_t now_ns)
+{
+    struct err_info info;
+    struct buf text;
+
+    buf_init(&text, STORE_ACKED_MAX, NULL);
+    write_lines(j, &text);
+    if (buf_ok(&text) && (!j->acked_text || strcmp(j->acked_text, (char *)text.data) != 0)) {
+        if (store_write_acked(j->files.store, slice_make(text.data, text.len - 1), &info) ==
+            ERR_OK) {
+            free(j->acked_text);
+            j->acked_text = strdup((char *)text.data);
+        } else {
+            j->files.write_errors++; /* tried again; until then more is sent twice after a kill */
+        }
+    }
+    j->acked_ns = now_ns;
+    buf_fini(&text);
+}
+
+static bool has_moved(const struct journal *j)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < j->config.exporters; i++)
+        sum += atomic_load_explicit(&j->outbox.acked[i], memory_order_relaxed);
+    return sum != j->acked_sum;
+}
+
+uint64_t acked_step(struct journal *j, uint64_t now_ns)
+{
+    if (!has_moved(j))
+        return NEVER_NS;
+    if (j->acked_ns && now_ns - j->acked_ns < write_every_ns)
+        return j->acked_ns + write_every_ns;
+    j->acked_sum = 0;
+    for (unsigned i = 0; i < j->config.exporters; i++)
+        j->acked_sum += atomic_load_explicit(&j->outbox.acked[i], memory_order_relaxed);
+    acked_write(j, now_ns);
+    return NEVER_NS;
+}
+
+static void resume(struct journal *j, const char *name, uint64_t position)
+{
+    for (unsigned i = 0; i < j->config.exporters; i++)
+        if (strcmp(j->config.names->exporters[i], name) == 0)
+            outbox_resume(&j->outbox, i, position);
+}
+
+/* All from the beginning: what they had sent may be sent again, nothing is missing. */
+static void resume_at_begin(struct journal *j)
+{
+    for (unsigned i = 0; i < j->config.exporters; i++)
+        outbox_resume(&j->outbox, i, 0);
+}
+
+enum err acked_read(struct journal *j, struct err_info *info)
+{
+    char text[STORE_ACKED_MAX + 1], *line, *next;
+    bool damaged = false;
+    size_t len = 0;
+    enum err err = store_read_acked(j->files.store, text, &len, &damaged, info);
+
+    if (err != ERR_OK)
+        return err;
+    if (damaged)
+        log_event(LOG_WARN, "the exporters' positions are damaged: what is queued is sent again");
+    if (damaged || len == 0) {
+        resume_at_begin(j);
+        return ERR_OK;
+    }
+    text[len] = '\0';
+    for (line = text; *line; line = next) {
+        unsigned long long ordinal, offset;
+        int name = 0;
+
+        next = strchr(line, '\n');
+        if (!next)
+            break;
+        *next++ = '\0';
+        if (sscanf(line, "%llu %llu %n", &ordinal, &offset, &name) == 2 && name > 0 &&
+            ordinal <= UINT32_MAX && offset <= UINT32_MAX)
+            resume(j, line + name, ordinal << 32 | offset);
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,201 @@
+#include "journal/decisions.h"
+
+#include "journal/entry.h"
+#include "journal/frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAMES_MAX = 1 << 20, FRAME_BODY_MAX = 64 << 10 };
+
+void decision_log_init(struct decision_log *l, struct files *files)
+{
+    *l = (struct decision_log){.files = files};
+    if (files->store &&
+        !fifo_init(&l->closed, files->config->memory, sizeof(struct closed_decisions), 64))
+        abort();
+}
+
+void decision_log_fini(struct decision_log *l)
+{
+    fifo_fini(&l->closed);
+}
+
+static struct segment *open_segment(const struct decision_log *l)
+{
+    return segment_at(l->files->segments, l->open);
+}
+
+bool append_names(struct segment *segment, const struct journal_names *names, uint64_t sequence,
+                  uint64_t unix_ns, uint64_t now_ns)
+{
+    struct frame_header header = {
+        .signal = FRAME_NAMES, .sequence = sequence, .unix_ns = unix_ns, .boot_ns = now_ns};
+    struct buf body;
+    bool done;
+
+    buf_init(&body, NAMES_MAX, NULL);
+    done = names_write(&body, names) && frame_size(0, body.len) <= segment->size - segment->used;
+    if (done)
+        segment_append(segment, &header, TLV_NONE, (struct slice){0}, buf_slice(&body));
+    buf_fini(&body);
+    return done;
+}
+
+static bool write_names(struct decision_log *l, uint64_t now_ns)
+{
+    const struct journal_config *c = l->files->config;
+
+    l->labels = c->names->labels(c->names->arg);
+    return append_names(open_segment(l), c->names, ++l->sequence, clock_unix_ns(c->clock), now_ns);
+}
+
+static void close_open(struct decision_log *l, uint64_t now_ns)
+{
+    struct closed_decisions *closed;
+
+    if (!l->open)
+        return;
+    decision_log_seal(l);
+    open_segment(l)->open = false;
+    closed = fifo_push(&l->closed);
+    *closed = (struct closed_decisions){l->open, l->open_entries, now_ns};
+    l->open = 0;
+    l->open_entries = 0;
+}
+
+static bool open_next(struct decision_log *l, uint64_t now_ns)
+{
+    struct segments *segments = l->files->segments;
+    uint32_t number;
+
+    if (!fifo_room(&l->closed, 1) || l->files->dirty_count + 2 > DIRTY_MAX)
+        return false;
+    number = segments_take(segments, 1, SEGMENT_DECISIONS, true);
+    if (!number)
+        return false;
+    if (!files_open(l->files, number, USE_DECISIONS, 0, now_ns)) {
+        segments_put(segments, number);
+        return false;
+    }
+    close_open(l, now_ns);
+    l->open = number;
+    return write_names(l, now_ns);
+}
+
+/* The bytes that the frame being filled leaves. */
+static size_t room(const struct decision_log *l)
+{
+    const struct segment *segment = open_segment(l);
+
+    return l->open ? segment->size - segment->used : 0;
+}
+
+bool decision_log_room(struct decision_log *l, size_t bytes, uint64_t now_ns)
+{
+    const struct journal_names *names = l->files->config->names;
+    size_t need = frame_size(0, bytes) + FRAME_ALIGN;
+
+    if (l->frame_at && open_segment(l)->used - l->frame_at + bytes > FRAME_BODY_MAX)
+        decision_log_seal(l);
+    if (room(l) < need)
+        return open_next(l, now_ns) && room(l) >= need;
+    if (names->labels(names->arg) > l->labels) {
+        decision_log_seal(l);
+        if (!write_names(l, now_ns))
+            return open_next(l, now_ns);
+    }
+    return true;
+}
+
+void decision_log_append(struct decision_log *l, struct slice entry, uint64_t now_ns)
+{
+    struct segment *segment = open_segment(l);
+
+    if (!l->frame_at) {
+        l->frame_at = segment->used;
+        *(struct frame_header *)(segment->bytes + segment->used) = (struct frame_header){
+            .unix_ns = clock_unix_ns(l->files->config->clock), .boot_ns = now_ns};
+        segment->used += sizeof(struct frame_header);
+    }
+    memcpy(segment->bytes + segment->used, entry.data, entry.len);
+    segment->used += entry.len;
+    l->frame_items++;
+    l->open_entries++;
+    l->entries++;
+}
+
+void decision_log_seal(struct decision_log *l)
+{
+    struct segment *segment = open_segment(l);
+    struct frame_header *header;
+    size_t len;
+
+    if (!l->open)
+        return;
+    if (l->frame_at) {
+        header = (struct frame_header *)(segment->bytes + l->frame_at);
+        len = segment->used - l->frame_at - sizeof(*header);
+        *header = (struct frame_header){.magic = FRAME_MAGIC,
+                                        .version = FRAME_VERSION,
+                                        .signal = FRAME_DECISIONS,
+                                        .generation = segment->generation,
+                                        .sequence = ++l->sequence,
+                                        .unix_ns = header->unix_ns,
+                                        .boot_ns = header->boot_ns,
+                                        .stored_len = (uint32_t)len,
+                                        .decoded_len = (uint32_t)len,
+                                        .items = l->frame_items};
+        frame_seal(header, segment->salt);
+        segment->used = l->frame_at + frame_size(0, len);
+        l->frame_at = 0;
+        l->frame_items = 0;
+    }
+    if (segment->used > segment->written)
+        files_mark(l->files, l->open); /* open_next has seen to the room */
+}
+
+void decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t entries,
+                            uint64_t closed_ns)
+{
+    if (!fifo_room(&l->closed, 1))
+        abort();
+    *(struct closed_decisions *)fifo_push(&l->closed) =
+        (struct closed_decisions){number, entries, closed_ns};
+    l->entries += entries;
+}
+
+/* What is full and written need not stay in memory. */
+static void let_memory_go(struct decision_log *l)
+{
+    for (size_t i = fifo_len(&l->closed); i-- > 0;) {
+        uint32_t number = ((struct closed_decisions *)fifo_at(&l->closed, i))->number;
+        struct segment *segment = segment_at(l->files->segments, number);
+
+        if (!segment->bytes)
+            return;
+        if (!segment->is_dirty)
+            segments_detach(l->files->segments, number);
+    }
+}
+
+void decision_log_reclaim(struct decision_log *l, uint64_t oldest_ns)
+{
+    if (!l->files->store)
+        return;
+    let_memory_go(l);
+    while (fifo_len(&l->closed) > 0) {
+        struct closed_decisions *first = fifo_at(&l->closed, 0);
+        struct segment *segment = segment_at(l->files->segments, first->number);
+
+        if (segment->bytes && segment->is_dirty)
+            return;
+        if (l->entries - first->entries < l->files->config->decision_cache ||
+            oldest_ns <= first->closed_ns)
+            return;
+        l->entries -= first->entries;
+        files_free(l->files, first->number);
+        segments_put(l->files->segments, first->number);
+        fifo_drop(&l->closed, 1);
+    }
+}

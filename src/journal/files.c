@@ -1,0 +1,263 @@
+#include "journal/files.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "journal/frame.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    GROW_FREE = 4,  /* regions that are free ahead of need */
+    RESERVE = 4,    /* that only the outbox and the decisions get */
+    WRITE_TRIES = 3 /* regions tried for one segment in one round */
+};
+static const uint64_t say_every_ns = 10 * NS_PER_S;
+
+enum err files_init(struct files *f, struct segments *segments, const struct journal_config *config,
+                    struct err_info *info)
+{
+    enum err err;
+
+    *f = (struct files){.segments = segments, .config = config};
+    if (config->ack == ACK_MEMORY)
+        return ERR_OK;
+    rng_seed(&f->rng, config->salt_seed ? config->salt_seed : hash_key_random().k0);
+    err = store_open(
+        &(struct store_config){
+            .disk = config->disk,
+            .path = config->path,
+            .region_bytes = config->segment_bytes,
+            .file_bytes = config->file_bytes,
+            .max_bytes = config->max_bytes,
+            .min_free = config->min_free,
+            .reserve = RESERVE,
+            .oldest_first = config->history_bytes > 0,
+            .durable = config->ack == ACK_FSYNC,
+        },
+        &f->store, info);
+    if (err != ERR_OK)
+        return err;
+    while (files_grow(f))
+        continue;
+    return ERR_OK;
+}
+
+bool files_grow(struct files *f)
+{
+    return store_free_regions(f->store) < GROW_FREE + RESERVE &&
+           store_grow(f->store, GROW_FREE + RESERVE);
+}
+
+void files_fini(struct files *f)
+{
+    store_close(f->store);
+    f->store = NULL;
+}
+
+size_t files_overhead(const struct files *f)
+{
+    return f->store ? FORMAT_PAGE : 0;
+}
+
+/* One line about the disk in ten seconds. */
+static void say(struct files *f, const char *what, const struct err_info *info, uint64_t now_ns)
+{
+    if (f->said_ns && now_ns - f->said_ns < say_every_ns)
+        return;
+    f->said_ns = now_ns ? now_ns : 1;
+    log_event(LOG_ERROR, what, "error", info->text);
+}
+
+/* A region for the segment, its header in front of the segment's memory. */
+static bool take_region(struct files *f, struct segment *segment, struct segment_header *header,
+                        struct err_info *info)
+{
+    uint32_t region;
+
+    if (store_take(f->store, segment->size, header->use != USE_FRAMES, &region, info) != ERR_OK)
+        return false;
+    if (header->generation == 0)
+        header->generation = store_region(f->store, region)->header.generation + 1;
+    store_make_header(f->store, region, header, segment->bytes);
+    segment->region = region;
+    segment->written = 0;
+    return true;
+}
+
+bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned worker,
+                uint64_t now_ns)
+{
+    struct segment *segment = segment_at(f->segments, number);
+    struct err_info info;
+    struct segment_header header = {.use = (uint8_t)use,
+                                    .state = SEGMENT_LIVE,
+                                    .worker = worker,
+                                    .ordinal = f->ordinals[use],
+                                    .boot_ns = now_ns,
+                                    .unix_ns = clock_unix_ns(f->config->clock)};
+
+    segment->opened_ns = now_ns;
+    segment->writer = (uint16_t)worker;
+    if (!f->store)
+        return true;
+    do
+        header.salt = rng_next(&f->rng);
+    while (header.salt == 0);
+    if (!take_region(f, segment, &header, &info)) {
+        f->is_short = true;
+        say(f, "the journal has no room", &info, now_ns);
+        return false;
+    }
+    f->is_short = false;
+    f->ordinals[use]++;
+    segment->generation = header.generation;
+    segment->salt = header.salt;
+    segment->used = FORMAT_PAGE;
+    return true;
+}
+
+bool files_mark(struct files *f, uint32_t number)
+{
+    struct segment *segment = segment_at(f->segments, number);
+
+    atomic_store_explicit(&segment->published, segment->used, memory_order_relaxed);
+    if (!f->store || segment->is_dirty)
+        return true;
+    if (f->dirty_count == DIRTY_MAX)
+        return false;
+    f->dirty[f->dirty_count++] = number;
+    segment->is_dirty = true;
+    return true;
+}
+
+/* Marks a region free; one that can't be written stays as it is until the next start. */
+static void leave_region(struct files *f, uint32_t region)
+{
+    struct segment_header header = store_region(f->store, region)->header;
+    struct err_info info;
+
+    header.state = SEGMENT_IS_FREE;
+    if (store_region(f->store, region)->failed ||
+        store_write_header(f->store, region, &header, &info) == ERR_OK)
+        store_put(f->store, region);
+    else
+        f->write_errors++;
+}
+
+/* Another region for the segment, of which everything is to be written again. */
+static bool move_region(struct files *f, struct segment *segment, uint64_t now_ns)
+{
+    uint32_t old = segment->region;
+    struct segment_header header = store_region(f->store, old)->header;
+    struct err_info info;
+
+    if (!take_region(f, segment, &header, &info)) {
+        say(f, "the journal has no other place to write to", &info, now_ns);
+        return false;
+    }
+    log_event(LOG_WARN, "a segment of the journal moves to another region");
+    leave_region(f, old);
+    return true;
+}
+
+/* Whole pages from the segment; the last, open one from a copy, since its writer goes on in it. */
+static enum err write_pages(struct files *f, struct segment *segment, size_t to,
+                            struct err_info *info)
+{
+    size_t from = segment->written & ~(size_t)(FORMAT_PAGE - 1);
+    size_t whole = to & ~(size_t)(FORMAT_PAGE - 1);
+    _Alignas(64) uint8_t last[FORMAT_PAGE];
+    struct slice parts[2] = {slice_make(segment->bytes + from, whole - from)};
+    unsigned count = whole > from ? 1 : 0;
+
+    if (to > whole) {
+        memcpy(last, segment->bytes + whole, to - whole);
+        memset(last + (to - whole), 0, FORMAT_PAGE - (to - whole));
+        parts[count++] = slice_make(last, FORMAT_PAGE);
+    }
+    f->written_bytes += (to + FORMAT_PAGE - 1) / FORMAT_PAGE * FORMAT_PAGE - from;
+    return store_write(f->store, segment->region, from, parts, count, info);
+}
+
+bool files_write(struct files *f, uint32_t number, uint64_t now_ns)
+{
+    struct segment *segment = segment_at(f->segments, number);
+    size_t to = atomic_load_explicit(&segment->published, memory_order_acquire);
+    struct err_info info;
+
+    if (!f->store || !segment->region)
+        return true;
+    for (int i = 0; i < WRITE_TRIES; i++) {
+        bool failed = store_region(f->store, segment->region)->failed;
+
+        if (!failed && to <= segment->written)
+            return true;
+        if (!failed && write_pages(f, segment, to, &info) == ERR_OK) {
+            segment->written = to;
+            return true;
+        }
+        if (!failed) {
+            f->write_errors++;
+            say(f, "the journal cannot be written", &info, now_ns);
+        }
+        if (!segment->bytes || !move_region(f, segment, now_ns))
+            break;
+    }
+    return false;
+}
+
+bool files_write_marked(struct files *f, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < f->dirty_count; i++)
+        if (!files_write(f, f->dirty[i], now_ns))
+            return false;
+    for (unsigned i = 0; i < f->dirty_count; i++)
+        segment_at(f->segments, f->dirty[i])->is_dirty = false;
+    f->dirty_count = 0;
+    return true;
+}
+
+bool files_sync(struct files *f, uint64_t now_ns)
+{
+    struct err_info info;
+
+    if (!f->store || f->config->ack != ACK_FSYNC)
+        return true;
+    f->syncs++;
+    if (store_sync(f->store, &info) == ERR_OK)
+        return true;
+    f->sync_errors++;
+    say(f, "the journal is not durable: what lay in the file is written again elsewhere", &info,
+        now_ns);
+    return false;
+}
+
+void files_free(struct files *f, uint32_t number)
+{
+    struct segment *segment = segment_at(f->segments, number);
+
+    if (!segment->region)
+        return;
+    leave_region(f, segment->region);
+    segment->region = 0;
+    segment->salt = 0;
+    f->is_short = false;
+}
+
+bool files_load(struct files *f, uint32_t number)
+{
+    struct segment *segment = segment_at(f->segments, number);
+    struct err_info info;
+
+    if (store_read(f->store, segment->region, 0, segment->bytes, segment->filled, &info) == ERR_OK)
+        return true;
+    memset(segment->bytes, 0, segment->filled);
+    log_event(LOG_ERROR, "a segment of the journal cannot be read back", "error", info.text);
+    return false;
+}
+
+bool files_are_refusing(const struct files *f)
+{
+    return f->store && (f->is_short || f->is_failing);
+}

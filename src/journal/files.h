@@ -1,0 +1,62 @@
+/* files.h: what the journal thread does so that segments lie in files too.
+ *
+ * The journal's own. A segment gets a region of the store when it is given out; what its writer
+ * has published is written in whole pages; when its last reference is gone the region is marked
+ * free. A region that can't be written is left for another one: the segment's memory is the
+ * original, so nothing is lost by that. Without files (level memory) every call here does nothing.
+ */
+#pragma once
+
+#include "base/random.h"
+#include "journal/journal.h"
+#include "journal/segments.h"
+#include "journal/store.h"
+
+enum { DIRTY_MAX = 64 };
+
+struct files {
+    struct store *store; /* NULL: level memory */
+    struct segments *segments;
+    const struct journal_config *config;
+    struct rng rng; /* of salts */
+    uint64_t ordinals[USE_DECISIONS + 1];
+    uint32_t dirty[DIRTY_MAX]; /* outbox and decision segments with something to write */
+    unsigned dirty_count;
+    uint64_t written_bytes, syncs, write_errors, sync_errors;
+    bool is_short;   /* no region could be had */
+    bool is_failing; /* the last round could not be written */
+    uint64_t said_ns;
+};
+
+/* Opens the folder at the level's bidding. As journal_new. */
+enum err files_init(struct files *f, struct segments *segments, const struct journal_config *config,
+                    struct err_info *info) MUST_CHECK;
+void files_fini(struct files *f);
+
+/* Makes files ahead of need, a little at a time. True: there is more to do. */
+bool files_grow(struct files *f);
+/* Gives the segment a region and puts a header in front. False: there is none now; the segment is
+ * as it was. */
+bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned worker,
+                uint64_t now_ns);
+/* Bytes of a segment that are not for frames. */
+size_t files_overhead(const struct files *f);
+
+/* The segment belongs to the journal thread and has something to write. False: too many have. */
+bool files_mark(struct files *f, uint32_t number);
+/* Writes what the segment has published. False: it could not be. */
+bool files_write(struct files *f, uint32_t number, uint64_t now_ns);
+/* Writes what is marked. */
+bool files_write_marked(struct files *f, uint64_t now_ns);
+/* At level fsync: all that was written is durable. False: it is not, and what lay in files that
+ * failed has to be written again (files_write does). */
+bool files_sync(struct files *f, uint64_t now_ns);
+
+/* The segment is not needed any more: its region is marked free. */
+void files_free(struct files *f, uint32_t number);
+/* Reads what a segment without memory held; it has memory by now. False: it can't be read; the
+ * memory is zeros then. */
+bool files_load(struct files *f, uint32_t number);
+
+/* True: nothing new may be acknowledged. */
+bool files_are_refusing(const struct files *f);

@@ -1,0 +1,220 @@
+#include "journal/spill.h"
+
+#include "journal/journal_impl.h"
+
+#include <stdlib.h>
+
+/* Segments come back so long before their first trace is due. */
+static const uint64_t ahead_ns = 1500 * NS_PER_MS;
+static const uint64_t look_again_ns = 5 * NS_PER_MS;
+
+void spill_init(struct spill *s, struct journal *j)
+{
+    size_t count = j->config.workers * LEAVING_MAX;
+    uint64_t *readers = calloc(count, sizeof(*readers));
+
+    if (!readers)
+        abort();
+    *s = (struct spill){.journal = j};
+    for (unsigned i = 0; i < LEAVING_MAX; i++)
+        s->leaving[i].readers = readers + (size_t)i * j->config.workers;
+}
+
+void spill_fini(struct spill *s)
+{
+    free(s->leaving[0].readers);
+}
+
+static struct segment *at(const struct spill *s, uint32_t number)
+{
+    return segment_at(&s->journal->segments, number);
+}
+
+void spill_add(struct spill *s, uint32_t number)
+{
+    struct segment *segment = at(s, number);
+
+    segment->is_listed = true;
+    segment->filled = atomic_load_explicit(&segment->published, memory_order_relaxed);
+    segment->after = 0;
+    segment->before = s->last;
+    if (s->last)
+        at(s, s->last)->after = number;
+    else
+        s->first = number;
+    s->last = number;
+}
+
+void spill_remove(struct spill *s, uint32_t number)
+{
+    struct segment *segment = at(s, number);
+
+    if (!segment->is_listed)
+        return;
+    for (unsigned i = 0; i < s->leaving_count; i++) {
+        struct leaving last = s->leaving[s->leaving_count - 1];
+
+        if (s->leaving[i].number != number)
+            continue;
+        s->leaving[s->leaving_count - 1] = s->leaving[i];
+        s->leaving[i] = last;
+        s->leaving_count--;
+        break;
+    }
+    if (!segment->bytes)
+        s->gone--;
+    if (s->next == number)
+        s->next = segment->after;
+    if (segment->before)
+        at(s, segment->before)->after = segment->after;
+    else
+        s->first = segment->after;
+    if (segment->after)
+        at(s, segment->after)->before = segment->before;
+    else
+        s->last = segment->before;
+    segment->is_listed = false;
+}
+
+/* ---- leaving ---- */
+
+/* The first traces in it are due soon, so it stays or comes back. */
+static bool is_due(const struct spill *s, const struct segment *segment, uint64_t now_ns)
+{
+    uint64_t wait_ns = s->journal->config.wait_ns;
+
+    return segment->opened_ns + wait_ns <= now_ns + ahead_ns;
+}
+
+static bool place_is(struct segment *segment, enum segment_place place)
+{
+    return atomic_load_explicit(&segment->place, memory_order_seq_cst) == place;
+}
+
+static bool change_place(struct segment *segment, enum segment_place from, enum segment_place to)
+{
+    uint8_t expected = (uint8_t)from;
+
+    return atomic_compare_exchange_strong(&segment->place, &expected, (uint8_t)to);
+}
+
+static void begin_to_leave(struct spill *s, uint32_t number)
+{
+    struct leaving *l = &s->leaving[s->leaving_count++];
+
+    l->number = number;
+    atomic_store_explicit(&at(s, number)->place, PLACE_LEAVING, memory_order_seq_cst);
+    for (unsigned i = 0; i < s->journal->config.workers; i++)
+        l->readers[i] = atomic_load_explicit(&s->journal->writers[i].reading, memory_order_seq_cst);
+}
+
+/* No worker looks at it any more: each was not looking when it began to leave, or has ended since.
+ */
+static bool is_unseen(const struct spill *s, const struct leaving *l)
+{
+    for (unsigned i = 0; i < s->journal->config.workers; i++)
+        if (l->readers[i] & 1 &&
+            l->readers[i] ==
+                atomic_load_explicit(&s->journal->writers[i].reading, memory_order_acquire))
+            return false;
+    return true;
+}
+
+static void end_leaving(struct spill *s)
+{
+    for (unsigned i = 0; i < s->leaving_count;) {
+        struct leaving l = s->leaving[i];
+        struct segment *segment = at(s, l.number);
+
+        if (place_is(segment, PLACE_LEAVING) && !is_unseen(s, &l)) {
+            i++;
+            continue;
+        }
+        if (change_place(segment, PLACE_LEAVING, PLACE_GONE)) {
+            segments_detach(&s->journal->segments, l.number);
+            store_forget(s->journal->files.store, segment->region);
+            s->spilled++;
+            s->gone++;
+        }
+        s->leaving[i] = s->leaving[--s->leaving_count];
+        s->leaving[s->leaving_count] = l; /* keeps its array */
+    }
+}
+
+/* Chooses what leaves while memory is high. */
+static void choose(struct spill *s, uint64_t now_ns)
+{
+    uint32_t number = s->next ? s->next : s->first;
+    bool high = memory_is_high(s->journal->config.memory);
+
+    while (high && number && s->leaving_count < LEAVING_MAX) {
+        struct segment *segment = at(s, number);
+
+        if (place_is(segment, PLACE_HERE) && !is_due(s, segment, now_ns))
+            begin_to_leave(s, number);
+        number = segment->after;
+    }
+    s->next = number;
+    atomic_store_explicit(&s->can_spill, high && (number || s->leaving_count > 0),
+                          memory_order_relaxed);
+}
+
+/* ---- coming back ---- */
+
+static bool bring_back(struct spill *s, uint32_t number, bool forced)
+{
+    struct segment *segment = at(s, number);
+
+    if (!segments_attach(&s->journal->segments, number, forced))
+        return false;
+    files_load(&s->journal->files, number);
+    s->loaded++;
+    s->gone--;
+    atomic_store_explicit(&segment->place, PLACE_HERE, memory_order_seq_cst);
+    return true;
+}
+
+static void wake_all(const struct spill *s)
+{
+    for (unsigned i = 0; i < s->journal->config.workers; i++)
+        if (s->journal->writers[i].loop)
+            loop_wake(s->journal->writers[i].loop);
+}
+
+static bool bring_asked(struct spill *s)
+{
+    bool any = false;
+    uint32_t number;
+
+    for (unsigned i = 0; i < s->journal->config.workers; i++)
+        while (ring_pop(&s->journal->writers[i].asked, &number))
+            any |= place_is(at(s, number), PLACE_ASKED) && bring_back(s, number, true);
+    return any;
+}
+
+/* The oldest that are gone and due. The list is by age: the first that is not due ends it. */
+static void bring_due(struct spill *s, uint64_t now_ns)
+{
+    for (uint32_t number = s->first; number; number = at(s, number)->after) {
+        struct segment *segment = at(s, number);
+
+        if (!is_due(s, segment, now_ns))
+            return;
+        if (place_is(segment, PLACE_GONE) && !bring_back(s, number, false))
+            return;
+    }
+}
+
+uint64_t spill_step(struct spill *s, uint64_t now_ns)
+{
+    if (!s->journal->files.store)
+        return NEVER_NS;
+    end_leaving(s);
+    choose(s, now_ns);
+    if (s->gone == 0 && s->leaving_count == 0)
+        return NEVER_NS;
+    bring_due(s, now_ns);
+    if (bring_asked(s))
+        wake_all(s);
+    return now_ns + look_again_ns;
+}
