@@ -6,6 +6,7 @@
 #include "collector/threads.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -133,18 +134,36 @@ static void log_start(struct collector *c)
     log_exporters(c);
 }
 
+/* What is left: lost without files, there again at the next start with them. */
+static void log_left(struct collector *c, uint64_t pending, uint64_t queued)
+{
+    const struct config_journal *journal = &collector_config(c)->journal;
+    bool files = strcmp(journal->ack, "memory") != 0;
+    char waiting[24], to_send[24];
+
+    if (pending + queued == 0)
+        return;
+    snprintf(waiting, sizeof(waiting), "%" PRIu64, pending);
+    snprintf(to_send, sizeof(to_send), "%" PRIu64, queued);
+    if (files && strcmp(journal->on_shutdown, "keep") == 0)
+        log_event(LOG_INFO, "left for the next start", "spans_waiting", waiting, "spans_to_send",
+                  to_send);
+    else
+        log_event(LOG_WARN,
+                  files ? "shutdown_timeout passed before everything was sent: it is left for the "
+                          "next start"
+                        : "shutdown_timeout passed before everything was sent",
+                  "spans_waiting", waiting, "spans_to_send", to_send);
+}
+
 static void log_end(struct collector *c)
 {
     uint64_t age_ns, queued = 0;
     const struct ledger *l = collector_ledger(c, collector_now_ns(c), &age_ns);
-    char text[32];
 
     for (size_t i = 0; i < l->exporter_count; i++)
         queued += l->exporters[i].stats.queued + l->exporters[i].in_transit;
-    queued += l->pending;
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)queued);
-    if (queued > 0)
-        log_event(LOG_WARN, "shutdown_timeout passed before everything was sent", "spans", text);
+    log_left(c, l->pending, queued);
     log_event(LOG_INFO, "stopped");
 }
 

@@ -26,6 +26,8 @@ static void init_shared(struct collector *c, const struct config *config)
     c->shared.count = config->workers ? (unsigned)config->workers : c->host.cpus;
     c->shared.config_version = 1;
     c->shared.ack = ack_of(config->journal.ack);
+    c->shared.keeps =
+        c->shared.ack != ACK_MEMORY && strcmp(config->journal.on_shutdown, "keep") == 0;
     c->started_ns = clock_now_ns(c->host.clock);
     c->started_unix_ns = clock_unix_ns(c->host.clock);
 }

@@ -26,6 +26,8 @@ void collector_stop(struct collector *c, uint64_t now_ns)
     log_event(LOG_INFO, "shutting down");
     c->stop_by_ns = now_ns + c->shared.config->shutdown_timeout_ns;
     accept_close(c);
+    if (c->shared.keeps)
+        export_stop(c->export);
     set_phase(c, PHASE_DRAINING);
 }
 
@@ -33,6 +35,14 @@ static bool all_workers(const struct collector *c, bool decided)
 {
     for (unsigned i = 0; i < c->shared.count; i++)
         if (!atomic_load(decided ? &c->workers[i]->is_decided : &c->workers[i]->is_drained))
+            return false;
+    return true;
+}
+
+static bool nothing_in_flight(const struct ledger *l)
+{
+    for (size_t i = 0; i < l->exporter_count; i++)
+        if (l->exporters[i].stats.in_flight > 0)
             return false;
     return true;
 }
@@ -47,22 +57,28 @@ static bool everything_settled(const struct ledger *l)
     return true;
 }
 
+static bool is_flushed(struct collector *c, uint64_t now_ns)
+{
+    uint64_t age_ns;
+    const struct ledger *l = collector_ledger(c, now_ns, &age_ns);
+
+    return c->shared.keeps ? nothing_in_flight(l) : everything_settled(l);
+}
+
 /* Moves from phase to phase as the threads report; returns when to look again. */
 static uint64_t advance_phase(struct collector *c, uint64_t now_ns)
 {
     enum phase phase = collector_phase(c);
-    uint64_t age_ns;
 
     if (phase == PHASE_RUNNING || phase == PHASE_STOPPED)
         return NEVER_NS;
     if (phase == PHASE_DRAINING && (all_workers(c, false) || now_ns >= c->stop_by_ns))
-        set_phase(c, PHASE_DECIDING);
+        set_phase(c, c->shared.keeps ? PHASE_FLUSHING : PHASE_DECIDING);
     if (phase == PHASE_DECIDING && (all_workers(c, true) || now_ns >= c->stop_by_ns)) {
         export_flush(c->export);
         set_phase(c, PHASE_FLUSHING);
     }
-    if (phase == PHASE_FLUSHING &&
-        (everything_settled(collector_ledger(c, now_ns, &age_ns)) || now_ns >= c->stop_by_ns))
+    if (phase == PHASE_FLUSHING && (now_ns >= c->stop_by_ns || is_flushed(c, now_ns)))
         set_phase(c, PHASE_STOPPED);
     return now_ns + 5 * NS_PER_MS;
 }

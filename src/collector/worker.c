@@ -43,6 +43,13 @@ static struct trace *take_trace(struct worker *w, uint64_t now_ns)
     return NULL;
 }
 
+/* What waits is left for the next start. */
+static bool is_kept(const struct worker *w)
+{
+    return w->shared->keeps &&
+           atomic_load_explicit(&w->shared->phase, memory_order_acquire) != PHASE_RUNNING;
+}
+
 /* When to look again at what was set aside, and at what may become due. */
 static uint64_t decide_later(const struct worker *w, size_t decided, uint64_t now_ns)
 {
@@ -57,6 +64,8 @@ static uint64_t decide_due(struct worker *w, uint64_t now_ns)
     size_t most = DECISIONS_PER_STEP + w->added, decided = 0;
 
     w->added = 0;
+    if (is_kept(w))
+        return NEVER_NS;
     trace_table_resume(w->table, most);
     for (size_t i = 0; i < most && trace_table_aside(w->table) < ASIDE_MAX; i++) {
         struct trace *trace = take_trace(w, now_ns);

@@ -23,8 +23,8 @@ enum phase {
     PHASE_RECOVERING, /* nothing listens but the admin listener; there are no threads */
     PHASE_RUNNING,
     PHASE_DRAINING, /* no new requests; open ones are answered */
-    PHASE_DECIDING, /* what waits is decided (trigger shutdown) */
-    PHASE_FLUSHING, /* exporters send what is queued */
+    PHASE_DECIDING, /* what waits is decided (trigger shutdown); not if it is kept */
+    PHASE_FLUSHING, /* exporters send what is queued, or only end what they have begun */
     PHASE_STOPPED,
 };
 
@@ -35,6 +35,7 @@ struct worker_shared {
     struct memory *memory;
     struct journal *journal;
     enum journal_ack ack;
+    bool keeps;            /* at shutdown what waits is left for the next start */
     struct export *export; /* for export_is_refusing */
     const struct exporter_specs *exporters;
     struct policy_shared *policies;

@@ -39,7 +39,7 @@ struct config {
     const char *log_level, *log_format;
     struct config_listener grpc, http;
     const char *admin_listen, *admin_control;
-    struct {
+    struct config_journal {
         const char *path, *ack, *on_shutdown;
         uint64_t max_size, segment_size, history;
         double min_free; /* share of the disk, or bytes if >= 1 */

@@ -16,10 +16,15 @@ static uint64_t max64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static bool is_stopping(const struct exporter *x)
+{
+    return atomic_load_explicit(&x->owner->stopping, memory_order_relaxed);
+}
+
 /* The part that may be sent now. An open circuit lets the oldest one through, due or not. */
 static struct part *next_part(const struct exporter *x, uint64_t now_ns)
 {
-    if (x->in_flight >= IN_FLIGHT_MAX || now_ns < x->pause_ns)
+    if (x->in_flight >= IN_FLIGHT_MAX || now_ns < x->pause_ns || is_stopping(x))
         return NULL;
     if (!x->circuit_open)
         return queue_waiting(x, now_ns);
@@ -54,7 +59,7 @@ uint64_t attempt_due_ns(const struct exporter *x)
 {
     uint64_t due = NEVER_NS;
 
-    if (x->in_flight >= IN_FLIGHT_MAX || x->probing)
+    if (x->in_flight >= IN_FLIGHT_MAX || x->probing || is_stopping(x))
         return NEVER_NS; /* the answer comes first */
     for (const struct batch *b = x->first; b; b = b->next)
         for (size_t i = 0; i < b->part_count; i++)

@@ -126,6 +126,11 @@ void export_flush(struct export *e)
     atomic_store_explicit(&e->flushing, true, memory_order_relaxed);
 }
 
+void export_stop(struct export *e)
+{
+    atomic_store_explicit(&e->stopping, true, memory_order_relaxed);
+}
+
 bool export_is_idle(const struct export *e)
 {
     for (size_t i = 0; i < e->count; i++)
@@ -150,4 +155,5 @@ void export_stats(const struct export *e, size_t i, struct export_stats *s)
     s->queued = queue_spans(x);
     s->queue_bytes = x->queue_bytes;
     s->circuit_open = x->circuit_open;
+    s->in_flight = x->in_flight;
 }

@@ -99,18 +99,21 @@ enum err export_api_install(lua_State *L, int env, struct err_info *info) MUST_C
 /* Stops waiting for batches to fill: sends what is there. Any thread; wake the export thread after
  * it. */
 void export_flush(struct export *e);
+/* Starts no more requests: those in flight end, the rest stays in the outbox. Any thread. */
+void export_stop(struct export *e);
 /* Everything that was enqueued has settled. Export thread, or when it stands still. */
 bool export_is_idle(const struct export *e);
 /* Any exporter with queue.on_full = "refuse" is over its bound (an atomic; any thread). */
 bool export_is_refusing(const struct export *e);
 
-/* The ledger of one exporter: enqueued + recovered = queued + delivered + filtered + lost, in spans;
- * queued is counted from the data. Exact at a rendezvous. */
+/* The ledger of one exporter: enqueued + recovered = queued + delivered + filtered + lost, in
+ * spans; queued is counted from the data. Exact at a rendezvous. */
 struct export_stats {
     uint64_t enqueued, recovered, delivered, redelivered, queued;
     uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full;
     uint64_t filtered;
     uint64_t requests, failures; /* sent requests, failed ones */
+    uint64_t in_flight;          /* requests, now */
     uint64_t queue_bytes;
     bool circuit_open;
     char last_error[256];

@@ -172,6 +172,7 @@ struct export
     struct rng rng;
     uint64_t now_ns;       /* of the present step */
     _Atomic bool flushing; /* set by the main thread */
+    _Atomic bool stopping; /* the same */
     uint64_t ended;        /* parts that ended, ever: to see that something moved */
     _Atomic bool refusing;
     struct export_lua *lua; /* what is shared with the Lua export thread; NULL: no Lua exporter */
