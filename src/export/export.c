@@ -20,8 +20,10 @@ static enum err open_all(struct export *e, struct err_info *info)
             .owner = e, .spec = &e->config.specs->items[e->count], .index = (unsigned)e->count};
         queue_init(x);
         result = x->spec->type->open(x, x->spec->options, &x->self, info);
-        if (result != ERR_OK)
+        if (result != ERR_OK) {
+            queue_fini(x);
             return result;
+        }
     }
     return ERR_OK;
 }

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "export/export.h"
+#include "export/tally.h"
 #include "lua/schema.h"
 
 #include <stdatomic.h>
@@ -142,9 +143,10 @@ struct exporter {
     unsigned index; /* bit of the outbox records' mask */
     void *self;     /* the type's own */
 
-    uint64_t seen;   /* records before it are in queue_bytes */
+    uint64_t seen;   /* records before it are in queue_bytes and in the tally */
     uint64_t cursor; /* records before it are in batches, or not ours */
     uint64_t acked;
+    struct tally tally;         /* of records between cursor and seen, and some before */
     struct batch *first, *last; /* the window, in order of the outbox */
     size_t window;
     struct batch *open; /* being filled: behind the window; NULL: none */
@@ -207,6 +209,12 @@ enum err queue_build(struct part *part) MUST_CHECK;
 void queue_each(const struct batch *b, void (*fn)(void *arg, const struct outbox_item *item),
                 void *arg);
 uint64_t queue_due_ns(const struct exporter *x);
+bool queue_is_ours(const struct exporter *x, const struct outbox_item *item);
+void queue_batch_free(struct batch *b);
 /* Spans that are queued: those of parts not done, and of records beyond the cursor. */
 uint64_t queue_spans(const struct exporter *x);
 bool queue_is_empty(const struct exporter *x);
+
+/* queue_bound.c: gives up the oldest while the queue is too long, or has senders refused, as
+ * configured. True: something was given up. */
+bool queue_keep_bound(struct exporter *x);

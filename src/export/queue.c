@@ -1,5 +1,5 @@
-/* One exporter's way along the outbox: counts what waits, keeps the bound, makes batches, and
- * acknowledges what has settled in front. */
+/* One exporter's way along the outbox: counts what waits, makes batches, and acknowledges what has
+ * settled in front. */
 #include "export/exporter.h"
 #include "export/split.h"
 
@@ -15,15 +15,21 @@ static struct journal *outbox(const struct exporter *x)
     return x->owner->config.journal;
 }
 
-static bool is_ours(const struct exporter *x, const struct outbox_item *item)
+bool queue_is_ours(const struct exporter *x, const struct outbox_item *item)
 {
     return item->record.keep && item->record.payload_spans > 0 &&
            (item->record.exporters >> x->index & 1);
 }
 
+static uint32_t spans_of(const struct exporter *x, const struct outbox_item *item)
+{
+    return queue_is_ours(x, item) ? item->record.payload_spans : 0;
+}
+
 void queue_init(struct exporter *x)
 {
     x->seen = x->cursor = x->acked = outbox_begin(outbox(x));
+    tally_init(&x->tally, x->owner->config.memory);
 }
 
 void queue_recover(struct exporter *x)
@@ -32,10 +38,10 @@ void queue_recover(struct exporter *x)
 
     x->seen = x->cursor = x->acked = outbox_acked(outbox(x), x->index);
     for (uint64_t at = x->acked; outbox_read(outbox(x), at, &item); at = item.next)
-        x->stats.recovered += is_ours(x, &item) ? item.record.payload_spans : 0;
+        x->stats.recovered += spans_of(x, &item);
 }
 
-static void batch_free(struct batch *b)
+void queue_batch_free(struct batch *b)
 {
     free(b->parts);
     free(b);
@@ -43,14 +49,15 @@ static void batch_free(struct batch *b)
 
 void queue_fini(struct exporter *x)
 {
+    tally_fini(&x->tally);
     while (x->first) {
         struct batch *next = x->first->next;
 
-        batch_free(x->first);
+        queue_batch_free(x->first);
         x->first = next;
     }
     if (x->open)
-        batch_free(x->open);
+        queue_batch_free(x->open);
 }
 
 static void leave_queue(struct batch *b)
@@ -139,7 +146,7 @@ static bool split_record(struct exporter *x, const struct outbox_item *item, uin
     while (split_next(item->payload, &at, &limits, NULL))
         count++;
     if (!parts_new(b, count ? count : 1)) {
-        batch_free(b);
+        queue_batch_free(b);
         return false;
     }
     at = (struct split_position){0};
@@ -180,113 +187,11 @@ static void look_ahead(struct exporter *x)
 {
     struct outbox_item item;
 
-    for (; outbox_read(outbox(x), x->seen, &item); x->seen = item.next)
-        if (is_ours(x, &item))
+    for (; outbox_read(outbox(x), x->seen, &item); x->seen = item.next) {
+        tally_add(&x->tally, item.position, spans_of(x, &item));
+        if (queue_is_ours(x, &item))
             x->queue_bytes += item.payload.len;
-}
-
-/* ---- the bound ---- */
-
-/* Gives up what of a batch is not in flight. False: there is nothing. */
-static bool drop_parts(struct batch *b)
-{
-    bool dropped = false;
-
-    for (size_t i = 0; i < b->part_count; i++) {
-        struct part *p = &b->parts[i];
-
-        if (p->done || p->in_flight)
-            continue;
-        b->exporter->stats.lost_outbox_full += p->spans;
-        queue_part_done(p);
-        dropped = true;
     }
-    return dropped;
-}
-
-/* Gives up the first record of a batch of records. */
-static void drop_first(struct batch *b)
-{
-    struct exporter *x = b->exporter;
-    struct outbox_item item;
-
-    while (outbox_read(outbox(x), b->from, &item)) {
-        b->from = item.next;
-        if (!is_ours(x, &item))
-            continue;
-        x->stats.lost_outbox_full += item.record.payload_spans;
-        x->queue_bytes -= item.payload.len;
-        b->bytes -= item.payload.len;
-        b->spans -= item.record.payload_spans;
-        return;
-    }
-}
-
-/* Gives up a little of a batch in the window. False: there is nothing that is not in flight. */
-static bool drop_of_batch(struct batch *b)
-{
-    struct part *p = &b->parts[0];
-
-    if (b->split || p->kept) /* pieces of one record; or encoded already */
-        return drop_parts(b);
-    if (p->done || p->in_flight)
-        return false;
-    drop_first(b);
-    p->spans = b->spans;
-    if (b->spans == 0)
-        queue_part_done(p);
-    return true;
-}
-
-static void drop_of_open(struct exporter *x)
-{
-    drop_first(x->open);
-    if (x->open->spans)
-        return;
-    batch_free(x->open);
-    x->open = NULL;
-}
-
-/* The next record of ours beyond the batches. */
-static bool drop_record(struct exporter *x)
-{
-    struct outbox_item item;
-
-    while (x->cursor < x->seen && outbox_read(outbox(x), x->cursor, &item)) {
-        x->cursor = item.next;
-        if (!is_ours(x, &item))
-            continue;
-        x->stats.lost_outbox_full += item.record.payload_spans;
-        x->queue_bytes -= item.payload.len;
-        return true;
-    }
-    return false;
-}
-
-static bool drop_oldest(struct exporter *x)
-{
-    for (struct batch *b = x->first; b; b = b->next)
-        if (drop_of_batch(b))
-            return true;
-    if (!x->open)
-        return drop_record(x);
-    drop_of_open(x);
-    return true;
-}
-
-static bool keep_bound(struct exporter *x)
-{
-    const struct exporter_common *o = options(x);
-    bool dropped = false;
-
-    if (strcmp(o->on_full, "refuse") == 0) {
-        x->refusing = x->queue_bytes > (x->refusing ? o->queue_bytes / 8 * 7 : o->queue_bytes);
-        return false;
-    }
-    /* What is in flight is the oldest, but may arrive: it counts again when it comes back. */
-    while (x->queue_bytes > o->queue_bytes + x->flying_bytes && drop_oldest(x))
-        dropped = true;
-    return dropped;
 }
 
 bool queue_fill(struct exporter *x, uint64_t now_ns)
@@ -295,9 +200,9 @@ bool queue_fill(struct exporter *x, uint64_t now_ns)
     bool changed;
 
     look_ahead(x);
-    changed = keep_bound(x);
+    changed = queue_keep_bound(x);
     while (x->window < WINDOW_MAX && outbox_read(outbox(x), x->cursor, &item)) {
-        if (!is_ours(x, &item))
+        if (!queue_is_ours(x, &item))
             x->cursor = item.next;
         else if (!take_record(x, &item, now_ns))
             return changed;
@@ -323,13 +228,14 @@ bool queue_settle(struct exporter *x)
             x->last = NULL;
         x->window--;
         to = b->to;
-        batch_free(b);
+        queue_batch_free(b);
     }
     if (!x->first)
         to = x->open ? x->open->from : x->cursor;
     if (to == x->acked)
         return false;
     x->acked = to;
+    tally_forget(&x->tally, to);
     outbox_ack(outbox(x), x->index, to);
     return true;
 }
@@ -343,7 +249,7 @@ void queue_each(const struct batch *b, void (*fn)(void *arg, const struct outbox
 
     for (uint64_t at = b->from; at < b->to && outbox_read(outbox(b->exporter), at, &item);
          at = item.next)
-        if (is_ours(b->exporter, &item))
+        if (queue_is_ours(b->exporter, &item))
             fn(arg, &item);
 }
 
@@ -394,16 +300,28 @@ uint64_t queue_due_ns(const struct exporter *x)
     return x->open->since_ns + options(x)->batch_timeout_ns;
 }
 
+/* The spans of records from `at` on that begin before `end`. */
+static uint64_t spans_between(const struct exporter *x, uint64_t at, uint64_t end)
+{
+    struct outbox_item item;
+    uint64_t spans = 0;
+
+    for (; outbox_read(outbox(x), at, &item) && item.position < end; at = item.next)
+        spans += spans_of(x, &item);
+    return spans;
+}
+
 uint64_t queue_spans(const struct exporter *x)
 {
-    uint64_t spans = x->open ? x->open->spans : 0;
-    struct outbox_item item;
+    uint64_t spans = x->open ? x->open->spans : 0, begin;
 
     for (const struct batch *b = x->first; b; b = b->next)
         for (size_t i = 0; i < b->part_count; i++)
             spans += b->parts[i].done ? 0 : b->parts[i].spans;
-    for (uint64_t at = x->cursor; outbox_read(outbox(x), at, &item); at = item.next)
-        spans += is_ours(x, &item) ? item.record.payload_spans : 0;
+    spans += tally_beyond(&x->tally, x->cursor, &begin);
+    spans += spans_between(x, x->cursor, begin);
+    if (begin != UINT64_MAX)
+        spans += spans_between(x, x->seen, UINT64_MAX);
     return spans;
 }
 
