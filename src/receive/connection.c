@@ -410,6 +410,8 @@ void connection_continue(struct connection *c)
     settle(c);
 }
 
+/* What a round of reading has answered is sent in the next step, for all connections together: a
+ * peer on this machine wakes up once for several answers, not for each. */
 static void ready(void *arg, unsigned events)
 {
     struct connection *c = arg;
@@ -419,7 +421,8 @@ static void ready(void *arg, unsigned events)
     c->busy = true;
     if (events & LOOP_READ)
         read_some(c);
-    settle(c);
+    c->busy = false;
+    connection_mark(c);
 }
 
 static bool is_overdue(const struct connection *c, uint64_t now_ns)
