@@ -120,11 +120,12 @@ static void take_after(struct explanation *x, const struct reader_decision *from
 {
     const struct decision_record *r = &from->entry->record;
     struct name_pair name = label_name(from->names, r->label);
-    struct explained_after *after = &x->after[x->after_count];
+    struct explained_after *after;
 
     x->late_spans += r->late ? r->spans : 0;
     if (x->after_count++ >= EXPLAIN_AFTER)
         return;
+    after = &x->after[x->after_count - 1];
     *after = (struct explained_after){
         .unix_ns = r->unix_ns, .spans = r->spans, .keep = r->keep, .late = r->late};
     snprintf(after->policy, sizeof(after->policy), "%s", name.policy);

@@ -233,22 +233,33 @@ static enum err look_around(struct reader *r, struct err_info *info)
 
 /* ---- exporters' positions ---- */
 
-static void read_acked(struct reader *r)
+/* The good copy's text goes to `text`; false: there is none. */
+static bool load_acked(struct reader *r, char *text)
 {
-    char *path, *text = calloc(1, STORE_ACKED_MAX + 1);
     struct acked_copies found = {0};
+    char *path;
     int fd;
 
-    if (text && asprintf(&path, "%s/acked", r->folder) > 0) {
-        if (r->disk->open(r->disk, path, O_RDONLY, 0, &fd, NULL) == ERR_OK) {
-            if (acked_load(r->disk, fd, text, &found, NULL) == ERR_OK && found.good > 0)
-                r->acked = text;
-            r->disk->close(r->disk, fd);
-        }
-        free(path);
+    if (asprintf(&path, "%s/acked", r->folder) < 0)
+        return false;
+    if (r->disk->open(r->disk, path, O_RDONLY, 0, &fd, NULL) == ERR_OK) {
+        if (acked_load(r->disk, fd, text, &found, NULL) != ERR_OK)
+            found.good = 0;
+        r->disk->close(r->disk, fd);
     }
-    if (!r->acked)
-        free(text);
+    free(path);
+    return found.good > 0;
+}
+
+static void read_acked(struct reader *r)
+{
+    char *text = calloc(1, STORE_ACKED_MAX + 1);
+
+    if (text && load_acked(r, text)) {
+        r->acked = text;
+        return;
+    }
+    free(text);
 }
 
 /* Lines of "ORDINAL OFFSET NAME". */

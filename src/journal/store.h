@@ -53,7 +53,8 @@ enum err store_open(const struct store_config *config, struct store **out,
 void store_close(struct store *s); /* NULL is allowed */
 /* What store_open does first: the folder is this process's until *fd is closed. ERR_FULL: another
  * one holds it (the sentence says which). */
-enum err store_lock(struct disk *disk, const char *path, int *fd, struct err_info *info) MUST_CHECK;
+enum err store_lock(struct disk *disk, const char *folder, int *fd,
+                    struct err_info *info) MUST_CHECK;
 
 uint32_t store_count(const struct store *s);
 /* Borrowed until the next store_take or store_grow. */
