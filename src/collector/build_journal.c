@@ -7,11 +7,13 @@ enum {
     ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
 };
 
+/* In files it is always the same, whatever the limit is at the next start. */
 static size_t segment_bytes(const struct collector *c)
 {
     size_t share = (size_t)c->memory->limit / c->shared.count;
 
-    return share >= ROOMY_BYTES ? SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
+    return c->shared.ack != ACK_MEMORY || share >= ROOMY_BYTES ? SEGMENT_BYTES
+                                                               : SMALL_SEGMENT_BYTES;
 }
 
 /* A segment of the outbox is open all the time, so decisions need room for a second one. */
@@ -92,7 +94,8 @@ static enum err open_journal(struct collector *c, struct err_info *info)
         .ack = c->shared.ack,
         .disk = c->host.disk,
         .path = config->journal.path,
-        .file_bytes = config->journal.segment_size,
+        .file_bytes = config->journal.segment_size < SEGMENT_BYTES ? SEGMENT_BYTES
+                                                                   : config->journal.segment_size,
         .max_bytes = config->journal.max_size,
         .history_bytes = config->journal.history,
         .wait_ns = config->tail.enabled ? config->tail.decision_wait_ns : NS_PER_S,

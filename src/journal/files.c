@@ -131,18 +131,30 @@ bool files_mark(struct files *f, uint32_t number)
     return true;
 }
 
-/* Marks a region free; one that can't be written stays as it is until the next start. */
-static void leave_region(struct files *f, uint32_t region)
+/* Marks a region free. False: it could not be written now. */
+static bool mark_free(struct files *f, uint32_t region)
 {
     struct segment_header header = store_region(f->store, region)->header;
     struct err_info info;
 
     header.state = SEGMENT_IS_FREE;
-    if (store_region(f->store, region)->failed ||
-        store_write_header(f->store, region, &header, &info) == ERR_OK)
-        store_put(f->store, region);
-    else
+    if (!store_region(f->store, region)->failed &&
+        store_write_header(f->store, region, &header, &info) != ERR_OK) {
         f->write_errors++;
+        return false;
+    }
+    store_put(f->store, region);
+    return true;
+}
+
+void files_settle(struct files *f)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < f->left_count; i++)
+        if (!mark_free(f, f->left[i]))
+            f->left[kept++] = f->left[i];
+    f->left_count = kept;
 }
 
 /* Another region for the segment, of which everything is to be written again. */
@@ -152,12 +164,14 @@ static bool move_region(struct files *f, struct segment *segment, uint64_t now_n
     struct segment_header header = store_region(f->store, old)->header;
     struct err_info info;
 
+    if (f->left_count == LEFT_MAX)
+        return false;
     if (!take_region(f, segment, &header, &info)) {
         say(f, "the journal has no other place to write to", &info, now_ns);
         return false;
     }
     log_event(LOG_WARN, "a segment of the journal moves to another region");
-    leave_region(f, old);
+    f->left[f->left_count++] = old; /* it has what was acknowledged until the copy is written */
     return true;
 }
 
@@ -239,7 +253,8 @@ void files_free(struct files *f, uint32_t number)
 
     if (!segment->region)
         return;
-    leave_region(f, segment->region);
+    if (!mark_free(f, segment->region) && f->left_count < LEFT_MAX)
+        f->left[f->left_count++] = segment->region; /* else until the next start */
     segment->region = 0;
     segment->salt = 0;
     f->is_short = false;

@@ -12,7 +12,7 @@
 #include "journal/segments.h"
 #include "journal/store.h"
 
-enum { DIRTY_MAX = 64 };
+enum { DIRTY_MAX = 64, LEFT_MAX = 256 };
 
 struct files {
     struct store *store; /* NULL: level memory */
@@ -22,6 +22,9 @@ struct files {
     uint64_t ordinals[USE_DECISIONS + 1];
     uint32_t dirty[DIRTY_MAX]; /* outbox and decision segments with something to write */
     unsigned dirty_count;
+    uint32_t left[LEFT_MAX]; /* regions to mark free: their segments are written elsewhere by then,
+                                or it could not be done at once */
+    unsigned left_count;
     uint64_t written_bytes, syncs, write_errors, sync_errors;
     bool is_short;   /* no region could be had */
     bool is_failing; /* the last round could not be written */
@@ -51,6 +54,10 @@ bool files_write_marked(struct files *f, uint64_t now_ns);
 /* At level fsync: all that was written is durable. False: it is not, and what lay in files that
  * failed has to be written again (files_write does). */
 bool files_sync(struct files *f, uint64_t now_ns);
+
+/* All that was asked for is written (and synced): regions that segments have left are marked free.
+ */
+void files_settle(struct files *f);
 
 /* The segment is not needed any more: its region is marked free. */
 void files_free(struct files *f, uint32_t number);

@@ -233,6 +233,8 @@ static bool persist(struct journal *j, uint64_t now_ns)
     done = files_write_marked(&j->files, now_ns) && done;
     done = done && files_sync(&j->files, now_ns);
     j->files.is_failing = !done;
+    if (done)
+        files_settle(&j->files);
     for (unsigned i = 0; done && i < j->config.workers; i++)
         settle_given(j, &j->writers[i]);
     return done;
