@@ -38,11 +38,12 @@ static void put_bool(struct buf *out, const char *key, bool value)
     buf_str(out, value ? "true" : "false");
 }
 
-static void put_probability(struct buf *out, double p)
+/* `digits`: as many as it was stored with. */
+static void put_probability(struct buf *out, double p, int digits)
 {
     if (p >= 0 && p <= 1) {
         put_key(out, "p");
-        buf_printf(out, "%.17g", p);
+        buf_printf(out, "%.*g", digits, p);
     }
 }
 
@@ -66,7 +67,7 @@ static void put_votes(struct buf *out, const struct explained_decision *d)
         if (v->kind != VOTE_NOT_ASKED && v->kind != VOTE_NONE)
             put_text(out, "reason", v->reason);
         if (v->kind == VOTE_SAMPLE || v->kind == VOTE_AT_LEAST)
-            put_probability(out, v->probability);
+            put_probability(out, v->probability, 7);
         buf_byte(out, '}');
     }
     buf_byte(out, ']');
@@ -82,7 +83,7 @@ static void put_sampling(struct buf *out, const struct decision_record *r)
 {
     if (!(r->probability >= 0 && r->probability <= 1))
         return;
-    put_probability(out, r->probability);
+    put_probability(out, r->probability, 15);
     put_hex(out, "r", r->randomness);
     put_hex(out, "t",
             r->threshold == UINT64_MAX ? sampling_threshold(r->probability) : r->threshold);

@@ -109,8 +109,8 @@ static void say_counts(const char *path, const struct fsck_counts *c)
     for (enum segment_use use = USE_FRAMES; use <= USE_DECISIONS; use++)
         say_use(c, use);
     printf("  %-10s %llu segment%s\n", "never used", N(c->fresh));
-    printf("  %-10s %u good cop%s%s\n", "acked", c->acked_good, c->acked_good == 1 ? "y" : "ies",
-           c->acked_damaged ? ", one or more damaged" : "");
+    printf("  %-10s %u good cop%s, %u damaged\n", "acked", c->acked_good,
+           c->acked_good == 1 ? "y" : "ies", c->acked_damaged);
 }
 
 static void say_end(const struct fsck_counts *c, bool repair)
@@ -121,9 +121,11 @@ static void say_end(const struct fsck_counts *c, bool repair)
     }
     printf("%llu place%s damaged, %llu repaired", N(c->damages), (unsigned long long)c->repaired);
     if (c->lost_items)
-        printf("; %llu item%s lost that can be counted", N(c->lost_items));
-    puts(repair ? "; the rest is stepped over at the next start"
-                : "; nothing was changed: --repair writes what can be");
+        printf("; up to %llu item%s lost", N(c->lost_items));
+    if (!repair)
+        puts("; nothing was changed: --repair writes what can be");
+    else
+        puts(c->repaired < c->damages ? "; the rest is stepped over at the next start" : "");
 }
 
 static int check(const char *path, bool repair)
