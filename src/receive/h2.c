@@ -66,7 +66,11 @@ static bool brings_nothing(const nghttp2_frame_hd *hd)
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
-    (void)session;
+    /* nghttp2 does not look at frames of a scheme that is off; RFC 9113 section 6.3 does. */
+    if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) {
+        h2_of(arg)->leaving = true;
+        return nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
+    }
     if (brings_nothing(hd))
         h2_charge(arg, COST_FRAME);
     return 0;

@@ -473,6 +473,22 @@ static void floods_end_in_enhance_your_calm(void)
     }
 }
 
+static void a_priority_of_no_stream_ends_the_connection(void)
+{
+    struct scene s;
+    uint8_t frame[32];
+    char answers[4096];
+    size_t len = put_frame(frame, NGHTTP2_PRIORITY, 0, 0, "\0\0\0\0\1", 5);
+
+    scene_init(&s, 1, 0);
+    scene_start(&s);
+    fixture_send(&s.f, s.g.fd, frame, len);
+    grpc_note(&s.g, answers, fixture_recv(&s.f, s.g.fd, answers, sizeof answers));
+    CHECK(s.g.goaway && s.g.goaway_error == NGHTTP2_PROTOCOL_ERROR);
+    CHECK(fake_net_is_closed(s.f.net, s.g.fd));
+    scene_fini(&s);
+}
+
 static void rapid_resets_end_in_enhance_your_calm(void)
 {
     struct scene s;
@@ -527,6 +543,7 @@ int main(void)
     RUN(an_old_connection_is_told_and_then_closed);
     RUN(slow_and_idle_clients_are_sent_away);
     RUN(floods_end_in_enhance_your_calm);
+    RUN(a_priority_of_no_stream_ends_the_connection);
     RUN(rapid_resets_end_in_enhance_your_calm);
     RUN(what_is_no_http2_is_closed);
     return DONE();
