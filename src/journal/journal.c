@@ -125,14 +125,16 @@ static void wake(struct loop *loop)
 
 void journal_wake(struct journal *j)
 {
-    if (atomic_exchange_explicit(&j->asleep, false, memory_order_acq_rel))
+    int longest = PAUSE_LONG;
+
+    if (atomic_compare_exchange_strong(&j->pause, &longest, PAUSE_NONE))
         wake(j->own);
 }
 
 void journal_urge(struct journal *j)
 {
-    (void)atomic_exchange_explicit(&j->asleep, false, memory_order_acq_rel);
-    wake(j->own);
+    if (atomic_exchange_explicit(&j->pause, PAUSE_NONE, memory_order_acq_rel) != PAUSE_NONE)
+        wake(j->own);
 }
 
 bool journal_is_refusing(const struct journal *j)
@@ -240,8 +242,8 @@ static bool persist(struct journal *j, uint64_t now_ns)
     return done;
 }
 
-/* Tells a worker what has reached the level. True: there was something. */
-static bool publish(struct journal_writer *w)
+/* Tells a worker what has reached the level. */
+static void publish(struct journal_writer *w)
 {
     bool moved = w->taken > 0;
 
@@ -257,7 +259,6 @@ static bool publish(struct journal_writer *w)
     }
     if (moved)
         wake(w->loop);
-    return moved;
 }
 
 /* A segment with room for `size` bytes of frames. 0: there is none now. */
@@ -322,17 +323,26 @@ static uint64_t serve(struct journal *j, struct journal_writer *w, uint64_t now_
     return w->wanted ? now_ns + retry_ns : NEVER_NS;
 }
 
-/* Something came while this thread thought of sleeping. */
-static bool has_work(const struct journal *j)
+/* Somebody waits for the journal thread. */
+static bool is_waited_for(const struct journal *j)
 {
     for (unsigned i = 0; i < j->config.workers; i++) {
         const struct journal_writer *w = &j->writers[i];
 
-        if (ring_count(&w->ring) > 0 || ring_count(&w->asked) > 0 ||
+        if (ring_count(&w->asked) > 0 || atomic_load_explicit(&w->want, memory_order_acquire) ||
+            ring_count(&w->ring) > DECISION_RING / 2 ||
             (j->files.store && atomic_load_explicit(&w->submitted, memory_order_acquire) !=
                                    atomic_load_explicit(&w->acked, memory_order_relaxed)))
             return true;
     }
+    return false;
+}
+
+static bool has_decisions(const struct journal *j)
+{
+    for (unsigned i = 0; i < j->config.workers; i++)
+        if (ring_count(&j->writers[i].ring) > 0)
+            return true;
     return false;
 }
 
@@ -426,27 +436,31 @@ static uint64_t keep_house(struct journal *j, uint64_t now_ns)
 
 uint64_t journal_step(struct journal *j, uint64_t now_ns)
 {
-    bool moved = false, holds = false;
+    bool decided = false, holds = false;
     uint64_t due;
 
     /* Exchanges only, no stores: each of them sees what came before the others. */
-    (void)atomic_exchange_explicit(&j->asleep, false, memory_order_acq_rel);
+    (void)atomic_exchange_explicit(&j->pause, PAUSE_NONE, memory_order_acq_rel);
     for (unsigned i = 0; i < j->config.workers && !j->files.is_failing; i++) {
         take_decisions(j, &j->writers[i], now_ns);
         holds |= j->writers[i].holds;
+        decided |= j->writers[i].taken > 0;
     }
     if (!persist(j, now_ns))
         return earlier_ns(keep_house(j, now_ns), now_ns + failing_retry_ns);
     for (unsigned i = 0; i < j->config.workers; i++)
-        moved |= publish(&j->writers[i]);
+        publish(&j->writers[i]);
     if (outbox_publish(&j->outbox))
         wake(j->exporter);
-    if (moved || holds)
-        return earlier_ns(keep_house(j, now_ns), now_ns + linger_ns);
     /* Whoever comes after this exchange wakes; what came before it is seen below. */
-    (void)atomic_exchange_explicit(&j->asleep, true, memory_order_acq_rel);
+    (void)atomic_exchange_explicit(&j->pause, decided || holds ? PAUSE_SHORT : PAUSE_LONG,
+                                   memory_order_acq_rel);
     due = keep_house(j, now_ns);
-    return has_work(j) ? now_ns : due;
+    if (is_waited_for(j))
+        return now_ns;
+    if (decided || holds)
+        return earlier_ns(due, now_ns + linger_ns);
+    return has_decisions(j) ? now_ns : due;
 }
 
 void journal_finish(struct journal *j, uint64_t now_ns)

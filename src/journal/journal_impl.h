@@ -34,7 +34,6 @@ struct journal_writer {
     bool staged_large;  /* it lies in `large` */
     uint64_t sequence;  /* of frames */
     uint64_t decisions; /* handed over */
-    size_t unwoken;     /* bytes submitted since the journal thread was urged */
 
     struct ring blocks;               /* of segments, to the worker */
     struct ring ring;                 /* of decisions, to the journal thread */
@@ -59,6 +58,13 @@ struct journal_writer {
     uint64_t asked_ns; /* when it asked last */
 };
 
+/* What the journal thread does at the moment. */
+enum pause {
+    PAUSE_NONE,
+    PAUSE_SHORT, /* it lets decisions gather */
+    PAUSE_LONG,  /* it waits for something to do */
+};
+
 struct journal {
     struct journal_config config;
     unsigned position_bits; /* of a frame_id: position in units of FRAME_ALIGN */
@@ -74,15 +80,14 @@ struct journal {
     uint64_t turned_ns;          /* when old open segments were last looked for */
     struct journal_writer *writers;
     struct loop *own, *exporter;
-    _Alignas(64) _Atomic bool asleep; /* the journal thread waits: wake it */
+    _Alignas(64) _Atomic int pause; /* enum pause */
     _Atomic bool refusing;
     pthread_mutex_t recent_lock;
     struct decision_record *recent;
     uint64_t recent_count; /* ever */
 };
 
-/* The journal thread has something to do. It may finish its present pause of 2 ms first, if it is
- * in one. */
+/* The journal thread has something to do. It may finish a short pause first. */
 void journal_wake(struct journal *j);
 /* It has to do something now: somebody waits. */
 void journal_urge(struct journal *j);

@@ -5,9 +5,8 @@
 #include <assert.h>
 
 enum {
-    LARGE_IDLE = 64,        /* bodies after which a large block that was of no use is given back */
-    LARGE_KEPT = 4 << 20,   /* bytes: larger ones are given back at once */
-    URGE_BYTES = 128 << 10, /* submitted while the journal thread waits for more */
+    LARGE_IDLE = 64,      /* bodies after which a large block that was of no use is given back */
+    LARGE_KEPT = 4 << 20, /* bytes: larger ones are given back at once */
 };
 
 struct journal_writer *journal_writer(struct journal *j, unsigned index, struct loop *loop)
@@ -152,7 +151,6 @@ static frame_id append(struct journal_writer *w, uint32_t number, struct frame_h
     header->sequence = ++w->sequence;
     write_header(segment, header);
     segment->used += frame_size(0, header->stored_len);
-    w->unwoken += header->stored_len;
     atomic_fetch_add_explicit(&segment->references, header->items, memory_order_relaxed);
     return (frame_id)(number << j->position_bits | at / FRAME_ALIGN);
 }
@@ -211,12 +209,7 @@ void journal_submit(struct journal_writer *w)
     publish(w, w->open);
     publish(w, w->large);
     atomic_store_explicit(&w->submitted, w->sequence, memory_order_release);
-    if (w->unwoken < URGE_BYTES) {
-        journal_wake(w->journal);
-        return;
-    }
-    w->unwoken = 0;
-    journal_urge(w->journal);
+    journal_urge(w->journal); /* its sender waits */
 }
 
 /* ---- reading and releasing ---- */
