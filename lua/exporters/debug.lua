@@ -41,17 +41,30 @@ local write = {
   end,
 }
 
+local NAMES = { metrics = "data points", logs = "log records" }
+
+-- Metrics and logs have no accessors: a line a batch, and all of it as JSON.
+local function write_other(batch, verbosity)
+  log.info(("batch %s: %d %s, %d bytes"):format(batch.id, batch.item_count, NAMES[batch.signal], batch.bytes))
+  if verbosity == "detailed" then log.info("  " .. batch:otlp_json()) end
+end
+
 return exporter {
+  signals = { "traces", "metrics", "logs" },
   doc = "Writes what is kept to the log.",
   options = {
     verbosity = option.string {
       default = "basic",
       one_of = { "basic", "normal", "detailed" },
-      doc = "basic: a line a batch; normal: a line a trace and a span; detailed: all fields of each span as JSON",
+      doc = "basic: a line a batch; normal: a line a trace and a span; detailed: all fields as JSON, of metrics and logs too",
     },
   },
   encode = function(batch, opt)
-    write[opt.verbosity](batch)
+    if batch.signal == "traces" then
+      write[opt.verbosity](batch)
+    else
+      write_other(batch, opt.verbosity)
+    end
     return {}
   end,
 }

@@ -42,10 +42,11 @@ end
 function Batch:otlp() return host.export_body() end
 function Batch:otlp_json() return host.export_json() end
 
-local FIELDS = { "id", "start_ms", "span_count", "bytes" }
+local FIELDS = { "id", "signal", "start_ms", "span_count", "item_count", "bytes" }
 
-local function new_batch(id, span_count, bytes)
-  local fields = { id = id, span_count = span_count, bytes = bytes }
+local function new_batch(id, signal, item_count, bytes)
+  local fields = { id = id, signal = signal, item_count = item_count, bytes = bytes }
+  fields.span_count = signal == "traces" and item_count or 0
   return setmetatable({}, {
     __index = function(_, key)
       if fields[key] ~= nil then return fields[key] end
@@ -110,8 +111,8 @@ local function normal_request(r)
 end
 
 -- nil; or a list of requests, each checked.
-function M.encode(instance, id, span_count, bytes)
-  local result = instance.spec.encode(new_batch(id, span_count, bytes), instance.opt, instance.my)
+function M.encode(instance, id, signal, item_count, bytes)
+  local result = instance.spec.encode(new_batch(id, signal, item_count, bytes), instance.opt, instance.my)
   if result == nil then return nil end
   if type(result) ~= "table" then error("encode must give a request, a list of requests or nil, not a " .. type(result), 0) end
   if result.url ~= nil then result = { result } end

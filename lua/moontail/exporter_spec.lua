@@ -7,8 +7,8 @@ local schema = require "moontail.schema"
 local M = {}
 
 -- Options of every exporter: C reads them.
-local COMMON = { where = true, batch = true, queue = true, timeout = true, retry = true, circuit = true }
-local KEYS = { doc = "string", encode = "function", options = "table", setup = "function", reply = "function", batch = "table", name = "string" }
+local COMMON = { where = true, signals = true, batch = true, queue = true, timeout = true, retry = true, circuit = true }
+local KEYS = { doc = "string", encode = "function", options = "table", setup = "function", reply = "function", batch = "table", signals = "table", name = "string" }
 
 local function nearest(key)
   local names = {}
@@ -28,6 +28,22 @@ local function check_options(options, fail)
   end
 end
 
+-- What encode can take: a list of signals; traces alone where the file does not say.
+local function signals_of(spec) return spec.signals or { "traces" } end
+
+local function check_signals(list, what, allowed, fail)
+  if type(list) ~= "table" then return end -- C says what is wrong with it
+  for _, signal in ipairs(list) do
+    if not allowed[signal] then fail(what .. " has '" .. tostring(signal) .. "'; allowed: " .. allowed.text) end
+  end
+end
+
+local function set_of(list)
+  local set = { text = table.concat(list, ", ") }
+  for _, signal in ipairs(list) do set[signal] = true end
+  return set
+end
+
 local function check_spec(spec, fail)
   for key, value in pairs(spec) do
     local wanted = KEYS[key]
@@ -39,6 +55,7 @@ local function check_spec(spec, fail)
   end
   if not spec.encode then fail "encode is missing: function(batch, opt, my)" end
   if not spec.doc then fail "doc is missing: say in a sentence what it does" end
+  check_signals(spec.signals, "signals", set_of { "traces", "metrics", "logs" }, fail)
   if type(spec.options) == "table" then check_options(spec.options, fail) end
 end
 
@@ -65,6 +82,7 @@ local function common_options(c, spec)
     for key, value in pairs(common.batch or {}) do batch[key] = value end
     common.batch = batch
   end
+  common.signals = common.signals or signals_of(spec)
   return common
 end
 
@@ -77,6 +95,7 @@ function M.check(c, spec)
   else
     check_spec(spec, fail)
   end
+  if #errors == 0 then check_signals(c.options.signals, "signals", set_of(signals_of(spec)), fail) end
   if #errors == 0 then
     for _, text in ipairs(read_options(c, spec).errors) do errors[#errors + 1] = text end
   end

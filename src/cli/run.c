@@ -158,11 +158,10 @@ static void log_left(struct collector *c, uint64_t pending, uint64_t queued)
 
 static void log_end(struct collector *c)
 {
-    uint64_t age_ns, queued = 0;
+    uint64_t age_ns, queued;
     const struct ledger *l = collector_ledger(c, collector_now_ns(c), &age_ns);
 
-    for (size_t i = 0; i < l->exporter_count; i++)
-        queued += l->exporters[i].stats.queued + l->exporters[i].in_transit;
+    queued = ledger_unsettled(l);
     log_left(c, l->pending, queued);
     log_event(LOG_INFO, "stopped");
 }

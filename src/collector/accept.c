@@ -89,6 +89,15 @@ static void on_acceptable(void *arg, unsigned ready)
     }
 }
 
+/* Senders of a signal that nobody takes are told so at each request; the operator here. */
+static void say_what_is_not_taken(const struct collector *c)
+{
+    for (int s = 0; s < OTLP_SIGNALS; s++)
+        if (!exporter_specs_mask(c->exporters, (enum otlp_signal)s))
+            log_event(LOG_INFO, "no exporter takes this signal: requests with it are refused",
+                      "signal", otlp_signal_name((enum otlp_signal)s));
+}
+
 enum err accept_listen(struct collector *c, struct err_info *info)
 {
     for (unsigned i = 0; i < c->shared.listener_count; i++) {
@@ -108,6 +117,7 @@ enum err accept_listen(struct collector *c, struct err_info *info)
                   c->receive_listeners[i].protocol == RECEIVE_GRPC ? "otlp/grpc" : "otlp/http",
                   "address", l->bound);
     }
+    say_what_is_not_taken(c);
     return ERR_OK;
 }
 

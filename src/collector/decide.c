@@ -210,6 +210,16 @@ uint64_t decider_releasing(const struct decider *d)
     return d->releasing;
 }
 
+void decider_edit_resource(const struct decider *d, struct compose_edits *e)
+{
+    e->resource = resource_edits_list(d->resource, &e->resource_count);
+}
+
+uint16_t decider_label_none(const struct decider *d)
+{
+    return d->label_none;
+}
+
 /* ---- life ---- */
 
 static void find_exporters(struct decider *d)
@@ -224,7 +234,9 @@ static void find_exporters(struct decider *d)
         exporter_specs_push_where(L, top + 1, i);
         d->where[i] = match_get(L, -1);
         lua_settop(L, top + 1);
-        if (!d->where[i])
+        if (!exporter_specs_takes(specs, i, OTLP_TRACES))
+            d->where[i] = NULL;
+        else if (!d->where[i])
             d->every_exporter |= UINT64_C(1) << i;
     }
     lua_settop(L, top);

@@ -36,5 +36,10 @@ bool decider_step(struct decider *d, uint64_t now_ns);
 /* References of decided traces whose commit is awaited: their memory is not free yet. */
 uint64_t decider_releasing(const struct decider *d);
 
+/* Says how resources are stamped. Borrowed from the decider. */
+void decider_edit_resource(const struct decider *d, struct compose_edits *e);
+/* The label of what no policy judged. */
+uint16_t decider_label_none(const struct decider *d);
+
 /* Late spans that wait here. */
 uint64_t decider_pending(const struct decider *d);

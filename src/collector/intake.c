@@ -198,7 +198,7 @@ static enum err take_spans(struct worker *w, size_t len, size_t count, uint64_t 
 
 /* ---- one request ---- */
 
-static enum err refuse_malformed(struct receive_request *request, const struct scan_result *result)
+enum err intake_refuse_malformed(struct receive_request *request, const struct scan_result *result)
 {
     char message[128];
 
@@ -220,15 +220,14 @@ static void answer_taken(struct worker *w, struct receive_request *request,
         receive_answer(request, &answer);
 }
 
-static enum err accept_body(void *arg, size_t len, struct receive_request *request)
+static enum err accept_spans(struct worker *w, size_t len, struct receive_request *request)
 {
-    struct worker *w = arg;
     struct scan_result result;
     uint64_t now_ns = clock_now_ns(w->shared->clock);
     enum err err = intake_scan(w, slice_make(w->staged.data, len), false, &result);
 
     if (err == ERR_PARSE)
-        return refuse_malformed(request, &result);
+        return intake_refuse_malformed(request, &result);
     if (err == ERR_OK && result.spans > 0)
         err = take_spans(w, len, result.spans, now_ns);
     if (err != ERR_OK)
@@ -237,6 +236,16 @@ static enum err accept_body(void *arg, size_t len, struct receive_request *reque
     w->counts.rejected += result.rejected;
     answer_taken(w, request, &result, now_ns);
     return ERR_OK;
+}
+
+static enum err accept_body(void *arg, enum otlp_signal signal, size_t len,
+                            struct receive_request *request)
+{
+    struct worker *w = arg;
+
+    if (signal == OTLP_TRACES)
+        return accept_spans(w, len, request);
+    return pass_body(w, signal, slice_make(w->staged.data, len), request);
 }
 
 /* ---- what others sent ---- */

@@ -25,6 +25,9 @@ void intake_sort(struct worker *w, size_t count, uint32_t starts[MAX_WORKERS + 1
 /* Where receive puts bodies; borrows `w`. */
 struct receive_sink intake_sink(struct worker *w);
 
+/* Answers a body that the scan refused. Returns ERR_OK. */
+enum err intake_refuse_malformed(struct receive_request *request, const struct scan_result *result);
+
 /* Takes what other workers sent; this never sends or waits. True: something was left for want of
  * memory. */
 bool intake_drain(struct worker *w, uint64_t now_ns);

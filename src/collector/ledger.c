@@ -22,6 +22,13 @@ static void add_labels(uint64_t *to, const uint64_t *from, size_t n)
         to[i] += from[i];
 }
 
+static void add_passed(struct passed_counts *to, const struct passed_counts *from)
+{
+    to->received += from->received;
+    to->rejected += from->rejected;
+    to->kept += from->kept;
+}
+
 void ledger_add(struct ledger *l, const struct worker_counts *w)
 {
     l->sum.received += w->received;
@@ -37,6 +44,8 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
     add_labels(l->sum.dropped_traces, w->dropped_traces, l->labels);
     add_labels(l->sum.kept, w->kept, l->labels);
     add_labels(l->sum.dropped, w->dropped, l->labels);
+    for (int s = 0; s < OTLP_SIGNALS; s++)
+        add_passed(&l->sum.passed[s], &w->passed[s]);
 }
 
 static int64_t exporter_difference(const struct ledger_exporter *e)
@@ -47,6 +56,20 @@ static int64_t exporter_difference(const struct ledger_exporter *e)
     return (int64_t)(s->enqueued + s->recovered - s->queued - s->delivered - s->filtered - lost);
 }
 
+static void balance_exporters(struct ledger_exporter *exporters, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        exporters[i].unaccounted = exporter_difference(&exporters[i]);
+}
+
+static void balance_passed(struct ledger *l, enum otlp_signal signal)
+{
+    const struct passed_counts *c = &l->sum.passed[signal];
+
+    l->passed[signal].unaccounted = (int64_t)(c->received - c->rejected - c->kept);
+    balance_exporters(l->passed[signal].exporters, l->exporter_count);
+}
+
 void ledger_balance(struct ledger *l)
 {
     uint64_t ended = l->sum.rejected + l->sum.filtered + l->pending +
@@ -55,6 +78,25 @@ void ledger_balance(struct ledger *l)
 
     l->new_traces = l->table.traces + ledger_sum(&l->sum.decided[0][0], (size_t)2 * TRIGGER_COUNT);
     l->unaccounted = (int64_t)(l->sum.received + l->sum.recovered - ended);
-    for (size_t i = 0; i < l->exporter_count; i++)
-        l->exporters[i].unaccounted = exporter_difference(&l->exporters[i]);
+    balance_exporters(l->exporters, l->exporter_count);
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++)
+        balance_passed(l, (enum otlp_signal)s);
+}
+
+static uint64_t waiting(const struct ledger_exporter *exporters, size_t count)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum += exporters[i].in_transit + exporters[i].stats.queued;
+    return sum;
+}
+
+uint64_t ledger_unsettled(const struct ledger *l)
+{
+    uint64_t sum = waiting(l->exporters, l->exporter_count);
+
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++)
+        sum += waiting(l->passed[s].exporters, l->exporter_count);
+    return sum;
 }

@@ -5,6 +5,8 @@
  * Spans, since the start:
  *     received + recovered = rejected + filtered + pending + dropped + kept + lost
  * and for each exporter enqueued + recovered = queued + delivered + filtered + lost.
+ * Metrics and logs, which nothing decides, have ledgers of their own in data points and log
+ * records: received = rejected + kept, and the same for each exporter.
  */
 #pragma once
 
@@ -25,6 +27,13 @@ enum lost_reason {
 };
 const char *lost_reason_name(enum lost_reason r); /* "memory", ... */
 
+/* Data points or log records. */
+struct passed_counts {
+    uint64_t received; /* of scanned requests answered with success, rejected ones included */
+    uint64_t rejected;
+    uint64_t kept; /* handed on to the outbox */
+};
+
 /* One worker's block. */
 struct worker_counts {
     /* Spans of requests that were taken, rejected ones included. A request that waited too long for
@@ -39,12 +48,19 @@ struct worker_counts {
     uint64_t decided[2][TRIGGER_COUNT]; /* traces: [complete][trigger] */
     uint64_t kept_traces[LABEL_MAX], dropped_traces[LABEL_MAX];
     uint64_t kept[LABEL_MAX], dropped[LABEL_MAX]; /* spans, by label */
+    struct passed_counts passed[OTLP_SIGNALS];    /* of metrics and logs */
 };
 
 struct ledger_exporter {
     const char *name;
     uint64_t in_transit; /* decided, on the way to the outbox */
     struct export_stats stats;
+    int64_t unaccounted;
+};
+
+/* The ledger of what passes: of metrics, or of logs. Its counts are in ledger.sum.passed. */
+struct ledger_passed {
+    struct ledger_exporter exporters[EXPORTER_MAX];
     int64_t unaccounted;
 };
 
@@ -61,6 +77,7 @@ struct ledger {
     size_t labels;
     size_t exporter_count;
     struct ledger_exporter exporters[EXPORTER_MAX];
+    struct ledger_passed passed[OTLP_SIGNALS]; /* of metrics and logs */
     int64_t unaccounted; /* received + recovered - (rejected + filtered + pending + dropped + kept +
                             lost) */
 };
@@ -69,5 +86,7 @@ struct ledger {
 uint64_t ledger_sum(const uint64_t *counts, size_t n);
 /* Adds one worker's block (only labels below `labels` are looked at). */
 void ledger_add(struct ledger *l, const struct worker_counts *w);
+/* Items of all signals that wait on the way to an exporter or in its queue, counted for each. */
+uint64_t ledger_unsettled(const struct ledger *l);
 /* Computes the differences from the sums. */
 void ledger_balance(struct ledger *l);

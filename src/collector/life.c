@@ -49,12 +49,7 @@ static bool nothing_in_flight(const struct ledger *l)
 
 static bool everything_settled(const struct ledger *l)
 {
-    if (l->pending > 0)
-        return false;
-    for (size_t i = 0; i < l->exporter_count; i++)
-        if (l->exporters[i].in_transit > 0 || l->exporters[i].stats.queued > 0)
-            return false;
-    return true;
+    return l->pending == 0 && ledger_unsettled(l) == 0;
 }
 
 static bool is_flushed(struct collector *c, uint64_t now_ns)

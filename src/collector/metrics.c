@@ -1,6 +1,7 @@
 /* The page of /metrics: the ledgers, and the collector's usual names as aliases. */
 #include "admin/admin.h"
 #include "collector/collector.h"
+#include "collector/parts.h"
 #include "collector/process.h"
 
 #include <inttypes.h>
@@ -319,11 +320,13 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     write_requests(&p);
     write_exporters(&p);
     write_ledgers(&p, age_ns);
+    metrics_write_items(&p.m, p.l);
     write_policy_errors(&p);
     write_memory(&p);
     write_build(&p);
     write_process(&p);
     write_aliases(&p);
+    metrics_write_item_aliases(&p.m, p.l);
     metrics_end(&p.m);
     return 200;
 }

@@ -57,7 +57,7 @@ struct collector {
     unsigned rendezvous_count;
     struct ledger ledger;               /* the last one that balanced in time */
     struct journal_stats journal_stats; /* copied by their threads */
-    struct export_stats export_stats[EXPORTER_MAX];
+    struct export_stats export_stats[OTLP_SIGNALS][EXPORTER_MAX];
     uint64_t started_ns, started_unix_ns, stop_by_ns;
     uint64_t accept_again_ns; /* paused until then; 0: accepting */
 };
@@ -102,3 +102,8 @@ void snapshot_export(void *collector);
 /* Shows a kept trace to a Lua exporter as policies see it (struct export_hooks). */
 enum err pushed_trace_push(void *collector, lua_State *L, const struct export_trace *trace);
 void pushed_trace_end(void *collector, lua_State *L);
+
+/* ---- metrics_items.c: the part of /metrics about metrics and logs ---- */
+
+void metrics_write_items(struct metrics *m, const struct ledger *l);
+void metrics_write_item_aliases(struct metrics *m, const struct ledger *l);

@@ -20,7 +20,8 @@ void snapshot_export(void *collector)
     struct collector *c = collector;
 
     for (size_t i = 0; i < exporter_specs_count(c->exporters); i++)
-        export_stats(c->export, i, &c->export_stats[i]);
+        for (int s = 0; s < OTLP_SIGNALS; s++)
+            export_stats(c->export, i, (enum otlp_signal)s, &c->export_stats[s][i]);
 }
 
 static bool take_snapshots(struct collector *c)
@@ -56,6 +57,29 @@ static void sum_table(struct trace_stats *to, const struct trace_stats *from)
     to->memory += from->memory;
 }
 
+static void sum_exporters(const struct collector *c, enum otlp_signal signal,
+                          struct ledger_exporter *to)
+{
+    for (size_t i = 0; i < exporter_specs_count(c->exporters); i++) {
+        to[i] = (struct ledger_exporter){
+            .name = exporter_specs_name(c->exporters, i),
+            .in_transit = c->journal_stats.in_transit[signal][i],
+            .stats = c->export_stats[signal][i],
+        };
+        to[i].stats.enqueued = c->journal_stats.enqueued[signal][i];
+    }
+}
+
+/* Requests are counted for all signals together. */
+static void add_requests(struct ledger_exporter *to, const struct ledger_exporter *from,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        to[i].stats.requests += from[i].stats.requests;
+        to[i].stats.failures += from[i].stats.failures;
+    }
+}
+
 static void sum_up(struct collector *c, struct ledger *l)
 {
     *l = (struct ledger){.labels = labels_count(c->labels),
@@ -72,14 +96,11 @@ static void sum_up(struct collector *c, struct ledger *l)
         sum_table(&l->table, &w->snapshot_table);
         sum_receive(&l->receive, &w->snapshot_receive);
     }
-    for (size_t i = 0; i < l->exporter_count; i++)
-        l->exporters[i] = (struct ledger_exporter){
-            .name = exporter_specs_name(c->exporters, i),
-            .in_transit = c->journal_stats.in_transit[0][i],
-            .stats = c->export_stats[i],
-        };
-    for (size_t i = 0; i < l->exporter_count; i++)
-        l->exporters[i].stats.enqueued = c->journal_stats.enqueued[0][i];
+    sum_exporters(c, OTLP_TRACES, l->exporters);
+    for (int signal = OTLP_METRICS; signal < OTLP_SIGNALS; signal++) {
+        sum_exporters(c, (enum otlp_signal)signal, l->passed[signal].exporters);
+        add_requests(l->exporters, l->passed[signal].exporters, l->exporter_count);
+    }
     ledger_balance(l);
 }
 

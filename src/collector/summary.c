@@ -49,6 +49,24 @@ static void write_out(const struct ledger *l, struct buf *out)
     }
 }
 
+/* Metrics and logs, where there were some. */
+static void write_passed(const struct ledger *l, enum otlp_signal signal, struct buf *out)
+{
+    const struct passed_counts *c = &l->sum.passed[signal];
+
+    if (c->received == 0)
+        return;
+    buf_printf(out, "in      %10" PRIu64 " %s, %" PRIu64 " rejected\n", c->received,
+               otlp_signal_items(signal), c->rejected);
+    for (size_t i = 0; i < l->exporter_count; i++) {
+        const struct export_stats *s = &l->passed[signal].exporters[i].stats;
+
+        if (s->enqueued > 0)
+            buf_printf(out, "out     %10" PRIu64 " %s   %8" PRIu64 " queued   %s\n", s->delivered,
+                       otlp_signal_items(signal), s->queued, l->exporters[i].name);
+    }
+}
+
 static void write_decision(const struct labels *labels, const struct decision_record *d,
                            struct buf *out)
 {
@@ -102,6 +120,8 @@ void collector_write_summary(struct collector *c, struct buf *out)
     write_decided(labels, "kept", l->sum.kept_traces, l->sum.kept, l->labels, out);
     write_decided(labels, "dropped", l->sum.dropped_traces, l->sum.dropped, l->labels, out);
     write_out(l, out);
+    write_passed(l, OTLP_METRICS, out);
+    write_passed(l, OTLP_LOGS, out);
     write_recent(c, out);
     write_ledger(l, out);
 }

@@ -219,6 +219,7 @@ static void init_receive(struct worker *w)
         .net = w->shared->net,
         .memory = w->shared->memory,
         .sink = &w->sink,
+        .signals = pass_signals(w),
         .pause_ns = pause_ns,
         .shared = w->shared->receive,
     });
@@ -240,6 +241,7 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     init_rings(w);
     w->journal = journal_writer(shared->journal, index, loop);
     init_table(w);
+    pass_init(w);
     init_receive(w);
     err = answers_init(&w->answers, w->journal, shared->ack, shared->memory) && intake_init(w)
               ? setup_policies(L, shared->config, shared->policies, &w->policies, info)
@@ -268,6 +270,7 @@ void worker_free(struct worker *w)
     ring_fini(&w->accepted);
     answers_fini(&w->answers);
     intake_fini(w);
+    pass_fini(w);
     lua_state_close(w->L);
     free(w);
 }

@@ -9,6 +9,7 @@
 #include "collector/answers.h"
 #include "collector/inbox.h"
 #include "collector/ledger.h"
+#include "collector/pass.h"
 #include "collector/setup.h"
 #include "config/config.h"
 #include "export/compose.h"
@@ -80,6 +81,7 @@ struct worker {
 
     size_t added;            /* spans since the last step */
     struct decider *decider; /* decide.h */
+    struct pass pass;        /* metrics and logs */
     struct worker_counts counts;
     bool draining; /* receive was told */
 

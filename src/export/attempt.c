@@ -50,7 +50,7 @@ bool attempt_next(struct exporter *x, uint64_t now_ns)
     p->probe = x->probing = x->circuit_open;
     p->attempts++;
     x->in_flight++;
-    x->stats.requests++;
+    x->stats[p->batch->signal].requests++;
     x->spec->type->send(x->self, p, now_ns);
     return true;
 }
@@ -96,29 +96,36 @@ static void close_circuit(struct exporter *x)
             b->parts[i].due_ns = 0;
 }
 
-static void warn_lost(struct exporter *x, uint64_t spans, const char *reason, const char *why)
+static void warn_lost(const struct part *p, uint64_t items, const char *reason, const char *why)
 {
+    struct exporter *x = p->batch->exporter;
     uint64_t now_ns = x->owner->now_ns;
 
     if (x->warned_ns && now_ns - x->warned_ns < WARN_EVERY_S * NS_PER_S)
         return;
     x->warned_ns = now_ns;
-    log_event(LOG_WARN, "spans are lost", "exporter", x->spec->name, "reason", reason, "spans",
-              log_number((double)spans), "error", why);
+    if (p->batch->signal == OTLP_TRACES)
+        log_event(LOG_WARN, "spans are lost", "exporter", x->spec->name, "reason", reason, "spans",
+                  log_number((double)items), "error", why);
+    else
+        log_event(LOG_WARN, "items are lost", "exporter", x->spec->name, "reason", reason, "signal",
+                  otlp_signal_name(p->batch->signal), "items", log_number((double)items), "error",
+                  why);
 }
 
 static void delivered(struct part *p, const struct sent_result *r)
 {
     struct exporter *x = p->batch->exporter;
-    uint32_t rejected = r->rejected < p->spans ? r->rejected : p->spans;
-    uint32_t filtered = r->filtered < p->spans - rejected ? r->filtered : p->spans - rejected;
+    struct export_stats *stats = &x->stats[p->batch->signal];
+    uint32_t rejected = r->rejected < p->items ? r->rejected : p->items;
+    uint32_t filtered = r->filtered < p->items - rejected ? r->filtered : p->items - rejected;
 
-    x->stats.lost_permanent += rejected;
-    x->stats.filtered += filtered;
-    x->stats.delivered += p->spans - rejected - filtered;
-    x->stats.redelivered += p->maybe_delivered ? p->spans - rejected - filtered : 0;
+    stats->lost_permanent += rejected;
+    stats->filtered += filtered;
+    stats->delivered += p->items - rejected - filtered;
+    stats->redelivered += p->maybe_delivered ? p->items - rejected - filtered : 0;
     if (rejected)
-        warn_lost(x, rejected, "permanent", r->error);
+        warn_lost(p, rejected, "permanent", r->error);
     queue_part_done(p);
     close_circuit(x);
 }
@@ -145,8 +152,8 @@ static void wait_for_retry(struct part *p, const struct sent_result *r)
     if (r->answered)
         p->elapsed_ns += now_ns - p->mark_ns;
     if (p->elapsed_ns > x->spec->options->retry_elapsed_ns) {
-        x->stats.lost_retry_exhausted += p->spans;
-        warn_lost(x, p->spans, "retry_exhausted", r->error);
+        x->stats[p->batch->signal].lost_retry_exhausted += p->items;
+        warn_lost(p, p->items, "retry_exhausted", r->error);
         queue_part_done(p);
     }
     p->due_ns = now_ns + backoff_ns(p);
@@ -162,8 +169,8 @@ static void failed(struct part *p, const struct sent_result *r)
 {
     struct exporter *x = p->batch->exporter;
 
-    x->stats.failures++;
-    snprintf(x->stats.last_error, sizeof(x->stats.last_error), "%s", r->error);
+    x->stats[p->batch->signal].failures++;
+    snprintf(x->last_error, sizeof(x->last_error), "%s", r->error);
     switch (r->how) {
     case SENT_RETRY:
         wait_for_retry(p, r);
@@ -172,8 +179,8 @@ static void failed(struct part *p, const struct sent_result *r)
         open_circuit(x, r->error);
         break;
     default:
-        x->stats.lost_permanent += p->spans;
-        warn_lost(x, p->spans, "permanent", r->error);
+        x->stats[p->batch->signal].lost_permanent += p->items;
+        warn_lost(p, p->items, "permanent", r->error);
         queue_part_done(p);
         close_circuit(x); /* the endpoint answers */
     }

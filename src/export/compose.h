@@ -40,6 +40,11 @@ struct compose_span {
     const uint8_t *body;
 };
 
+/* Appends a whole body of any signal (it was scanned), its resources edited as edits->resource
+ * says; nothing else changes. ERR_FULL at out's bound (nothing is left behind). */
+enum err compose_body(struct slice body, const struct compose_edits *edits,
+                      struct buf *out) MUST_CHECK;
+
 /* Appends the TracesData of `spans` to `out`. ERR_FULL at out's bound (nothing is left behind). */
 enum err compose_traces(const struct compose_span *spans, size_t count,
                         const struct compose_edits *edits, struct buf *out) MUST_CHECK;

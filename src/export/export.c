@@ -1,6 +1,7 @@
 #include "export/export_lua.h"
 #include "export/exporter.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { ROUNDS = 64 }; /* of one exporter in one step, so that it leaves time to the others */
@@ -146,15 +147,16 @@ bool export_is_refusing(const struct export *e)
     return atomic_load_explicit(&e->refusing, memory_order_relaxed);
 }
 
-void export_stats(const struct export *e, size_t i, struct export_stats *s)
+void export_stats(const struct export *e, size_t i, enum otlp_signal signal, struct export_stats *s)
 {
     const struct exporter *x = &e->exporters[i];
     struct journal_stats journal;
 
     journal_stats(e->config.journal, &journal);
-    *s = x->stats;
-    s->enqueued = journal.enqueued[0][i];
-    s->queued = queue_spans(x);
+    *s = x->stats[signal];
+    s->enqueued = journal.enqueued[signal][i];
+    s->queued = queue_items(x, signal);
+    snprintf(s->last_error, sizeof(s->last_error), "%s", x->last_error);
     s->queue_bytes = x->queue_bytes;
     s->circuit_open = x->circuit_open;
     s->in_flight = x->in_flight;

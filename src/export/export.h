@@ -2,7 +2,8 @@
  *
  * Data path: outbox -> [export] -> backends. The export thread owns all of it (export_step); Lua
  * exporters run on a thread of their own (export_lua_step). A batch is a run of outbox records that
- * the exporter's mask selects; it settles as delivered, filtered or lost{reason}, counted in spans.
+ * the exporter's mask selects, all of one signal; it settles as delivered, filtered or
+ * lost{reason}, counted in spans (data points, log records).
  */
 #pragma once
 
@@ -12,6 +13,7 @@
 #include "export/http_client.h"
 #include "journal/journal.h"
 #include "otlp/scan.h"
+#include "otlp/signal.h"
 #include "otlp/view.h"
 
 #include <lua.h>
@@ -41,6 +43,9 @@ const char *exporter_specs_name(const struct exporter_specs *s, size_t i);
 /* What the largest request of each exporter takes while it is made, all together, in bytes. */
 size_t exporter_specs_request_bytes(const struct exporter_specs *s);
 bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i);
+bool exporter_specs_takes(const struct exporter_specs *s, size_t i, enum otlp_signal signal);
+/* Mask of the exporters that take a signal, as in outbox records. */
+uint64_t exporter_specs_mask(const struct exporter_specs *s, enum otlp_signal signal);
 /* Pushes what exporter `i` of the list at `exporters` has as `where`: a matcher or nil. Any state
  * in which the same config ran; the worker evaluates it for each kept trace. */
 void exporter_specs_push_where(lua_State *L, int exporters, size_t i);
@@ -106,16 +111,19 @@ bool export_is_idle(const struct export *e);
 /* Any exporter with queue.on_full = "refuse" is over its bound (an atomic; any thread). */
 bool export_is_refusing(const struct export *e);
 
-/* The ledger of one exporter: enqueued + recovered = queued + delivered + filtered + lost, in
- * spans; queued is counted from the data. Exact at a rendezvous. */
+/* The ledger of one exporter for one signal: enqueued + recovered = queued + delivered + filtered +
+ * lost, in its items (spans, data points, log records); queued is counted from the data. Exact at a
+ * rendezvous. */
 struct export_stats {
     uint64_t enqueued, recovered, delivered, redelivered, queued;
     uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full;
     uint64_t filtered;
-    uint64_t requests, failures; /* sent requests, failed ones */
-    uint64_t in_flight;          /* requests, now */
+    uint64_t requests, failures; /* of this signal: sent ones, failed ones */
+    /* of all signals: */
+    uint64_t in_flight; /* requests, now */
     uint64_t queue_bytes;
     bool circuit_open;
     char last_error[256];
 };
-void export_stats(const struct export *e, size_t i, struct export_stats *s);
+void export_stats(const struct export *e, size_t i, enum otlp_signal signal,
+                  struct export_stats *s);

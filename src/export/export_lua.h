@@ -42,7 +42,8 @@ struct lua_job {
     unsigned exporter;
     uint64_t batch_id;
     size_t part_index;
-    uint32_t spans;
+    enum otlp_signal signal;
+    uint32_t items; /* spans, data points, log records */
     struct buf body;
     struct job_trace *traces;
     size_t trace_count;

@@ -32,8 +32,8 @@ struct sent_result {
     bool answered;           /* the other end answered: the time counts for retry.max_elapsed */
     bool told;               /* it said when to come again: the circuit does not count it */
     uint64_t retry_after_ns; /* if told */
-    uint32_t rejected;       /* of a delivered one: spans that were refused for good */
-    uint32_t filtered;       /* of a delivered one: spans of which the exporter sent nothing */
+    uint32_t rejected;       /* of a delivered one: items that were refused for good */
+    uint32_t filtered;       /* of a delivered one: items of which the exporter sent nothing */
     char error[200];         /* for the log and the status; no payload, no secrets */
 };
 
@@ -43,7 +43,7 @@ struct part {
     struct split_position {
         size_t resource, scope, span; /* offsets in the payload; see split.h */
     } start;                          /* of a split record */
-    uint32_t spans;
+    uint32_t items; /* spans, data points, log records: as the batch's signal has them */
     bool done, in_flight;
     bool maybe_delivered; /* an attempt ended without an answer */
     bool probe;           /* the one request of an open circuit */
@@ -52,14 +52,17 @@ struct part {
     uint64_t due_ns;     /* not before */
     uint64_t elapsed_ns; /* spent on retries while the other end answered */
     uint64_t mark_ns;    /* when the last attempt ended; at first when it was made */
-    struct buf body;     /* a TracesData; while in flight, unless the type takes it */
+    struct buf body;     /* of the batch's signal; while in flight, unless the type takes it */
     void *sending;       /* the type's own, while in flight */
     void *kept;          /* the type's own until the part is done: see forget */
 };
 
+enum { EXPORTER_ALL_SIGNALS = (1 << OTLP_SIGNALS) - 1 };
+
 struct exporter_type {
     const char *name; /* in exporter "NAME/instance" */
     const char *doc;
+    unsigned signals;                  /* bits 1 << enum otlp_signal that it can send; 0: traces */
     const struct schema_field *fields; /* its own options */
     size_t field_count;
     size_t options_size; /* of a struct that begins with struct exporter_common */
@@ -95,6 +98,7 @@ const struct exporter_type *exporter_types(void);
 
 /* Options that every exporter has. */
 struct exporter_common {
+    const char *const *signals; /* NULL: all that the type can send */
     uint64_t batch_spans, batch_bytes, batch_timeout_ns;
     uint64_t queue_bytes;
     const char *on_full; /* "drop_oldest" | "refuse" */
@@ -107,6 +111,7 @@ struct exporter_spec {
     const char *name;                 /* "otlp/errors" */
     const struct exporter_type *type; /* of a Lua exporter: the one that talks to its thread */
     bool is_lua;
+    unsigned signals;                /* bits 1 << enum otlp_signal that it takes */
     struct exporter_common *options; /* what the type's options begin with; owned */
 };
 
@@ -118,14 +123,16 @@ struct exporter_specs {
 
 /* ---- one exporter ---- */
 
-/* A run of outbox records: [from, to). It settles when all its parts are done. */
+/* The records of one signal in a run of the outbox: [from, to). It settles when all its parts are
+ * done. */
 struct batch {
     struct batch *next;
     struct exporter *exporter;
+    enum otlp_signal signal;
     uint64_t id; /* 1, 2, ...: stable over retries */
     uint64_t from, to;
     uint64_t since_ns; /* its first record was seen */
-    uint32_t spans;
+    uint32_t items;
     size_t bytes; /* of the selected payloads; 0 once they left the queue's figure */
     bool split;   /* one record in several parts */
     size_t part_count, parts_left;
@@ -146,24 +153,25 @@ struct exporter {
     uint64_t seen;   /* records before it are in queue_bytes and in the tally */
     uint64_t cursor; /* records before it are in batches, or not ours */
     uint64_t acked;
-    struct tally tally;         /* of records between cursor and seen, and some before */
-    struct batch *first, *last; /* the window, in order of the outbox */
+    struct tally tally[OTLP_SIGNALS]; /* of records between cursor and seen, and some before */
+    struct batch *first, *last;       /* the window, of each signal in order of the outbox */
     size_t window;
-    struct batch *open; /* being filled: behind the window; NULL: none */
+    struct batch *open[OTLP_SIGNALS]; /* being filled: behind the window; NULL: none */
     unsigned in_flight;
     uint64_t last_id;
     uint64_t queue_bytes;
     uint64_t flying_bytes; /* of it, in flight: not given up for a full queue */
 
     bool refusing;      /* over its bound with on_full = "refuse" */
-    uint64_t warned_ns; /* the last line about lost spans */
+    uint64_t warned_ns; /* the last line about what was lost */
     unsigned failures;  /* in a row */
     bool circuit_open;
     bool probing;
     uint64_t probe_ns; /* when the open circuit lets one request through */
     uint64_t pause_ns; /* nothing is sent before (Retry-After) */
 
-    struct export_stats stats; /* what has settled; the rest is counted when asked */
+    struct export_stats stats[OTLP_SIGNALS]; /* what has settled; the rest is counted when asked */
+    char last_error[256];
 };
 
 struct export
@@ -199,7 +207,7 @@ void queue_fini(struct exporter *x);
 bool queue_fill(struct exporter *x, uint64_t now_ns);
 /* Acknowledges the batches in front that have settled. True: there were some. */
 bool queue_settle(struct exporter *x);
-/* The part is done: its spans have been counted. */
+/* The part is done: its items have been counted. */
 void queue_part_done(struct part *part);
 /* The first part in order that is neither done nor in flight, and due; NULL: none. */
 struct part *queue_waiting(const struct exporter *x, uint64_t due_until_ns);
@@ -209,10 +217,14 @@ enum err queue_build(struct part *part) MUST_CHECK;
 void queue_each(const struct batch *b, void (*fn)(void *arg, const struct outbox_item *item),
                 void *arg);
 uint64_t queue_due_ns(const struct exporter *x);
+/* Whether the exporter takes the record; whether the batch does, if it lies in its run. */
 bool queue_is_ours(const struct exporter *x, const struct outbox_item *item);
+bool queue_belongs(const struct batch *b, const struct outbox_item *item);
+/* The open batch that begins first; NULL: none is open. */
+struct batch *queue_oldest_open(const struct exporter *x);
 void queue_batch_free(struct batch *b);
-/* Spans that are queued: those of parts not done, and of records beyond the cursor. */
-uint64_t queue_spans(const struct exporter *x);
+/* Items that are queued: those of parts not done, and of records beyond the cursor. */
+uint64_t queue_items(const struct exporter *x, enum otlp_signal signal);
 bool queue_is_empty(const struct exporter *x);
 
 /* queue_bound.c: gives up the oldest while the queue is too long, or has senders refused, as

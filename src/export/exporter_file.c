@@ -173,11 +173,12 @@ static void file_send(void *self, struct part *part, uint64_t now_ns)
 
     (void)now_ns;
     buf_init(&line, SIZE_MAX / 2, part->body.memory);
-    result = json_from_traces(buf_slice(&part->body), &line);
+    result = json_from_body(part->batch->signal, buf_slice(&part->body), &line);
     buf_byte(&line, '\n');
     if (result == ERR_PARSE) {
         r.how = SENT_PERMANENT;
-        snprintf(r.error, sizeof(r.error), "the spans can't be written as JSON");
+        snprintf(r.error, sizeof(r.error), "the %s can't be written as JSON",
+                 otlp_signal_items(part->batch->signal));
     } else if (!buf_ok(&line)) {
         r = (struct sent_result){.how = SENT_RETRY, .error = "no memory for the JSON"};
     } else if (append_line(f, buf_slice(&line), &info) != ERR_OK) {
@@ -212,6 +213,7 @@ static void file_close(void *self)
 }
 
 EXPORTER_TYPE(exporter_file, .name = "file", .doc = "appends OTLP/JSON lines to a file",
-              .fields = fields, .field_count = sizeof(fields) / sizeof(fields[0]),
+              .signals = EXPORTER_ALL_SIGNALS, .fields = fields,
+              .field_count = sizeof(fields) / sizeof(fields[0]),
               .options_size = sizeof(struct file_options), .open = file_open, .close = file_close,
               .send = file_send);

@@ -68,6 +68,8 @@ static bool make_traces(struct lua_job *job, const struct part *part)
 {
     size_t count = 0;
 
+    if (job->signal != OTLP_TRACES)
+        return true; /* there is nothing but the body */
     queue_each(part->batch, count_trace, &count);
     job->traces = calloc(count ? count : 1, sizeof(*job->traces));
     if (!job->traces)
@@ -88,7 +90,8 @@ static struct lua_job *job_new(struct exporter *x, struct part *part)
                             .exporter = x->index,
                             .batch_id = part->batch->id,
                             .part_index = (size_t)(part - part->batch->parts),
-                            .spans = part->spans,
+                            .signal = part->batch->signal,
+                            .items = part->items,
                             .ask = JOB_ENCODE};
     if (!make_traces(job, part)) {
         free(job);
@@ -123,13 +126,13 @@ static void end_with(struct export *e, struct lua_job *job, enum sent how, const
     end_part(e, job, &r);
 }
 
-/* All requests are answered. Which spans a refused one held is not known: its share counts. */
+/* All requests are answered. Which items a refused one held is not known: its share counts. */
 static void end_delivered(struct export *e, struct lua_job *job)
 {
     struct sent_result r = {.how = SENT_DELIVERED, .answered = true};
 
     if (job->rejected && job->request_count) {
-        r.rejected = (uint32_t)((uint64_t)job->spans * job->rejected / job->request_count);
+        r.rejected = (uint32_t)((uint64_t)job->items * job->rejected / job->request_count);
         r.rejected += r.rejected == 0;
     }
     snprintf(r.error, sizeof(r.error), "%s", job->error);
@@ -222,7 +225,7 @@ static void go_on(struct export *e, struct lua_job *job)
 
 static void encoded(struct export *e, struct lua_job *job)
 {
-    struct sent_result filtered = {.how = SENT_DELIVERED, .answered = true, .filtered = job->spans};
+    struct sent_result filtered = {.how = SENT_DELIVERED, .answered = true, .filtered = job->items};
 
     buf_fini(&job->body);
     if (job->failed)
@@ -339,5 +342,6 @@ static void lua_forget(void *self, struct part *part)
 }
 
 EXPORTER_TYPE(exporter_lua, .name = EXPORTER_LUA_TYPE, .doc = "an exporter in Lua",
-              .options_size = sizeof(struct exporter_common), .open = open_lua, .close = close_lua,
-              .send = lua_send, .cancel = lua_cancel, .forget = lua_forget);
+              .signals = EXPORTER_ALL_SIGNALS, .options_size = sizeof(struct exporter_common),
+              .open = open_lua, .close = close_lua, .send = lua_send, .cancel = lua_cancel,
+              .forget = lua_forget);

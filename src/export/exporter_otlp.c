@@ -47,7 +47,7 @@ static const struct schema_field fields[] = {
 };
 
 struct endpoint {
-    char *url;
+    char *urls[OTLP_SIGNALS];
     bool plain; /* http:// */
 };
 
@@ -146,7 +146,7 @@ static enum err post(struct call *c)
     struct http_client *http = o->exporter->owner->config.http;
     struct http_request request = {
         .method = "POST",
-        .url = e->url,
+        .url = e->urls[c->part->batch->signal],
         .headers = (const char *const *)o->headers,
         .body = buf_slice(&c->body),
         .timeout_ns = o->options->common.timeout_ns,
@@ -182,8 +182,8 @@ static bool try_next(struct call *c)
     if (c->part->probe || c->tried >= o->count)
         return false;
     c->endpoint = (c->endpoint + 1) % o->count;
-    o->exporter->stats.requests++;
-    o->exporter->stats.failures++;
+    o->exporter->stats[c->part->batch->signal].requests++;
+    o->exporter->stats[c->part->batch->signal].failures++;
     return post(c) == ERR_OK;
 }
 
@@ -288,22 +288,47 @@ static enum err otlp_check(const void *options, struct err_info *info)
     return check_headers(o->headers, info);
 }
 
-/* The whole URL: gRPC's method, or /v1/traces unless a path is there. */
-static char *full_url(const char *endpoint, bool grpc)
+static const struct {
+    const char *path, *method;
+} services[OTLP_SIGNALS] = {
+    [OTLP_TRACES] = {"/v1/traces", "/opentelemetry.proto.collector.trace.v1.TraceService/Export"},
+    [OTLP_METRICS] = {"/v1/metrics",
+                      "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"},
+    [OTLP_LOGS] = {"/v1/logs", "/opentelemetry.proto.collector.logs.v1.LogsService/Export"},
+};
+
+/* The length of `endpoint` without the usual path of a signal; its own if it has none. */
+static size_t base_len(const char *endpoint)
+{
+    size_t len = strlen(endpoint);
+
+    for (int i = 0; i < OTLP_SIGNALS; i++) {
+        size_t tail = strlen(services[i].path);
+
+        if (len > tail && strcmp(endpoint + len - tail, services[i].path) == 0)
+            return len - tail;
+    }
+    return len;
+}
+
+/* The whole URL: gRPC's method; or /v1/SIGNAL where there is no path or that of another signal, and
+ * else the path as it was given. */
+static char *full_url(const char *endpoint, bool grpc, enum otlp_signal signal)
 {
     const char *host = strstr(endpoint, "://") + 3, *path = strchr(host, '/');
-    size_t len = strlen(endpoint);
-    const char *append = "";
+    size_t len = strlen(endpoint), base = base_len(endpoint);
+    const char *append = services[signal].path;
     char *url;
 
-    while (len && endpoint[len - 1] == '/')
-        len--;
     if (grpc)
-        append = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-    else if (!path || !path[1])
-        append = "/v1/traces";
-    else
-        len = strlen(endpoint); /* as it was given */
+        append = services[signal].method;
+    else if (base < len)
+        len = base;
+    else if (path && path[1])
+        append = ""; /* as it was given */
+    if (*append)
+        while (len && endpoint[len - 1] == '/')
+            len--;
     if (asprintf(&url, "%.*s%s", (int)len, endpoint, append) < 0)
         abort();
     return url;
@@ -311,8 +336,11 @@ static char *full_url(const char *endpoint, bool grpc)
 
 static void add_endpoint(struct otlp *o, const char *endpoint)
 {
-    o->endpoints[o->count++] = (struct endpoint){.url = full_url(endpoint, o->grpc),
-                                                 .plain = strncmp(endpoint, "http:", 5) == 0};
+    struct endpoint *e = &o->endpoints[o->count++];
+
+    e->plain = strncmp(endpoint, "http:", 5) == 0;
+    for (int i = 0; i < OTLP_SIGNALS; i++)
+        e->urls[i] = full_url(endpoint, o->grpc, (enum otlp_signal)i);
 }
 
 static void add_header(struct otlp *o, size_t *n, const char *name, const char *value)
@@ -363,7 +391,8 @@ static void otlp_close(void *self)
     struct otlp *o = self;
 
     for (size_t i = 0; i < o->count; i++)
-        free(o->endpoints[i].url);
+        for (int s = 0; s < OTLP_SIGNALS; s++)
+            free(o->endpoints[i].urls[s]);
     for (char **h = o->headers; *h; h++)
         free(*h);
     if (o->compressor)
@@ -371,7 +400,8 @@ static void otlp_close(void *self)
     free(o);
 }
 
-EXPORTER_TYPE(exporter_otlp, .name = "otlp", .doc = "OTLP over gRPC or HTTP", .fields = fields,
+EXPORTER_TYPE(exporter_otlp, .name = "otlp", .doc = "OTLP over gRPC or HTTP",
+              .signals = EXPORTER_ALL_SIGNALS, .fields = fields,
               .field_count = sizeof(fields) / sizeof(fields[0]),
               .options_size = sizeof(struct otlp_options), .check = otlp_check, .open = otlp_open,
               .close = otlp_close, .send = otlp_send, .cancel = otlp_cancel);

@@ -109,7 +109,7 @@ static int host_json(lua_State *L)
     enum err err;
 
     buf_init(&out, SIZE_MAX / 2, job->body.memory);
-    err = json_from_traces(buf_slice(&job->body), &out);
+    err = json_from_body(job->signal, buf_slice(&job->body), &out);
     if (err == ERR_OK && buf_ok(&out))
         lua_pushlstring(L, (const char *)out.data, out.len); /* may raise: the text is lost then */
     buf_fini(&out);

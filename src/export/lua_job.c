@@ -190,10 +190,11 @@ void lua_job_encode(struct export_lua *l, struct lua_job *job)
         job->has_reply = has_reply(L);
         lua_pushfstring(L, "%s-%d-%d", l->owner->exporters[job->exporter].spec->name,
                         (int)job->batch_id, (int)job->part_index);
-        lua_pushnumber(L, job->spans);
+        lua_pushstring(L, otlp_signal_name(job->signal));
+        lua_pushnumber(L, job->items);
         lua_pushnumber(L, (lua_Number)job->body.len);
         l->current = job;
-        result = lua_run(L, 4, 1, &info);
+        result = lua_run(L, 5, 1, &info);
         l->current = NULL;
         if (l->owner->config.hooks.end_trace)
             l->owner->config.hooks.end_trace(l->owner->config.hooks.arg, L);

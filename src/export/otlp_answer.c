@@ -53,7 +53,8 @@ static bool parse_number(struct slice text, uint64_t *value)
 
 /* ---- partial success ---- */
 
-/* ExportTraceServiceResponse { partial_success = 1 { rejected_spans = 1, error_message = 2 } } */
+/* Export...ServiceResponse { partial_success = 1 { rejected_... = 1, error_message = 2 } }, the
+ * same for every signal. */
 static void read_response(struct slice message, struct sent_result *r)
 {
     struct wire w = wire_of(message), inner;

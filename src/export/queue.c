@@ -21,15 +21,28 @@ bool queue_is_ours(const struct exporter *x, const struct outbox_item *item)
            (item->record.exporters >> x->index & 1);
 }
 
-static uint32_t spans_of(const struct exporter *x, const struct outbox_item *item)
+static enum otlp_signal signal_of(const struct outbox_item *item)
 {
-    return queue_is_ours(x, item) ? item->record.payload_spans : 0;
+    return (enum otlp_signal)decision_signal(&item->record);
+}
+
+bool queue_belongs(const struct batch *b, const struct outbox_item *item)
+{
+    return queue_is_ours(b->exporter, item) && signal_of(item) == b->signal;
+}
+
+/* How many items of a signal a record has for the exporter. */
+static uint32_t items_of(const struct exporter *x, const struct outbox_item *item,
+                         enum otlp_signal signal)
+{
+    return queue_is_ours(x, item) && signal_of(item) == signal ? item->record.payload_spans : 0;
 }
 
 void queue_init(struct exporter *x)
 {
     x->seen = x->cursor = x->acked = outbox_begin(outbox(x));
-    tally_init(&x->tally, x->owner->config.memory);
+    for (int i = 0; i < OTLP_SIGNALS; i++)
+        tally_init(&x->tally[i], x->owner->config.memory);
 }
 
 void queue_recover(struct exporter *x)
@@ -38,7 +51,8 @@ void queue_recover(struct exporter *x)
 
     x->seen = x->cursor = x->acked = outbox_acked(outbox(x), x->index);
     for (uint64_t at = x->acked; outbox_read(outbox(x), at, &item); at = item.next)
-        x->stats.recovered += spans_of(x, &item);
+        if (queue_is_ours(x, &item))
+            x->stats[signal_of(&item)].recovered += item.record.payload_spans;
 }
 
 void queue_batch_free(struct batch *b)
@@ -49,15 +63,17 @@ void queue_batch_free(struct batch *b)
 
 void queue_fini(struct exporter *x)
 {
-    tally_fini(&x->tally);
+    for (int i = 0; i < OTLP_SIGNALS; i++)
+        tally_fini(&x->tally[i]);
     while (x->first) {
         struct batch *next = x->first->next;
 
         queue_batch_free(x->first);
         x->first = next;
     }
-    if (x->open)
-        queue_batch_free(x->open);
+    for (int i = 0; i < OTLP_SIGNALS; i++)
+        if (x->open[i])
+            queue_batch_free(x->open[i]);
 }
 
 static void leave_queue(struct batch *b)
@@ -88,14 +104,15 @@ static bool parts_new(struct batch *b, size_t count)
     return b->parts != NULL;
 }
 
-static struct batch *batch_new(struct exporter *x, uint64_t from, uint64_t now_ns)
+static struct batch *batch_new(struct exporter *x, const struct outbox_item *first, uint64_t now_ns)
 {
     struct batch *b = calloc(1, sizeof(*b));
 
     if (!b)
         return NULL;
     b->exporter = x;
-    b->from = from;
+    b->signal = signal_of(first);
+    b->from = first->position;
     b->since_ns = now_ns;
     return b;
 }
@@ -115,16 +132,16 @@ static void enter_window(struct exporter *x, struct batch *b, uint64_t to, uint6
     x->window++;
 }
 
-/* Closes the open batch. False without memory: it stays open. */
-static bool close_open(struct exporter *x, uint64_t now_ns)
+/* Closes the open batch of a signal. False without memory: it stays open. */
+static bool close_open(struct exporter *x, enum otlp_signal signal, uint64_t now_ns)
 {
-    struct batch *b = x->open;
+    struct batch *b = x->open[signal];
 
     if (!parts_new(b, 1))
         return false;
-    b->parts[0].spans = b->spans;
+    b->parts[0].items = b->items;
     enter_window(x, b, x->cursor, now_ns);
-    x->open = NULL;
+    x->open[signal] = NULL;
     return true;
 }
 
@@ -137,13 +154,13 @@ static struct split_limits limits_of(const struct exporter *x)
 static bool split_record(struct exporter *x, const struct outbox_item *item, uint64_t now_ns)
 {
     const struct split_limits limits = limits_of(x);
-    struct batch *b = batch_new(x, item->position, now_ns);
+    struct batch *b = batch_new(x, item, now_ns);
     struct split_position at = {0};
     size_t count = 0;
 
     if (!b)
         return false;
-    while (split_next(item->payload, &at, &limits, NULL))
+    while (split_next(b->signal, item->payload, &at, &limits, NULL))
         count++;
     if (!parts_new(b, count ? count : 1)) {
         queue_batch_free(b);
@@ -152,8 +169,8 @@ static bool split_record(struct exporter *x, const struct outbox_item *item, uin
     at = (struct split_position){0};
     for (size_t i = 0; i < count; i++) {
         b->parts[i].start = at;
-        b->parts[i].spans = split_next(item->payload, &at, &limits, NULL);
-        b->spans += b->parts[i].spans;
+        b->parts[i].items = split_next(b->signal, item->payload, &at, &limits, NULL);
+        b->items += b->parts[i].items;
     }
     b->split = true;
     b->bytes = item->payload.len;
@@ -166,19 +183,20 @@ static bool split_record(struct exporter *x, const struct outbox_item *item, uin
 static bool take_record(struct exporter *x, const struct outbox_item *item, uint64_t now_ns)
 {
     const struct exporter_common *o = options(x);
-    uint32_t spans = item->record.payload_spans;
+    enum otlp_signal signal = signal_of(item);
+    struct batch *open = x->open[signal];
+    uint32_t items = item->record.payload_spans;
     size_t bytes = item->payload.len;
-    bool large = bytes > o->batch_bytes || spans > o->batch_spans;
+    bool large = bytes > o->batch_bytes || items > o->batch_spans;
 
-    if (x->open &&
-        (x->open->bytes + bytes > o->batch_bytes || x->open->spans + spans > o->batch_spans))
-        return close_open(x, now_ns); /* and come again */
+    if (open && (open->bytes + bytes > o->batch_bytes || open->items + items > o->batch_spans))
+        return close_open(x, signal, now_ns); /* and come again */
     if (large)
         return split_record(x, item, now_ns);
-    if (!x->open && !(x->open = batch_new(x, item->position, now_ns)))
+    if (!open && !(open = x->open[signal] = batch_new(x, item, now_ns)))
         return false;
-    x->open->spans += spans;
-    x->open->bytes += bytes;
+    open->items += items;
+    open->bytes += bytes;
     x->cursor = item->next;
     return true;
 }
@@ -188,10 +206,19 @@ static void look_ahead(struct exporter *x)
     struct outbox_item item;
 
     for (; outbox_read(outbox(x), x->seen, &item); x->seen = item.next) {
-        tally_add(&x->tally, item.position, spans_of(x, &item));
+        for (int i = 0; i < OTLP_SIGNALS; i++)
+            tally_add(&x->tally[i], item.position, items_of(x, &item, (enum otlp_signal)i));
         if (queue_is_ours(x, &item))
             x->queue_bytes += item.payload.len;
     }
+}
+
+/* Whether the batch is not to wait any longer. */
+static bool is_ripe(const struct exporter *x, const struct batch *open, uint64_t now_ns)
+{
+    return atomic_load_explicit(&x->owner->flushing, memory_order_relaxed) ||
+           open->items >= options(x)->batch_spans ||
+           now_ns - open->since_ns >= options(x)->batch_timeout_ns;
 }
 
 bool queue_fill(struct exporter *x, uint64_t now_ns)
@@ -208,17 +235,36 @@ bool queue_fill(struct exporter *x, uint64_t now_ns)
             return changed;
         changed = true;
     }
-    if (x->open && x->window < WINDOW_MAX &&
-        (atomic_load_explicit(&x->owner->flushing, memory_order_relaxed) ||
-         x->open->spans >= options(x)->batch_spans ||
-         now_ns - x->open->since_ns >= options(x)->batch_timeout_ns))
-        changed |= close_open(x, now_ns);
+    for (int i = 0; i < OTLP_SIGNALS && x->window < WINDOW_MAX; i++)
+        if (x->open[i] && is_ripe(x, x->open[i], now_ns))
+            changed |= close_open(x, (enum otlp_signal)i, now_ns);
     return changed;
+}
+
+struct batch *queue_oldest_open(const struct exporter *x)
+{
+    struct batch *oldest = NULL;
+
+    for (int i = 0; i < OTLP_SIGNALS; i++)
+        if (x->open[i] && (!oldest || x->open[i]->from < oldest->from))
+            oldest = x->open[i];
+    return oldest;
+}
+
+/* Where what has not settled begins. Batches of different signals lie in each other. */
+static uint64_t unsettled_from(const struct exporter *x)
+{
+    const struct batch *open = queue_oldest_open(x);
+    uint64_t from = open ? open->from : x->cursor;
+
+    for (const struct batch *b = x->first; b; b = b->next)
+        from = b->from < from ? b->from : from;
+    return from;
 }
 
 bool queue_settle(struct exporter *x)
 {
-    uint64_t to = x->acked;
+    uint64_t to;
 
     while (x->first && x->first->parts_left == 0) {
         struct batch *b = x->first;
@@ -227,15 +273,14 @@ bool queue_settle(struct exporter *x)
         if (!x->first)
             x->last = NULL;
         x->window--;
-        to = b->to;
         queue_batch_free(b);
     }
-    if (!x->first)
-        to = x->open ? x->open->from : x->cursor;
-    if (to == x->acked)
+    to = unsettled_from(x);
+    if (to <= x->acked)
         return false;
     x->acked = to;
-    tally_forget(&x->tally, to);
+    for (int i = 0; i < OTLP_SIGNALS; i++)
+        tally_forget(&x->tally[i], to);
     outbox_ack(outbox(x), x->index, to);
     return true;
 }
@@ -249,7 +294,7 @@ void queue_each(const struct batch *b, void (*fn)(void *arg, const struct outbox
 
     for (uint64_t at = b->from; at < b->to && outbox_read(outbox(b->exporter), at, &item);
          at = item.next)
-        if (queue_is_ours(b->exporter, &item))
+        if (queue_belongs(b, &item))
             fn(arg, &item);
 }
 
@@ -265,7 +310,7 @@ static void build_split(struct part *part)
     struct outbox_item item;
 
     if (outbox_read(outbox(part->batch->exporter), part->batch->from, &item))
-        split_next(item.payload, &at, &limits, &part->body);
+        split_next(part->batch->signal, item.payload, &at, &limits, &part->body);
 }
 
 enum err queue_build(struct part *part)
@@ -295,39 +340,43 @@ struct part *queue_waiting(const struct exporter *x, uint64_t due_until_ns)
 
 uint64_t queue_due_ns(const struct exporter *x)
 {
-    if (!x->open || x->window >= WINDOW_MAX)
-        return NEVER_NS;
-    return x->open->since_ns + options(x)->batch_timeout_ns;
+    uint64_t due = NEVER_NS;
+
+    for (int i = 0; i < OTLP_SIGNALS && x->window < WINDOW_MAX; i++)
+        if (x->open[i])
+            due = earlier_ns(due, x->open[i]->since_ns + options(x)->batch_timeout_ns);
+    return due;
 }
 
-/* The spans of records from `at` on that begin before `end`. */
-static uint64_t spans_between(const struct exporter *x, uint64_t at, uint64_t end)
+/* The items of records from `at` on that begin before `end`. */
+static uint64_t items_between(const struct exporter *x, enum otlp_signal signal, uint64_t at,
+                              uint64_t end)
 {
     struct outbox_item item;
-    uint64_t spans = 0;
+    uint64_t items = 0;
 
     for (; outbox_read(outbox(x), at, &item) && item.position < end; at = item.next)
-        spans += spans_of(x, &item);
-    return spans;
+        items += items_of(x, &item, signal);
+    return items;
 }
 
-uint64_t queue_spans(const struct exporter *x)
+uint64_t queue_items(const struct exporter *x, enum otlp_signal signal)
 {
-    uint64_t spans = x->open ? x->open->spans : 0, begin;
+    uint64_t items = x->open[signal] ? x->open[signal]->items : 0, begin;
 
     for (const struct batch *b = x->first; b; b = b->next)
-        for (size_t i = 0; i < b->part_count; i++)
-            spans += b->parts[i].done ? 0 : b->parts[i].spans;
-    spans += tally_beyond(&x->tally, x->cursor, &begin);
-    spans += spans_between(x, x->cursor, begin);
+        for (size_t i = 0; b->signal == signal && i < b->part_count; i++)
+            items += b->parts[i].done ? 0 : b->parts[i].items;
+    items += tally_beyond(&x->tally[signal], x->cursor, &begin);
+    items += items_between(x, signal, x->cursor, begin);
     if (begin != UINT64_MAX)
-        spans += spans_between(x, x->seen, UINT64_MAX);
-    return spans;
+        items += items_between(x, signal, x->seen, UINT64_MAX);
+    return items;
 }
 
 bool queue_is_empty(const struct exporter *x)
 {
     struct outbox_item item;
 
-    return !x->first && !x->open && !outbox_read(outbox(x), x->cursor, &item);
+    return !x->first && !queue_oldest_open(x) && !outbox_read(outbox(x), x->cursor, &item);
 }

@@ -13,7 +13,7 @@ static bool drop_parts(struct batch *b)
 
         if (p->done || p->in_flight)
             continue;
-        b->exporter->stats.lost_outbox_full += p->spans;
+        b->exporter->stats[b->signal].lost_outbox_full += p->items;
         queue_part_done(p);
         dropped = true;
     }
@@ -28,12 +28,12 @@ static void drop_first(struct batch *b)
 
     while (outbox_read(x->owner->config.journal, b->from, &item)) {
         b->from = item.next;
-        if (!queue_is_ours(x, &item))
+        if (!queue_belongs(b, &item))
             continue;
-        x->stats.lost_outbox_full += item.record.payload_spans;
+        x->stats[b->signal].lost_outbox_full += item.record.payload_spans;
         x->queue_bytes -= item.payload.len;
         b->bytes -= item.payload.len;
-        b->spans -= item.record.payload_spans;
+        b->items -= item.record.payload_spans;
         return;
     }
 }
@@ -48,19 +48,19 @@ static bool drop_of_batch(struct batch *b)
     if (p->done || p->in_flight)
         return false;
     drop_first(b);
-    p->spans = b->spans;
-    if (b->spans == 0)
+    p->items = b->items;
+    if (b->items == 0)
         queue_part_done(p);
     return true;
 }
 
-static void drop_of_open(struct exporter *x)
+static void drop_of_open(struct exporter *x, struct batch *open)
 {
-    drop_first(x->open);
-    if (x->open->spans)
+    drop_first(open);
+    if (open->items)
         return;
-    queue_batch_free(x->open);
-    x->open = NULL;
+    x->open[open->signal] = NULL;
+    queue_batch_free(open);
 }
 
 /* The next record of ours beyond the batches. */
@@ -72,7 +72,7 @@ static bool drop_record(struct exporter *x)
         x->cursor = item.next;
         if (!queue_is_ours(x, &item))
             continue;
-        x->stats.lost_outbox_full += item.record.payload_spans;
+        x->stats[decision_signal(&item.record)].lost_outbox_full += item.record.payload_spans;
         x->queue_bytes -= item.payload.len;
         return true;
     }
@@ -81,12 +81,14 @@ static bool drop_record(struct exporter *x)
 
 static bool drop_oldest(struct exporter *x)
 {
+    struct batch *open = queue_oldest_open(x);
+
     for (struct batch *b = x->first; b; b = b->next)
         if (drop_of_batch(b))
             return true;
-    if (!x->open)
+    if (!open)
         return drop_record(x);
-    drop_of_open(x);
+    drop_of_open(x, open);
     return true;
 }
 

@@ -42,8 +42,14 @@ const struct exporter_type *exporter_type_find(const char *name)
 static const struct schema_field common_fields[] = {
     {.path = "where",
      .type = SCHEMA_MATCH,
-     .doc = "only traces that match; asked once a kept trace",
+     .doc = "only traces that match; asked once a kept trace, not of metrics and logs",
      .offset = SCHEMA_NOWHERE},
+    {.path = "signals",
+     .type = SCHEMA_STRINGS,
+     .min = 1,
+     .max = OTLP_SIGNALS,
+     .doc = "what it takes: traces, metrics, logs; default: all that its type can send",
+     .offset = offsetof(struct exporter_common, signals)},
     COMMON("batch.max_spans", SCHEMA_INTEGER, "8192", 1, 1e6, batch_spans,
            "a batch is sent when it has this many spans"),
     COMMON("batch.max_bytes", SCHEMA_SIZE, "\"3MiB\"", 1024, 1 << 30, batch_bytes,
@@ -109,6 +115,25 @@ static bool is_taken(const struct exporter_specs *s, const char *name)
     return false;
 }
 
+/* What the exporter takes, from its checked options. */
+static void choose_signals(struct reading *r, struct exporter_spec *spec)
+{
+    unsigned possible = spec->type->signals ? spec->type->signals : 1u << OTLP_TRACES;
+    char what[160];
+
+    spec->signals = spec->options->signals ? 0 : possible;
+    for (const char *const *s = spec->options->signals; s && *s; s++) {
+        enum otlp_signal signal;
+
+        if (otlp_signal_find(*s, strlen(*s), &signal) && possible >> signal & 1) {
+            spec->signals |= 1u << signal;
+            continue;
+        }
+        snprintf(what, sizeof(what), "has the signal '%.40s'; allowed: traces, metrics, logs", *s);
+        say(r, spec->name, what);
+    }
+}
+
 /* Reads the options on the top of the stack, which it pops; below them is the component. */
 static void read_options(struct reading *r, struct exporter_spec *spec)
 {
@@ -127,7 +152,10 @@ static void read_options(struct reading *r, struct exporter_spec *spec)
     result = schema_read(r->L, top, fields, COMMON_COUNT + type->field_count, &where, spec->options,
                          &r->specs->store, r->errors, r->hints);
     lua_settop(r->L, top - 1);
-    if (result == ERR_OK && type->check && type->check(spec->options, &info) != ERR_OK)
+    if (result != ERR_OK)
+        return;
+    choose_signals(r, spec);
+    if (type->check && type->check(spec->options, &info) != ERR_OK)
         say(r, spec->name, info.text);
 }
 
@@ -312,6 +340,21 @@ size_t exporter_specs_request_bytes(const struct exporter_specs *s)
 bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i)
 {
     return s->items[i].is_lua;
+}
+
+bool exporter_specs_takes(const struct exporter_specs *s, size_t i, enum otlp_signal signal)
+{
+    return s->items[i].signals >> signal & 1;
+}
+
+uint64_t exporter_specs_mask(const struct exporter_specs *s, enum otlp_signal signal)
+{
+    uint64_t mask = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        if (exporter_specs_takes(s, i, signal))
+            mask |= UINT64_C(1) << i;
+    return mask;
 }
 
 void exporter_specs_push_where(lua_State *L, int exporters, size_t i)

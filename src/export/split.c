@@ -1,9 +1,11 @@
 #include "export/split.h"
 
 #include "export/compose_parts.h"
+#include "otlp/scan.h"
 
-/* Field numbers: TracesData.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans. */
-enum { RESOURCE_SPANS = 1, SCOPE_SPANS = 2, SPANS = 2 };
+/* Field numbers, the same in every signal: TracesData.resource_spans, ResourceSpans.scope_spans,
+ * ScopeSpans.spans (metrics, log_records). */
+enum { RESOURCES = 1, SCOPES = 2, UNITS = 2 };
 
 /* One level of the body on the way down. */
 struct level {
@@ -53,39 +55,50 @@ static size_t others_size(struct slice message, uint32_t number)
 
 /* One piece under way. */
 struct piece {
+    enum otlp_signal signal;
     const struct split_limits *limits;
     struct buf *out; /* NULL: only counts */
     size_t bytes;
-    uint32_t spans;
+    uint32_t items;
     bool full;
 };
 
-/* Whether `bytes` more fit; a piece takes at least one span. */
-static bool fits(struct piece *p, size_t bytes)
+/* The items in a span, a metric or a log record. */
+static uint32_t items_in(const struct piece *p, struct slice unit)
 {
-    if (p->spans > 0 &&
-        (p->spans >= p->limits->max_spans || p->bytes + bytes > p->limits->max_bytes))
+    return p->signal == OTLP_METRICS ? (uint32_t)scan_points(unit) : 1;
+}
+
+/* Whether `bytes` with `items` more fit; a piece takes at least one item. Metrics without points
+ * fit always: a piece with nothing to count would not be one. */
+static bool fits(struct piece *p, size_t bytes, uint32_t items)
+{
+    if (p->items > 0 && items > 0 &&
+        (p->items + items > p->limits->max_items || p->bytes + bytes > p->limits->max_bytes))
         p->full = true;
     return !p->full;
 }
 
-/* Spans of one ScopeSpans from offset *at; 0 when all are done. */
+/* Units of one scope from offset *at; 0 when all are done. */
 static void cut_scope(struct piece *p, struct slice scope, size_t *at)
 {
     struct level l = {.message = scope};
     struct open_field field = {0};
-    size_t around = others_size(scope, SPANS), from = *at;
+    size_t around = others_size(scope, UNITS), from = *at;
     bool begun = false;
 
-    for (; find(&l, SPANS, from); from = l.next) {
-        if (!fits(p, l.next - l.at + (begun ? 0 : around)))
+    for (; find(&l, UNITS, from); from = l.next) {
+        uint32_t items = items_in(p, l.field.bytes);
+        size_t bytes = l.next - l.at + (begun ? 0 : around);
+
+        if (!fits(p, bytes, items))
             break;
         if (p->out && !begun) {
-            field = field_begin(p->out, SCOPE_SPANS, scope.len);
-            put_others(p->out, scope, SPANS);
+            field = field_begin(p->out, SCOPES, scope.len);
+            put_others(p->out, scope, UNITS);
         }
-        p->bytes += l.next - l.at + (begun ? 0 : around);
-        p->spans++;
+        p->bytes += bytes;
+        p->items += items;
         begun = true;
         if (p->out)
             copy_run(p->out, scope.data + l.at, scope.data + l.next);
@@ -95,31 +108,35 @@ static void cut_scope(struct piece *p, struct slice scope, size_t *at)
     *at = p->full ? l.at : 0;
 }
 
-/* What the first span at or after `at` takes with what stands around it; 0: there is none. */
-static size_t first_size(struct slice scope, size_t at)
+/* What the first unit at or after `at` takes with what stands around it; 0: there is none. */
+static size_t first_size(const struct piece *p, struct slice scope, size_t at, uint32_t *items)
 {
     struct level l = {.message = scope};
 
-    return find(&l, SPANS, at) ? l.next - l.at + others_size(scope, SPANS) : 0;
+    if (!find(&l, UNITS, at))
+        return 0;
+    *items = items_in(p, l.field.bytes);
+    return l.next - l.at + others_size(scope, UNITS);
 }
 
 static void cut_resource(struct piece *p, struct slice resource, struct split_position *at)
 {
     struct level l = {.message = resource};
-    size_t around = others_size(resource, SCOPE_SPANS);
+    size_t around = others_size(resource, SCOPES);
     struct open_field field = {0};
     bool begun = false;
 
-    for (; !p->full && find(&l, SCOPE_SPANS, at->scope); at->scope = l.next) {
-        size_t first = first_size(l.field.bytes, at->span);
+    for (; !p->full && find(&l, SCOPES, at->scope); at->scope = l.next) {
+        uint32_t items;
+        size_t first = first_size(p, l.field.bytes, at->span, &items);
 
         if (!first)
             continue;
-        if (!begun && !fits(p, around + first))
+        if (!begun && !fits(p, around + first, items))
             break;
         if (p->out && !begun) {
-            field = field_begin(p->out, RESOURCE_SPANS, resource.len);
-            put_others(p->out, resource, SCOPE_SPANS);
+            field = field_begin(p->out, RESOURCES, resource.len);
+            put_others(p->out, resource, SCOPES);
         }
         p->bytes += begun ? 0 : around;
         begun = true;
@@ -133,16 +150,16 @@ static void cut_resource(struct piece *p, struct slice resource, struct split_po
         at->scope = at->span = 0;
 }
 
-uint32_t split_next(struct slice body, struct split_position *at, const struct split_limits *limits,
-                    struct buf *out)
+uint32_t split_next(enum otlp_signal signal, struct slice body, struct split_position *at,
+                    const struct split_limits *limits, struct buf *out)
 {
-    struct piece p = {.limits = limits, .out = out};
+    struct piece p = {.signal = signal, .limits = limits, .out = out};
     struct level l = {.message = body};
 
-    for (; find(&l, RESOURCE_SPANS, at->resource); at->resource = l.next) {
+    for (; find(&l, RESOURCES, at->resource); at->resource = l.next) {
         cut_resource(&p, l.field.bytes, at);
         if (p.full)
             break;
     }
-    return p.spans;
+    return p.items;
 }

@@ -1,7 +1,8 @@
-/* split.h: cuts one TracesData body between spans into bodies of a bounded size.
+/* split.h: cuts one body between spans, metrics or log records into bodies of a bounded size.
  *
- * Each piece repeats the fields of the ResourceSpans and ScopeSpans around its spans; every span
- * leaves once, in order, as it came. Pure functions.
+ * Each piece repeats the fields of the resource and the scope around what it holds; every span,
+ * metric and log record leaves once, in order, as it came. A metric is not cut: with all its data
+ * points it may be larger than a piece. Pure functions.
  */
 #pragma once
 
@@ -9,11 +10,11 @@
 #include "export/exporter.h"
 
 struct split_limits {
-    size_t max_bytes; /* of a piece; a single span may be larger */
-    uint32_t max_spans;
+    size_t max_bytes;   /* of a piece; a single span, metric or record may be larger */
+    uint32_t max_items; /* spans, data points, log records */
 };
 
 /* Appends the piece that begins at *at to `out` (NULL: only moves on) and sets *at behind it.
- * Returns how many spans it has; 0: nothing is left. The first *at is all zeros. Check buf_ok. */
-uint32_t split_next(struct slice body, struct split_position *at, const struct split_limits *limits,
-                    struct buf *out);
+ * Returns how many items it has; 0: nothing is left. The first *at is all zeros. Check buf_ok. */
+uint32_t split_next(enum otlp_signal signal, struct slice body, struct split_position *at,
+                    const struct split_limits *limits, struct buf *out);

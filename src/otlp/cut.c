@@ -2,6 +2,7 @@
  * names: a field that holds a cut is a message, or the cut would not be there. */
 #include "otlp/read.h"
 #include "otlp/scan.h"
+#include "otlp/scan_rules.h"
 #include "otlp/write.h"
 
 struct cutter {
@@ -49,5 +50,36 @@ enum err scan_cut_out(struct slice body, const struct scan_cut *cuts, size_t cou
     if (buf_ok(out))
         return ERR_OK;
     out->len = start;
+    out->failed = false;
     return ERR_FULL;
+}
+
+static size_t count_fields(struct slice message, uint32_t number)
+{
+    struct wire w = wire_of(message);
+    struct wire_field field;
+    size_t count = 0;
+
+    while (read_field(&w, &field))
+        count += field.number == number && field.type == WIRE_LEN;
+    return count;
+}
+
+size_t scan_points(struct slice metric)
+{
+    const struct rule *fields = scan_rules[METRIC];
+    struct wire w = wire_of(metric);
+    struct wire_field field;
+    uint32_t chosen = 0;
+    size_t count = 0;
+
+    while (read_field(&w, &field)) {
+        if (field.number >= MAX_FIELDS || fields[field.number].kind != AROUND)
+            continue;
+        if (field.number != chosen)
+            count = 0;
+        chosen = field.number;
+        count += count_fields(field.bytes, 1);
+    }
+    return count;
 }

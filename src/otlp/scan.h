@@ -100,6 +100,9 @@ struct scan_cut {
 enum err scan_items(enum otlp_signal signal, struct slice body, struct scan_cut *cuts,
                     size_t capacity, struct scan_result *result) MUST_CHECK;
 
+/* The data points of one Metric, as scan_items counts them; it was scanned. */
+size_t scan_points(struct slice metric);
+
 /* Appends `body` without its cuts (scan_items) to `out`; the lengths around them are made right.
  * ERR_FULL at out's bound: then it is as long as it was. */
 enum err scan_cut_out(struct slice body, const struct scan_cut *cuts, size_t count,

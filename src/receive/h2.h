@@ -39,6 +39,7 @@ struct h2_stream {
     int32_t id;
     enum h2_state state;
     enum h2_method method;
+    enum otlp_signal signal;         /* of an export */
     struct receive_request *request; /* export, until it is answered */
     enum encoding encoding;
     bool is_post, is_grpc, is_authorized;

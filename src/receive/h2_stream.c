@@ -65,9 +65,9 @@ static uint64_t timeout_of(struct slice value)
     return unit ? n * unit_ns[unit - units] : NEVER_NS;
 }
 
-static enum h2_method method_of(struct slice path)
+static enum h2_method method_of(struct slice path, enum otlp_signal *signal)
 {
-    if (slice_is(path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export"))
+    if (endpoint_of_method(path, signal))
         return METHOD_EXPORT;
     if (slice_is(path, "/grpc.health.v1.Health/Check"))
         return METHOD_HEALTH;
@@ -86,7 +86,7 @@ void h2_stream_header(struct h2_stream *s, struct slice name, struct slice value
     const struct connection *c = s->connection;
 
     if (slice_is(name, ":path"))
-        s->method = method_of(value);
+        s->method = method_of(value, &s->signal);
     else if (slice_is(name, ":method"))
         s->is_post = slice_is(value, "POST");
     else if (slice_is(name, "content-type"))
@@ -111,6 +111,8 @@ static enum reply_code judge(const struct h2_stream *s)
         return REPLY_BAD_TYPE;
     if (s->method == METHOD_UNKNOWN)
         return REPLY_NOT_FOUND;
+    if (s->method == METHOD_EXPORT && !receive_takes(r, s->signal))
+        return REPLY_NOT_TAKEN;
     if (s->method == METHOD_HEALTH) /* probes carry no token */
         return s->encoding == ENCODING_UNKNOWN ? REPLY_BAD_ENCODING : REPLY_OK;
     if (!s->is_authorized)
@@ -122,7 +124,7 @@ static enum reply_code judge(const struct h2_stream *s)
 
 static void answer(struct h2_stream *s, enum reply_code code)
 {
-    struct reply reply = {code, 0, NULL};
+    struct reply reply = {.code = code};
 
     if (s->request) {
         request_reply(s->request, &reply);
@@ -149,6 +151,7 @@ void h2_stream_begin(struct h2_stream *s)
         answer(s, REPLY_NO_MEMORY);
         return;
     }
+    s->request->signal = s->signal;
     s->request->stream = s;
     if (s->timeout_ns < s->request->patience_ns)
         s->request->patience_ns = s->timeout_ns;
@@ -273,17 +276,17 @@ static void end_export(struct h2_stream *s)
     request_complete(q, slice_make(NULL, 0));
 }
 
-static bool knows_service(const struct buf *message)
+static bool knows_service(const struct receive *r, const struct buf *message)
 {
     struct wire w = wire_of(buf_slice(message));
     struct wire_field f;
     struct slice service = slice_make("", 0);
+    enum otlp_signal signal;
 
     while (wire_next(&w, &f))
         if (f.number == 1 && f.type == WIRE_LEN)
             service = f.bytes;
-    return service.len == 0 ||
-           slice_is(service, "opentelemetry.proto.collector.trace.v1.TraceService");
+    return service.len == 0 || (endpoint_of_service(service, &signal) && receive_takes(r, signal));
 }
 
 static void end_health(struct h2_stream *s)
@@ -292,7 +295,7 @@ static void end_health(struct h2_stream *s)
 
     if (s->prefix[0] || !buf_ok(&s->health))
         answer(s, REPLY_MALFORMED);
-    else if (!knows_service(&s->health))
+    else if (!knows_service(r, &s->health))
         answer(s, REPLY_UNKNOWN_SERVICE);
     else
         h2_answer_health(s, receive_judge(r) == REPLY_OK);

@@ -23,6 +23,7 @@ struct http1 {
     struct receive_request *request; /* NULL: refused, or none */
     struct reply refusal;            /* if refused */
     bool refused;
+    enum otlp_signal signal;
     bool json, keep_alive;
     bool owes_continue;  /* a 100 (Continue) when there is room for the body */
     bool too_large;      /* more chunks than max_body */
@@ -149,7 +150,7 @@ static void refuse_and_close(struct connection *c, const struct reply *reply)
 static void fail(struct connection *c, enum reply_code code)
 {
     struct http1 *h = c->state;
-    struct reply reply = {code, 0, NULL};
+    struct reply reply = {.code = code};
 
     if (h->request) {
         h->keep_alive = false;
@@ -188,12 +189,15 @@ static void http1_answer(struct connection *c, struct receive_request *q, const 
 
 /* --- heads --- */
 
-static enum reply_code judge(struct connection *c, const struct head *head)
+static enum reply_code judge(struct connection *c, const struct head *head,
+                             enum otlp_signal *signal)
 {
     const struct receive *r = c->receive;
 
-    if (!slice_is(head->path, "/v1/traces"))
+    if (!endpoint_of_path(head->path, signal))
         return REPLY_NOT_FOUND;
+    if (!receive_takes(r, *signal))
+        return REPLY_NOT_TAKEN;
     if (!head->is_post)
         return REPLY_BAD_METHOD;
     if (!shared_authorized(r->config.shared, c->listener_index, head->authorization))
@@ -212,7 +216,7 @@ static enum reply_code judge(struct connection *c, const struct head *head)
 static void begin_request(struct connection *c, size_t available)
 {
     struct http1 *h = c->state;
-    struct reply reply = {REPLY_NO_MEMORY, 0, NULL};
+    struct reply reply = {.code = REPLY_NO_MEMORY};
 
     h->request = request_new(c);
     if (!h->request) {
@@ -221,6 +225,7 @@ static void begin_request(struct connection *c, size_t available)
         return;
     }
     h->request->encoding = encoding_of(h->head.content_encoding);
+    h->request->signal = h->signal;
     h->request->json = h->json;
     if (h->head.content_length > available && !request_reserve(h->request, h->head.content_length))
         c->stuck = true;
@@ -248,7 +253,7 @@ static void note_progress(struct connection *c)
 static void take_head(struct connection *c, size_t available)
 {
     struct http1 *h = c->state;
-    struct reply reply = {judge(c, &h->head), 0, NULL};
+    struct reply reply = {.code = judge(c, &h->head, &h->signal)};
 
     h->json = !media_type_is(h->head.content_type, "application/x-protobuf");
     h->keep_alive = h->head.keep_alive;

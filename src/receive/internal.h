@@ -57,6 +57,7 @@ struct receive_request {
     struct connection *connection; /* NULL: gone, or the stream is */
     struct h2_stream *stream;      /* gRPC only */
     enum request_state state;
+    enum otlp_signal signal;
     enum encoding encoding;
     bool json;
     bool was_paused;
@@ -115,6 +116,12 @@ struct connection {
     bool dead;           /* close at once */
     bool busy;           /* inside connection_ready or connection_continue */
 };
+
+/* endpoints.c */
+/* The signal that a path of HTTP, a gRPC path, or a gRPC service stands for. False: none. */
+bool endpoint_of_path(struct slice path, enum otlp_signal *signal);
+bool endpoint_of_method(struct slice path, enum otlp_signal *signal);
+bool endpoint_of_service(struct slice service, enum otlp_signal *signal);
 
 /* connection.c */
 void connection_new(struct receive *r, size_t listener, int fd);
@@ -241,6 +248,12 @@ static inline void receive_due(struct receive *r, uint64_t due_ns)
 
 /* Whether new requests are taken now: REPLY_OK, or why not. */
 enum reply_code receive_judge(const struct receive *r);
+
+/* Whether anyone wants a signal. */
+static inline bool receive_takes(const struct receive *r, enum otlp_signal signal)
+{
+    return r->config.signals >> signal & 1;
+}
 
 /* The value of the Date header for now. */
 const char *receive_date(struct receive *r);

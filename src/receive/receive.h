@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/net.h"
 #include "base/slice.h"
+#include "otlp/signal.h"
 
 enum receive_protocol { RECEIVE_GRPC, RECEIVE_HTTP };
 
@@ -42,7 +43,7 @@ enum receive_verdict {
 
 struct receive_answer {
     enum receive_verdict verdict;
-    uint64_t rejected;   /* spans */
+    uint64_t rejected;   /* items: spans, data points, log records */
     const char *message; /* static text or borrowed for the call; may be NULL */
 };
 
@@ -54,10 +55,11 @@ struct receive_sink {
     /* Space for a decoded body of at most `size` bytes, until accept or the next stage.
      * NULL: no memory now; the request pauses and tries again at a later step. */
     uint8_t *(*stage)(void *arg, size_t size);
-    /* The staged body is `len` bytes. The sink answers by receive_answer, now or later.
+    /* The staged body is `len` bytes of `signal`. The sink answers by receive_answer, now or later.
      * ERR_FULL: no room in an inbox; the request pauses and stages again (what was staged must
      * be left as it is until the next stage). */
-    enum err (*accept)(void *arg, size_t len, struct receive_request *request);
+    enum err (*accept)(void *arg, enum otlp_signal signal, size_t len,
+                       struct receive_request *request);
 };
 
 struct receive_config {
@@ -67,6 +69,7 @@ struct receive_config {
     struct net *net;
     struct memory *memory;
     const struct receive_sink *sink; /* borrowed for life */
+    unsigned signals;                /* bits 1 << enum otlp_signal: what is taken at all */
     uint64_t pause_ns;               /* the longest that one request waits for memory: 2 s */
     struct receive_shared *shared;
 };

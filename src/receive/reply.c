@@ -35,7 +35,9 @@ static const struct reply_info infos[REPLY_CODE_COUNT] = {
     [REPLY_BAD_ENCODING] = {415, "Unsupported Media Type", UNIMPLEMENTED, REFUSED_UNSUPPORTED,
                             false, "the compression is not gzip, deflate or zstd"},
     [REPLY_NOT_FOUND] = {404, "Not Found", UNIMPLEMENTED, REFUSED_NOT_FOUND, false,
-                         "only traces are received here"},
+                         "only traces, metrics and logs are received here"},
+    [REPLY_NOT_TAKEN] = {404, "Not Found", UNIMPLEMENTED, REFUSED_NOT_FOUND, false,
+                         "no exporter takes this signal"},
     [REPLY_BAD_METHOD] = {405, "Method Not Allowed", UNIMPLEMENTED, REFUSED_UNSUPPORTED, false,
                           "only POST is received here"},
     [REPLY_TIMEOUT] = {408, "Request Timeout", DEADLINE_EXCEEDED, REFUSED_TIMEOUT, false,
@@ -125,6 +127,12 @@ void reply_put_protobuf(struct buf *b, const struct reply *reply)
     close_field(b, any);
 }
 
+static const char *const rejected_names[OTLP_SIGNALS] = {
+    [OTLP_TRACES] = "rejectedSpans",
+    [OTLP_METRICS] = "rejectedDataPoints",
+    [OTLP_LOGS] = "rejectedLogRecords",
+};
+
 /* Our own messages: UTF-8 already. */
 static void put_json_success(struct buf *b, const struct reply *reply)
 {
@@ -132,8 +140,8 @@ static void put_json_success(struct buf *b, const struct reply *reply)
         buf_str(b, "{}");
         return;
     }
-    buf_printf(b, "{\"partialSuccess\":{\"rejectedSpans\":\"%llu\",\"errorMessage\":",
-               (unsigned long long)reply->rejected);
+    buf_printf(b, "{\"partialSuccess\":{\"%s\":\"%llu\",\"errorMessage\":",
+               rejected_names[reply->signal], (unsigned long long)reply->rejected);
     json_put_string(b, reply->message ? message_slice(reply) : slice_make("", 0));
     buf_str(b, "}}");
 }

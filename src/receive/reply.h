@@ -19,6 +19,7 @@ enum reply_code {
     REPLY_BAD_TYPE,     /* of the content */
     REPLY_BAD_ENCODING, /* unknown compression */
     REPLY_NOT_FOUND,    /* path or method of gRPC */
+    REPLY_NOT_TAKEN,    /* a signal that no exporter takes */
     REPLY_BAD_METHOD,   /* of HTTP */
     REPLY_TIMEOUT,
     REPLY_HEADERS,         /* too large */
@@ -30,8 +31,9 @@ enum reply_code {
 
 struct reply {
     enum reply_code code;
-    uint64_t rejected;   /* spans, with REPLY_OK */
+    uint64_t rejected;   /* items, with REPLY_OK */
     const char *message; /* NULL: the usual one of the code */
+    enum otlp_signal signal;
 };
 
 struct reply_info {
@@ -46,7 +48,7 @@ struct reply_info {
 const struct reply_info *reply_info(enum reply_code code);
 const char *reply_message(const struct reply *reply);
 
-/* Appends the ExportTraceServiceResponse (of a success) or google.rpc.Status. */
+/* Appends the Export...ServiceResponse (of a success) or google.rpc.Status. */
 void reply_put_protobuf(struct buf *b, const struct reply *reply);
 void reply_put_json(struct buf *b, const struct reply *reply);
 /* Appends google.rpc.RetryInfo with one second. */

@@ -230,8 +230,9 @@ static enum attempt inflate_into(struct receive_request *q, struct slice body,
     if (err == ERR_OK)
         return ATTEMPT_STAGED;
     *reply = err == ERR_FULL
-                 ? (struct reply){REPLY_TOO_LARGE, 0, "the inflated body is larger than allowed"}
-                 : (struct reply){REPLY_MALFORMED, 0, "the body can't be inflated"};
+                 ? (struct reply){.code = REPLY_TOO_LARGE,
+                                  .message = "the inflated body is larger than allowed"}
+                 : (struct reply){.code = REPLY_MALFORMED, .message = "the body can't be inflated"};
     return ATTEMPT_REFUSED;
 }
 
@@ -245,13 +246,13 @@ static enum attempt stage_json(struct receive_request *q, struct slice json, siz
     enum err err;
 
     buf_init(&out, listener_of(q)->max_inflated + 1, q->receive->config.memory);
-    err = json_to_traces(json, &out, scratch, info);
+    err = json_to_body(q->signal, json, &out, scratch, info);
     if (err == ERR_OK) {
         result = stage_copy(q, buf_slice(&out), len);
     } else if (err == ERR_FULL) {
         result = ATTEMPT_PAUSE;
     } else {
-        *reply = (struct reply){REPLY_MALFORMED, 0, info->text};
+        *reply = (struct reply){.code = REPLY_MALFORMED, .message = info->text};
         result = ATTEMPT_REFUSED;
     }
     buf_fini(&out);
@@ -301,7 +302,7 @@ static void pause_staging(struct receive_request *q, struct slice body)
     if (keep(q, body))
         pause_request(q);
     else
-        request_reply(q, &(struct reply){REPLY_NO_MEMORY, 0, NULL});
+        request_reply(q, &(struct reply){.code = REPLY_NO_MEMORY});
 }
 
 /* Gives `len` staged bytes to the sink. `body` is where they can be had again. */
@@ -315,16 +316,16 @@ static void give(struct receive_request *q, struct slice body, size_t len)
         r->stage_owner = NULL;
     q->staged = NULL;
     q->state = REQUEST_ACCEPTED;
-    err = sink->accept(sink->arg, len, q); /* after success q may be answered and gone */
+    err = sink->accept(sink->arg, q->signal, len, q); /* after success q may be answered and gone */
     if (err == ERR_FULL)
         pause_staging(q, body);
     else if (err)
-        request_reply(q, &(struct reply){REPLY_NO_MEMORY, 0, NULL});
+        request_reply(q, &(struct reply){.code = REPLY_NO_MEMORY});
 }
 
 static void stage(struct receive_request *q, struct slice body)
 {
-    struct reply reply = {REPLY_NO_MEMORY, 0, NULL};
+    struct reply reply = {.code = REPLY_NO_MEMORY};
     struct err_info info;
     size_t len = 0;
 
@@ -382,7 +383,7 @@ void request_retry(struct receive_request *q)
     if (q->state == REQUEST_READING && try_reserve(q, q->wanted)) {
         resume(q);
     } else if (q->receive->now_ns >= q->pause_end_ns) {
-        request_reply(q, &(struct reply){REPLY_NO_MEMORY, 0, NULL});
+        request_reply(q, &(struct reply){.code = REPLY_NO_MEMORY});
     } else if (q->state == REQUEST_STAGING) {
         link_remove(&q->paused);
         stage(q, slice_make(q->data, q->len));
@@ -401,7 +402,7 @@ void receive_answer_later(struct receive_request *request)
 void receive_answer(struct receive_request *request, const struct receive_answer *answer)
 {
     struct connection *c = request->connection;
-    struct reply reply = {REPLY_OK, answer->rejected, answer->message};
+    struct reply reply = {REPLY_OK, answer->rejected, answer->message, request->signal};
 
     assert(request->state == REQUEST_ACCEPTED);
     if (answer->verdict == RECEIVE_BAD)

@@ -24,9 +24,9 @@ static size_t cut(struct slice body, struct split_limits limits, uint64_t *check
         struct scan_result r;
 
         buf_init(&out, body.len + 1024, NULL);
-        CHECK((n = split_next(body, &at, &limits, &out)) ==
-              split_next(body, &counted, &limits, NULL));
-        CHECK(n <= limits.max_spans && (n <= 1 || out.len <= limits.max_bytes));
+        CHECK((n = split_next(OTLP_TRACES, body, &at, &limits, &out)) ==
+              split_next(OTLP_TRACES, body, &counted, &limits, NULL));
+        CHECK(n <= limits.max_items && (n <= 1 || out.len <= limits.max_bytes));
         CHECK(spans_in(buf_slice(&out)) == n);
         CHECK(scan_traces(buf_slice(&out), spans, 512, &r) == ERR_OK);
         for (size_t i = 0; i < r.spans; i++)
@@ -64,9 +64,11 @@ static void a_body_that_fits_is_one_piece_byte_for_byte(void)
     struct split_position at = {0};
 
     buf_init(&out, 1 << 20, NULL);
-    CHECK(split_next(buf_slice(&body), &at, &(struct split_limits){1 << 20, 100}, &out) == 30);
+    CHECK(split_next(OTLP_TRACES, buf_slice(&body), &at, &(struct split_limits){1 << 20, 100},
+                     &out) == 30);
     CHECK(slice_equal(buf_slice(&out), buf_slice(&body)));
-    CHECK(split_next(buf_slice(&body), &at, &(struct split_limits){1 << 20, 100}, &out) == 0);
+    CHECK(split_next(OTLP_TRACES, buf_slice(&body), &at, &(struct split_limits){1 << 20, 100},
+                     &out) == 0);
     buf_fini(&out);
     buf_fini(&body);
 }
@@ -75,7 +77,8 @@ static void nothing_gives_no_piece(void)
 {
     struct split_position at = {0};
 
-    CHECK(split_next((struct slice){0}, &at, &(struct split_limits){100, 100}, NULL) == 0);
+    CHECK(split_next(OTLP_TRACES, (struct slice){0}, &at, &(struct split_limits){100, 100}, NULL) ==
+          0);
 }
 
 int main(void)

@@ -22,6 +22,8 @@ struct fixture {
     struct receive_listener listener;
     struct receive_shared *shared;
     struct receive_sink sink;
+    unsigned signals;        /* taken; traces */
+    enum otlp_signal signal; /* of the last body */
     struct receive *receive;
     int listen_fd;
     char address[64];
@@ -60,14 +62,15 @@ FN void fixture_answer(struct fixture *f, struct receive_request *request, size_
     struct scan_result result;
 
     (void)len;
-    if (scan_traces(slice_make(f->body, f->body_len), NULL, 0, &result) == ERR_PARSE)
+    if (scan_items(f->signal, slice_make(f->body, f->body_len), NULL, 0, &result) == ERR_PARSE)
         answer = (struct receive_answer){RECEIVE_BAD, 0, result.error};
     else if (result.rejected)
         answer = (struct receive_answer){RECEIVE_OK, result.rejected, result.reject_reason};
     receive_answer(request, &answer);
 }
 
-FN enum err fixture_accept(void *arg, size_t len, struct receive_request *request)
+FN enum err fixture_accept(void *arg, enum otlp_signal signal, size_t len,
+                           struct receive_request *request)
 {
     struct fixture *f = arg;
 
@@ -76,6 +79,7 @@ FN enum err fixture_accept(void *arg, size_t len, struct receive_request *reques
         return ERR_FULL;
     }
     f->accepted++;
+    f->signal = signal;
     free(f->body);
     f->body = malloc(len + 1);
     memcpy(f->body, f->staged, len);
@@ -108,6 +112,7 @@ FN void fixture_init(struct fixture *f, enum receive_protocol protocol, size_t m
         .idle_timeout_ns = 300 * NS_PER_S,
         .read_timeout_ns = 10 * NS_PER_S,
     };
+    f->signals = 1u << OTLP_TRACES;
     f->sink = (struct receive_sink){f, fixture_stage, fixture_accept};
 }
 
@@ -120,6 +125,7 @@ FN enum err fixture_try_start(struct fixture *f, struct err_info *info)
         .net = fake_net_net(f->net),
         .memory = &f->memory,
         .sink = &f->sink,
+        .signals = f->signals,
         .pause_ns = 2 * NS_PER_S,
     };
     enum err err = receive_shared_new(&f->listener, 1, &f->shared, info);

@@ -1,0 +1,172 @@
+/* What /metrics says of metrics and logs: families of items, which are data points and log records,
+ * with the label `signal`; and the collector's usual names. */
+#include "collector/parts.h"
+
+#include <stdio.h>
+
+/* One family with a sample for each exporter and signal. */
+struct family {
+    const char *name, *help;
+    size_t offset; /* of a uint64_t in struct export_stats */
+    bool gauge;
+};
+
+static uint64_t value_at(const struct ledger_exporter *e, size_t offset)
+{
+    uint64_t value;
+
+    memcpy(&value, (const char *)&e->stats + offset, sizeof(value));
+    return value;
+}
+
+static const char *signal_name(int signal)
+{
+    return otlp_signal_name((enum otlp_signal)signal);
+}
+
+static void write_received(struct metrics *m, const struct ledger *l)
+{
+    static const struct {
+        const char *name, *help;
+        size_t offset;
+    } families[] = {
+        {"moontail_received_items_total",
+         "Data points and log records of requests answered with success, rejected ones included.",
+         offsetof(struct passed_counts, received)},
+        {"moontail_rejected_items_total",
+         "Data points and log records refused by themselves (invalid UTF-8).",
+         offsetof(struct passed_counts, rejected)},
+        {"moontail_kept_items_total", "Data points and log records handed on to exporters.",
+         offsetof(struct passed_counts, kept)},
+    };
+
+    for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
+        metrics_family(m, families[f].name, METRIC_COUNTER, families[f].help);
+        for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++) {
+            uint64_t value;
+
+            memcpy(&value, (const char *)&l->sum.passed[s] + families[f].offset, sizeof(value));
+            metrics_sample(m, (double)value, "signal", signal_name(s), (char *)0);
+        }
+    }
+}
+
+static void per_exporter(struct metrics *m, const struct ledger *l, const struct family *f)
+{
+    metrics_family(m, f->name, f->gauge ? METRIC_GAUGE : METRIC_COUNTER, f->help);
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++) {
+        for (size_t i = 0; i < l->exporter_count; i++) {
+            const struct ledger_exporter *e = &l->passed[s].exporters[i];
+
+            metrics_sample(m, (double)value_at(e, f->offset), "exporter", e->name, "signal",
+                           signal_name(s), (char *)0);
+        }
+    }
+}
+
+static void write_lost(struct metrics *m, const struct ledger *l)
+{
+    static const struct {
+        const char *reason;
+        size_t offset;
+    } reasons[] = {
+        {"permanent", offsetof(struct export_stats, lost_permanent)},
+        {"retry_exhausted", offsetof(struct export_stats, lost_retry_exhausted)},
+        {"outbox_full", offsetof(struct export_stats, lost_outbox_full)},
+    };
+
+    metrics_family(m, "moontail_export_lost_items_total", METRIC_COUNTER,
+                   "Data points and log records that an exporter gave up, by reason.");
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++) {
+        for (size_t i = 0; i < l->exporter_count; i++) {
+            const struct ledger_exporter *e = &l->passed[s].exporters[i];
+
+            for (size_t r = 0; r < sizeof(reasons) / sizeof(reasons[0]); r++)
+                metrics_sample(m, (double)value_at(e, reasons[r].offset), "exporter", e->name,
+                               "signal", signal_name(s), "reason", reasons[r].reason, (char *)0);
+        }
+    }
+}
+
+static void write_unaccounted(struct metrics *m, const struct ledger *l)
+{
+    char name[128];
+
+    metrics_family(m, "moontail_unaccounted_items", METRIC_GAUGE,
+                   "What the ledgers of metrics and logs cannot explain; 0 at all times.");
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++) {
+        metrics_sample(m, (double)l->passed[s].unaccounted, "ledger", "items", "signal",
+                       signal_name(s), (char *)0);
+        for (size_t i = 0; i < l->exporter_count; i++) {
+            const struct ledger_exporter *e = &l->passed[s].exporters[i];
+
+            snprintf(name, sizeof(name), "export/%s", e->name);
+            metrics_sample(m, (double)e->unaccounted, "ledger", name, "signal", signal_name(s),
+                           (char *)0);
+        }
+    }
+}
+
+void metrics_write_items(struct metrics *m, const struct ledger *l)
+{
+    static const struct family families[] = {
+        {"moontail_export_enqueued_items_total",
+         "Data points and log records that the exporter is to send.",
+         offsetof(struct export_stats, enqueued), false},
+        {"moontail_export_delivered_items_total",
+         "Data points and log records that the backend took.",
+         offsetof(struct export_stats, delivered), false},
+        {"moontail_export_redelivered_items_total",
+         "Data points and log records sent again, counted each time.",
+         offsetof(struct export_stats, redelivered), false},
+        {"moontail_export_filtered_items_total",
+         "Data points and log records that the exporter's script chose not to send.",
+         offsetof(struct export_stats, filtered), false},
+        {"moontail_export_queued_items", "Data points and log records that wait to be sent.",
+         offsetof(struct export_stats, queued), true},
+    };
+
+    write_received(m, l);
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+        per_exporter(m, l, &families[i]);
+    write_lost(m, l);
+    write_unaccounted(m, l);
+}
+
+/* ---- the collector's names ---- */
+
+static void alias(struct metrics *m, const char *what, const char *items, const char *help)
+{
+    char name[96];
+
+    snprintf(name, sizeof(name), "otelcol_%s_%s_total", what, items);
+    metrics_family(m, name, METRIC_COUNTER, help);
+}
+
+static void alias_exporter(struct metrics *m, const struct ledger *l, int signal, size_t offset)
+{
+    for (size_t i = 0; i < l->exporter_count; i++) {
+        const struct ledger_exporter *e = &l->passed[signal].exporters[i];
+
+        metrics_sample(m, (double)value_at(e, offset), "exporter", e->name, (char *)0);
+    }
+}
+
+void metrics_write_item_aliases(struct metrics *m, const struct ledger *l)
+{
+    static const char *const items[OTLP_SIGNALS] = {
+        [OTLP_METRICS] = "metric_points", [OTLP_LOGS] = "log_records"};
+
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++) {
+        const struct passed_counts *c = &l->sum.passed[s];
+
+        alias(m, "receiver_accepted", items[s], "Items taken.");
+        metrics_sample(m, (double)(c->received - c->rejected), (char *)0);
+        alias(m, "receiver_refused", items[s], "Items rejected.");
+        metrics_sample(m, (double)c->rejected, (char *)0);
+        alias(m, "exporter_sent", items[s], "Items that the backend took.");
+        alias_exporter(m, l, s, offsetof(struct export_stats, delivered));
+        alias(m, "exporter_enqueue_failed", items[s], "Items dropped because the queue was full.");
+        alias_exporter(m, l, s, offsetof(struct export_stats, lost_outbox_full));
+    }
+}

@@ -1,0 +1,31 @@
+/* pass.h: metrics and logs: from a request's body to the outbox, without a wait or a decision.
+ *
+ * Data path: receive -> [scan, cut, stamp] -> journal (outbox) -> exporters. A part of the worker
+ * (worker.h): all of it runs on the worker's thread. A body is one record of the outbox, answered
+ * when that record has reached the level of journal.ack. What the scan rejects is cut out, so that
+ * a strict backend takes the rest.
+ */
+#pragma once
+
+#include "export/compose.h"
+#include "otlp/scan.h"
+
+struct worker;
+struct receive_request;
+
+struct pass {
+    struct scan_cut *cuts; /* scratch of the scan */
+    size_t cut_capacity;
+    uint64_t exporters[OTLP_SIGNALS]; /* masks: who takes each signal */
+};
+
+void pass_init(struct worker *w);
+void pass_fini(struct worker *w);
+
+/* Bits 1 << enum otlp_signal of what some exporter takes. */
+unsigned pass_signals(const struct worker *w);
+
+/* Takes a staged body of metrics or logs and answers it, now or later. ERR_FULL: no room in the
+ * journal, among the answers or in memory; nothing was done. */
+enum err pass_body(struct worker *w, enum otlp_signal signal, struct slice body,
+                   struct receive_request *request) MUST_CHECK;
