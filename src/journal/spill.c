@@ -11,18 +11,17 @@ static const uint64_t look_again_ns = 5 * NS_PER_MS;
 void spill_init(struct spill *s, struct journal *j)
 {
     size_t count = j->config.workers * LEAVING_MAX;
-    uint64_t *readers = calloc(count, sizeof(*readers));
 
-    if (!readers)
+    *s = (struct spill){.journal = j, .readers = calloc(count, sizeof(*s->readers))};
+    if (!s->readers)
         abort();
-    *s = (struct spill){.journal = j};
     for (unsigned i = 0; i < LEAVING_MAX; i++)
-        s->leaving[i].readers = readers + (size_t)i * j->config.workers;
+        s->leaving[i].readers = s->readers + (size_t)i * j->config.workers;
 }
 
 void spill_fini(struct spill *s)
 {
-    free(s->leaving[0].readers);
+    free(s->readers);
 }
 
 static struct segment *at(const struct spill *s, uint32_t number)

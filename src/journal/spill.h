@@ -23,6 +23,7 @@ struct spill {
         uint64_t *readers; /* of each writer, when it began to leave */
     } leaving[LEAVING_MAX];
     unsigned leaving_count;
+    uint64_t *readers;        /* of all of them, whose places change */
     uint64_t spilled, loaded; /* ever */
     uint32_t gone;            /* now */
     _Atomic bool can_spill;
