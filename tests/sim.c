@@ -27,55 +27,72 @@ static struct http_client *new_http(void *arg, struct loop *loop)
     return http_client_fake(s->serve ? s->serve : serve_ok, s->serve_arg);
 }
 
-static void write_config(struct sim *s, const char *text, char *path, size_t len)
+static void write_config(struct sim *s, const char *text)
 {
-    FILE *file;
+    FILE *file = fopen(s->path, "we");
 
-    snprintf(s->folder, sizeof(s->folder), "/tmp/moontail-sim-XXXXXX");
-    if (!mkdtemp(s->folder))
-        abort();
-    snprintf(path, len, "%s/config.lua", s->folder);
-    file = fopen(path, "we");
     if (!file || fputs(text, file) < 0 || fclose(file) != 0)
         abort();
 }
 
-void sim_init(struct sim *s, const struct sim_options *options)
+static void make_folder(struct sim *s)
 {
-    struct collector_host host = {.disk = disk_system(),
-                                  .loop_new = new_loop,
-                                  .http_new = new_http,
-                                  .arg = s,
-                                  .cpus = options->cpus ? options->cpus : 1,
-                                  .seed = options->seed ? options->seed : 1};
-    char path[128];
+    snprintf(s->folder, sizeof(s->folder), "/tmp/moontail-sim-XXXXXX");
+    if (!mkdtemp(s->folder))
+        abort();
+    snprintf(s->path, sizeof(s->path), "%s/config.lua", s->folder);
+}
+
+void sim_start(struct sim *s)
+{
+    char journal[128];
     struct buf report;
 
-    memset(s, 0, sizeof(*s));
-    fake_clock_init(&s->clock, 1000 * NS_PER_S, UINT64_C(1700000000) * NS_PER_S);
-    s->net = fake_net_new(options->max_chunk);
-    s->serve = options->serve;
-    s->serve_arg = options->serve_arg;
-    memory_init(&s->memory, SIZE_MAX / 2, 0);
-    host.memory = &s->memory;
-    host.clock = &s->clock.clock;
-    host.net = fake_net_net(s->net);
-    write_config(s, options->config, path, sizeof(path));
+    snprintf(journal, sizeof(journal), "%s/journal", s->folder);
+    setenv("STATE_DIRECTORY", journal, 1);
     buf_init(&report, 1 << 20, NULL);
-    if (collector_new(&host, path, &s->collector, &report) != ERR_OK) {
+    if (collector_new(&s->host, s->path, &s->collector, &report) != ERR_OK) {
         fwrite(report.data, 1, report.len, stderr);
         abort();
     }
     buf_fini(&report);
 }
 
+void sim_kill(struct sim *s)
+{
+    collector_free(s->collector);
+    s->collector = NULL;
+    if (memory_used(&s->memory) != 0)
+        abort(); /* something counted is still held */
+}
+
+void sim_init(struct sim *s, const struct sim_options *options)
+{
+    memset(s, 0, sizeof(*s));
+    fake_clock_init(&s->clock, 1000 * NS_PER_S, UINT64_C(1700000000) * NS_PER_S);
+    s->net = fake_net_new(options->max_chunk);
+    s->serve = options->serve;
+    s->serve_arg = options->serve_arg;
+    memory_init(&s->memory, SIZE_MAX / 2, 0);
+    s->host = (struct collector_host){.clock = &s->clock.clock,
+                                      .net = fake_net_net(s->net),
+                                      .disk = disk_system(),
+                                      .loop_new = new_loop,
+                                      .http_new = new_http,
+                                      .arg = s,
+                                      .memory = &s->memory,
+                                      .cpus = options->cpus ? options->cpus : 1,
+                                      .seed = options->seed ? options->seed : 1};
+    make_folder(s);
+    write_config(s, options->config);
+    sim_start(s);
+}
+
 void sim_fini(struct sim *s)
 {
     char command[128];
 
-    collector_free(s->collector);
-    if (memory_used(&s->memory) != 0)
-        abort(); /* something counted is still held */
+    sim_kill(s);
     fake_net_free(s->net);
     snprintf(command, sizeof(command), "rm -rf '%s'", s->folder);
     if (system(command) != 0)
@@ -129,6 +146,7 @@ void sim_stop(struct sim *s)
     collector_stop(s->collector, s->clock.now);
     for (int i = 0; i < 100000 && collector_phase(s->collector) != PHASE_STOPPED; i++)
         sim_run(s, NS_PER_MS);
+    collector_finish(s->collector);
 }
 
 int sim_connect(struct sim *s)

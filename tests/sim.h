@@ -1,7 +1,7 @@
 /* sim.h: the whole collector in one thread on virtual time, for scenarios.
  *
  * Clock, network and the exporters' HTTP client are fakes; a seed gives the same run. Files are the
- * system's, in a folder of the scenario's own.
+ * system's, in a folder of the scenario's own, which is the default of journal.path too.
  */
 #pragma once
 
@@ -13,7 +13,9 @@ struct sim {
     struct memory memory;
     struct fake_net *net;
     struct collector *collector;
-    char folder[64];      /* config.lua lies here; removed by sim_free */
+    struct collector_host host;
+    char folder[64];      /* config.lua lies here; removed by sim_fini */
+    char path[128];       /* of config.lua */
     http_serve_fn *serve; /* the backend; NULL: answers 200 with an empty body */
     void *serve_arg;
     uint64_t steps;
@@ -35,6 +37,10 @@ void sim_fini(struct sim *s);
 
 /* Steps every task until nothing is due, then on to the next due time, until `ns` have passed. */
 void sim_run(struct sim *s, uint64_t ns);
+/* Ends at once, as kill -9 does; sim_start goes on with what is on disk. Connections are gone. */
+void sim_kill(struct sim *s);
+/* Starts again, on the same folder and clock. */
+void sim_start(struct sim *s);
 /* Begins to shut down and runs until stopped. */
 void sim_stop(struct sim *s);
 

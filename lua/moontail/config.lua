@@ -78,17 +78,21 @@ local NOT_ENFORCED = {
   ["tail_sampling.quarantine.window"] = true,
 }
 
+-- What needs files has no effect at level memory.
+local function hint_memory(run)
+  local values = run.values
+  if values["journal.ack"] ~= "memory" then return end
+  local without = " has no effect with journal.ack = \"memory\", which has no files"
+  if (values["journal.history"] or 0) > 0 then run:hint({ "journal", "history" }, "journal.history" .. without) end
+  if values["journal.on_shutdown"] == "keep" then
+    run:hint({ "journal", "on_shutdown" }, "journal.on_shutdown = \"keep\"" .. without)
+  end
+end
+
 -- What the names say but this version does not do yet.
 local function check_available(run, fields)
   local values = run.values
-  local ack = values["journal.ack"]
-  if ack == "written" or ack == "fsync" then
-    unavailable(run, { "journal", "ack" }, ("journal.ack = \"%s\""):format(ack) .. " (allowed: \"memory\")")
-  end
-  if (values["journal.history"] or 0) > 0 then unavailable(run, { "journal", "history" }, "journal.history") end
-  if values["journal.on_shutdown"] == "keep" then
-    unavailable(run, { "journal", "on_shutdown" }, "journal.on_shutdown = \"keep\" (allowed: \"decide\")")
-  end
+  hint_memory(run)
   if (values["head_sampling.sampling_percentage"] or 100) < 100 then
     unavailable(run, { "head_sampling", "sampling_percentage" }, "head_sampling.sampling_percentage below 100")
   end

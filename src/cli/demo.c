@@ -6,6 +6,7 @@
 #include "cli/run.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -202,6 +203,33 @@ static int parse(struct demo *d, struct run_options *o, int argc, char **argv)
     return EXIT_OK;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+/* Runs it with a journal of its own, so that it disturbs nobody's and needs no rights. */
+static int run_in_temporary_folder(struct run_options *o)
+{
+    const char *parent = getenv("TMPDIR");
+    char folder[256];
+    int code;
+
+    snprintf(folder, sizeof(folder), "%.200s/moontail-demo-XXXXXX",
+             parent && *parent ? parent : "/tmp");
+    if (!mkdtemp(folder)) {
+        fprintf(stderr, "moontail: cannot make a folder %s: %s\n", folder, strerror(errno));
+        return EXIT_CANTCREAT;
+    }
+    o->journal_path = folder;
+    code = run_collector(o);
+    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return code;
+}
+
 static int demo(int argc, char **argv)
 {
     struct demo d = {.rate = "50", .protocol = "grpc", .lock = PTHREAD_MUTEX_INITIALIZER};
@@ -214,5 +242,5 @@ static int demo(int argc, char **argv)
     d.terminal = isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
     if (d.terminal)
         log_redirect(keep_line, &d);
-    return run_collector(&o);
+    return run_in_temporary_folder(&o);
 }

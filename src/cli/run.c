@@ -253,6 +253,7 @@ static enum err make(const struct run_options *options, struct collector **c)
                                   .memory = count_memory(),
                                   .cpus = process_cpus(),
                                   .has_admin = true,
+                                  .journal_path = options->journal_path,
                                   .any_port = options->any_port};
     struct buf report;
     enum err err;
@@ -284,6 +285,7 @@ int run_collector(const struct run_options *options)
     if (options->started)
         options->started(options->arg, r.collector);
     threads_run(r.collector, tick, &r);
+    collector_finish(r.collector);
     if (options->ended)
         options->ended(options->arg, r.collector);
     log_end(r.collector);

@@ -7,6 +7,7 @@
 struct run_options {
     const char *config_path; /* NULL: the embedded one */
     bool any_port;
+    const char *journal_path; /* in place of the configuration's; NULL: that one */
     /* Called once everything listens; NULL: nothing. */
     void (*started)(void *arg, struct collector *c);
     /* Called on the main thread between its steps; returns when next. NULL: never. */

@@ -63,20 +63,24 @@ static void find_names(struct collector *c)
 
 /* ---- the folder ---- */
 
+static const char *journal_path(const struct collector *c)
+{
+    return c->host.journal_path ? c->host.journal_path : c->shared.config->journal.path;
+}
+
 /* min_free as a share: it may be given in bytes. */
 static enum err find_min_free(struct collector *c, double *share, struct err_info *info)
 {
-    const struct config *config = c->shared.config;
     struct disk *disk = c->host.disk;
     uint64_t free_bytes, total = 0;
     enum err err;
 
-    *share = config->journal.min_free;
+    *share = c->shared.config->journal.min_free;
     if (*share < 1)
         return ERR_OK;
-    err = disk->mkdir(disk, config->journal.path, 0700, info);
+    err = disk->mkdir(disk, journal_path(c), 0700, info);
     if (err == ERR_OK)
-        err = disk->space(disk, config->journal.path, &free_bytes, &total, info);
+        err = disk->space(disk, journal_path(c), &free_bytes, &total, info);
     if (err == ERR_OK)
         *share = *share < (double)total ? *share / (double)total : 1;
     return err;
@@ -93,7 +97,7 @@ static enum err open_journal(struct collector *c, struct err_info *info)
         .clock = c->host.clock,
         .ack = c->shared.ack,
         .disk = c->host.disk,
-        .path = config->journal.path,
+        .path = journal_path(c),
         .file_bytes = config->journal.segment_size < SEGMENT_BYTES ? SEGMENT_BYTES
                                                                    : config->journal.segment_size,
         .max_bytes = config->journal.max_size,

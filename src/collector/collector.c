@@ -64,6 +64,11 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     return ERR_OK;
 }
 
+void collector_finish(struct collector *c)
+{
+    journal_finish(c->journal, clock_now_ns(c->host.clock));
+}
+
 void collector_free(struct collector *c)
 {
     if (!c)

@@ -30,6 +30,7 @@ struct collector_host {
     unsigned cpus;         /* for workers = 0 */
     uint64_t seed;         /* 0: random */
     bool has_admin;        /* admin and control sockets are served (they use real sockets) */
+    const char *journal_path; /* in place of the configuration's; NULL: that one */
     bool any_port; /* listeners take 127.0.0.1:0 whatever the configuration says, and no control
                       socket is made: for the demonstration */
 };
@@ -48,6 +49,9 @@ struct collector;
  * ERR_CONFIG: all errors are in `report`; ERR_IO: cannot listen or create a file. */
 enum err collector_new(const struct collector_host *host, const char *config_path,
                        struct collector **out, struct buf *report) MUST_CHECK;
+/* The orderly end, once it has stopped and no thread runs any more: what must survive is on disk.
+ * Without it collector_free leaves what a killed process would. */
+void collector_finish(struct collector *c);
 void collector_free(struct collector *c);
 
 /* tasks[0] is the main thread's. Borrowed. */

@@ -38,7 +38,8 @@ static struct trace *take_trace(struct worker *w, uint64_t now_ns)
         return trace;
     if (atomic_load_explicit(&w->shared->phase, memory_order_acquire) == PHASE_DECIDING)
         return trace_table_take_oldest(w->table, TRIGGER_SHUTDOWN);
-    if (memory_is_high(w->shared->memory) && decider_releasing(w->decider) < RELEASING_MAX)
+    if (memory_is_high(w->shared->memory) && !journal_can_spill(w->shared->journal) &&
+        decider_releasing(w->decider) < RELEASING_MAX)
         return trace_table_take_oldest(w->table, TRIGGER_PRESSURE);
     return NULL;
 }

@@ -237,6 +237,7 @@ static void memory_over_the_soft_limit_decides_the_oldest_early(void)
 
     snprintf(config, sizeof(config),
              "local c = (function() %s end)() "
+             "c.journal = { ack = 'memory' } "
              "c.memory_limiter = { limit = '24MiB', spike_limit = '8MiB' } return c",
              reference);
     sim_init(&s, &(struct sim_options){.config = config});

@@ -113,7 +113,7 @@ static void fill_memory_and_recover(unsigned workers, unsigned limit, unsigned s
         config, sizeof(config),
         "local c = (function() %s end)() "
         "c.memory_limiter = { limit = '%uMiB', spike_limit = '%uMiB' } "
-        "c.workers = %u return c",
+        "c.journal = { ack = 'memory' } c.workers = %u return c",
         CONFIG(EVERYTHING, OTLP("all", "1", "queue = { max_size = '1GiB', on_full = 'refuse' }")),
         limit, spike, workers);
     sim_with_backend(&s, &b, config);
@@ -160,8 +160,10 @@ static void large_traces_do_not_block_each_other_when_memory_is_full(void)
 {
     enum { LARGE = 1 << 20, TRACES_MAX = 60 };
     static const char config[] = "local c = (function() " CONFIG(
-        EVERYTHING, OTLP("all", "1", "")) " end)() c.memory_limiter = { limit = '24MiB', "
-                                          "spike_limit = '4MiB' } return c";
+        EVERYTHING,
+        OTLP("all", "1",
+             "")) " end)() c.journal = { ack = 'memory' } c.memory_limiter = { limit = '24MiB', "
+                  "spike_limit = '4MiB' } return c";
     static char name[LARGE];
     uint64_t taken = 0;
     int status = 200;
@@ -197,8 +199,9 @@ static void a_trace_does_not_grow_larger_than_what_decisions_have(void)
     enum { LARGE = 1 << 20, TRACES = 2, SPANS_MAX = 30 };
     static const char config[] = "local c = (function() " CONFIG(
         "decision_wait = '5s', " EVERYTHING,
-        OTLP("all", "1", "")) " end)() c.memory_limiter = { limit = '24MiB', "
-                              "spike_limit = '4MiB' } return c";
+        OTLP("all", "1",
+             "")) " end)() c.journal = { ack = 'memory' } c.memory_limiter = { limit = '24MiB', "
+                  "spike_limit = '4MiB' } return c";
     static char name[LARGE];
     uint64_t taken = 0;
     int status = 200;

@@ -32,6 +32,7 @@ static const char config[] =
 struct run {
     struct memory memory;
     struct collector *collector;
+    char folder[40]; /* of its own */
     struct connection connections[CONNECTIONS];
     pthread_t senders[SENDERS];
     _Atomic unsigned senders_done;
@@ -214,12 +215,18 @@ static void make_collector(struct run *run)
                                   .arg = run,
                                   .memory = &run->memory,
                                   .cpus = 1};
-    char path[] = "/tmp/moontail-threads-XXXXXX";
+    char path[64];
     struct buf report;
-    int fd = mkstemp(path);
+    FILE *file;
 
-    if (fd < 0 || write(fd, config, strlen(config)) != (ssize_t)strlen(config))
+    snprintf(run->folder, sizeof(run->folder), "/tmp/moontail-threads-XXXXXX");
+    if (!mkdtemp(run->folder))
         abort();
+    snprintf(path, sizeof(path), "%s/config.lua", run->folder);
+    file = fopen(path, "we");
+    if (!file || fputs(config, file) < 0 || fclose(file) != 0)
+        abort();
+    host.journal_path = run->folder;
     memory_init(&run->memory, SIZE_MAX / 2, 0);
     buf_init(&report, 1 << 16, NULL);
     if (collector_new(&host, path, &run->collector, &report) != ERR_OK) {
@@ -227,8 +234,18 @@ static void make_collector(struct run *run)
         abort();
     }
     buf_fini(&report);
-    close(fd);
-    unlink(path);
+}
+
+static void free_collector(struct run *run)
+{
+    char command[64];
+
+    collector_finish(run->collector);
+    collector_free(run->collector);
+    CHECK(memory_used(&run->memory) == 0);
+    snprintf(command, sizeof(command), "rm -rf '%s'", run->folder);
+    if (system(command) != 0)
+        abort();
 }
 
 static void run_all(struct run *run)
@@ -305,8 +322,7 @@ static void traces_that_cross_workers_are_decided_whole_and_every_snapshot_balan
     CHECK(l->exporters[0].stats.delivered == (errors + sampled) * SPANS);
     CHECK(count_wrong(run) == 0 && run->strangers == 0);
     CHECK(collector_phase(run->collector) == PHASE_STOPPED);
-    collector_free(run->collector);
-    CHECK(memory_used(&run->memory) == 0);
+    free_collector(run);
     free(run);
 }
 
@@ -330,8 +346,7 @@ static void a_shutdown_amid_traffic_decides_exactly_what_was_acknowledged(void)
     CHECK(run->balanced == run->fresh);
     CHECK(l->exporters[0].stats.delivered == delivered && delivered > 0);
     CHECK(kept_by(run, l, "status_code") + kept_by(run, l, "probabilistic") == delivered);
-    collector_free(run->collector);
-    CHECK(memory_used(&run->memory) == 0);
+    free_collector(run);
     free(run);
 }
 

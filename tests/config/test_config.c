@@ -131,7 +131,7 @@ static void the_shipped_file_gives_the_documented_defaults(void)
     CHECK(c->http.idle_timeout_ns == UINT64_C(300000000000) && c->http.max_connection_age_ns == 0);
     CHECK(c->grpc.bearer == NULL && c->grpc.tls.cert_file == NULL);
     CHECK(strcmp(c->journal.path, "/var/lib/moontail") == 0 && c->journal.min_free == 0.1);
-    CHECK(strcmp(c->journal.ack, "memory") == 0);
+    CHECK(strcmp(c->journal.ack, "written") == 0);
     CHECK(c->memory.limit == 400 << 20 && c->memory.spike_limit == 100 << 20);
     CHECK(c->head_sampling_percentage == 100);
     CHECK(c->tail.enabled && c->tail.decision_wait_ns == UINT64_C(10000000000));
@@ -325,17 +325,6 @@ static void what_is_not_enforced_yet_is_said(void)
 
 static void what_this_version_lacks_is_refused(void)
 {
-    CHECK(key_refused("journal = { ack = 'written' }",
-                      "journal.ack = \"written\" (allowed: \"memory\") is not available in this "
-                      "version"));
-    CHECK(key_refused("journal = { ack = 'fsync' }",
-                      "journal.ack = \"fsync\" (allowed: \"memory\") is not available in this "
-                      "version"));
-    CHECK(key_refused("journal = { history = '1GiB' }",
-                      "journal.history is not available in this version"));
-    CHECK(key_refused("journal = { on_shutdown = 'keep' }",
-                      "journal.on_shutdown = \"keep\" (allowed: \"decide\") is not available in "
-                      "this version"));
     CHECK(key_refused("head_sampling = { sampling_percentage = 50 }",
                       "head_sampling.sampling_percentage below 100 is not available in this "
                       "version"));

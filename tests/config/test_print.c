@@ -30,7 +30,7 @@ static const char documented[] =
     "      max_headers = '16KiB', max_connections = 1024, max_streams = 128,\n"
     "      idle_timeout = '5m', read_timeout = '10s' } } },\n"
     "  admin = { listen = '127.0.0.1:13133', control = 'unix' },\n"
-    "  journal = { path = env('STATE_DIRECTORY', '/var/lib/moontail'), ack = 'memory',\n"
+    "  journal = { path = env('STATE_DIRECTORY', '/var/lib/moontail'), ack = 'written',\n"
     "    max_size = '1GiB', min_free = '10%', history = 0, segment_size = '16MiB',\n"
     "    on_shutdown = 'decide' },\n"
     "  memory_limiter = { limit = '400MiB', spike_limit = '100MiB' },\n"

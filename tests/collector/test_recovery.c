@@ -1,0 +1,259 @@
+/* Scenarios with files: what was acknowledged is there after a kill, for any number of workers. */
+#include "scenario.h"
+
+#define SLOW "policies = { policy 'latency' { threshold_ms = 500 } }"
+
+static struct test_span span_of(uint64_t trace, uint64_t id, uint64_t duration_ms)
+{
+    return (struct test_span){.trace_high = trace,
+                              .trace_low = mix(trace),
+                              .id = id,
+                              .parent = id == 1 ? 0 : 1,
+                              .start_ms = now_ms,
+                              .duration_ms = duration_ms};
+}
+
+static void post_one(struct sim *s, uint64_t trace, uint64_t id, uint64_t duration_ms)
+{
+    struct test_span span = span_of(trace, id, duration_ms);
+
+    post(s, sim_connect(s), &span, 1);
+}
+
+/* Kills it and starts it again with `workers`. */
+static void restart(struct sim *s, unsigned workers)
+{
+    sim_kill(s);
+    s->host.cpus = workers;
+    s->host.seed = s->host.seed * 2 + 1; /* another key: traces have other owners */
+    sim_start(s);
+    balanced(s);
+}
+
+/* Ledgers over a life: what was there at the start or came is somewhere. */
+static const struct worker_counts *sums(struct sim *s)
+{
+    return &sim_ledger(s)->sum;
+}
+
+static void pending_spans_are_decided_after_a_kill_by_any_number_of_workers(void)
+{
+    enum { TRACES = 300 };
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, CONFIG(SLOW, OTLP("all", "1", "")));
+    for (uint64_t i = 0; i < TRACES; i++)
+        post_one(&s, i, 1, i % 2 ? 900 : 1);
+    restart(&s, 4);
+    CHECK(sums(&s)->recovered == TRACES && sums(&s)->received == 0);
+    CHECK(sim_ledger(&s)->pending == TRACES && sim_ledger(&s)->table.traces == TRACES);
+    for (uint64_t i = 0; i < TRACES; i++) /* the other half of each comes to its owner now */
+        post_one(&s, i, 2, 1);
+    restart(&s, 2);
+    CHECK(sums(&s)->recovered == 2 * TRACES && sim_ledger(&s)->table.traces == TRACES);
+    sim_run(&s, 12 * NS_PER_S);
+    CHECK(sim_ledger(&s)->pending == 0);
+    CHECK(sim_kept(&s, "latency", "slow") == TRACES);
+    CHECK(sim_dropped(&s, "default", "default") == TRACES);
+    CHECK(sums(&s)->decided[1][TRIGGER_WAIT] == TRACES); /* whole */
+    CHECK(backend_read(&b, 1) == TRACES);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void a_decision_is_remembered_over_kills_and_late_spans_follow_it(void)
+{
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, CONFIG(SLOW, OTLP("all", "1", "")));
+    post_one(&s, 1, 1, 900);
+    post_one(&s, 2, 1, 1);
+    sim_run(&s, 12 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == 1);
+    restart(&s, 2);
+    CHECK(sums(&s)->recovered == 0 && sim_ledger(&s)->pending == 0);
+    CHECK(sim_ledger(&s)->table.remembered == 2);
+    post_one(&s, 1, 2, 1);
+    post_one(&s, 2, 2, 900); /* slow, but its trace is dropped */
+    sim_run(&s, 3 * NS_PER_S);
+    CHECK(sums(&s)->late_kept == 1 && sums(&s)->late_dropped == 1);
+    CHECK(sim_kept(&s, "latency", "slow") == 1 && sim_dropped(&s, "default", "default") == 1);
+    CHECK(backend_read(&b, 1) == 2);
+    restart(&s, 1);
+    CHECK(sim_ledger(&s)->table.remembered == 2 && sim_ledger(&s)->pending == 0);
+    sim_run(&s, 3 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == 2);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void what_was_queued_for_a_backend_is_sent_after_a_kill(void)
+{
+    enum { TRACES = 50 };
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, CONFIG(SLOW, OTLP("all", "1", "") "," OTLP("two", "2", "")));
+    b.down[1] = true;
+    for (uint64_t i = 0; i < TRACES; i++)
+        post_one(&s, i, 1, 900);
+    sim_run(&s, 20 * NS_PER_S);
+    CHECK(backend_read(&b, 2) == TRACES);
+    b.down[1] = false;
+    restart(&s, 1);
+    CHECK(sim_ledger(&s)->exporters[0].stats.recovered == TRACES);
+    CHECK(sim_ledger(&s)->exporters[0].stats.enqueued == 0);
+    CHECK(sim_ledger(&s)->exporters[1].stats.recovered == 0);
+    sim_run(&s, 5 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == TRACES && backend_read(&b, 2) == TRACES);
+    CHECK(sim_ledger(&s)->exporters[0].stats.delivered == TRACES);
+    balanced(&s);
+    restart(&s, 1);
+    sim_run(&s, 5 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == TRACES && backend_read(&b, 2) == TRACES);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+/* decision_wait is 10 s. Senders repeat what they could not deliver: 5 s are left to them. */
+static void what_is_recovered_keeps_its_deadline_but_no_sooner_than_five_seconds(void)
+{
+    struct sim s;
+
+    sim_init(&s, &(struct sim_options){.config = CONFIG(SLOW, "exporter 'nop'")});
+    post_one(&s, 1, 1, 900);
+    sim_run(&s, 2 * NS_PER_S);
+    restart(&s, 1); /* 8 s are left */
+    sim_run(&s, 7500 * NS_PER_MS);
+    CHECK(sim_ledger(&s)->pending == 1);
+    sim_run(&s, 600 * NS_PER_MS);
+    CHECK(sim_ledger(&s)->pending == 0);
+    post_one(&s, 2, 1, 900);
+    sim_run(&s, 9 * NS_PER_S);
+    restart(&s, 1); /* 1 s is left */
+    sim_run(&s, 4900 * NS_PER_MS);
+    CHECK(sim_ledger(&s)->pending == 1);
+    sim_run(&s, 200 * NS_PER_MS);
+    CHECK(sim_ledger(&s)->pending == 0 && sim_kept(&s, "latency", "slow") == 1);
+    balanced(&s);
+    sim_fini(&s);
+}
+
+#define KEEPING(tail, exporters)                                                                   \
+    "local c = (function() " CONFIG(tail,                                                          \
+                                    exporters) " end)() "                                          \
+                                               "c.journal = { on_shutdown = 'keep' } return c"
+
+static void a_shutdown_that_keeps_decides_nothing_and_the_next_start_goes_on(void)
+{
+    enum { TRACES = 100 };
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    sim_with_backend(&s, &b, KEEPING(SLOW, OTLP("all", "1", "")));
+    b.delay_ns = 300 * NS_PER_MS;
+    for (uint64_t i = 0; i < TRACES / 2; i++)
+        post_one(&s, i, 1, 900);
+    sim_run(&s, 10100 * NS_PER_MS); /* decided, and in flight */
+    fd = sim_connect(&s);
+    for (uint64_t i = TRACES / 2; i < TRACES; i++) {
+        struct test_span span = span_of(i, 1, 900);
+
+        post(&s, fd, &span, 1);
+    }
+    sim_stop(&s);
+    CHECK(collector_phase(s.collector) == PHASE_STOPPED);
+    CHECK(sim_ledger(&s)->pending == TRACES / 2);
+    CHECK(sim_ledger(&s)->exporters[0].stats.in_flight == 0);
+    CHECK(sums(&s)->decided[1][TRIGGER_SHUTDOWN] == 0);
+    balanced(&s);
+    restart(&s, 1);
+    CHECK(sums(&s)->recovered == TRACES / 2);
+    sim_run(&s, 12 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == TRACES); /* what was in flight ended: nothing twice */
+    CHECK(sim_kept(&s, "latency", "slow") == TRACES / 2);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void after_a_shutdown_that_decides_nothing_is_left(void)
+{
+    enum { TRACES = 100 };
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, CONFIG(SLOW, OTLP("all", "1", "")));
+    for (uint64_t i = 0; i < TRACES; i++)
+        post_one(&s, i, 1, 900);
+    sim_stop(&s);
+    CHECK(backend_read(&b, 1) == TRACES);
+    CHECK(sim_ledger(&s)->journal.live_items == 0);
+    restart(&s, 2);
+    CHECK(sums(&s)->recovered == 0 && sim_ledger(&s)->pending == 0);
+    CHECK(sim_ledger(&s)->exporters[0].stats.recovered == 0);
+    sim_run(&s, 5 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == TRACES);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+/* A kill at each moment of a run with late spans: every span that was acknowledged is delivered,
+ * and twice at most what the backend had not confirmed. */
+static void a_kill_at_any_moment_loses_nothing_that_was_acknowledged(void)
+{
+    enum { TRACES = 40, MOMENTS = 12 };
+    uint64_t twice = 0;
+
+    for (uint64_t moment = 0; moment < MOMENTS; moment++) {
+        struct backend b;
+        struct sim s;
+        size_t n;
+
+        sim_with_backend(&s, &b,
+                         CONFIG("decision_wait = '1s', policies = { policy 'always_sample' {} }",
+                                OTLP("all", "1", "")));
+        for (uint64_t i = 0; i < TRACES; i++)
+            post_one(&s, i, 1, 1);
+        sim_run(&s, 1000 * NS_PER_MS - 5 * NS_PER_MS + moment * 2 * NS_PER_MS);
+        for (uint64_t i = 0; i < TRACES; i++)
+            post_one(&s, i, 2, 1);
+        if (moment % 3)
+            sim_run(&s, moment * NS_PER_MS);
+        restart(&s, 1 + (unsigned)moment % 3);
+        sim_run(&s, 12 * NS_PER_S);
+        CHECK(sim_ledger(&s)->pending == 0);
+        balanced(&s);
+        n = backend_read(&b, 1);
+        CHECK(n >= (size_t)2 * TRACES);
+        twice += n - (size_t)2 * TRACES;
+        for (uint64_t i = 0; i < TRACES; i++)
+            for (uint64_t id = 1; id <= 2; id++) {
+                size_t found = 0;
+
+                for (size_t k = 0; k < b.count; k++)
+                    found += view_id(slice_make(b.spans[k].trace_id, 8)) == i &&
+                             b.spans[k].span_id == id;
+                CHECK(found >= 1);
+            }
+        sim_fini(&s);
+        backend_fini(&b);
+    }
+    printf("  sent twice: %llu of %d\n", (unsigned long long)twice, 2 * TRACES * MOMENTS);
+}
+
+int main(void)
+{
+    RUN(pending_spans_are_decided_after_a_kill_by_any_number_of_workers);
+    RUN(a_decision_is_remembered_over_kills_and_late_spans_follow_it);
+    RUN(what_was_queued_for_a_backend_is_sent_after_a_kill);
+    RUN(what_is_recovered_keeps_its_deadline_but_no_sooner_than_five_seconds);
+    RUN(a_shutdown_that_keeps_decides_nothing_and_the_next_start_goes_on);
+    RUN(after_a_shutdown_that_decides_nothing_is_left);
+    RUN(a_kill_at_any_moment_loses_nothing_that_was_acknowledged);
+    return DONE();
+}
