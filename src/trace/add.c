@@ -229,6 +229,8 @@ static void fetch_traces(const struct trace_table *t, const uint64_t *hashes, si
         numbers[i] = slots_guess(&t->slots, (uint32_t)hashes[i]);
         if (numbers[i])
             prefetch_run(slabs_at(&t->traces, numbers[i]), sizeof(struct trace));
+        else
+            decided_prefetch_entry(&t->decided, hashes[i]);
     }
 }
 

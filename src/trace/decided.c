@@ -5,7 +5,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { COUNTED_STEP = 64 << 10 };
+enum {
+    COUNTED_STEP = 64 << 10,
+    ENTRIES_AHEAD = 32, /* what will be forgotten is fetched so many decisions before */
+};
 
 /* A decision shared by the traces that got it. */
 struct shared {
@@ -114,15 +117,13 @@ static uint32_t age_of(const struct decided *d, uint32_t number)
     return d->next >= number ? d->next - number : d->next + (d->wrap - number);
 }
 
-static uint32_t filter_bit(uint64_t hash)
-{
-    return UINT32_C(1) << (hash >> 32 & 31); /* the top ones name the worker */
-}
-
 /* Where the oldest is, the next one will be. */
 static void forget_oldest(struct decided *d)
 {
-    unshare(d, d->entries[d->next % d->capacity].decision);
+    const struct decided_entry *entry = &d->entries[d->next % d->capacity];
+
+    prefetch(entry + ENTRIES_AHEAD);
+    unshare(d, entry->decision);
     d->count--;
     d->dropped++;
 }
@@ -142,7 +143,7 @@ void decided_add(struct decided *d, uint64_t hash, const struct trace_decision *
     if (bucket->filter == 0 || age_of(d, bucket->newest) > d->count)
         *bucket = (struct decided_bucket){.newest = d->next};
     d->entries[d->next % d->capacity] = (struct decided_entry){hash, item, bucket->newest};
-    *bucket = (struct decided_bucket){d->next, bucket->filter | filter_bit(hash)};
+    *bucket = (struct decided_bucket){d->next, bucket->filter | decided_filter_bit(hash)};
     d->next = d->next + 1 == d->wrap ? 0 : d->next + 1;
     d->count++;
     count_memory(d);
@@ -153,7 +154,7 @@ const struct trace_decision *decided_find(const struct decided *d, uint64_t hash
     const struct decided_bucket *bucket = &d->buckets[hash & d->mask];
     uint32_t number = bucket->newest, age, younger = 0;
 
-    if (!(bucket->filter & filter_bit(hash)))
+    if (!(bucket->filter & decided_filter_bit(hash)))
         return NULL;
     while ((age = age_of(d, number)) > younger && age <= d->count) {
         const struct decided_entry *entry = &d->entries[number % d->capacity];

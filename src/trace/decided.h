@@ -42,6 +42,11 @@ struct decided {
     uint32_t recent[DECIDED_RECENT]; /* where equal decisions are looked for */
 };
 
+static inline uint32_t decided_filter_bit(uint64_t hash)
+{
+    return UINT32_C(1) << (hash >> 32 & 31); /* the top ones name the worker */
+}
+
 /* capacity: 1 .. 2^30. Start-up only: aborts without memory. */
 void decided_init(struct decided *d, size_t capacity, struct memory *memory);
 void decided_fini(struct decided *d);
@@ -51,10 +56,19 @@ void decided_add(struct decided *d, uint64_t hash, const struct trace_decision *
 /* NULL: not remembered. Borrowed until the next decided_add. */
 const struct trace_decision *decided_find(const struct decided *d, uint64_t hash);
 
-/* Asks the processor for where the hash may be. */
+/* Asks the processor for the bucket of a hash. */
 static inline void decided_prefetch(const struct decided *d, uint64_t hash)
 {
     prefetch(&d->buckets[hash & d->mask]);
+}
+
+/* Asks for the entry that decided_find looks at, once the bucket is there. */
+static inline void decided_prefetch_entry(const struct decided *d, uint64_t hash)
+{
+    const struct decided_bucket *bucket = &d->buckets[hash & d->mask];
+
+    if (bucket->filter & decided_filter_bit(hash))
+        prefetch(&d->entries[bucket->newest % d->capacity]);
 }
 
 size_t decided_bytes(const struct decided *d);

@@ -4,11 +4,12 @@
 #include "base/prefetch.h"
 
 #include <assert.h>
-#include <string.h>
+
+enum { FETCH_AHEAD = 8 };
 
 void slabs_init(struct slabs *s, size_t item_size, struct memory *memory, bool forced)
 {
-    assert(item_size >= sizeof(uint16_t) && item_size <= SLAB_MIN_BYTES);
+    assert(item_size > 0 && item_size % sizeof(uint16_t) == 0 && item_size <= 4096);
     *s = (struct slabs){.memory = memory,
                         .item_size = item_size,
                         .forced = forced,
@@ -101,12 +102,11 @@ static uint32_t grow(struct slabs *s)
     if (!bytes)
         return SLAB_MAX;
     i = s->absent != SLAB_MAX ? pop(s, &s->absent) : s->count++;
-    items = size / s->item_size;
+    items = size / (s->item_size + sizeof(uint16_t));
     s->slabs[i] = (struct slab){.bytes = bytes,
                                 .size = (uint32_t)size,
                                 .items = (uint16_t)(items < SLAB_ITEMS ? items : SLAB_ITEMS),
-                                .fresh = i == 0, /* item 0 is never given out: 0 means none */
-                                .free = SLAB_ITEMS};
+                                .fresh = i == 0}; /* item 0 is never given out: 0 means none */
     s->held_bytes += size;
     return i;
 }
@@ -128,6 +128,22 @@ static bool make_space(struct slabs *s)
     return true;
 }
 
+/* Freed items lie in a stack, so that the one after next is known before it is touched. */
+static uint16_t *stack_of(const struct slabs *s, const struct slab *slab)
+{
+    return (uint16_t *)(void *)(slab->bytes + slab->items * s->item_size);
+}
+
+static uint16_t take_freed(const struct slabs *s, struct slab *slab)
+{
+    const uint16_t *stack = stack_of(s, slab);
+
+    slab->free--;
+    if (slab->free >= FETCH_AHEAD)
+        prefetch_run(slab->bytes + stack[slab->free - FETCH_AHEAD] * s->item_size, s->item_size);
+    return stack[slab->free];
+}
+
 uint32_t slabs_new(struct slabs *s)
 {
     struct slab *slab;
@@ -137,15 +153,9 @@ uint32_t slabs_new(struct slabs *s)
         return 0;
     i = s->space;
     slab = &s->slabs[i];
-    if (slab->free != SLAB_ITEMS) {
-        at = slab->free;
-        memcpy(&slab->free, slab->bytes + at * s->item_size, sizeof(slab->free));
-        prefetch_run(slab->bytes + slab->free * s->item_size, s->item_size); /* the next one */
-    } else {
-        at = slab->fresh++;
-    }
+    at = slab->free > 0 ? take_freed(s, slab) : slab->fresh++;
     slab->used++;
-    if (slab->free == SLAB_ITEMS && slab->fresh == slab->items)
+    if (slab->free == 0 && slab->fresh == slab->items)
         list_remove(s, i);
     return i << SLAB_SHIFT | at;
 }
@@ -175,8 +185,7 @@ void slabs_free(struct slabs *s, uint32_t item)
     struct slab *slab = &s->slabs[i];
     uint16_t at = item & (SLAB_ITEMS - 1);
 
-    memcpy(slab->bytes + at * s->item_size, &slab->free, sizeof(slab->free));
-    slab->free = at;
+    stack_of(s, slab)[slab->free++] = at;
     if (!slab->listed)
         list_add(s, i);
     if (--slab->used > 0)

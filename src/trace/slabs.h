@@ -21,7 +21,7 @@ struct slab {
     uint16_t items;  /* that fit */
     uint16_t used;   /* items in use */
     uint16_t fresh;  /* items from here on were never used */
-    uint16_t free;   /* the last freed item; SLAB_ITEMS: none */
+    uint16_t free;   /* items in its stack of freed ones, behind the items */
     bool listed;     /* partly used: in the list of slabs with space */
     uint32_t before; /* in that list */
     uint32_t after;  /* in that list, or in the stack of empty or of absent ones */
@@ -40,7 +40,7 @@ struct slabs {
     size_t held_bytes, empty_bytes;
 };
 
-/* item_size: 2 .. SLAB_MIN_BYTES. Start-up only: aborts without memory. */
+/* item_size: even, up to 4 KiB. Start-up only: aborts without memory. */
 void slabs_init(struct slabs *s, size_t item_size, struct memory *memory, bool forced);
 void slabs_fini(struct slabs *s);
 
