@@ -1,5 +1,6 @@
 #include "cli/explanation.h"
 
+#include "base/crc32c.h"
 #include "base/encode.h"
 #include "otlp/scan.h"
 
@@ -11,6 +12,7 @@ enum { SPANS_MAX = 1 << 22 };
 /* A span of the trace that was found. */
 struct found_span {
     uint64_t id;
+    uint32_t crc; /* of its bytes: what was moved is the same span, what shares an id is not */
     bool is_live;
 };
 
@@ -116,25 +118,43 @@ static void take_decision(struct gathering *g, const struct reader_decision *fro
     copy_exporters(g, d, from->names);
 }
 
-static void take_after(struct explanation *x, const struct reader_decision *from)
+/* "xray, archive" */
+static void list_exporters(uint64_t mask, const struct names_read *names, char *text, size_t size)
 {
-    const struct decision_record *r = &from->entry->record;
-    struct name_pair name = label_name(from->names, r->label);
-    struct explained_after *after;
+    size_t len = 0;
 
-    x->late_spans += r->late ? r->spans : 0;
-    if (x->after_count++ >= EXPLAIN_AFTER)
-        return;
-    after = &x->after[x->after_count - 1];
-    *after = (struct explained_after){
-        .unix_ns = r->unix_ns, .spans = r->spans, .keep = r->keep, .late = r->late};
-    snprintf(after->policy, sizeof(after->policy), "%s", name.policy);
-    snprintf(after->reason, sizeof(after->reason), "%s", name.reason);
+    text[0] = '\0';
+    for (unsigned i = 0; i < names->exporter_count && len < size; i++)
+        if (mask >> i & 1)
+            len += (size_t)snprintf(text + len, size - len, "%s%s", len ? ", " : "",
+                                    names->exporters[i]);
 }
 
 static bool is_rescue(const struct reader_decision *d)
 {
     return strcmp(label_name(d->names, d->entry->record.label).policy, "rescue") == 0;
+}
+
+static void take_after(struct explanation *x, const struct reader_decision *from)
+{
+    const struct decision_record *r = &from->entry->record;
+    struct name_pair name = label_name(from->names, r->label);
+    bool rescue = is_rescue(from);
+    struct explained_after *after;
+
+    x->late_spans += r->late && !rescue ? r->spans : 0;
+    if (x->after_count++ >= EXPLAIN_AFTER && !rescue)
+        return;
+    /* A rescue is always among those that are shown. */
+    after = &x->after[x->after_count <= EXPLAIN_AFTER ? x->after_count - 1 : EXPLAIN_AFTER - 1];
+    *after = (struct explained_after){.unix_ns = r->unix_ns,
+                                      .spans = r->spans,
+                                      .keep = r->keep,
+                                      .late = r->late && !rescue,
+                                      .rescue = rescue};
+    snprintf(after->policy, sizeof(after->policy), "%s", name.policy);
+    snprintf(after->reason, sizeof(after->reason), "%s", name.reason);
+    list_exporters(r->exporters, from->names, after->exporters, sizeof(after->exporters));
 }
 
 static bool on_logged(void *arg, const struct reader_decision *d)
@@ -188,7 +208,7 @@ static bool on_queued(void *arg, const struct reader_decision *d)
 
 /* ---- spans ---- */
 
-static void take_span(struct gathering *g, uint64_t id, bool is_live)
+static void take_span(struct gathering *g, struct found_span span)
 {
     if (g->span_count == g->span_cap) {
         size_t cap = g->span_cap ? g->span_cap * 2 : 256;
@@ -202,7 +222,22 @@ static void take_span(struct gathering *g, uint64_t id, bool is_live)
         g->spans = more;
         g->span_cap = cap;
     }
-    g->spans[g->span_count++] = (struct found_span){id, is_live};
+    g->spans[g->span_count++] = span;
+}
+
+static void take_segment(struct gathering *g, uint64_t ordinal)
+{
+    struct explanation *x = g->x;
+    uint64_t *more;
+
+    if (x->segment_count && x->segments[x->segment_count - 1] == ordinal)
+        return;
+    more = reallocarray(x->segments, x->segment_count + 1, sizeof(*more));
+    g->no_memory |= !more;
+    if (!more)
+        return;
+    x->segments = more;
+    x->segments[x->segment_count++] = ordinal;
 }
 
 static bool on_frame(void *arg, const struct reader_segment *s, const struct frame *f)
@@ -221,8 +256,12 @@ static bool on_frame(void *arg, const struct reader_segment *s, const struct fra
     g->no_memory |= !spans;
     for (size_t i = 0; i < result.spans; i++)
         if (memcmp(spans[i].trace_id, g->x->trace_id, 16) == 0)
-            take_span(g, spans[i].span_id, is_live);
+            take_span(g, (struct found_span){
+                             spans[i].span_id,
+                             crc32c(0, f->body.data + spans[i].offset, spans[i].len), is_live});
     free(spans);
+    if (g->span_count > before)
+        take_segment(g, s->header.ordinal);
     if (is_live && g->span_count > before &&
         (g->x->first_ns == 0 || f->header.unix_ns < g->x->first_ns))
         g->x->first_ns = f->header.unix_ns;
@@ -236,6 +275,8 @@ static int by_id(const void *a, const void *b)
 
     if (x->id != y->id)
         return x->id < y->id ? -1 : 1;
+    if (x->crc != y->crc)
+        return x->crc < y->crc ? -1 : 1;
     return y->is_live - x->is_live;
 }
 
@@ -244,7 +285,7 @@ static void count_spans(struct gathering *g)
     if (g->span_count)
         qsort(g->spans, g->span_count, sizeof(*g->spans), by_id);
     for (size_t i = 0; i < g->span_count; i++) {
-        if (i && g->spans[i].id == g->spans[i - 1].id)
+        if (i && g->spans[i].id == g->spans[i - 1].id && g->spans[i].crc == g->spans[i - 1].crc)
             continue;
         g->x->live_spans += g->spans[i].is_live;
         g->x->history_spans += !g->spans[i].is_live;
@@ -263,7 +304,7 @@ static void look_at_spans(struct gathering *g)
 
 static void look_at_decisions(struct gathering *g)
 {
-    g->x->segments = reader_count(g->reader);
+    g->x->regions = reader_count(g->reader);
     reader_each_decision(g->reader, USE_DECISIONS, on_logged, g);
     if (!g->x->decision || g->x->decision->record.keep)
         reader_each_decision(g->reader, USE_OUTBOX, on_queued, g);
@@ -282,16 +323,17 @@ static enum err look(struct gathering *g, struct disk *disk, const char *path, l
     return g->no_memory ? err_fail(info, ERR_FULL, "no memory") : ERR_OK;
 }
 
-enum err explanation_read(struct disk *disk, const char *path, const uint8_t trace_id[16],
-                          struct explanation *x, struct err_info *info)
+static enum err read_parts(struct disk *disk, const char *path, const uint8_t trace_id[16],
+                           bool with_spans, struct explanation *x, struct err_info *info)
 {
     struct gathering g = {.x = x};
-    enum err err;
+    enum err err = ERR_OK;
 
     *x = (struct explanation){0};
     memcpy(x->trace_id, trace_id, sizeof(x->trace_id));
     /* Spans first: one that is decided meanwhile has its decision then. */
-    err = look(&g, disk, path, look_at_spans, info);
+    if (with_spans)
+        err = look(&g, disk, path, look_at_spans, info);
     if (!err)
         err = look(&g, disk, path, look_at_decisions, info);
     free(g.spans);
@@ -300,8 +342,22 @@ enum err explanation_read(struct disk *disk, const char *path, const uint8_t tra
     return err;
 }
 
+enum err explanation_read(struct disk *disk, const char *path, const uint8_t trace_id[16],
+                          struct explanation *x, struct err_info *info)
+{
+    return read_parts(disk, path, trace_id, true, x, info);
+}
+
+enum err explanation_read_decisions(struct disk *disk, const char *path, const uint8_t trace_id[16],
+                                    struct explanation *x, struct err_info *info)
+{
+    return read_parts(disk, path, trace_id, false, x, info);
+}
+
 void explanation_fini(struct explanation *x)
 {
     decision_free(x->decision);
+    free(x->segments);
     x->decision = NULL;
+    x->segments = NULL;
 }

@@ -34,8 +34,8 @@ struct explained_decision {
 struct explained_after {
     uint64_t unix_ns;
     uint32_t spans;
-    bool keep, late;
-    char policy[64], reason[64];
+    bool keep, late, rescue;
+    char policy[64], reason[64], exporters[256];
 };
 
 struct explanation {
@@ -45,12 +45,14 @@ struct explanation {
     struct explained_after after[EXPLAIN_AFTER]; /* the first ones */
     uint64_t after_count, late_spans;
 
-    uint64_t segments;                     /* in the folder */
+    uint64_t regions;                      /* in the folder */
     uint64_t log_decisions, log_oldest_ns; /* that the log holds, of all traces; Unix */
 
     /* Different spans that can still be read, in segments that are live, and in free ones. */
     uint64_t live_spans, history_spans;
-    uint64_t first_ns; /* when the first of the live ones came; Unix */
+    uint64_t first_ns;  /* when the first of the live ones came; Unix */
+    uint64_t *segments; /* ordinals of those that hold them, each once */
+    size_t segment_count;
 
     uint64_t damaged; /* frames and entries that could not be read on the way */
 };
@@ -58,6 +60,9 @@ struct explanation {
 /* Reads the folder. ERR_IO: there is none; ERR_FULL: no memory. explanation_fini frees it. */
 enum err explanation_read(struct disk *disk, const char *path, const uint8_t trace_id[16],
                           struct explanation *x, struct err_info *info) MUST_CHECK;
+/* The same without its spans, which are most of the work. */
+enum err explanation_read_decisions(struct disk *disk, const char *path, const uint8_t trace_id[16],
+                                    struct explanation *x, struct err_info *info) MUST_CHECK;
 void explanation_fini(struct explanation *x);
 
 /* As a person reads it, or one line of JSON. */

@@ -202,6 +202,14 @@ static void put_after(struct buf *out, const struct explanation *x)
     }
 }
 
+static bool is_rescued(const struct explanation *x)
+{
+    for (uint64_t i = 0; i < x->after_count && i < EXPLAIN_AFTER; i++)
+        if (x->after[i].rescue)
+            return true;
+    return false;
+}
+
 static void put_spans(struct buf *out, const struct explanation *x)
 {
     uint64_t all = x->live_spans + x->history_spans;
@@ -213,7 +221,7 @@ static void put_spans(struct buf *out, const struct explanation *x)
     }
     put_count(out, all, "span");
     buf_str(out, all == 1 ? " is still there" : " are still there");
-    if (x->decision && !x->decision->record.keep) {
+    if (!x->decision->record.keep && !is_rescued(x)) {
         buf_str(out, ": `moontail rescue ");
         encode_hex(out, slice_make(x->trace_id, sizeof(x->trace_id)));
         buf_str(out, all == 1 ? "` sends it" : "` sends them");
@@ -267,8 +275,8 @@ static void put_undecided(struct buf *out, const struct explanation *x, uint64_t
     }
     buf_str(out, "not seen");
     if (x->log_oldest_ns == 0) {
-        buf_str(out, x->segments ? ": nothing was decided yet\n"
-                                 : ": no journal is there (at level memory there is none)\n");
+        buf_str(out, x->regions ? ": nothing was decided yet\n"
+                                : ": no journal is there (at level memory there is none)\n");
         return;
     }
     buf_str(out, " since ");

@@ -1,4 +1,5 @@
 #include "collector/parts.h"
+#include "collector/rescue.h"
 #include "lua/state.h"
 
 #include <stdlib.h>
@@ -78,6 +79,7 @@ void collector_free(struct collector *c)
     for (unsigned i = 0; c->workers && i < c->shared.count; i++)
         worker_free(c->workers[i]);
     free(c->workers);
+    rescue_free(atomic_load(&c->shared.rescue));
     export_free(c->export);
     if (c->export_state)
         lua_state_close(c->export_state);

@@ -51,7 +51,7 @@ static void judge(struct decider *d, struct policy_trace *p, uint64_t now_ns,
     p->decision = verdict;
 }
 
-static uint64_t exporters_of(const struct decider *d, const struct policy_trace *p)
+uint64_t decider_exporters(const struct decider *d, const struct policy_trace *p)
 {
     uint64_t mask = d->every_exporter;
 
@@ -76,8 +76,8 @@ void decider_edit_threshold(const struct decider *d, uint64_t threshold, bool ha
         e->th = has_trace_state || e->th_always ? TH_SET : TH_LEAVE;
 }
 
-static void edits_of(const struct decider *d, const struct policy_trace *p,
-                     const struct policy_verdict *v, struct compose_edits *e)
+void decider_edits(const struct decider *d, const struct policy_trace *p,
+                   const struct policy_verdict *v, struct compose_edits *e)
 {
     const struct labels *labels = d->worker->shared->policies->labels;
 
@@ -108,7 +108,7 @@ static struct decision_record record_of(const struct decider *d, const struct tr
         .probability = v->probability,
         .duration_ns = sums->end_ns > sums->start_ns ? sums->end_ns - sums->start_ns : 0,
         .unix_ns = p->decided_unix_ns,
-        .exporters = v->keep ? exporters_of(d, p) : 0,
+        .exporters = v->keep ? decider_exporters(d, p) : 0,
         .payload_spans = v->keep ? trace->spans : 0,
         .errors = sums->errors,
         .randomness = d->has_details ? sampling_randomness(p) : 0,
@@ -186,7 +186,7 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
         r = record_of(d, trace, &p, &v);
         if (v.keep) {
             decider_view(d, trace->spans);
-            edits_of(d, &p, &v, &edits);
+            decider_edits(d, &p, &v, &edits);
         }
         sequence = decider_hand_on(d, &r, decider_details(d, trace->spans, false), &edits);
     }

@@ -1,5 +1,6 @@
 /* decider.h: the inside of a worker's decider, shared by decide.c (decisions), late.c (late spans)
- * refs.c (references and scratch) and details.c (what only files want). Others see decide.h.
+ * refs.c (references and scratch), rescue.c and details.c (what only files want). Others see
+ * decide.h.
  */
 #pragma once
 
@@ -66,6 +67,13 @@ bool decider_release_committed(struct decider *d);
 /* What th is written: design, step 5 of the path of a span. */
 void decider_edit_threshold(const struct decider *d, uint64_t threshold, bool has_trace_state,
                             struct compose_edits *e);
+
+/* The exporters whose `where` holds, as a bit mask. */
+uint64_t decider_exporters(const struct decider *d, const struct policy_trace *p);
+
+/* What is spliced into a kept trace's spans. */
+void decider_edits(const struct decider *d, const struct policy_trace *p,
+                   const struct policy_verdict *v, struct compose_edits *e);
 
 /* Composes the spans in kept (a keep) and hands the record on. Returns its sequence; 0: no room,
  * nothing was done. */

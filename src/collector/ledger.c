@@ -38,6 +38,7 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
     add_labels(l->sum.lost, w->lost, LOST_COUNT);
     l->sum.late_kept += w->late_kept;
     l->sum.late_dropped += w->late_dropped;
+    l->sum.rescued += w->rescued;
     l->sum.crossed += w->crossed;
     add_labels(&l->sum.decided[0][0], &w->decided[0][0], (size_t)2 * TRIGGER_COUNT);
     add_labels(l->sum.kept_traces, w->kept_traces, l->labels);

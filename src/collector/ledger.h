@@ -44,6 +44,7 @@ struct worker_counts {
     uint64_t filtered;
     uint64_t lost[LOST_COUNT];
     uint64_t late_kept, late_dropped;   /* spans */
+    uint64_t rescued;                   /* spans that were counted as dropped before */
     uint64_t crossed;                   /* spans that took an inbox from another worker */
     uint64_t decided[2][TRIGGER_COUNT]; /* traces: [complete][trigger] */
     uint64_t kept_traces[LABEL_MAX], dropped_traces[LABEL_MAX];

@@ -62,6 +62,9 @@ static void write_spans(struct page *p)
                    "Spans that came after their trace's decision and followed it.");
     metrics_sample(&p->m, (double)s->late_kept, "verdict", "keep", (char *)0);
     metrics_sample(&p->m, (double)s->late_dropped, "verdict", "drop", (char *)0);
+    counter(p, "moontail_rescued_spans_total",
+            "Spans of dropped traces that were sent after all; they stay counted as dropped.",
+            s->rescued);
 }
 
 static void write_traces(struct page *p)

@@ -1,8 +1,10 @@
 /* What /readyz and the control socket say. */
 #include "admin/admin.h"
 #include "collector/collector.h"
+#include "collector/rescue.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { ORDINARY_REQUEST = 256 << 10 }; /* bytes that one needs, decoded, with its spans' entries */
 
@@ -62,6 +64,8 @@ enum err collector_control(void *collector, struct slice command, struct buf *ou
         collector_write_summary(collector, out);
         return ERR_OK;
     }
-    buf_printf(out, "unknown command; known: summary\n");
+    if (command.len >= 7 && memcmp(command.data, "rescue ", 7) == 0)
+        return collector_rescue(collector, slice_make(command.data + 7, command.len - 7), out);
+    buf_printf(out, "unknown command; known: summary, rescue\n");
     return ERR_PARSE;
 }

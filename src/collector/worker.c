@@ -2,6 +2,7 @@
 
 #include "collector/decide.h"
 #include "collector/intake.h"
+#include "collector/rescue.h"
 #include "lua/state.h"
 
 #include <stdlib.h>
@@ -146,6 +147,7 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     journal_submit(w->journal); /* and what had waited for memory */
     due = earlier_ns(due, decide_due(w, now_ns));
     left |= decider_step(w->decider, now_ns);
+    left |= rescue_step(w);
     journal_read_end(w->journal);
     follow_phase(w, now_ns);
     publish_load(w);

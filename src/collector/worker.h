@@ -48,7 +48,8 @@ struct worker_shared {
     struct hash_key key; /* of owners and tables */
     unsigned count;      /* workers */
     uint32_t config_version;
-    _Atomic int phase; /* enum phase */
+    _Atomic int phase;               /* enum phase */
+    _Atomic(struct rescue *) rescue; /* from main to worker 0: see rescue.h; NULL: none waits */
     struct loop *main_loop;
     struct worker **workers;
 };

@@ -65,6 +65,9 @@ typedef bool reader_frame_fn(void *arg, const struct reader_segment *segment,
                              const struct frame *frame);
 void reader_each_frame(struct reader *r, enum segment_use use, reader_frame_fn *fn, void *arg);
 
+/* Those of one segment. False: fn ended it. */
+bool reader_frames_in(struct reader *r, size_t i, reader_frame_fn *fn, void *arg);
+
 /* Those of received bodies that hold these 16 bytes: it may still be another's span that does. */
 void reader_find_trace(struct reader *r, const uint8_t trace_id[16], reader_frame_fn *fn,
                        void *arg);

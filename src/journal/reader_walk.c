@@ -71,6 +71,11 @@ void reader_each_frame(struct reader *r, enum segment_use use, reader_frame_fn *
     walk_use(r, use, on_frame, &(struct each_frame){.fn = fn, .arg = arg});
 }
 
+bool reader_frames_in(struct reader *r, size_t i, reader_frame_fn *fn, void *arg)
+{
+    return walk_segment(r, i, on_frame, &(struct each_frame){.fn = fn, .arg = arg});
+}
+
 void reader_find_trace(struct reader *r, const uint8_t trace_id[16], reader_frame_fn *fn, void *arg)
 {
     walk_use(r, USE_FRAMES, on_frame,

@@ -1,0 +1,185 @@
+/* moontail rescue: sends a dropped trace whose spans the journal still has. */
+#include "collector/rescue.h"
+
+#include "admin/admin.h"
+#include "base/clock.h"
+#include "base/encode.h"
+#include "cli/explanation.h"
+#include "cli/journal_place.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ANSWER_MAX = 4096, LOOK_MS = 20 };
+
+static const uint64_t call_ns = 10 * NS_PER_S, commit_ns = 10 * NS_PER_S;
+
+struct rescuing {
+    const struct journal_place *place;
+    uint8_t trace_id[16];
+    const char *id;     /* as it was given */
+    uint64_t *segments; /* that hold its spans */
+    size_t segment_count;
+};
+
+static int fail(const char *text)
+{
+    fprintf(stderr, "moontail: %s\n", text);
+    return EXIT_FAILED;
+}
+
+static const struct explained_after *last_rescue(const struct explanation *x)
+{
+    const struct explained_after *last = NULL;
+
+    for (uint64_t i = 0; i < x->after_count && i < EXPLAIN_AFTER; i++)
+        if (x->after[i].rescue)
+            last = &x->after[i];
+    return last;
+}
+
+/* Why there is nothing to rescue; NULL: there is. */
+static const char *nothing_because(const struct explanation *x)
+{
+    if (!x->decision && x->live_spans)
+        return "it is not decided yet";
+    if (!x->decision && x->history_spans)
+        return "its decision is not remembered: it may have been kept";
+    if (!x->decision)
+        return "it was not seen: `moontail explain` says since when";
+    if (x->decision->record.keep)
+        return "it was kept";
+    if (last_rescue(x))
+        return "it was rescued already: `moontail explain` says when";
+    return x->live_spans + x->history_spans ? NULL : "none of its spans is left in the journal";
+}
+
+/* Hands the collector up to RESCUE_SEGMENTS of the segments from `first` on. */
+static enum err call(const struct rescuing *r, size_t first, struct err_info *info)
+{
+    struct buf command, answer;
+    enum err err;
+
+    buf_init(&command, ANSWER_MAX, NULL);
+    buf_init(&answer, ANSWER_MAX, NULL);
+    buf_str(&command, "rescue ");
+    encode_hex(&command, slice_make(r->trace_id, sizeof(r->trace_id)));
+    for (size_t i = first; i < r->segment_count && i < first + RESCUE_SEGMENTS; i++)
+        buf_printf(&command, " %llu", (unsigned long long)r->segments[i]);
+    err = admin_control_call(r->place->control, buf_slice(&command), call_ns, &answer, info);
+    buf_fini(&command);
+    buf_fini(&answer);
+    return err;
+}
+
+/* Whether the log has a rescue that is not before this; says so then. */
+static bool is_logged(const struct rescuing *r, uint64_t at_least)
+{
+    const struct explained_after *done;
+    struct explanation x;
+
+    if (explanation_read_decisions(disk_system(), r->place->path, r->trace_id, &x, NULL) != ERR_OK)
+        return false;
+    done = last_rescue(&x);
+    if (done && done->unix_ns < at_least)
+        done = NULL;
+    if (done)
+        printf("%s: %u span%s rescued, to %s\n", r->id, done->spans, done->spans == 1 ? "" : "s",
+               *done->exporters ? done->exporters : "nobody: no exporter's `where` holds for it");
+    explanation_fini(&x);
+    return done != NULL;
+}
+
+static int wait_until_logged(const struct rescuing *r, uint64_t asked_ns)
+{
+    uint64_t until = clock_now_ns(clock_system()) + commit_ns;
+
+    while (!is_logged(r, asked_ns)) {
+        if (clock_now_ns(clock_system()) > until)
+            return fail("it was asked for, but the journal's log does not have it: see "
+                        "`moontail explain`");
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    return EXIT_OK;
+}
+
+static int rescue(const struct rescuing *r)
+{
+    int code = EXIT_OK;
+
+    if (!r->place->control)
+        return fail("admin.control is off: nobody can be asked");
+    for (size_t i = 0; i < r->segment_count && !code; i += RESCUE_SEGMENTS) {
+        uint64_t asked_ns = clock_unix_ns(clock_system());
+        struct err_info info;
+
+        if (call(r, i, &info) != ERR_OK)
+            return fail(info.text);
+        code = wait_until_logged(r, asked_ns);
+    }
+    return code;
+}
+
+/* Where its spans are, if it is one to rescue. */
+static int find(struct rescuing *r)
+{
+    struct explanation x;
+    struct err_info info;
+    const char *why;
+
+    if (explanation_read(disk_system(), r->place->path, r->trace_id, &x, &info) != ERR_OK) {
+        fprintf(stderr, "moontail: %s\n", info.text);
+        return EXIT_CONFIG;
+    }
+    why = nothing_because(&x);
+    r->segments = x.segments;
+    r->segment_count = x.segment_count;
+    x.segments = NULL;
+    explanation_fini(&x);
+    if (why)
+        fprintf(stderr, "moontail: %s: %s\n", r->id, why);
+    return why ? EXIT_FAILED : EXIT_OK;
+}
+
+static int run(int argc, char **argv);
+
+CLI_COMMAND(command, .name = "rescue", .synopsis = "TRACE_ID [--config FILE | --journal PATH]",
+            .summary = "send a dropped trace that the journal of a running collector still has",
+            .run = run);
+
+static int read_arguments(int argc, char **argv, struct rescuing *r, struct journal_place *place)
+{
+    int code = EXIT_OK;
+
+    for (int i = 1; i < argc && !code; i++) {
+        if (journal_place_option(place, &command, argv, &i, &code))
+            continue;
+        if (argv[i][0] == '-' || r->id)
+            code = cli_usage(&command, "there is no argument '%s'", argv[i]);
+        else
+            r->id = argv[i];
+    }
+    if (!code && !r->id)
+        code = cli_usage(&command, "which trace?");
+    if (!code && !trace_id_parse(r->id, r->trace_id))
+        code = cli_usage(&command, "'%s' is no trace id: it has 32 hex digits", r->id);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    struct journal_place place = {0};
+    struct rescuing r = {.place = &place};
+    int code = read_arguments(argc, argv, &r, &place);
+
+    if (!code)
+        code = journal_place_find(&place);
+    if (!code)
+        code = find(&r);
+    if (!code)
+        code = rescue(&r);
+    free(r.segments);
+    journal_place_fini(&place);
+    return code;
+}
