@@ -13,6 +13,7 @@ struct source {
     struct traffic traffic;
     struct traffic_trace trace; /* the shop's present one */
     size_t next_body;           /* of it */
+    bool finishing;             /* no new trace is begun */
     bool ended;
 };
 
@@ -91,7 +92,7 @@ static bool source_ready(struct source *s, uint64_t now_ns)
         return false;
     if (s->next_body < s->trace.count)
         return true;
-    if (!s->pool && s->options->traces && s->report->traces >= s->options->traces)
+    if (s->finishing || (!s->pool && s->options->traces && s->report->traces >= s->options->traces))
         s->ended = true;
     if (s->ended || !source_is_due(s, now_ns))
         return false;
@@ -128,8 +129,8 @@ static void run(struct source *s, struct sender *sender, const _Atomic bool *sto
         now = clock_now_ns(c);
     }
     /* the parts of a trace that has begun to leave */
+    s->finishing = true;
     for (grace = now + 10 * NS_PER_S; now < grace && !*stop; now = clock_now_ns(c)) {
-        s->ended = s->pool != NULL || s->next_body >= s->trace.count;
         source_send(s, sender, now);
         if (s->ended && !sender_open(sender))
             break;
