@@ -25,13 +25,23 @@ static uint32_t only_root(const struct decider *d, uint32_t count)
     return root;
 }
 
-static void describe(struct decider *d, const struct trace *trace, struct policy_trace *p)
+static uint64_t unix_ns(struct decider *d, uint64_t now_ns)
+{
+    if (now_ns != d->unix_now_ns) {
+        d->unix_now_ns = now_ns;
+        d->unix_ns = clock_unix_ns(d->worker->shared->clock);
+    }
+    return d->unix_ns;
+}
+
+static void describe(struct decider *d, const struct trace *trace, uint64_t now_ns,
+                     struct policy_trace *p)
 {
     *p = (struct policy_trace){
         .trigger = trace_trigger_name(trace->trigger),
         .complete = trace->complete,
         .sums = trace->sums,
-        .decided_unix_ns = clock_unix_ns(d->worker->shared->clock),
+        .decided_unix_ns = unix_ns(d, now_ns),
         .count = trace->spans,
         .only_root = only_root(d, trace->spans),
         .span = decider_span_at,
@@ -181,7 +191,7 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
             trace_table_set_aside(d->worker->table, trace);
             return DECIDE_NOT_HERE;
         }
-        describe(d, trace, &p);
+        describe(d, trace, now_ns, &p);
         judge(d, &p, now_ns, &v);
         r = record_of(d, trace, &p, &v);
         if (v.keep) {
@@ -259,6 +269,7 @@ enum err decider_new(struct worker *w, struct decider **out, struct err_info *in
     if (!d)
         abort();
     d->worker = w;
+    d->unix_now_ns = NEVER_NS;
     d->label_none =
         labels_intern(w->shared->policies->labels, slice_str("none"), slice_str("none"));
     find_exporters(d);

@@ -35,6 +35,8 @@ struct decider {
     const struct match *where[EXPORTER_MAX];
     size_t exporters;
     uint64_t every_exporter; /* mask of those without where */
+    uint64_t unix_ns;        /* the time of day at unix_now_ns: many are decided in a step */
+    uint64_t unix_now_ns;
     uint16_t label_none;
     bool has_details;            /* there are files */
     uint64_t *sources;           /* scratch, as refs; NULL without files */
