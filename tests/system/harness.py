@@ -12,13 +12,19 @@ import threading
 import time
 import urllib.request
 
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.environ.get("MOONTAIL", f"{ROOT}/build/moontail")
+REQUESTS = {"traces": ExportTraceServiceRequest, "metrics": ExportMetricsServiceRequest,
+            "logs": ExportLogsServiceRequest}
 PATIENCE = 30  # seconds; only a failing test waits as long
 
+UNACCOUNTED = ("moontail_unaccounted_spans", "moontail_unaccounted_items")
 KEEP_ALL = 'policies = { policy "always_sample" }'
 
 
@@ -194,9 +200,9 @@ class Collector(Process):
         status, _, text = self.get("/metrics")
         assert status == 200, text
         metrics = parse_metrics(text)
-        off = {k: v for k, v in metrics.items() if k[0] == "moontail_unaccounted_spans" and v != 0}
-        ledgers = metrics.by("moontail_unaccounted_spans", "ledger")
-        assert ledgers and not off, f"unaccounted: {off or 'not there'}\n{text}"
+        off = {k: v for k, v in metrics.items() if k[0] in UNACCOUNTED and v != 0}
+        ledgers = [metrics.by(name, "ledger") for name in UNACCOUNTED]
+        assert all(ledgers) and not off, f"unaccounted: {off or 'not there'}\n{text}"
         return metrics
 
     def wait_metrics(self, wanted, timeout=PATIENCE):
@@ -220,6 +226,12 @@ class Collector(Process):
         labels = {"exporter": exporter_} if exporter_ else {}
         return self.wait_metrics(
             lambda m: m.total("moontail_export_delivered_spans_total", **labels) >= spans)
+
+    def wait_items(self, signal, items, exporter_=None):
+        """Until exporters have delivered so many data points or log records."""
+        labels = {"exporter": exporter_} if exporter_ else {}
+        return self.wait_metrics(lambda m: m.total("moontail_export_delivered_items_total",
+                                                   signal=signal, **labels) >= items)
 
     def stop(self):
         """Ends it as an orchestrator does; it must end well."""
@@ -260,17 +272,18 @@ class Backend(Process):
     def log(self):
         return json.loads(self.call("/log"))
 
-    def received(self):
-        return service.ExportTraceServiceRequest.FromString(self.call("/received"))
+    def received(self, signal="traces"):
+        return REQUESTS[signal].FromString(self.call(f"/received?signal={signal}"))
 
-    def wait(self, spans=0, requests=0, timeout=PATIENCE):
-        """The message of all that was accepted, when there is as much."""
+    def wait(self, signal="traces", timeout=PATIENCE, **wanted):
+        """The message of all that was accepted of a signal, when there is as much: spans, metrics
+        (data points), logs (log records), requests."""
+        query = "".join(f"{what}={count}&" for what, count in wanted.items())
         try:
-            self.call(f"/wait?spans={spans}&requests={requests}&t={timeout}")
+            self.call(f"/wait?{query}t={timeout}")
         except urllib.error.HTTPError:
-            raise AssertionError(f"no {spans} spans and {requests} requests within {timeout} s; "
-                                 f"log: {self.log()[-5:]}") from None
-        return self.received()
+            raise AssertionError(f"no {wanted} within {timeout} s; log: {self.log()[-5:]}") from None
+        return self.received(signal)
 
 
 def run(*arguments, folder, env=None, timeout=PATIENCE):

@@ -55,6 +55,9 @@ class Filler:
             F.TYPE_DOUBLE: lambda: r.uniform(-1e9, 1e9),
             F.TYPE_INT32: lambda: r.randrange(1, 1 << 31),
             F.TYPE_INT64: lambda: r.choice([-1, -(1 << 63), (1 << 63) - 1, r.getrandbits(62)]),
+            F.TYPE_SINT32: lambda: r.randrange(-(1 << 31), 0),
+            F.TYPE_UINT64: lambda: r.choice([1, (1 << 64) - 1, r.getrandbits(62)]),
+            F.TYPE_SFIXED64: lambda: r.choice([-1, -(1 << 63), (1 << 63) - 1, r.getrandbits(62)]),
             F.TYPE_UINT32: lambda: r.randrange(1, 1 << 32),
             F.TYPE_FIXED32: lambda: r.randrange(1, 1 << 32),
             F.TYPE_FIXED64: lambda: 1_795_000_000_000_000_000 + r.getrandbits(40),
@@ -97,6 +100,19 @@ def full_request(seed, one_trace=None):
         if one_trace:
             span.trace_id = one_trace
         span.end_time_unix_nano = span.start_time_unix_nano + 1_000_000
+    return request
+
+
+def filled(request_class, seed):
+    """A message of any class with every field there is set somewhere; as many messages of it are
+    merged as its oneofs need."""
+    filler, request = Filler(seed), request_class()
+    for _ in range(4):
+        part = request_class()
+        filler.fill(part)
+        request.MergeFrom(part)
+    missing = reachable(request_class.DESCRIPTOR) - fields_set(request)
+    assert not missing, f"these fields are never set by this test: {sorted(missing)}"
     return request
 
 
