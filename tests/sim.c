@@ -170,12 +170,17 @@ static void send_all(struct sim *s, int fd, struct slice bytes)
 
 int sim_post(struct sim *s, int fd, struct slice body)
 {
+    return sim_post_to(s, fd, "/v1/traces", body);
+}
+
+int sim_post_to(struct sim *s, int fd, const char *path, struct slice body)
+{
     char head[256];
     size_t len = 0;
     int n = snprintf(head, sizeof(head),
-                     "POST /v1/traces HTTP/1.1\r\nHost: sim\r\n"
+                     "POST %s HTTP/1.1\r\nHost: sim\r\n"
                      "Content-Type: application/x-protobuf\r\nContent-Length: %zu\r\n\r\n",
-                     body.len);
+                     path, body.len);
 
     s->answer[0] = '\0';
     send_all(s, fd, slice_make(head, (size_t)n));

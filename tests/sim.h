@@ -49,6 +49,8 @@ int sim_connect(struct sim *s);
 /* POSTs a protobuf body to /v1/traces on `fd` and steps until it is answered, at most 5 s of
  * virtual time; returns the status, 0 without an answer. */
 int sim_post(struct sim *s, int fd, struct slice body);
+/* The same to another path. */
+int sim_post_to(struct sim *s, int fd, const char *path, struct slice body);
 
 /* The ledger now. */
 const struct ledger *sim_ledger(struct sim *s);

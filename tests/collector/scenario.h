@@ -55,6 +55,11 @@ static inline void balanced(struct sim *s)
     CHECK(l->unaccounted == 0);
     for (size_t i = 0; i < l->exporter_count; i++)
         CHECK(l->exporters[i].unaccounted == 0);
+    for (int signal = OTLP_METRICS; signal < OTLP_SIGNALS; signal++) {
+        CHECK(l->passed[signal].unaccounted == 0);
+        for (size_t i = 0; i < l->exporter_count; i++)
+            CHECK(l->passed[signal].exporters[i].unaccounted == 0);
+    }
 }
 
 /* ---- the backend ---- */
