@@ -434,6 +434,41 @@ static void the_threads_share_nothing_but_their_rings(void)
     rig_close(&two);
 }
 
+#define LOGS_TOO                                                                                   \
+    "return { exporter { name = 'mine', doc = 'x', signals = { 'traces', 'logs' }, "               \
+    "batch = { timeout = '0s' }, encode = function(b) return { url = 'http://a/' .. b.signal, "    \
+    "body = b.item_count .. ' ' .. b.span_count .. ' ' .. b:otlp_json() } end } }"
+
+static void a_script_gets_the_signals_that_it_names(void)
+{
+    struct export_stats stats;
+    struct server s;
+    struct rig r;
+
+    CHECK(start(&r, &s, LOGS_TOO));
+    CHECK(exporter_specs_mask(r.specs, OTLP_LOGS) == 1);
+    CHECK(exporter_specs_mask(r.specs, OTLP_METRICS) == 0);
+    rig_pass(&r, OTLP_LOGS, 2);
+    rig_run(&r, NS_PER_S);
+    export_stats(r.export, 0, OTLP_LOGS, &stats);
+    CHECK(stats.delivered == 2 && stats.enqueued == 2);
+    CHECK(strstr(s.last, "POST http://a/logs\n"));
+    CHECK(strstr(s.last, "\n2 0 {\"resourceLogs\":[{"));
+    rig_close(&r);
+}
+
+static void a_script_takes_traces_alone_unless_it_says_more(void)
+{
+    struct server s;
+    struct rig r;
+
+    CHECK(inline_start(&r, &s, "return nil", NULL));
+    CHECK(exporter_specs_mask(r.specs, OTLP_TRACES) == 1);
+    CHECK(exporter_specs_mask(r.specs, OTLP_METRICS) == 0);
+    CHECK(exporter_specs_mask(r.specs, OTLP_LOGS) == 0);
+    rig_close(&r);
+}
+
 int main(void)
 {
     static struct shown shown;
@@ -459,5 +494,7 @@ int main(void)
     RUN(the_threads_share_nothing_but_their_rings);
     policy_shared_fini(&shared);
     labels_free(labels);
+    RUN(a_script_gets_the_signals_that_it_names);
+    RUN(a_script_takes_traces_alone_unless_it_says_more);
     return DONE();
 }

@@ -32,7 +32,7 @@ static int count_spans(const struct http_request *q)
     uint8_t *plain = malloc(8 << 20);
     struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
     struct scan_result r = {.spans = 0};
-    bool grpc = strstr(q->url, "TraceService/Export") != NULL, gzip = false;
+    bool grpc = strstr(q->url, "Service/Export") != NULL, gzip = false;
     size_t len = 0;
     int spans = -1;
 
@@ -47,7 +47,7 @@ static int count_spans(const struct http_request *q)
     if (gzip && libdeflate_gzip_decompress(d, body.data, body.len, plain, 8 << 20, &len) == 0)
         body = slice_make(plain, len);
     if (scan_traces(body, NULL, 0, &r) != ERR_PARSE)
-        spans = (int)r.spans;
+        spans = (int)(r.spans + r.rejected); /* a log record looks like a span without ids */
     libdeflate_free_decompressor(d);
     free(plain);
     return spans;
@@ -119,6 +119,66 @@ static void a_batch_waits_for_its_timeout_and_leaves_whole(void)
     CHECK(strstr(b.seen, "http://a:4318/v1/traces\n"));
     CHECK(strstr(b.seen, "content-type: application/x-protobuf\n"));
     CHECK(strstr(b.seen, "content-encoding: gzip\n") && strstr(b.seen, "x-key: hush\n"));
+    rig_close(&r);
+}
+
+static void each_signal_has_its_path_beside_a_base_and_a_path_of_its_own_stays(void)
+{
+    static const struct {
+        const char *endpoint, *logs;
+    } rows[] = {
+        {"http://a:4318", "http://a:4318/v1/logs\n"},
+        {"http://a:4318/", "http://a:4318/v1/logs\n"},
+        {"http://a:4318/v1/traces", "http://a:4318/v1/logs\n"},
+        {"http://a:4318/otlp/v1/metrics", "http://a:4318/otlp/v1/logs\n"},
+        {"http://a:4318/api/push", "http://a:4318/api/push\n"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rig r;
+        struct backend b;
+        char options[256];
+        struct export_stats stats;
+
+        snprintf(options, sizeof(options),
+                 "protocol = 'http/protobuf', endpoint = '%s', batch = { timeout = '0s' }",
+                 rows[i].endpoint);
+        CHECK(start(&r, &b, options));
+        rig_pass(&r, OTLP_LOGS, 3);
+        rig_run(&r, NS_PER_S);
+        CHECK(strncmp(b.seen, rows[i].logs, strlen(rows[i].logs)) == 0);
+        export_stats(r.export, 0, OTLP_LOGS, &stats);
+        CHECK(stats.enqueued == 3 && stats.delivered == 3 && stats.requests == 1);
+        CHECK(rig_stats(&r, 0).enqueued == 0 && rig_stats(&r, 0).requests == 0);
+        rig_close(&r);
+    }
+}
+
+static void grpc_calls_the_service_of_the_signal(void)
+{
+    struct rig r;
+    struct backend b;
+
+    CHECK(start(&r, &b, "endpoint = 'http://a:4317', batch = { timeout = '0s' }"));
+    b.headers[0] = "grpc-status: 0\n";
+    rig_pass(&r, OTLP_METRICS, 1);
+    rig_run(&r, NS_PER_S);
+    CHECK(strstr(b.seen, "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export\n"));
+    rig_pass(&r, OTLP_LOGS, 1);
+    rig_run(&r, NS_PER_S);
+    CHECK(strstr(b.seen, "/opentelemetry.proto.collector.logs.v1.LogsService/Export\n"));
+    rig_close(&r);
+}
+
+static void signals_that_are_not_known_are_an_error_of_the_configuration(void)
+{
+    struct rig r;
+    struct backend b;
+
+    CHECK(!start(&r, &b, HTTP ", signals = { 'logs', 'profiles' }"));
+    CHECK(strstr(r.info.text, "has the signal 'profiles'; allowed: traces, metrics, logs"));
+    rig_close(&r);
+    CHECK(!start(&r, &b, HTTP ", signals = {}"));
     rig_close(&r);
 }
 
@@ -569,6 +629,9 @@ static void an_exporter_that_others_name_otherwise_gets_a_hint(void)
 int main(void)
 {
     RUN(a_batch_waits_for_its_timeout_and_leaves_whole);
+    RUN(each_signal_has_its_path_beside_a_base_and_a_path_of_its_own_stays);
+    RUN(grpc_calls_the_service_of_the_signal);
+    RUN(signals_that_are_not_known_are_an_error_of_the_configuration);
     RUN(a_full_batch_and_a_flush_do_not_wait);
     RUN(grpc_frames_its_message_and_reads_the_trailers);
     RUN(a_large_record_is_split_and_settles_as_one);

@@ -54,6 +54,7 @@ static void fuzz_connection(enum receive_protocol protocol, const uint8_t *data,
     if (size == 0)
         return;
     fixture_init(&f, protocol, 0);
+    f.signals = 7;
     f.listener.max_body = 65536;
     f.listener.max_inflated = 1 << 18;
     f.listener.max_connection_age_ns = 100 * NS_PER_S;

@@ -1,5 +1,6 @@
 #include "check.h"
 #include "grpc_client.h"
+#include "otlp/wire.h"
 #include "receive/receive.h"
 
 #include <google/rpc/error_details.pb-c.h>
@@ -253,6 +254,59 @@ static void tokens_are_wanted_for_export_but_not_for_health(void)
     CHECK(call_is_ok(&s.call));
     grpc_send(&s.g, &s.call, "/grpc.health.v1.Health/Check", NULL, slice_make("\0\0\0\0\0", 5));
     CHECK(call_is_ok(&s.call));
+    scene_fini(&s);
+}
+
+static const struct {
+    const char *path, *service;
+} services[OTLP_SIGNALS] = {
+    {EXPORT, "opentelemetry.proto.collector.trace.v1.TraceService"},
+    {"/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+     "opentelemetry.proto.collector.metrics.v1.MetricsService"},
+    {"/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+     "opentelemetry.proto.collector.logs.v1.LogsService"},
+};
+
+static void each_service_is_a_signal_if_it_is_taken(void)
+{
+    for (int taken = 0; taken < OTLP_SIGNALS; taken++) {
+        struct scene s;
+
+        scene_init(&s, 1, 0);
+        s.f.signals = 1u << taken;
+        s.f.answer = (struct receive_answer){RECEIVE_OK, 3, "why"};
+        scene_start(&s);
+        for (int i = 0; i < OTLP_SIGNALS; i++) {
+            grpc_send(&s.g, &s.call, services[i].path, NULL, slice_make("\0\0\0\0\0", 5));
+            CHECK(i == taken ? call_is_ok(&s.call) : call_is_refused(&s.call, 12));
+            if (i != taken)
+                continue;
+            CHECK(s.f.signal == (enum otlp_signal)i && s.call.data_len == 14);
+            CHECK(memcmp(s.call.data + 5, "\x0a\x07\x08\x03\x12\x03why", 9) == 0);
+        }
+        scene_fini(&s);
+    }
+}
+
+static void health_knows_the_services_that_are_taken(void)
+{
+    struct scene s;
+
+    scene_init(&s, 1, 0);
+    s.f.signals = 1u << OTLP_LOGS;
+    scene_start(&s);
+    for (int i = 0; i < OTLP_SIGNALS; i++) {
+        struct buf request, message;
+
+        buf_init(&request, 256, NULL);
+        buf_init(&message, 256, NULL);
+        wire_put_bytes(&request, 1, slice_str(services[i].service));
+        put_message(&message, false, buf_slice(&request));
+        grpc_send(&s.g, &s.call, "/grpc.health.v1.Health/Check", NULL, buf_slice(&message));
+        CHECK(i == OTLP_LOGS ? call_is_ok(&s.call) : call_is_refused(&s.call, 5));
+        buf_fini(&request);
+        buf_fini(&message);
+    }
     scene_fini(&s);
 }
 
@@ -533,6 +587,8 @@ int main(void)
     RUN(what_is_no_grpc_gets_an_http_status);
     RUN(headers_over_the_bound_are_431);
     RUN(tokens_are_wanted_for_export_but_not_for_health);
+    RUN(each_service_is_a_signal_if_it_is_taken);
+    RUN(health_knows_the_services_that_are_taken);
     RUN(health_says_serving_until_requests_are_refused);
     RUN(a_message_larger_than_the_window_gets_a_window_with_its_memory);
     RUN(calls_beside_each_other_do_not_mix);

@@ -69,6 +69,70 @@ static void rejected_spans_are_a_partial_success(void)
     fixture_fini(&f);
 }
 
+static const struct {
+    const char *path;
+    enum otlp_signal signal;
+    const char *json; /* of a partial success */
+} endpoints[] = {
+    {"/v1/traces", OTLP_TRACES, "{\"partialSuccess\":{\"rejectedSpans\":\"3\","},
+    {"/v1/metrics", OTLP_METRICS, "{\"partialSuccess\":{\"rejectedDataPoints\":\"3\","},
+    {"/v1/logs", OTLP_LOGS, "{\"partialSuccess\":{\"rejectedLogRecords\":\"3\","},
+};
+
+static void each_path_is_a_signal_with_its_own_partial_success(void)
+{
+    for (size_t i = 0; i < 3; i++) {
+        struct fixture f;
+        struct http_answer a;
+
+        fixture_init(&f, RECEIVE_HTTP, 0);
+        f.signals = 7;
+        f.answer = (struct receive_answer){RECEIVE_OK, 3, "why"};
+        fixture_start(&f);
+        send_post(&f, endpoints[i].path, PROTOBUF, slice_make(NULL, 0), &a);
+        CHECK(a.status == 200 && f.signal == endpoints[i].signal);
+        CHECK(a.body_len == 9 && memcmp(a.body, "\x0a\x07\x08\x03\x12\x03why", 9) == 0);
+        send_post(&f, endpoints[i].path, JSON, slice_str("{}"), &a);
+        CHECK(a.status == 200 && f.accepted == 2 && f.signal == endpoints[i].signal);
+        CHECK(strncmp(a.body, endpoints[i].json, strlen(endpoints[i].json)) == 0);
+        fixture_fini(&f);
+    }
+}
+
+static void json_is_read_as_its_signal(void)
+{
+    struct fixture f;
+    struct http_answer a;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    f.signals = 7;
+    fixture_start(&f);
+    send_post(&f, "/v1/logs", JSON,
+              slice_str("{\"resourceLogs\":[{\"schemaUrl\":\"x\"}],\"resourceMetrics\":[7]}"), &a);
+    CHECK(a.status == 200 && f.body_len == 5 && memcmp(f.body, "\x0a\x03\x1a\x01x", 5) == 0);
+    send_post(&f, "/v1/metrics", JSON, slice_str("{\"resourceMetrics\":[7]}"), &a);
+    CHECK(a.status == 400 && f.accepted == 1);
+    fixture_fini(&f);
+}
+
+static void a_signal_that_nobody_takes_is_not_found(void)
+{
+    struct fixture f;
+    struct http_answer a;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    f.signals = 1u << OTLP_LOGS;
+    fixture_start(&f);
+    send_post(&f, "/v1/traces", JSON, slice_str("{}"), &a);
+    CHECK(a.status == 404 && strstr(a.body, "no exporter takes this signal"));
+    send_post(&f, "/v1/logs", JSON, slice_str("{}"), &a);
+    CHECK(a.status == 200);
+    send_post(&f, "/v1/profiles", JSON, slice_str("{}"), &a);
+    CHECK(a.status == 404 && strstr(a.body, "only traces, metrics and logs"));
+    CHECK(fixture_stats(&f).refused[REFUSED_NOT_FOUND] == 2);
+    fixture_fini(&f);
+}
+
 static void every_refusal_has_its_status_and_a_body_in_the_type_of_the_request(void)
 {
     static const struct {
@@ -544,6 +608,9 @@ int main(void)
     RUN(a_protobuf_request_is_staged_as_it_came_and_answered_empty);
     RUN(an_empty_request_is_a_success);
     RUN(rejected_spans_are_a_partial_success);
+    RUN(each_path_is_a_signal_with_its_own_partial_success);
+    RUN(json_is_read_as_its_signal);
+    RUN(a_signal_that_nobody_takes_is_not_found);
     RUN(every_refusal_has_its_status_and_a_body_in_the_type_of_the_request);
     RUN(refusals_of_json_and_of_unknown_types_are_json);
     RUN(an_answer_to_head_has_no_body);
