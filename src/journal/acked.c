@@ -74,33 +74,50 @@ static void resume_at_begin(struct journal *j)
         outbox_resume(&j->outbox, i, 0);
 }
 
-enum err acked_read(struct journal *j, struct err_info *info)
+/* Nothing is ever appended before a position that was acked: it would be skipped. The segments that
+ * it was in may be gone, or in use for something else. */
+static void begin_behind(struct journal *j, const char *name, uint64_t position)
 {
-    char text[STORE_ACKED_MAX + 1], *line, *next;
+    uint64_t *next = &j->files.ordinals[USE_OUTBOX];
+
+    (void)name;
+    if (*next <= position >> 32)
+        *next = (position >> 32) + 1;
+}
+
+static void each_line(struct journal *j, const char *text,
+                      void (*fn)(struct journal *j, const char *name, uint64_t position))
+{
+    for (const char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        unsigned long long ordinal, offset;
+        char name[STORE_ACKED_MAX];
+        int at = 0;
+
+        if (sscanf(line, "%llu %llu %n", &ordinal, &offset, &at) != 2 || at == 0 ||
+            ordinal >= UINT32_MAX || offset > UINT32_MAX || line + at > end)
+            continue;
+        snprintf(name, sizeof(name), "%.*s", (int)(end - line) - at, line + at);
+        fn(j, name, ordinal << 32 | offset);
+    }
+}
+
+enum err acked_read(struct journal *j, uint64_t begin, struct err_info *info)
+{
+    char text[STORE_ACKED_MAX + 1];
     bool damaged = false;
     size_t len = 0;
     enum err err = store_read_acked(j->files.store, text, &len, &damaged, info);
 
     if (err != ERR_OK)
         return err;
+    text[len] = '\0';
     if (damaged)
         log_event(LOG_WARN, "the exporters' positions are damaged: what is queued is sent again");
-    if (damaged || len == 0) {
+    each_line(j, text, begin_behind);
+    outbox_start(&j->outbox, begin);
+    if (damaged || len == 0)
         resume_at_begin(j);
-        return ERR_OK;
-    }
-    text[len] = '\0';
-    for (line = text; *line; line = next) {
-        unsigned long long ordinal, offset;
-        int name = 0;
-
-        next = strchr(line, '\n');
-        if (!next)
-            break;
-        *next++ = '\0';
-        if (sscanf(line, "%llu %llu %n", &ordinal, &offset, &name) == 2 && name > 0 &&
-            ordinal <= UINT32_MAX && offset <= UINT32_MAX)
-            resume(j, line + name, ordinal << 32 | offset);
-    }
+    else
+        each_line(j, text, resume);
     return ERR_OK;
 }

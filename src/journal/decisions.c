@@ -26,6 +26,17 @@ static struct segment *open_segment(const struct decision_log *l)
     return segment_at(l->files->segments, l->open);
 }
 
+size_t names_room(const struct journal_names *names)
+{
+    struct buf body;
+    size_t room;
+
+    buf_init(&body, NAMES_MAX, NULL);
+    room = frame_size(0, names_write(&body, names) ? body.len : 0);
+    buf_fini(&body);
+    return room;
+}
+
 bool append_names(struct segment *segment, const struct journal_names *names, uint64_t sequence,
                   uint64_t unix_ns, uint64_t now_ns)
 {
@@ -45,9 +56,13 @@ bool append_names(struct segment *segment, const struct journal_names *names, ui
 static bool write_names(struct decision_log *l, uint64_t now_ns)
 {
     const struct journal_config *c = l->files->config;
+    size_t labels = c->names->labels(c->names->arg);
 
-    l->labels = c->names->labels(c->names->arg);
-    return append_names(open_segment(l), c->names, ++l->sequence, clock_unix_ns(c->clock), now_ns);
+    if (!append_names(open_segment(l), c->names, l->sequence + 1, clock_unix_ns(c->clock), now_ns))
+        return false;
+    l->sequence++;
+    l->labels = labels;
+    return true;
 }
 
 static void close_open(struct decision_log *l, uint64_t now_ns)
@@ -64,14 +79,17 @@ static void close_open(struct decision_log *l, uint64_t now_ns)
     l->open_entries = 0;
 }
 
-static bool open_next(struct decision_log *l, uint64_t now_ns)
+/* One with room for names and `need` bytes: entries of many sources are larger than others. */
+static bool open_next(struct decision_log *l, size_t need, uint64_t now_ns)
 {
     struct segments *segments = l->files->segments;
+    size_t names = names_room(l->files->config->names) + FORMAT_PAGE; /* they may grow */
+    size_t size = files_overhead(l->files) + names + need;
     uint32_t number;
 
     if (!fifo_room(&l->closed, 1) || l->files->dirty_count + 2 > DIRTY_MAX)
         return false;
-    number = segments_take(segments, 1, SEGMENT_DECISIONS, true);
+    number = segments_take(segments, size, SEGMENT_DECISIONS, true);
     if (!number)
         return false;
     if (!files_open(l->files, number, USE_DECISIONS, 0, now_ns)) {
@@ -91,21 +109,26 @@ static size_t room(const struct decision_log *l)
     return l->open ? segment->size - segment->used : 0;
 }
 
-bool decision_log_room(struct decision_log *l, size_t bytes, uint64_t now_ns)
+/* New labels are named before an entry has one of them. */
+static bool names_are_known(struct decision_log *l, uint64_t now_ns)
 {
     const struct journal_names *names = l->files->config->names;
+
+    if (names->labels(names->arg) == l->labels)
+        return true;
+    decision_log_seal(l);
+    return write_names(l, now_ns);
+}
+
+bool decision_log_room(struct decision_log *l, size_t bytes, uint64_t now_ns)
+{
     size_t need = frame_size(0, bytes) + FRAME_ALIGN;
 
     if (l->frame_at && open_segment(l)->used - l->frame_at + bytes > FRAME_BODY_MAX)
         decision_log_seal(l);
-    if (room(l) < need)
-        return open_next(l, now_ns) && room(l) >= need;
-    if (names->labels(names->arg) > l->labels) {
-        decision_log_seal(l);
-        if (!write_names(l, now_ns))
-            return open_next(l, now_ns);
-    }
-    return true;
+    if (l->open && names_are_known(l, now_ns) && room(l) >= need)
+        return true;
+    return open_next(l, need, now_ns) && room(l) >= need;
 }
 
 void decision_log_append(struct decision_log *l, struct slice entry, uint64_t now_ns)

@@ -45,6 +45,8 @@ void decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t en
  * opened. */
 void decision_log_reclaim(struct decision_log *l, uint64_t oldest_ns);
 
+/* Bytes that a frame of names takes now. */
+size_t names_room(const struct journal_names *names);
 /* Appends a frame of names to a segment of the journal thread. False: it has no room for it. */
 bool append_names(struct segment *segment, const struct journal_names *names, uint64_t sequence,
                   uint64_t unix_ns, uint64_t now_ns);

@@ -221,15 +221,21 @@ bool files_write(struct files *f, uint32_t number, uint64_t now_ns)
     return false;
 }
 
-bool files_write_marked(struct files *f, uint64_t now_ns)
+bool files_write_marked(struct files *f, enum segment_kind kind, uint64_t now_ns)
 {
-    for (unsigned i = 0; i < f->dirty_count; i++)
-        if (!files_write(f, f->dirty[i], now_ns))
-            return false;
+    bool done = true;
+
+    for (unsigned i = 0; i < f->dirty_count && done; i++)
+        if (segment_at(f->segments, f->dirty[i])->kind == kind)
+            done = files_write(f, f->dirty[i], now_ns);
+    return done;
+}
+
+void files_unmark(struct files *f)
+{
     for (unsigned i = 0; i < f->dirty_count; i++)
         segment_at(f->segments, f->dirty[i])->is_dirty = false;
     f->dirty_count = 0;
-    return true;
 }
 
 bool files_sync(struct files *f, uint64_t now_ns)

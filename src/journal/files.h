@@ -49,8 +49,10 @@ size_t files_overhead(const struct files *f);
 bool files_mark(struct files *f, uint32_t number);
 /* Writes what the segment has published. False: it could not be. */
 bool files_write(struct files *f, uint32_t number, uint64_t now_ns);
-/* Writes what is marked. */
-bool files_write_marked(struct files *f, uint64_t now_ns);
+/* Writes the marked segments of a kind; they stay marked. False: one could not be written. */
+bool files_write_marked(struct files *f, enum segment_kind kind, uint64_t now_ns);
+/* All that is marked is written, and durable at level fsync. */
+void files_unmark(struct files *f);
 /* At level fsync: all that was written is durable. False: it is not, and what lay in files that
  * failed has to be written again (files_write does). */
 bool files_sync(struct files *f, uint64_t now_ns);

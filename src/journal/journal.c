@@ -218,28 +218,39 @@ static void settle_given(struct journal *j, struct journal_writer *w)
     w->given_count = kept;
 }
 
-/* Brings all that was submitted and appended to the level. False: it is not there yet. */
-static bool persist(struct journal *j, uint64_t now_ns)
+/* Frames and the outbox, then the log of decisions: an entry says that its spans are in the outbox,
+ * so it is not on disk before they are at the level. False: not all is yet. */
+static bool write_in_order(struct journal *j, uint64_t now_ns)
 {
     bool done = true;
 
-    if (!j->files.store)
-        return true;
     for (unsigned i = 0; i < j->config.workers; i++) {
         struct journal_writer *w = &j->writers[i];
 
         w->ticket = atomic_load_explicit(&w->submitted, memory_order_acquire);
         done &= write_given(j, w, now_ns);
     }
+    done = files_write_marked(&j->files, SEGMENT_OUTBOX, now_ns) && done;
+    if (!done || !files_sync(&j->files, now_ns))
+        return false;
     decision_log_seal(&j->log);
-    done = files_write_marked(&j->files, now_ns) && done;
-    done = done && files_sync(&j->files, now_ns);
-    j->files.is_failing = !done;
-    if (done)
-        files_settle(&j->files);
-    for (unsigned i = 0; done && i < j->config.workers; i++)
+    return files_write_marked(&j->files, SEGMENT_DECISIONS, now_ns) &&
+           files_sync(&j->files, now_ns);
+}
+
+/* Brings all that was submitted and appended to the level. False: it is not there yet. */
+static bool persist(struct journal *j, uint64_t now_ns)
+{
+    if (!j->files.store)
+        return true;
+    j->files.is_failing = !write_in_order(j, now_ns);
+    if (j->files.is_failing)
+        return false;
+    files_unmark(&j->files);
+    files_settle(&j->files);
+    for (unsigned i = 0; i < j->config.workers; i++)
         settle_given(j, &j->writers[i]);
-    return done;
+    return true;
 }
 
 /* Tells a worker what has reached the level. */

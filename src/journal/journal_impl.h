@@ -97,5 +97,6 @@ void journal_urge(struct journal *j);
 /* Writes them if they changed, at most every 100 ms. Returns when to look again. */
 uint64_t acked_step(struct journal *j, uint64_t now_ns);
 void acked_write(struct journal *j, uint64_t now_ns);
-/* Reads them and lets the exporters go on there; those that are new begin at the end. */
-enum err acked_read(struct journal *j, struct err_info *info) MUST_CHECK;
+/* Reads them, starts the outbox at `begin` and lets the exporters go on where they were; those that
+ * are new begin at the end. */
+enum err acked_read(struct journal *j, uint64_t begin, struct err_info *info) MUST_CHECK;

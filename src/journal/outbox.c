@@ -104,7 +104,8 @@ static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
 {
     const struct journal_config *c = o->files->config;
     uint64_t ordinal = ordinal_of(o->appended);
-    size_t names = o->files->store ? FORMAT_PAGE : 0;
+    size_t labels = o->files->store ? c->names->labels(c->names->arg) : 0;
+    size_t names = o->files->store ? names_room(c->names) + FORMAT_PAGE : 0; /* they may grow */
     uint32_t number;
     struct segment *segment;
 
@@ -124,8 +125,9 @@ static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
         ordinal++;
     }
     if (o->files->store) {
-        o->labels = c->names->labels(c->names->arg);
-        append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns);
+        o->labels = labels;
+        if (!append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns))
+            o->labels = 0; /* never: there is room */
         files_mark(o->files, number);
     }
     o->open = number;
@@ -139,11 +141,14 @@ static bool names_are_known(struct outbox *o, uint64_t now_ns)
 {
     const struct journal_config *c = o->files->config;
     struct segment *segment = segment_at(o->segments, o->open);
+    size_t labels = o->files->store ? c->names->labels(c->names->arg) : 0;
 
-    if (!o->files->store || c->names->labels(c->names->arg) == o->labels)
+    if (labels == o->labels)
         return true;
-    o->labels = c->names->labels(c->names->arg);
-    return append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns);
+    if (!append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns))
+        return false;
+    o->labels = labels;
+    return true;
 }
 
 bool outbox_append(struct outbox *o, const struct decision_record *d, struct slice entry,
@@ -210,7 +215,11 @@ void outbox_reclaim(struct outbox *o)
             return;
         atomic_store_explicit(&o->begin, (ordinal + 1) << 32, memory_order_release);
         if (!number)
-            continue; /* nothing was found there after a restart */
+            continue;                /* nothing was found there after a restart */
+        if (number < o->map_count) { /* the next segment of this number is of this process */
+            free(o->maps[number]);
+            o->maps[number] = NULL;
+        }
         files_free(o->files, number);
         segments_put(o->segments, number);
     }

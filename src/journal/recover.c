@@ -31,6 +31,7 @@ struct recovered {
     uint64_t now_ns, unix_ns;
     const uint8_t *boot_id;
     struct hash_set sources; /* of kept traces */
+    uint64_t newest[1 << 8]; /* sequence of each writer */
     struct hash_set seen;    /* frames: one may be there twice, in a region that failed too */
     struct outbox_map *map;  /* of the segment that is read */
     struct live_frame *frames;
@@ -105,6 +106,29 @@ bool recovery_has_source(const struct journal *j, const uint8_t trace_id[16], ui
     const struct recovered *r = j->recovered;
 
     return r && set_has(&r->sources, source_hash(r, trace_id, source));
+}
+
+/* Whatever the clock says, a writer never uses the sequence of a frame again that somebody still
+ * knows: one of the two would be taken for the other. */
+static void note_sequence(struct recovered *r, uint64_t source)
+{
+    uint64_t *newest = &r->newest[source >> 56], sequence = source & (UINT64_MAX >> 8);
+
+    if (*newest < sequence)
+        *newest = sequence;
+}
+
+static void go_on_behind(const struct recovered *r)
+{
+    for (unsigned i = 0; i < r->journal->config.workers; i++) {
+        struct journal_writer *w = &r->journal->writers[i];
+
+        if (w->sequence > r->newest[i])
+            continue;
+        w->sequence = r->newest[i];
+        atomic_store(&w->submitted, w->sequence);
+        atomic_store(&w->acked, w->sequence);
+    }
 }
 
 /* ---- regions ---- */
@@ -256,6 +280,20 @@ static void read_names(struct recovered *r, struct slice body)
     r->map = map;
 }
 
+/* Before a segment is read: what is numbered in it means what its own names say. The first of them
+ * hold until others come, also where what was before them is damaged. */
+static void begin_names(struct recovered *r, struct frame_walk walk)
+{
+    enum frame_found what;
+    struct frame frame;
+
+    free(r->map);
+    r->map = NULL;
+    while (!r->map && (what = frame_next(&walk, &frame)) != FRAME_END)
+        if (what == FRAME_FOUND && frame.header.signal == FRAME_NAMES)
+            read_names(r, frame.body);
+}
+
 static void translate(const struct recovered *r, struct decision_record *d)
 {
     uint64_t mask = 0;
@@ -275,8 +313,10 @@ static bool take_entry(struct recovered *r, const struct entry *e)
     struct decision_record d = e->record;
     bool is_new = e->source_count == 0;
 
-    for (unsigned i = 0; i < e->source_count; i++)
+    for (unsigned i = 0; i < e->source_count; i++) {
         is_new |= set_add(&r->sources, source_hash(r, d.trace_id, entry_source(e, i)));
+        note_sequence(r, entry_source(e, i));
+    }
     if (!is_new)
         return false;
     translate(r, &d);
@@ -309,6 +349,7 @@ static void read_decisions(struct recovered *r, uint32_t region)
         return;
     last_ns = segment_at(&j->segments, number)->opened_ns;
     walk = walk_over(r, number);
+    begin_names(r, walk);
     while ((what = frame_next(&walk, &frame)) != FRAME_END) {
         if (what == FRAME_DAMAGED) {
             note_damage(r, &frame);
@@ -348,30 +389,36 @@ static void log_again(struct recovered *r, const struct entry *e)
     free(sources);
 }
 
-static void take_keep(struct recovered *r, const struct frame *frame)
+/* False: it is damaged, or nobody can tell for whom it is. */
+static bool take_keep(struct recovered *r, const struct frame *frame)
 {
     struct entry e;
     size_t at = 0;
 
-    if (!entry_read(frame_tlv(frame->tlvs, TLV_DECISION), &at, &e)) {
+    if (!r->map || !entry_read(frame_tlv(frame->tlvs, TLV_DECISION), &at, &e)) {
         note_damage(r, frame);
-        return;
+        return false;
     }
     if (e.source_count > 0 && take_entry(r, &e))
         log_again(r, &e);
+    return true;
+}
+
+static struct frame_header *header_in(struct segment *segment, size_t at)
+{
+    return (struct frame_header *)(segment->bytes + at);
 }
 
 /* Readers step from frame to frame: what can't be told becomes one that they step over. */
 static void bridge(struct segment *segment, size_t from, size_t to)
 {
-    struct frame_header *at = (struct frame_header *)(segment->bytes + from);
-
     if (to <= from)
         return;
-    *at = (struct frame_header){.magic = FRAME_MAGIC,
-                                .version = FRAME_VERSION,
-                                .signal = FRAME_NAMES,
-                                .stored_len = (uint32_t)(to - from - sizeof(*at))};
+    *header_in(segment, from) =
+        (struct frame_header){.magic = FRAME_MAGIC,
+                              .version = FRAME_VERSION,
+                              .signal = FRAME_NAMES,
+                              .stored_len = (uint32_t)(to - from - sizeof(struct frame_header))};
 }
 
 static void read_outbox(struct recovered *r, uint32_t region)
@@ -387,6 +434,7 @@ static void read_outbox(struct recovered *r, uint32_t region)
     if (!number)
         return;
     walk = walk_over(r, number);
+    begin_names(r, walk);
     while ((what = frame_next(&walk, &frame)) != FRAME_END) {
         if (what == FRAME_DAMAGED) {
             note_damage(r, &frame);
@@ -396,8 +444,8 @@ static void read_outbox(struct recovered *r, uint32_t region)
         end = frame.at + frame_size(frame.header.tlv_len, frame.header.stored_len);
         if (frame.header.signal == FRAME_NAMES)
             read_names(r, frame.body);
-        else if (frame.header.signal == FRAME_KEEP)
-            take_keep(r, &frame);
+        else if (frame.header.signal != FRAME_KEEP || !take_keep(r, &frame))
+            header_in(segment, frame.at)->signal = FRAME_NAMES; /* readers pass by */
     }
     r->found->damaged_frames += walk.damaged;
     outbox_recovered(&j->outbox, number, walk.header->ordinal, end, r->map);
@@ -432,6 +480,7 @@ static void find_frames(struct recovered *r, uint32_t number)
             continue;
         }
         end = frame.at + frame_size(h->tlv_len, h->stored_len);
+        note_sequence(r, (uint64_t)walk.header->worker << 56 | h->sequence);
         if (h->signal == FRAME_TRACES && h->items > 0 && h->encoding == 0 &&
             set_add(&r->seen, hash_bytes(r->key, &h->sequence, sizeof(h->sequence)) ^
                                   ((uint64_t)walk.header->worker << 1 | 1)))
@@ -592,14 +641,14 @@ enum err journal_recover(struct journal *j, const struct recovery *to, uint64_t 
     look_at_regions(&r);
     each_region(&r, USE_DECISIONS, read_decisions);
     each_region(&r, USE_OUTBOX, read_outbox);
-    outbox_start(&j->outbox, first_outbox(&r));
-    err = acked_read(j, info);
+    err = acked_read(j, first_outbox(&r), info);
     each_region(&r, USE_FRAMES, read_frames);
     if (r.frame_count > 0)
         qsort(r.frames, r.frame_count, sizeof(*r.frames), compare_frames);
     for (size_t i = 0; i < r.frame_count; i++)
         hand_frame(&r, &r.frames[i]);
     settle_segments(&r);
+    go_on_behind(&r);
     j->recovered = NULL;
     free(r.sources.slots);
     free(r.seen.slots);

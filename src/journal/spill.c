@@ -32,16 +32,17 @@ static struct segment *at(const struct spill *s, uint32_t number)
 void spill_add(struct spill *s, uint32_t number)
 {
     struct segment *segment = at(s, number);
+    uint32_t before = s->last;
 
+    /* One that filled slowly comes behind others that were opened after it. */
+    while (before && at(s, before)->opened_ns > segment->opened_ns)
+        before = at(s, before)->before;
     segment->is_listed = true;
     segment->filled = atomic_load_explicit(&segment->published, memory_order_relaxed);
-    segment->after = 0;
-    segment->before = s->last;
-    if (s->last)
-        at(s, s->last)->after = number;
-    else
-        s->first = number;
-    s->last = number;
+    segment->before = before;
+    segment->after = before ? at(s, before)->after : s->first;
+    *(before ? &at(s, before)->after : &s->first) = number;
+    *(segment->after ? &at(s, segment->after)->before : &s->last) = number;
 }
 
 void spill_remove(struct spill *s, uint32_t number)

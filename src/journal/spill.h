@@ -32,7 +32,7 @@ struct spill {
 void spill_init(struct spill *s, struct journal *j);
 void spill_fini(struct spill *s);
 
-/* A segment of frames is full and written; or recovered, in order of age. */
+/* A segment of frames is full and written; or recovered. */
 void spill_add(struct spill *s, uint32_t number);
 /* It is free now. */
 void spill_remove(struct spill *s, uint32_t number);
