@@ -163,6 +163,8 @@ static bool on_logged(void *arg, const struct reader_decision *d)
     struct explanation *x = g->x;
     const struct decision_record *r = &d->entry->record;
 
+    if (r->signal > SIGNAL_TRACES)
+        return true;
     x->log_decisions += !r->late;
     if (x->log_oldest_ns == 0 || r->unix_ns < x->log_oldest_ns)
         x->log_oldest_ns = r->unix_ns;
