@@ -31,6 +31,13 @@ static void take_accepted(struct worker *w, uint64_t now_ns)
         receive_add(w->receive, a.listener, a.fd, now_ns);
 }
 
+/* Memory or the disk is short, and what can be let go without deciding has been. */
+static bool is_pressed(const struct worker_shared *shared)
+{
+    return (memory_is_high(shared->memory) && !journal_can_spill(shared->journal)) ||
+           journal_pressure(shared->journal) >= PRESSURE_EARLY;
+}
+
 static struct trace *take_trace(struct worker *w, uint64_t now_ns)
 {
     struct trace *trace = trace_table_take_due(w->table, now_ns);
@@ -39,8 +46,7 @@ static struct trace *take_trace(struct worker *w, uint64_t now_ns)
         return trace;
     if (atomic_load_explicit(&w->shared->phase, memory_order_acquire) == PHASE_DECIDING)
         return trace_table_take_oldest(w->table, TRIGGER_SHUTDOWN);
-    if (memory_is_high(w->shared->memory) && !journal_can_spill(w->shared->journal) &&
-        decider_releasing(w->decider) < RELEASING_MAX)
+    if (is_pressed(w->shared) && decider_releasing(w->decider) < RELEASING_MAX)
         return trace_table_take_oldest(w->table, TRIGGER_PRESSURE);
     return NULL;
 }

@@ -8,9 +8,11 @@
 #include <string.h>
 
 enum {
-    GROW_FREE = 4,  /* regions that are free ahead of need */
-    RESERVE = 4,    /* that only the outbox and the decisions get */
-    WRITE_TRIES = 3 /* regions tried for one segment in one round */
+    GROW_FREE = 4,    /* regions that are free ahead of need */
+    RESERVE = 4,      /* that only the outbox and the decisions get */
+    SHED_SHARE = 8,   /* of max_bytes: with less left the outbox sheds, */
+    EARLY_SHARE = 16, /* and with less than this traces are decided early */
+    WRITE_TRIES = 3   /* regions tried for one segment in one round */
 };
 static const uint64_t say_every_ns = 10 * NS_PER_S;
 
@@ -38,15 +40,43 @@ enum err files_init(struct files *f, struct segments *segments, const struct jou
         &f->store, info);
     if (err != ERR_OK)
         return err;
-    while (files_grow(f))
+    while (store_grow(f->store, GROW_FREE + RESERVE))
         continue;
     return ERR_OK;
 }
 
+/* Free regions that are wanted: what may be needed soon, and behind it the history. */
+static unsigned wanted(const struct files *f)
+{
+    return GROW_FREE + RESERVE + (unsigned)(f->config->history_bytes / f->config->segment_bytes);
+}
+
 bool files_grow(struct files *f)
 {
-    return store_free_regions(f->store) < GROW_FREE + RESERVE &&
-           store_grow(f->store, GROW_FREE + RESERVE);
+    unsigned before = store_free_regions(f->store);
+    bool more;
+
+    if (before >= wanted(f))
+        return false;
+    more = store_grow(f->store, wanted(f));
+    f->cannot_grow = store_free_regions(f->store) == before;
+    if (before > RESERVE || !f->cannot_grow)
+        f->is_short = false;
+    return more && !f->cannot_grow;
+}
+
+enum journal_pressure files_pressure(struct files *f)
+{
+    struct store_stats s;
+    uint64_t left;
+
+    store_stats(f->store, &s);
+    left = s.free_bytes;
+    if (!f->cannot_grow && s.max_bytes > s.file_bytes)
+        left += s.max_bytes - s.file_bytes;
+    if (left < s.max_bytes / EARLY_SHARE)
+        return PRESSURE_EARLY;
+    return left < s.max_bytes / SHED_SHARE ? PRESSURE_OUTBOX : PRESSURE_NONE;
 }
 
 void files_fini(struct files *f)

@@ -26,8 +26,9 @@ struct files {
                                 or it could not be done at once */
     unsigned left_count;
     uint64_t written_bytes, syncs, write_errors, sync_errors;
-    bool is_short;   /* no region could be had */
-    bool is_failing; /* the last round could not be written */
+    bool is_short;    /* no region could be had */
+    bool cannot_grow; /* the last try found no space, though max_bytes would allow it */
+    bool is_failing;  /* the last round could not be written */
     uint64_t said_ns;
 };
 
@@ -67,5 +68,7 @@ void files_free(struct files *f, uint32_t number);
  * memory is zeros then. */
 bool files_load(struct files *f, uint32_t number);
 
+/* How near the bound of the disk is. Called in each round. */
+enum journal_pressure files_pressure(struct files *f);
 /* True: nothing new may be acknowledged. */
 bool files_are_refusing(const struct files *f);

@@ -12,6 +12,9 @@ static const uint64_t retry_ns = 5 * NS_PER_MS;
 static const uint64_t give_up_ns = 3 * NS_PER_S;
 /* A disk that failed is tried again after this. */
 static const uint64_t failing_retry_ns = 20 * NS_PER_MS;
+/* New files grow at this pace; under pressure it is looked so often for space. */
+static const uint64_t grow_every_ns = 5 * NS_PER_MS;
+static const uint64_t look_at_space_ns = 50 * NS_PER_MS;
 /* A segment is not open for longer. */
 static const uint64_t turn_after_ns = 16 * NS_PER_S;
 
@@ -140,6 +143,16 @@ void journal_urge(struct journal *j)
 bool journal_is_refusing(const struct journal *j)
 {
     return atomic_load_explicit(&j->refusing, memory_order_relaxed);
+}
+
+enum journal_pressure journal_pressure(const struct journal *j)
+{
+    return (enum journal_pressure)atomic_load_explicit(&j->pressure, memory_order_relaxed);
+}
+
+uint64_t outbox_shed_to(const struct journal *j)
+{
+    return atomic_load_explicit(&j->shed_to, memory_order_relaxed);
 }
 
 bool journal_can_spill(const struct journal *j)
@@ -423,6 +436,24 @@ static uint64_t turn_old(struct journal *j, uint64_t now_ns)
     return any ? now_ns + turn_after_ns / 8 : NEVER_NS;
 }
 
+/* Says what is short, so that others let go of it. Returns when to look again. */
+static uint64_t see_to_space(struct journal *j, uint64_t now_ns)
+{
+    enum journal_pressure pressure = files_pressure(&j->files);
+    uint64_t begin = atomic_load_explicit(&j->outbox.begin, memory_order_relaxed);
+    bool sheds = pressure >= PRESSURE_OUTBOX && begin >> 32 < j->outbox.appended >> 32;
+    bool refusing = files_are_refusing(&j->files);
+    enum journal_pressure before = atomic_exchange(&j->pressure, (int)pressure);
+
+    atomic_store_explicit(&j->refusing, refusing, memory_order_relaxed);
+    atomic_store_explicit(&j->shed_to, sheds ? ((begin >> 32) + 1) << 32 : 0, memory_order_relaxed);
+    if (sheds)
+        wake(j->exporter);
+    for (unsigned i = 0; pressure > before && i < j->config.workers; i++)
+        wake(j->writers[i].loop);
+    return pressure || refusing ? now_ns + look_at_space_ns : NEVER_NS;
+}
+
 /* Everything but what is on its way to the level. Returns when it is next due. */
 static uint64_t keep_house(struct journal *j, uint64_t now_ns)
 {
@@ -440,9 +471,8 @@ static uint64_t keep_house(struct journal *j, uint64_t now_ns)
     due = earlier_ns(due, turn_old(j, now_ns));
     due = earlier_ns(due, acked_step(j, now_ns));
     if (files_grow(&j->files))
-        due = earlier_ns(due, now_ns + NS_PER_MS);
-    atomic_store_explicit(&j->refusing, files_are_refusing(&j->files), memory_order_relaxed);
-    return due;
+        due = earlier_ns(due, now_ns + grow_every_ns);
+    return earlier_ns(due, see_to_space(j, now_ns));
 }
 
 uint64_t journal_step(struct journal *j, uint64_t now_ns)

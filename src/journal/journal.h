@@ -160,6 +160,13 @@ uint64_t journal_acked(const struct journal_writer *w);
 void journal_submit(struct journal_writer *w);
 /* True: segments can still leave memory: it need not be made by early decisions. Any thread. */
 bool journal_can_spill(const struct journal *j);
+/* What the disk's bound asks for, the first before the second. Any thread. */
+enum journal_pressure {
+    PRESSURE_NONE,
+    PRESSURE_OUTBOX, /* exporters give up what lies before outbox_shed_to */
+    PRESSURE_EARLY,  /* traces are decided early */
+};
+enum journal_pressure journal_pressure(const struct journal *j);
 /* True: the disk is full or fails; requests are refused until it is not. Any thread. */
 bool journal_is_refusing(const struct journal *j);
 
@@ -253,6 +260,9 @@ struct outbox_item {
     uint64_t next;        /* of the one after it: what to ack */
 };
 
+/* Under pressure: what lies before this is to be given up by exporters that may; 0: nothing. Export
+ * thread. */
+uint64_t outbox_shed_to(const struct journal *j);
 /* The record at `position` (start with outbox_begin). False: nothing there yet. Only keeps with a
  * mask are here, in the order of their commits. `position` is not before the least acked one. */
 uint64_t outbox_begin(const struct journal *j); /* the oldest record that is still there */

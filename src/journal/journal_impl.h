@@ -82,6 +82,8 @@ struct journal {
     struct loop *own, *exporter;
     _Alignas(64) _Atomic int pause; /* enum pause */
     _Atomic bool refusing;
+    _Atomic int pressure;     /* enum journal_pressure */
+    _Atomic uint64_t shed_to; /* a position in the outbox; 0: none */
     pthread_mutex_t recent_lock;
     struct decision_record *recent;
     uint64_t recent_count; /* ever */
