@@ -144,6 +144,8 @@ static void write_export_lost(struct page *p)
                        "retry_exhausted", (char *)0);
         metrics_sample(&p->m, (double)e->stats.lost_outbox_full, "exporter", e->name, "reason",
                        "outbox_full", (char *)0);
+        metrics_sample(&p->m, (double)e->stats.lost_disk_full, "exporter", e->name, "reason",
+                       "disk_full", (char *)0);
     }
 }
 

@@ -116,7 +116,7 @@ bool export_is_refusing(const struct export *e);
  * rendezvous. */
 struct export_stats {
     uint64_t enqueued, recovered, delivered, redelivered, queued;
-    uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full;
+    uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full, lost_disk_full;
     uint64_t filtered;
     uint64_t requests, failures; /* of this signal: sent ones, failed ones */
     /* of all signals: */

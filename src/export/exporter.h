@@ -162,6 +162,7 @@ struct exporter {
     uint64_t queue_bytes;
     uint64_t flying_bytes; /* of it, in flight: not given up for a full queue */
 
+    bool disk_is_full;  /* what is given up now is so for the journal's disk */
     bool refusing;      /* over its bound with on_full = "refuse" */
     uint64_t warned_ns; /* the last line about what was lost */
     unsigned failures;  /* in a row */

@@ -3,6 +3,12 @@
 
 #include <stdlib.h>
 
+/* What is given up counts as lost, by whose bound it was. */
+static uint64_t *lost_of(struct exporter *x, unsigned signal)
+{
+    return x->disk_is_full ? &x->stats[signal].lost_disk_full : &x->stats[signal].lost_outbox_full;
+}
+
 /* Gives up what of a batch is not in flight. False: there is nothing. */
 static bool drop_parts(struct batch *b)
 {
@@ -13,7 +19,7 @@ static bool drop_parts(struct batch *b)
 
         if (p->done || p->in_flight)
             continue;
-        b->exporter->stats[b->signal].lost_outbox_full += p->items;
+        *lost_of(b->exporter, b->signal) += p->items;
         queue_part_done(p);
         dropped = true;
     }
@@ -30,7 +36,7 @@ static void drop_first(struct batch *b)
         b->from = item.next;
         if (!queue_belongs(b, &item))
             continue;
-        x->stats[b->signal].lost_outbox_full += item.record.payload_spans;
+        *lost_of(x, b->signal) += item.record.payload_spans;
         x->queue_bytes -= item.payload.len;
         b->bytes -= item.payload.len;
         b->items -= item.record.payload_spans;
@@ -72,7 +78,7 @@ static bool drop_record(struct exporter *x)
         x->cursor = item.next;
         if (!queue_is_ours(x, &item))
             continue;
-        x->stats[decision_signal(&item.record)].lost_outbox_full += item.record.payload_spans;
+        *lost_of(x, decision_signal(&item.record)) += item.record.payload_spans;
         x->queue_bytes -= item.payload.len;
         return true;
     }
@@ -92,15 +98,46 @@ static bool drop_oldest(struct exporter *x)
     return true;
 }
 
+/* Gives up a little of what lies before `to` and is not in flight. False: there is nothing. */
+static bool drop_before(struct exporter *x, uint64_t to)
+{
+    struct batch *open = queue_oldest_open(x);
+
+    for (struct batch *b = x->first; b && b->from < to; b = b->next)
+        if (b->parts_left > 0 && drop_of_batch(b))
+            return true;
+    if (!open)
+        return x->cursor < to && drop_record(x);
+    if (open->from >= to)
+        return false;
+    drop_of_open(x, open);
+    return true;
+}
+
+/* The journal's disk is nearly full: the oldest segment of the outbox goes. */
+static bool make_space(struct exporter *x, uint64_t to)
+{
+    bool dropped = false;
+
+    x->disk_is_full = true;
+    while (drop_before(x, to))
+        dropped = true;
+    x->disk_is_full = false;
+    return dropped;
+}
+
 bool queue_keep_bound(struct exporter *x)
 {
     const struct exporter_common *o = x->spec->options;
+    uint64_t shed_to = outbox_shed_to(x->owner->config.journal);
     bool dropped = false;
 
     if (strcmp(o->on_full, "refuse") == 0) {
-        x->refusing = x->queue_bytes > (x->refusing ? o->queue_bytes / 8 * 7 : o->queue_bytes);
+        x->refusing = x->queue_bytes > (x->refusing ? o->queue_bytes / 8 * 7 : o->queue_bytes) ||
+                      x->acked < shed_to;
         return false;
     }
+    dropped = make_space(x, shed_to);
     /* What is in flight is the oldest, but may arrive: it counts again when it comes back. */
     while (x->queue_bytes > o->queue_bytes + x->flying_bytes && drop_oldest(x))
         dropped = true;

@@ -68,10 +68,11 @@ bool files_grow(struct files *f)
 enum journal_pressure files_pressure(struct files *f)
 {
     struct store_stats s;
-    uint64_t left;
+    uint64_t left, reserve;
 
     store_stats(f->store, &s);
-    left = s.free_bytes;
+    reserve = (uint64_t)RESERVE * f->config->segment_bytes;
+    left = s.free_bytes > reserve ? s.free_bytes - reserve : 0;
     if (!f->cannot_grow && s.max_bytes > s.file_bytes)
         left += s.max_bytes - s.file_bytes;
     if (left < s.max_bytes / EARLY_SHARE)

@@ -309,8 +309,76 @@ static void segments_are_used_again_and_again(void)
     end(j);
 }
 
+/* Until the journal refuses; returns how many frames it took. */
+static unsigned fill(struct journal *j, frame_id *frames, unsigned max)
+{
+    struct journal_writer *w = journal_writer(j, 0, NULL);
+    unsigned n = 0;
+
+    while (n < max && !journal_is_refusing(j)) {
+        uint8_t *at = journal_stage(w, 30000);
+
+        for (int i = 0; !at && i < 3; i++) {
+            journal_step(j, fake.now);
+            at = journal_stage(w, 30000);
+        }
+        if (!at)
+            break;
+        memset(at, 'a', 30000);
+        frames[n++] = journal_commit(w, 30000, 1, SIGNAL_TRACES, fake.now);
+        journal_submit(w);
+        journal_step(j, fake.now);
+    }
+    return n;
+}
+
+static void a_full_disk_sheds_then_decides_then_refuses_and_comes_back(void)
+{
+    struct journal *j = (begin(), open_journal(ACK_WRITTEN));
+    enum journal_pressure seen[3] = {PRESSURE_NONE};
+    static frame_id frames[400];
+    unsigned n = 0, more, kinds = 0;
+
+    /* A first record that no exporter acknowledges, and a second segment of the outbox. */
+    for (int i = 0; i < 2; i++) {
+        struct buf payload;
+        uint8_t zeros[SEGMENT / 2 + 9000] = {0};
+
+        buf_init(&payload, sizeof(zeros), NULL);
+        buf_append(&payload, zeros, sizeof(zeros));
+        CHECK(journal_decide(journal_writer(j, 0, NULL),
+                             &(struct decision_record){
+                                 .keep = true, .spans = 1, .exporters = 1, .payload_spans = 1},
+                             &(struct decision_details){0}, &payload) > 0);
+        buf_fini(&payload);
+        journal_step(j, fake.now);
+    }
+    CHECK(outbox_shed_to(j) == 0);
+    while (n < 400 && (more = fill(j, frames + n, 1)) > 0) {
+        enum journal_pressure now = journal_pressure(j);
+
+        n += more;
+        if (kinds == 0 || seen[kinds - 1] != now) {
+            CHECK(kinds < 3);
+            seen[kinds++] = now;
+        }
+    }
+    CHECK(kinds == 3 && seen[0] == PRESSURE_NONE && seen[1] == PRESSURE_OUTBOX &&
+          seen[2] == PRESSURE_EARLY);
+    CHECK(journal_is_refusing(j) && outbox_shed_to(j) > outbox_begin(j));
+    for (unsigned i = 0; i < n; i++)
+        journal_release(journal_writer(j, 0, NULL), frames[i], 1);
+    fake_clock_advance(&fake, NS_PER_S);
+    journal_step(j, fake.now);
+    journal_step(j, fake.now);
+    CHECK(!journal_is_refusing(j) && journal_pressure(j) == PRESSURE_NONE);
+    write_frame(j, 'b', 100);
+    end(j);
+}
+
 int main(void)
 {
+    RUN(a_full_disk_sheds_then_decides_then_refuses_and_comes_back);
     RUN(a_frame_is_acknowledged_once_it_is_written);
     RUN(what_was_acknowledged_is_there_after_a_kill);
     RUN(decisions_and_the_outbox_are_there_too);
