@@ -217,10 +217,6 @@ static void write_memory(struct page *p)
     gauge(p, "moontail_memory_limit_bytes", "memory_limiter.limit.", (double)config->memory.limit);
     gauge(p, "moontail_memory_soft_limit_bytes", "Above it the oldest traces are decided early.",
           (double)(config->memory.limit - config->memory.spike_limit));
-    metrics_family(&p->m, "moontail_journal_bytes", METRIC_GAUGE, "Bytes of segments, by state.");
-    metrics_sample(&p->m, (double)p->l->journal.live_bytes, "state", "live", (char *)0);
-    metrics_sample(&p->m, (double)p->l->journal.free_bytes, "state", "free", (char *)0);
-    metrics_sample(&p->m, (double)p->l->journal.outbox_bytes, "state", "outbox", (char *)0);
 }
 
 static void write_build(struct page *p)
@@ -325,6 +321,7 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     write_requests(&p);
     write_exporters(&p);
     write_ledgers(&p, age_ns);
+    metrics_write_journal(&p.m, p.l, &p.c->recovered);
     metrics_write_items(&p.m, p.l);
     write_policy_errors(&p);
     write_memory(&p);

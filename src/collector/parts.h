@@ -107,3 +107,7 @@ void pushed_trace_end(void *collector, lua_State *L);
 
 void metrics_write_items(struct metrics *m, const struct ledger *l);
 void metrics_write_item_aliases(struct metrics *m, const struct ledger *l);
+
+/* ---- metrics_journal.c ---- */
+
+void metrics_write_journal(struct metrics *m, const struct ledger *l, const struct recovered *r);

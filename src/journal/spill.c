@@ -155,8 +155,8 @@ static void choose(struct spill *s, uint64_t now_ns)
         number = segment->after;
     }
     s->next = number;
-    atomic_store_explicit(&s->can_spill, high && (number || s->leaving_count > 0),
-                          memory_order_relaxed);
+    /* Known before memory is high, so that nothing is decided early for want of a look here. */
+    atomic_store_explicit(&s->can_spill, number || s->leaving_count > 0, memory_order_relaxed);
 }
 
 /* ---- coming back ---- */
