@@ -5,6 +5,7 @@
 enum {
     FIRST_LATE = 256,
     FIRST_RELEASES = 256,
+    SLACK = 4 << 20, /* bytes over the limit that decisions may take where nothing else moves */
     PAYLOAD_MAX = 256 << 20, /* bytes; more than max_trace_bytes and what splices add */
 };
 
@@ -141,6 +142,17 @@ static void count_decision(struct worker *w, const struct trace *trace,
     }
 }
 
+/* Memory that is full becomes free by deciding: bodies that came back from disk may have taken what
+ * is held back. Not so if it is full of what waits for a backend. */
+static bool is_stuck(const struct decider *d)
+{
+    const struct worker_shared *shared = d->worker->shared;
+
+    return d->has_details && d->releasing == 0 &&
+           ((int64_t)memory_used(shared->memory) < shared->memory->limit + SLACK ||
+            !export_has_queued(shared->export));
+}
+
 uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
                          const struct decision_details *details, const struct compose_edits *edits)
 {
@@ -148,6 +160,7 @@ uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
     uint64_t sequence = 0;
 
     buf_init(&payload, PAYLOAD_MAX, d->worker->shared->memory);
+    payload.forced = is_stuck(d);
     if (!r->keep || compose_traces(d->kept, r->payload_spans, edits, &payload) == ERR_OK)
         sequence = journal_decide(d->worker->journal, r, details, &payload);
     buf_fini(&payload);

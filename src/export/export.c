@@ -118,6 +118,7 @@ uint64_t export_step(struct export *e, uint64_t now_ns)
         refusing |= e->exporters[i].refusing;
     }
     atomic_store_explicit(&e->refusing, refusing, memory_order_relaxed);
+    atomic_store_explicit(&e->queued, !export_is_idle(e), memory_order_relaxed);
     ended = e->ended;
     if (e->config.http)
         due = min64(due, e->config.http->step(e->config.http, now_ns));
@@ -140,6 +141,11 @@ bool export_is_idle(const struct export *e)
         if (!queue_is_empty(&e->exporters[i]))
             return false;
     return true;
+}
+
+bool export_has_queued(const struct export *e)
+{
+    return atomic_load_explicit(&e->queued, memory_order_relaxed);
 }
 
 bool export_is_refusing(const struct export *e)

@@ -110,6 +110,8 @@ void export_stop(struct export *e);
 bool export_is_idle(const struct export *e);
 /* Any exporter with queue.on_full = "refuse" is over its bound (an atomic; any thread). */
 bool export_is_refusing(const struct export *e);
+/* Any exporter had something to send when the export thread looked last (an atomic; any thread). */
+bool export_has_queued(const struct export *e);
 
 /* The ledger of one exporter for one signal: enqueued + recovered = queued + delivered + filtered +
  * lost, in its items (spans, data points, log records); queued is counted from the data. Exact at a

@@ -185,7 +185,7 @@ struct export
     _Atomic bool flushing; /* set by the main thread */
     _Atomic bool stopping; /* the same */
     uint64_t ended;        /* parts that ended, ever: to see that something moved */
-    _Atomic bool refusing;
+    _Atomic bool refusing, queued;
     struct export_lua *lua; /* what is shared with the Lua export thread; NULL: no Lua exporter */
 };
 

@@ -246,8 +246,61 @@ static void a_kill_at_any_moment_loses_nothing_that_was_acknowledged(void)
     printf("  sent twice: %llu of %d\n", (unsigned long long)twice, 2 * TRACES * MOMENTS);
 }
 
+/* Nothing leaves, everything is kept, and memory is short: what waits leaves memory first; then
+ * senders are refused; and when the backend is there again all of it arrives. */
+static void fill_and_recover(unsigned workers, unsigned limit_mib)
+{
+    enum { PER_REQUEST = 100 };
+    struct test_span spans[PER_REQUEST];
+    uint64_t taken = 0;
+    char config[2048];
+    struct backend b;
+    struct sim s;
+    int fd, status = 200;
+
+    snprintf(config, sizeof(config),
+             "local c = (function() %s end)() "
+             "c.memory_limiter = { limit = '%uMiB', spike_limit = '%uMiB' } "
+             "c.workers = %u return c",
+             CONFIG("policies = { policy 'always_sample' {} }",
+                    OTLP("all", "1", "queue = { max_size = '1GiB', on_full = 'refuse' }")),
+             limit_mib, limit_mib / 4, workers);
+    sim_with_backend(&s, &b, config);
+    fd = sim_connect(&s);
+    b.down[1] = true;
+    for (int i = 0; i < 3000 && status == 200; i++) {
+        for (uint64_t k = 0; k < PER_REQUEST; k++)
+            spans[k] = span_of(taken + k, 1, 10);
+        status = post_status(&s, fd, spans, PER_REQUEST);
+        taken += status == 200 ? PER_REQUEST : 0;
+    }
+    CHECK(status == 503 && taken > 20000);
+    CHECK(sim_ledger(&s)->journal.spilled > 0);
+    CHECK(sim_ledger(&s)->receive.refused[REFUSED_DISK] == 0);
+    balanced(&s);
+    b.down[1] = false;
+    sim_run(&s, 80 * NS_PER_S);
+    CHECK(sim_ledger(&s)->pending == 0);
+    CHECK(sim_ledger(&s)->exporters[0].stats.delivered == taken);
+    for (uint64_t k = 0; k < PER_REQUEST; k++)
+        spans[k] = span_of(taken + k, 1, 10);
+    CHECK(post_status(&s, fd, spans, PER_REQUEST) == 200);
+    CHECK(sim_ledger(&s)->memory_peak <= (limit_mib + 6u) << 20);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void short_memory_is_survived_with_files(void)
+{
+    fill_and_recover(1, 32);
+    fill_and_recover(1, 64);
+    fill_and_recover(4, 64);
+}
+
 int main(void)
 {
+    RUN(short_memory_is_survived_with_files);
     RUN(pending_spans_are_decided_after_a_kill_by_any_number_of_workers);
     RUN(a_decision_is_remembered_over_kills_and_late_spans_follow_it);
     RUN(what_was_queued_for_a_backend_is_sent_after_a_kill);
