@@ -327,7 +327,7 @@ static bool scan_around(struct scan *s, enum message message, struct slice bytes
     while (at < end) {
         const uint8_t *start = at;
         struct rule rule;
-        struct slice child;
+        struct slice child = {0};
 
         at = read_tag(at, end, &tag);
         if (!at)

@@ -121,8 +121,8 @@ def test_where_and_how_a_request_must_come(collector):
     assert post(address, body, method="GET").status == 405
     assert post(address, body, method="PUT").status == 405
     assert post(address, body, path="/v1/traces/").status == 404
-    assert post(address, body, path="/v1/metrics").status == 404
-    assert post(address, body, path="/v1/logs").status == 404
+    assert post(address, body, path="/v1/profiles").status == 404
+    assert post(address, body, path="/v1/metricsx").status == 404
     assert post(address, body, path="/").status == 404
     assert post(address, body, "text/plain").status == 415
     assert post(address, body, encoding="br").status == 415
@@ -176,8 +176,8 @@ def test_chunked_bodies_are_taken(collector):
 def test_grpc_serves_export_and_health_and_nothing_else(collector):
     client = Grpc(collector.grpc)
     assert client.call(b"", "/grpc.health.v1.Health/Check") == b"\x08\x01"
-    for method in (EXPORT + "X", EXPORT.replace("trace", "metrics").replace("Trace", "Metrics"),
-                   EXPORT.replace("trace", "logs").replace("Trace", "Logs")):
+    for method in (EXPORT + "X", EXPORT.replace("trace", "profiles").replace("Trace", "Profiles"),
+                   EXPORT.replace("TraceService/", "TraceService/Re")):
         with pytest.raises(Refused) as e:
             client.call(b"", method)
         assert e.value.code == grpc.StatusCode.UNIMPLEMENTED, method
