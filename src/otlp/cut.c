@@ -74,7 +74,8 @@ size_t scan_points(struct slice metric)
     size_t count = 0;
 
     while (read_field(&w, &field)) {
-        if (field.number >= MAX_FIELDS || fields[field.number].kind != AROUND)
+        if (field.number >= MAX_FIELDS || field.type != WIRE_LEN ||
+            fields[field.number].kind != AROUND)
             continue;
         if (field.number != chosen)
             count = 0;
