@@ -1,8 +1,8 @@
 # Everything is built by CMake into build/; this file only names the jobs.
 JOBS ?= $(shell nproc)
-export DURATION
+export DURATION ROUNDS SEED
 
-.PHONY: run build test lint format interop fuzz bench clean deps
+.PHONY: run build test lint format interop fuzz soak bench clean deps
 
 run: build            ## build, then collect traffic that it makes itself (DURATION=20s ends by itself)
 	@build/moontail demo
@@ -27,6 +27,9 @@ interop: build        ## Python, Node, Java and Go SDKs against the program
 
 fuzz: deps            ## libFuzzer targets, FUZZ_SECONDS each (default 60)
 	@tests/fuzz/run
+
+soak: build           ## long campaigns: kills under load (ROUNDS=200), a busy disk, ... (SOAK="kills disk")
+	@tests/soak/run $(SOAK)
 
 bench: build          ## CPU and memory, beside a peer with OTELCOL=PATH
 	@bench/run $(if $(OTELCOL),--otelcol $(OTELCOL))

@@ -39,7 +39,8 @@ def lua(value):
     return str(value) if isinstance(value, (int, float)) else json.dumps(value)
 
 
-def config(exporters, *, tail=KEEP_ALL, workers=1, receivers="", wait="100ms", more=""):
+def config(exporters, *, tail=KEEP_ALL, workers=1, receivers="", wait="100ms", more="",
+           journal='ack = "memory"'):
     """A configuration on free ports. `tail` None: no tail_sampling; FOLDER is the test's own."""
     sampling = (f'tail_sampling = {{ decision_wait = "{wait}", record = false, {tail} }},'
                 if tail is not None else "")
@@ -48,7 +49,7 @@ def config(exporters, *, tail=KEEP_ALL, workers=1, receivers="", wait="100ms", m
   workers = {workers},
   receivers = {{ otlp = {{ {receivers} }} }},
   admin = {{ listen = "127.0.0.1:0" }},
-  journal = {{ path = "FOLDER/journal", ack = "memory" }},
+  journal = {{ path = "FOLDER/journal", {journal} }},
   {sampling}
   {more}
   exporters = {{ {exporters} }},
@@ -134,10 +135,10 @@ class Process:
     def is_alive(self):
         return self.process.poll() is None
 
-    def pause(self):
+    def pause(self, seconds=0.02):
         """Lets a moment pass before the next look, or less if the process ends."""
         try:
-            self.process.wait(0.02)
+            self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             pass
 
