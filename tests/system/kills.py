@@ -94,7 +94,7 @@ class Campaign:
         self.random = random.Random(seed)
         self.main, self.side = Sink(self.folder, "main"), Sink(self.folder, "side")
         self.load = Load(seed, rate=rate)
-        self.kills, self.ready_s = [], []
+        self.kills, self.ready_s, self.begins = [], [], []
         self.recovered = self.scrapes = 0
         self.lost = collections.Counter()
         self.collector = None
@@ -124,6 +124,7 @@ class Campaign:
         while self.collector.get("/readyz")[0] != 200:
             self.collector.pause()
         self.ready_s.append(time.monotonic() - start)
+        self.begins.append((start, self.ready_s[-1]))
         self.load.aim(addresses)
         self.scraper = Scraper(self.collector)
 
