@@ -6,7 +6,7 @@ import random
 import sys
 import tempfile
 
-from kills import Campaign
+from kill_campaign import Campaign
 
 ROUNDS = int(os.environ.get("ROUNDS", "200"))
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))

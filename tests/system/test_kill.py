@@ -2,7 +2,7 @@
 import random
 
 import pytest
-from kills import Campaign
+from kill_campaign import Campaign
 
 ROUNDS = 10
 
