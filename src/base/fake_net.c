@@ -400,7 +400,7 @@ struct loop *fake_loop_new(struct fake_net *f, const struct clock *clock)
 
     if (!s)
         abort();
-    s->loop = (struct loop){&ops, clock};
+    s->loop = (struct loop){.ops = &ops, .clock = clock};
     s->net = f;
     s->list.next = s->list.previous = &s->list;
     return &s->loop;

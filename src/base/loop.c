@@ -41,6 +41,12 @@ void loop_free(struct loop *l)
         l->ops->free(l);
 }
 
+struct loop_turns loop_turns(const struct loop *l)
+{
+    return (struct loop_turns){atomic_load_explicit(&l->longest_ns, memory_order_relaxed),
+                               atomic_load_explicit(&l->slow, memory_order_relaxed)};
+}
+
 const struct clock *loop_clock(const struct loop *l)
 {
     return l->clock;
@@ -59,6 +65,7 @@ struct system_loop {
     struct event timer;     /* ends a wait */
     struct event wake;      /* on wake_fd */
     int wake_fd;            /* eventfd */
+    uint64_t turn_ns;       /* since when this turn goes on; 0: it waits */
     _Atomic bool wake_sent; /* saves the write when a wake is already on its way */
 };
 
@@ -71,11 +78,30 @@ struct system_watch {
     void *arg;
 };
 
+/* The first one that is ready ends the wait. */
+static void begin_turn(struct system_loop *s)
+{
+    if (!s->turn_ns)
+        s->turn_ns = clock_now_ns(s->loop.clock);
+}
+
+static void end_turn(struct system_loop *s, uint64_t now_ns)
+{
+    uint64_t took_ns = s->turn_ns ? now_ns - s->turn_ns : 0;
+
+    s->turn_ns = 0;
+    if (took_ns > atomic_load_explicit(&s->loop.longest_ns, memory_order_relaxed))
+        atomic_store_explicit(&s->loop.longest_ns, took_ns, memory_order_relaxed);
+    if (took_ns > LOOP_SLOW_NS)
+        atomic_fetch_add_explicit(&s->loop.slow, 1, memory_order_relaxed);
+}
+
 static void on_event(evutil_socket_t fd, short events, void *arg)
 {
     struct system_watch *w = arg;
 
     (void)fd;
+    begin_turn((struct system_loop *)w->watch.loop);
     w->ready(w->arg, (events & EV_READ ? LOOP_READ : 0u) | (events & EV_WRITE ? LOOP_WRITE : 0u));
 }
 
@@ -135,6 +161,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
     uint64_t count;
 
     (void)events;
+    begin_turn(s);
     if (read(fd, &count, sizeof(count)) < 0)
         return;
     /* After the read: a wake that comes in between writes nothing, but what it announces is
@@ -147,10 +174,8 @@ static void on_timer(evutil_socket_t fd, short events, void *arg)
     (void)fd, (void)events, (void)arg; /* returning from the wait is all */
 }
 
-static void system_wait(struct loop *l, uint64_t until_ns)
+static void wait_until(struct system_loop *s, uint64_t until_ns, uint64_t now_ns)
 {
-    struct system_loop *s = (struct system_loop *)l;
-    uint64_t now_ns = clock_now_ns(l->clock);
     uint64_t rest_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     struct timeval rest = {(time_t)(rest_ns / NS_PER_S), (suseconds_t)(rest_ns % NS_PER_S / 1000)};
 
@@ -163,6 +188,16 @@ static void system_wait(struct loop *l, uint64_t until_ns)
     else if (event_add(&s->timer, &rest) != 0)
         abort();
     event_base_loop(s->base, EVLOOP_ONCE);
+}
+
+static void system_wait(struct loop *l, uint64_t until_ns)
+{
+    struct system_loop *s = (struct system_loop *)l;
+    uint64_t now_ns = clock_now_ns(l->clock);
+
+    end_turn(s, now_ns);
+    wait_until(s, until_ns, now_ns);
+    begin_turn(s);
 }
 
 static void system_free(struct loop *l)
@@ -211,7 +246,7 @@ struct loop *loop_new(const struct clock *clock)
 
     if (!s)
         abort();
-    s->loop = (struct loop){&ops, clock};
+    s->loop = (struct loop){.ops = &ops, .clock = clock};
     s->base = base_new();
     s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->wake_fd < 0 || evtimer_assign(&s->timer, s->base, on_timer, NULL) != 0 ||

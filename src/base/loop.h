@@ -39,6 +39,15 @@ void loop_wake(struct loop *l);
  * (absolute, NEVER_NS: no bound), whichever is first. */
 void loop_wait(struct loop *l, uint64_t until_ns);
 
+/* A turn is what a thread does between two waits: the watches that are ready, and its step. */
+struct loop_turns {
+    uint64_t longest_ns; /* ever */
+    uint64_t slow;       /* over LOOP_SLOW_NS, ever */
+};
+#define LOOP_SLOW_NS (5 * NS_PER_MS)
+/* How long turns took; a fake loop's take no time. Any thread. */
+struct loop_turns loop_turns(const struct loop *l);
+
 const struct clock *loop_clock(const struct loop *l);
 
 /* libevent's base below a loop of the system, for evhttp; NULL for a fake loop. */

@@ -3,10 +3,13 @@
 
 #include "base/loop.h"
 
+#include <stdatomic.h>
+
 /* Each kind has its own structs that begin with these. */
 struct loop {
     const struct loop_ops *ops;
     const struct clock *clock;
+    _Atomic uint64_t longest_ns, slow; /* turns; see loop_turns */
 };
 
 struct loop_watch {

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/loop.h"
 #include "export/export.h"
 #include "journal/journal.h"
 #include "policy/labels.h"
@@ -77,6 +78,7 @@ struct ledger {
     uint64_t memory_used, memory_peak;
     size_t labels;
     size_t exporter_count;
+    struct loop_turns turns; /* of the workers: the longest, and all slow ones */
     struct ledger_exporter exporters[EXPORTER_MAX];
     struct ledger_passed passed[OTLP_SIGNALS]; /* of metrics and logs */
     int64_t unaccounted; /* received + recovered - (rejected + filtered + pending + dropped + kept +

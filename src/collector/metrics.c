@@ -110,6 +110,10 @@ static void write_requests(struct page *p)
     counter(p, "moontail_accepted_connections_total", "Connections accepted.",
             r->accepted_connections);
     counter(p, "moontail_received_bytes_total", "Bytes read from senders.", r->bytes);
+    gauge(p, "moontail_worker_loop_max_seconds",
+          "The longest turn of a worker: nothing else came in on it meanwhile.",
+          (double)p->l->turns.longest_ns / (double)NS_PER_S);
+    counter(p, "moontail_worker_slow_turns_total", "Turns of workers over 5 ms.", p->l->turns.slow);
     counter(p, "moontail_crossed_spans_total", "Spans handed from one worker to another.",
             p->l->sum.crossed);
 }

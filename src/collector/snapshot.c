@@ -80,6 +80,13 @@ static void add_requests(struct ledger_exporter *to, const struct ledger_exporte
     }
 }
 
+static void sum_turns(struct loop_turns *to, struct loop_turns from)
+{
+    to->slow += from.slow;
+    if (from.longest_ns > to->longest_ns)
+        to->longest_ns = from.longest_ns;
+}
+
 static void sum_up(struct collector *c, struct ledger *l)
 {
     *l = (struct ledger){.labels = labels_count(c->labels),
@@ -95,6 +102,7 @@ static void sum_up(struct collector *c, struct ledger *l)
         l->pending += w->snapshot_pending;
         sum_table(&l->table, &w->snapshot_table);
         sum_receive(&l->receive, &w->snapshot_receive);
+        sum_turns(&l->turns, loop_turns(w->loop));
     }
     sum_exporters(c, OTLP_TRACES, l->exporters);
     for (int signal = OTLP_METRICS; signal < OTLP_SIGNALS; signal++) {

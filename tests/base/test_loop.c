@@ -144,6 +144,47 @@ static void wakes_before_a_wait_are_kept_and_counted_as_one(void)
     loop_free(l);
 }
 
+struct slow {
+    struct fake_clock clock;
+    uint64_t takes_ns;
+};
+
+static void take_time(void *arg, unsigned ready)
+{
+    struct slow *s = arg;
+
+    (void)ready;
+    fake_clock_advance(&s->clock, s->takes_ns);
+}
+
+static void a_turn_is_the_watches_and_the_step_but_not_the_wait(void)
+{
+    struct slow s = {.takes_ns = 2 * NS_PER_MS};
+    struct loop_watch *watch;
+    struct loop *l;
+    int fds[2];
+
+    fake_clock_init(&s.clock, NS_PER_S, NS_PER_S);
+    l = loop_new(&s.clock.clock);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+    watch = loop_watch_new(l, fds[0], take_time, &s);
+    loop_watch_set(watch, LOOP_WRITE);
+    loop_wait(l, 0);
+    fake_clock_advance(&s.clock, NS_PER_MS); /* the step */
+    loop_wait(l, 0);
+    CHECK(loop_turns(l).longest_ns == 3 * NS_PER_MS && loop_turns(l).slow == 0);
+    fake_clock_advance(&s.clock, 4 * NS_PER_MS);
+    loop_watch_set(watch, 0);
+    loop_wait(l, 0);
+    CHECK(loop_turns(l).longest_ns == 6 * NS_PER_MS && loop_turns(l).slow == 1);
+    loop_wait(l, 0);
+    CHECK(loop_turns(l).longest_ns == 6 * NS_PER_MS && loop_turns(l).slow == 1);
+    loop_watch_free(watch);
+    close(fds[0]);
+    close(fds[1]);
+    loop_free(l);
+}
+
 int main(void)
 {
     RUN(readiness_is_level_triggered_and_interest_can_pause);
@@ -151,5 +192,6 @@ int main(void)
     RUN(a_wait_ends_when_its_time_has_come);
     RUN(every_wake_from_another_thread_ends_a_wait);
     RUN(wakes_before_a_wait_are_kept_and_counted_as_one);
+    RUN(a_turn_is_the_watches_and_the_step_but_not_the_wait);
     return DONE();
 }
