@@ -16,6 +16,20 @@ enum {
 };
 static const uint64_t say_every_ns = 10 * NS_PER_S;
 
+/* A folder with nothing in it and no room is no place to start; one with something is started on, so
+ * that it can leave. */
+static enum err check_room(const struct files *f, struct err_info *info)
+{
+    unsigned free_regions = store_free_regions(f->store);
+    struct err_info why = {0};
+
+    if (free_regions > RESERVE || free_regions < store_count(f->store) ||
+        store_grow_step(f->store, &why) == ERR_OK)
+        return ERR_OK;
+    return err_fail(info, ERR_IO, "there is no room for %u segments to begin with: %.700s",
+                    RESERVE + 1, why.text);
+}
+
 enum err files_init(struct files *f, struct segments *segments, const struct journal_config *config,
                     struct err_info *info)
 {
@@ -42,7 +56,10 @@ enum err files_init(struct files *f, struct segments *segments, const struct jou
         return err;
     while (store_grow(f->store, GROW_FREE + RESERVE))
         continue;
-    return ERR_OK;
+    err = check_room(f, info);
+    if (err != ERR_OK)
+        files_fini(f);
+    return err;
 }
 
 /* Free regions that are wanted: what may be needed soon, and behind it the history. */

@@ -97,6 +97,8 @@ void store_forget(struct store *s, uint32_t number);
 /* Makes new files ahead of need, at most 2 MiB of zeros a call, when fewer than `wanted` regions
  * are free. True: there is more to do. What can't be made is tried again at a later call. */
 bool store_grow(struct store *s, unsigned wanted);
+/* Makes one step of at most GROW_STEP bytes; at least one more region is free then. */
+enum err store_grow_step(struct store *s, struct err_info *info) MUST_CHECK;
 unsigned store_free_regions(const struct store *s); /* reserve included */
 
 /* The file of exporters' positions: two copies, written in turn, each with a CRC and a number; the

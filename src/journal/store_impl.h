@@ -82,10 +82,6 @@ enum err store_no_memory(const struct store *s, struct err_info *info) MUST_CHEC
  * yet. */
 enum err store_find_files(struct store *s, struct err_info *info) MUST_CHECK;
 
-/* store_grow.c */
-
-/* Makes one step of at most GROW_STEP bytes; at least one more region is free then. */
-enum err store_grow_step(struct store *s, struct err_info *info) MUST_CHECK;
 /* A file of its own for `bytes`; its region is neither free nor taken. `spare`: bytes that must
  * still fit behind it. */
 enum err store_make_large(struct store *s, uint64_t bytes, uint64_t spare, uint32_t *number,

@@ -55,16 +55,17 @@ RESOURCE = field(1, field(1, field(1, b"service.name") + field(2, field(1, b"car
 TIMES = struct.Struct("<BQBQ")
 
 
-def span_bytes(trace_id, span_id, now):
-    body = (field(1, trace_id) + field(2, span_id) + TAIL
+def span_bytes(trace_id, span_id, now, more=b""):
+    body = (field(1, trace_id) + field(2, span_id) + TAIL + more
             + TIMES.pack(7 << 3 | 1, now - 5_000_000, 8 << 3 | 1, now)
             + (ERROR if is_error(trace_id) else b""))
     return field(2, body)
 
 
-def request_bytes(ids):
-    now = time.time_ns()
-    spans = b"".join(span_bytes(i[:16], i[16:], now) for i in ids)
+def request_bytes(ids, filler=0):
+    """A span for each id (24 bytes), with so many bytes more."""
+    now, more = time.time_ns(), attribute("filler", "x" * filler) if filler else b""
+    spans = b"".join(span_bytes(i[:16], i[16:], now, more) for i in ids)
     return field(1, RESOURCE + field(2, spans))
 
 
