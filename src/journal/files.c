@@ -314,16 +314,53 @@ void files_free(struct files *f, uint32_t number)
     f->is_short = false;
 }
 
-bool files_load(struct files *f, uint32_t number)
+/* What is no whole frame of this segment becomes zeros: whoever has a reference into it finds
+ * nothing there. Returns how many frames that are. */
+static uint64_t blank_damage(const struct files *f, struct segment *segment)
+{
+    struct frame_walk walk = {.segment = slice_make(segment->bytes, segment->filled),
+                              .header = &store_region(f->store, segment->region)->header,
+                              .at = FORMAT_PAGE};
+    enum frame_found what;
+    struct frame frame;
+    uint64_t damaged = 0;
+    size_t end = FORMAT_PAGE;
+
+    while ((what = frame_next(&walk, &frame)) != FRAME_END) {
+        damaged += what == FRAME_DAMAGED;
+        if (what == FRAME_DAMAGED)
+            continue;
+        memset(segment->bytes + end, 0, frame.at - end);
+        end = frame.at + frame_size(frame.header.tlv_len, frame.header.stored_len);
+    }
+    if (end < segment->filled)
+        memset(segment->bytes + end, 0, segment->filled - end);
+    return damaged + walk.damaged;
+}
+
+bool files_read(struct files *f, uint32_t number)
 {
     struct segment *segment = segment_at(f->segments, number);
     struct err_info info;
 
     if (store_read(f->store, segment->region, 0, segment->bytes, segment->filled, &info) == ERR_OK)
         return true;
+    log_event(LOG_ERROR, "a segment of the journal cannot be read back whole", "error", info.text);
     memset(segment->bytes, 0, segment->filled);
-    log_event(LOG_ERROR, "a segment of the journal cannot be read back", "error", info.text);
+    for (size_t at = 0; at < segment->filled; at += FORMAT_PAGE) /* what can be read of it */
+        (void)!store_read(f->store, segment->region, at, segment->bytes + at,
+                          segment->filled - at < FORMAT_PAGE ? segment->filled - at : FORMAT_PAGE,
+                          NULL);
     return false;
+}
+
+bool files_load(struct files *f, uint32_t number)
+{
+    bool done = files_read(f, number);
+
+    if (blank_damage(f, segment_at(f->segments, number)) > 0 && done)
+        log_event(LOG_ERROR, "a segment of the journal is damaged, and spans of it are lost");
+    return done;
 }
 
 bool files_are_refusing(const struct files *f)

@@ -64,8 +64,11 @@ void files_settle(struct files *f);
 
 /* The segment is not needed any more: its region is marked free. */
 void files_free(struct files *f, uint32_t number);
-/* Reads what a segment without memory held; it has memory by now. False: it can't be read; the
- * memory is zeros then. */
+/* Reads what a segment without memory held; it has memory by now. False: not all of it can be read;
+ * the rest is zeros then. */
+bool files_read(struct files *f, uint32_t number);
+/* The same, and checks each frame: what is damaged becomes zeros, so that a reference into it finds
+ * nothing. */
 bool files_load(struct files *f, uint32_t number);
 
 /* How near the bound of the disk is. Called in each round. */

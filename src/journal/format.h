@@ -40,8 +40,8 @@ struct segment_header {
     uint64_t bytes;            /* of the region, this page included */
     uint64_t boot_ns, unix_ns; /* when it was opened: CLOCK_BOOTTIME, CLOCK_REALTIME */
     uint8_t boot_id[16];       /* of the kernel: where it differs, boot_ns means nothing */
-    uint32_t reserved;
-    uint32_t crc; /* CRC-32C of all before it */
+    uint32_t regions;          /* of the file when this was written, if all have one size */
+    uint32_t crc;              /* CRC-32C of all before it */
 };
 
 /* What a frame is, in its `signal`: received bodies have their signal, others these. */

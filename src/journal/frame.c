@@ -49,6 +49,17 @@ static bool was_ours(const struct frame_walk *w, struct frame_header header)
     return header_is_good(w, &header);
 }
 
+/* What was written ends with zeros up to the end of its page. */
+static bool is_written(size_t at, const struct frame_header *header)
+{
+    const uint8_t *bytes = (const uint8_t *)header;
+
+    for (size_t i = 0; at % FORMAT_PAGE && i < sizeof(*header); i++)
+        if (bytes[i])
+            return true;
+    return false;
+}
+
 static bool fits(const struct frame_walk *w, size_t at)
 {
     return at <= w->segment.len && w->segment.len - at >= sizeof(struct frame_header);
@@ -67,7 +78,9 @@ static bool find_header(struct frame_walk *w, struct frame_header *header)
         w->damaged += w->at != from;
         return true;
     }
-    if (fits(w, from) && was_ours(w, header_at(w, from))) { /* the last one of all */
+    if (fits(w, from))
+        *header = header_at(w, from);
+    if (fits(w, from) && (was_ours(w, *header) || is_written(from, header))) { /* the last one */
         w->skipped += sizeof(*header);
         w->damaged++;
     }

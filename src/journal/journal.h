@@ -177,7 +177,8 @@ void journal_read_end(struct journal_writer *w);
  * here. The caller has live references in it. Between journal_read_begin and journal_read_end. */
 bool journal_is_here(struct journal_writer *w, frame_id frame);
 
-/* The body of a frame with live references that is here; bounded by its own header. */
+/* The body of a frame with live references that is here; bounded by its own header. Empty where the
+ * frame was read back from its file and is damaged there. */
 struct slice journal_body(const struct journal *j, frame_id frame);
 /* Gives back `n` references. The caller's own writer, whoever wrote the frame. */
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n);

@@ -54,6 +54,19 @@ static void set_place(struct outbox *o, uint64_t ordinal, uint32_t number, size_
 
 /* ---- recovery ---- */
 
+static const struct frame_header *header_at(const struct outbox *o, uint64_t position)
+{
+    uint32_t number = (uint32_t)(place_of(o, ordinal_of(position)) >> 32);
+
+    return (const struct frame_header *)(segment_at(o->segments, number)->bytes +
+                                         offset_of(position));
+}
+
+static uint64_t behind(const struct frame_header *header, uint64_t position)
+{
+    return position + frame_size(header->tlv_len, header->stored_len);
+}
+
 static void set_map(struct outbox *o, uint32_t number, struct outbox_map *map)
 {
     if (number >= o->map_count) {
@@ -67,6 +80,14 @@ static void set_map(struct outbox *o, uint32_t number, struct outbox_map *map)
     }
     free(o->maps[number]);
     o->maps[number] = map;
+}
+
+void outbox_forget(struct outbox *o, uint32_t number)
+{
+    if (number >= o->map_count)
+        return;
+    free(o->maps[number]);
+    o->maps[number] = NULL;
 }
 
 void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
@@ -87,12 +108,28 @@ void outbox_start(struct outbox *o, uint64_t begin)
     atomic_store_explicit(&o->end, end, memory_order_release);
 }
 
+/* Where frames were damaged, one that spans them is in their place: a position within them is
+ * moved behind it. */
+static uint64_t on_frame(const struct outbox *o, uint64_t position)
+{
+    uint64_t ordinal = ordinal_of(position), at = ordinal << 32 | files_overhead(o->files);
+    size_t used = place_of(o, ordinal) & UINT32_MAX;
+
+    if (position < atomic_load_explicit(&o->begin, memory_order_relaxed) ||
+        ordinal >= ordinal_of(o->appended) || offset_of(position) >= used)
+        return position;
+    while (at < position && offset_of(at) < used)
+        at = behind(header_at(o, at), at);
+    return at;
+}
+
 void outbox_resume(struct outbox *o, unsigned exporter, uint64_t position)
 {
     uint64_t begin = atomic_load_explicit(&o->begin, memory_order_relaxed);
 
     if (position > o->appended)
         position = o->appended;
+    position = on_frame(o, position);
     atomic_store_explicit(&o->acked[exporter], position < begin ? begin : position,
                           memory_order_release);
 }
@@ -215,11 +252,8 @@ void outbox_reclaim(struct outbox *o)
             return;
         atomic_store_explicit(&o->begin, (ordinal + 1) << 32, memory_order_release);
         if (!number)
-            continue;                /* nothing was found there after a restart */
-        if (number < o->map_count) { /* the next segment of this number is of this process */
-            free(o->maps[number]);
-            o->maps[number] = NULL;
-        }
+            continue; /* nothing was found there after a restart */
+        outbox_forget(o, number);
         files_free(o->files, number);
         segments_put(o->segments, number);
     }
@@ -232,19 +266,6 @@ void outbox_finish(struct outbox *o)
 }
 
 /* ---- reading ---- */
-
-static const struct frame_header *header_at(const struct outbox *o, uint64_t position)
-{
-    uint32_t number = (uint32_t)(place_of(o, ordinal_of(position)) >> 32);
-
-    return (const struct frame_header *)(segment_at(o->segments, number)->bytes +
-                                         offset_of(position));
-}
-
-static uint64_t behind(const struct frame_header *header, uint64_t position)
-{
-    return position + frame_size(header->tlv_len, header->stored_len);
-}
 
 /* Numbers of an earlier process become those of this one. */
 static void translate(const struct outbox *o, uint64_t position, struct decision_record *r)
@@ -277,18 +298,23 @@ static void read_keep(const struct outbox *o, uint64_t position, struct outbox_i
     item->next = behind(header, position);
 }
 
+/* Not before the first frame of its segment. */
+static uint64_t in_frames(const struct outbox *o, uint64_t position)
+{
+    size_t first = files_overhead(o->files);
+
+    return offset_of(position) < first ? ordinal_of(position) << 32 | first : position;
+}
+
 bool outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *item)
 {
     uint64_t end = atomic_load_explicit(&o->end, memory_order_acquire);
 
     for (;;) {
-        uint64_t ordinal = ordinal_of(position);
-
-        while (ordinal < ordinal_of(end) &&
-               offset_of(position) >= (place_of(o, ordinal) & UINT32_MAX))
-            position = ++ordinal << 32;
-        if (offset_of(position) < files_overhead(o->files))
-            position = ordinal << 32 | files_overhead(o->files);
+        position = in_frames(o, position);
+        while (ordinal_of(position) < ordinal_of(end) &&
+               offset_of(position) >= (place_of(o, ordinal_of(position)) & UINT32_MAX))
+            position = in_frames(o, (ordinal_of(position) + 1) << 32);
         if (position >= end)
             return false;
         if (header_at(o, position)->signal == FRAME_KEEP)

@@ -43,6 +43,8 @@ void outbox_fini(struct outbox *o);
  * of their ordinals, before anything is appended. Takes the map. */
 void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
                       struct outbox_map *map);
+/* The next segment of this number is of this process. */
+void outbox_forget(struct outbox *o, uint32_t number);
 /* Where it begins, once all were recovered, and that an exporter has settled what is before. */
 void outbox_start(struct outbox *o, uint64_t begin);
 void outbox_resume(struct outbox *o, unsigned exporter, uint64_t position);

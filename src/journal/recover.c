@@ -34,6 +34,10 @@ struct recovered {
     uint64_t newest[1 << 8]; /* sequence of each writer */
     struct hash_set seen;    /* frames: one may be there twice, in a region that failed too */
     struct outbox_map *map;  /* of the segment that is read */
+    struct outbox_copy {
+        uint64_t ordinal, frames;
+        uint32_t number; /* 0: none yet */
+    } last;              /* segment of the outbox that was read */
     struct live_frame *frames;
     size_t frame_count, frame_capacity;
     uint32_t *segments; /* of frames, by age */
@@ -198,7 +202,10 @@ static size_t find_regions(struct recovered *r, enum segment_use use, struct by_
 static void look_at_regions(struct recovered *r)
 {
     struct files *f = &r->journal->files;
+    struct store_stats stats;
 
+    store_stats(f->store, &stats);
+    r->found->damaged_frames += stats.cut_regions;
     for (uint32_t i = 1; i <= store_count(f->store); i++) {
         const struct region *region = store_region(f->store, i);
         const struct segment_header *h = &region->header;
@@ -229,7 +236,7 @@ static uint32_t adopt(struct recovered *r, uint32_t region, enum segment_kind ki
     segment->open = false;
     r->found->segments++;
     r->found->bytes += from->bytes;
-    if (!files_load(&j->files, number))
+    if (!files_read(&j->files, number))
         r->found->damaged_frames++;
     return number;
 }
@@ -421,9 +428,29 @@ static void bridge(struct segment *segment, size_t from, size_t to)
                               .stored_len = (uint32_t)(to - from - sizeof(struct frame_header))};
 }
 
+/* A segment that was being written anew when the process ended is there twice. Returns whether the
+ * new copy has no less than the one before it, which goes then. */
+static bool is_best_copy(struct recovered *r, struct outbox_copy copy)
+{
+    struct journal *j = r->journal;
+    bool is_again = r->last.number && r->last.ordinal == copy.ordinal;
+    bool is_best = !is_again || copy.frames >= r->last.frames;
+    uint32_t worse = is_best ? r->last.number : copy.number;
+
+    if (is_again) {
+        outbox_forget(&j->outbox, worse);
+        files_free(&j->files, worse);
+        segments_put(&j->segments, worse);
+    }
+    if (is_best)
+        r->last = copy;
+    return is_best;
+}
+
 static void read_outbox(struct recovered *r, uint32_t region)
 {
     struct journal *j = r->journal;
+    struct outbox_copy copy = {.frames = 0};
     uint32_t number = adopt(r, region, SEGMENT_OUTBOX);
     struct segment *segment = segment_at(&j->segments, number);
     enum frame_found what;
@@ -441,6 +468,7 @@ static void read_outbox(struct recovered *r, uint32_t region)
             continue;
         }
         bridge(segment, end, frame.at);
+        copy.frames++;
         end = frame.at + frame_size(frame.header.tlv_len, frame.header.stored_len);
         if (frame.header.signal == FRAME_NAMES)
             read_names(r, frame.body);
@@ -448,7 +476,11 @@ static void read_outbox(struct recovered *r, uint32_t region)
             header_in(segment, frame.at)->signal = FRAME_NAMES; /* readers pass by */
     }
     r->found->damaged_frames += walk.damaged;
-    outbox_recovered(&j->outbox, number, walk.header->ordinal, end, r->map);
+    copy.number = number;
+    copy.ordinal = walk.header->ordinal;
+    if (!is_best_copy(r, copy))
+        return;
+    outbox_recovered(&j->outbox, number, copy.ordinal, end, r->map);
     r->map = NULL;
 }
 
@@ -482,6 +514,7 @@ static void find_frames(struct recovered *r, uint32_t number)
         end = frame.at + frame_size(h->tlv_len, h->stored_len);
         note_sequence(r, (uint64_t)walk.header->worker << 56 | h->sequence);
         if (h->signal == FRAME_TRACES && h->items > 0 && h->encoding == 0 &&
+            frame.at / FRAME_ALIGN >> j->position_bits == 0 &&
             set_add(&r->seen, hash_bytes(r->key, &h->sequence, sizeof(h->sequence)) ^
                                   ((uint64_t)walk.header->worker << 1 | 1)))
             add_frame(r, (struct live_frame){to_now(r, walk.header, h->boot_ns, h->unix_ns), number,
@@ -533,7 +566,8 @@ static bool is_here(struct recovered *r, uint32_t number)
     r->extra[r->extra_count++] = number;
     r->found->bytes += segment->filled;
     atomic_store_explicit(&segment->place, PLACE_HERE, memory_order_relaxed);
-    return files_load(&j->files, number);
+    (void)files_load(&j->files, number);
+    return true;
 }
 
 static void hand_frame(struct recovered *r, const struct live_frame *f)
@@ -547,6 +581,10 @@ static void hand_frame(struct recovered *r, const struct live_frame *f)
     if (!is_here(r, f->number))
         return;
     h = (const struct frame_header *)(segment->bytes + f->at);
+    if (h->magic != FRAME_MAGIC) { /* the file has changed since it was looked through */
+        r->found->damaged_frames++;
+        return;
+    }
     out = (struct recovered_frame){
         .frame = (frame_id)(f->number << j->position_bits | f->at / FRAME_ALIGN),
         .signal = SIGNAL_TRACES,

@@ -45,8 +45,9 @@ struct segment {
     uint32_t region;        /* of the store; 0: none */
     uint32_t before, after; /* in the list of those that are full and written, by age */
     uint16_t writer;
-    bool is_given; /* in its writer's list of those that may have something to write */
-    bool is_dirty; /* in the list of outbox and decision segments that have */
+    uint16_t tries; /* to read it back, that failed */
+    bool is_given;  /* in its writer's list of those that may have something to write */
+    bool is_dirty;  /* in the list of outbox and decision segments that have */
     bool is_listed;
     size_t written;     /* bytes of it that are in the file */
     size_t filled;      /* bytes in it, once it is full and written */

@@ -7,6 +7,8 @@
 /* Segments come back so long before their first trace is due. */
 static const uint64_t ahead_ns = 1500 * NS_PER_MS;
 static const uint64_t look_again_ns = 5 * NS_PER_MS;
+/* What can't be read back for so many times that (some seconds) is given up. */
+enum { TRIES_MAX = 1000 };
 
 void spill_init(struct spill *s, struct journal *j)
 {
@@ -161,13 +163,18 @@ static void choose(struct spill *s, uint64_t now_ns)
 
 /* ---- coming back ---- */
 
+/* False: there is no memory, or it can't be read now; it is tried again. */
 static bool bring_back(struct spill *s, uint32_t number, bool forced)
 {
     struct segment *segment = at(s, number);
 
     if (!segments_attach(&s->journal->segments, number, forced))
         return false;
-    files_load(&s->journal->files, number);
+    if (!files_load(&s->journal->files, number) && ++segment->tries < TRIES_MAX) {
+        segments_detach(&s->journal->segments, number);
+        return false;
+    }
+    segment->tries = 0;
     s->loaded++;
     s->gone--;
     atomic_store_explicit(&segment->place, PLACE_HERE, memory_order_seq_cst);
@@ -181,14 +188,27 @@ static void wake_all(const struct spill *s)
             loop_wake(s->journal->writers[i].loop);
 }
 
+static bool bring_one(struct spill *s, uint32_t number)
+{
+    if (!place_is(at(s, number), PLACE_ASKED))
+        return false;
+    if (bring_back(s, number, true))
+        return true;
+    s->retries = true;
+    return false;
+}
+
 static bool bring_asked(struct spill *s)
 {
-    bool any = false;
+    bool any = false, again = s->retries;
     uint32_t number;
 
+    s->retries = false;
+    for (number = s->first; again && number; number = at(s, number)->after)
+        any |= bring_one(s, number);
     for (unsigned i = 0; i < s->journal->config.workers; i++)
         while (ring_pop(&s->journal->writers[i].asked, &number))
-            any |= place_is(at(s, number), PLACE_ASKED) && bring_back(s, number, true);
+            any |= bring_one(s, number);
     return any;
 }
 

@@ -26,6 +26,7 @@ struct spill {
     uint64_t *readers;        /* of all of them, whose places change */
     uint64_t spilled, loaded; /* ever */
     uint32_t gone;            /* now */
+    bool retries;             /* what was asked for could not be read */
     _Atomic bool can_spill;
 };
 

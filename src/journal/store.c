@@ -201,17 +201,24 @@ void store_stats(const struct store *s, struct store_stats *stats)
     for (uint32_t i = 0; i < s->file_count; i++)
         if (s->files[i].number && s->files[i].failed)
             stats->failed_bytes += s->files[i].bytes;
+    stats->cut_regions = s->cut_regions;
 }
 
 /* ---- taking and giving back ---- */
 
+/* What is reserved is for decisions: they let more go than they take, so max_bytes does not keep
+ * them from it. */
 static enum err take_large(struct store *s, uint64_t bytes, bool reserved, uint32_t *number,
                            struct err_info *info)
 {
     uint64_t missing = s->config.reserve > s->free_count ? s->config.reserve - s->free_count : 0;
+    uint64_t kept = missing * s->config.region_bytes, max = s->config.max_bytes;
 
-    return store_make_large(s, bytes, reserved ? 0 : missing * s->config.region_bytes, number,
-                            info);
+    return store_make_large(s, bytes,
+                            reserved     ? UINT64_MAX
+                            : kept < max ? max - kept
+                                         : 0,
+                            number, info);
 }
 
 enum err store_take(struct store *s, size_t bytes, bool reserved, uint32_t *number,
@@ -258,8 +265,15 @@ void store_seal(const struct store *s, uint64_t bytes, struct segment_header *he
     header->version = SEGMENT_VERSION;
     header->bytes = bytes;
     memcpy(header->boot_id, s->boot_id, sizeof(header->boot_id));
-    header->reserved = 0;
     header->crc = crc32c(0, header, offsetof(struct segment_header, crc));
+}
+
+/* So that it is seen when some of them are cut off. */
+static uint32_t regions_of(const struct store *s, const struct region *r)
+{
+    const struct store_file *f = &s->files[r->file];
+
+    return f->is_large ? 0 : (uint32_t)(f->bytes / s->config.region_bytes);
 }
 
 void store_make_header(struct store *s, uint32_t number, struct segment_header *header,
@@ -267,6 +281,7 @@ void store_make_header(struct store *s, uint32_t number, struct segment_header *
 {
     struct region *r = &s->slots[number].region;
 
+    header->regions = regions_of(s, r);
     store_seal(s, r->bytes, header);
     memset(page, 0, FORMAT_PAGE);
     memcpy(page, header, sizeof(*header));
@@ -282,6 +297,7 @@ enum err store_write_header(struct store *s, uint32_t number, struct segment_hea
     uint8_t bytes[FORMAT_PAGE] = {0};
     enum err err;
 
+    header->regions = regions_of(s, r);
     store_seal(s, r->bytes, header);
     memcpy(bytes, header, sizeof(*header));
     page = slice_make(bytes, sizeof(bytes));

@@ -114,5 +114,7 @@ struct store_stats {
     uint64_t free_bytes; /* in regions that are free */
     uint64_t max_bytes;
     uint64_t failed_bytes; /* in regions of files that are not trusted */
+    uint64_t cut_regions;  /* that files had when they were last written, and had not when they were
+                            * found; and those that a file ended in */
 };
 void store_stats(const struct store *s, struct store_stats *stats);

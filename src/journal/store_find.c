@@ -183,9 +183,24 @@ static enum err find_rest(struct store *s, uint32_t file, uint64_t size, struct 
     if (s->disk->pwrite(s->disk, f->fd, "", 1, end - 1, NULL) != ERR_OK)
         f->unread = true;
     f->dirty = true;
+    s->cut_regions++;
     s->total += s->config.region_bytes;
     f->bytes = end;
     return find_region(s, file, end - s->config.region_bytes, s->config.region_bytes, info);
+}
+
+/* The file had more of them when one of its headers was written. */
+static void count_cut(struct store *s, uint32_t file)
+{
+    uint32_t had = 0, has = (uint32_t)(s->files[file].bytes / s->config.region_bytes);
+
+    for (uint32_t i = 1; i <= s->count; i++) {
+        const struct region *r = &s->slots[i].region;
+
+        if (r->bytes && r->file == file && r->readable && r->header.regions > had)
+            had = r->header.regions;
+    }
+    s->cut_regions += had > has ? had - has : 0;
 }
 
 static enum err find_regions(struct store *s, uint32_t file, uint64_t size, struct err_info *info)
@@ -198,6 +213,8 @@ static enum err find_regions(struct store *s, uint32_t file, uint64_t size, stru
         err = find_region(s, file, at, step, info);
     if (!err && !f->is_large)
         err = find_rest(s, file, size, info);
+    if (!err && !f->is_large)
+        count_cut(s, file);
     if (!err && f->unread)
         store_fail_file(s, file);
     return err;
@@ -215,7 +232,8 @@ static enum err open_file(struct store *s, struct store_name name, uint32_t *at,
     if (err)
         return err;
     err = s->disk->size(s->disk, f.fd, &size, info);
-    f.bytes = name.is_large ? size : size / s->config.region_bytes * s->config.region_bytes;
+    f.bytes = name.is_large ? (size + FORMAT_PAGE - 1) / FORMAT_PAGE * FORMAT_PAGE
+                            : size / s->config.region_bytes * s->config.region_bytes;
     *at = err ? UINT32_MAX : store_add_file(s, f);
     if (*at == UINT32_MAX) {
         s->disk->close(s->disk, f.fd);
@@ -230,6 +248,8 @@ static void settle_files(struct store *s)
     for (uint32_t i = 0; i < s->file_count; i++) {
         struct store_file *f = &s->files[i];
 
+        if (!f->is_large && f->bytes == 0 && f->number != s->last_number)
+            s->cut_regions++; /* there are newer ones, so it was full */
         if (f->is_large && f->taken == 0)
             store_drop_file(s, i);
         else if (!f->is_large && !f->failed && f->number == s->last_number &&

@@ -5,17 +5,28 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* Whether `bytes` more may be taken, with `spare` left within max_bytes. */
-static enum err check_space(struct store *s, uint64_t bytes, uint64_t spare, struct err_info *info)
+/* Bytes that count against max_bytes. Files that are not trusted any more go when what lives in
+ * them is settled; until then others may take their place. */
+static uint64_t held_bytes(const struct store *s)
 {
-    uint64_t available, size;
+    struct store_stats stats;
+
+    store_stats(s, &stats);
+    return s->total -
+           (stats.failed_bytes < s->config.max_bytes ? stats.failed_bytes : s->config.max_bytes);
+}
+
+/* Whether `bytes` more may be taken, when all files together may have `limit`. */
+static enum err check_space(struct store *s, uint64_t bytes, uint64_t limit, struct err_info *info)
+{
+    uint64_t available, size, held = held_bytes(s);
     double least;
     enum err err;
 
-    if (s->total >= s->config.max_bytes || bytes + spare > s->config.max_bytes - s->total)
+    if (held >= limit || bytes > limit - held)
         return err_fail(info, ERR_FULL, "%s holds %llu bytes, and %llu more are over its %llu",
-                        s->path, (unsigned long long)s->total, (unsigned long long)(bytes + spare),
-                        (unsigned long long)s->config.max_bytes);
+                        s->path, (unsigned long long)s->total, (unsigned long long)bytes,
+                        (unsigned long long)limit);
     err = s->disk->space(s->disk, s->path, &available, &size, info);
     if (err)
         return err;
@@ -89,7 +100,8 @@ static size_t step_size(const struct store *s)
 {
     size_t size = s->config.region_bytes, step = s->image_len;
     uint64_t held = s->growing == UINT32_MAX ? 0 : s->files[s->growing].bytes;
-    uint64_t left = s->total < s->config.max_bytes ? s->config.max_bytes - s->total : 0;
+    uint64_t total = held_bytes(s);
+    uint64_t left = total < s->config.max_bytes ? s->config.max_bytes - total : 0;
 
     assert(size > 0);
     if (step > s->config.file_bytes - held)
@@ -124,7 +136,7 @@ enum err store_grow_step(struct store *s, struct err_info *info)
         s->config.file_bytes - s->files[s->growing].bytes < s->config.region_bytes)
         s->growing = UINT32_MAX;
     step = step_size(s);
-    err = check_space(s, step, 0, info);
+    err = check_space(s, step, s->config.max_bytes, info);
     if (!err && !store_has_room(s, (uint32_t)(step / s->config.region_bytes)))
         err =
             err_fail(info, ERR_FULL, "%s holds %u regions: no number or no memory for another one",
@@ -136,7 +148,7 @@ enum err store_grow_step(struct store *s, struct err_info *info)
     return err;
 }
 
-enum err store_make_large(struct store *s, uint64_t bytes, uint64_t spare, uint32_t *number,
+enum err store_make_large(struct store *s, uint64_t bytes, uint64_t limit, uint32_t *number,
                           struct err_info *info)
 {
     uint64_t size = (bytes + FORMAT_PAGE - 1) & ~(uint64_t)(FORMAT_PAGE - 1);
@@ -144,7 +156,7 @@ enum err store_make_large(struct store *s, uint64_t bytes, uint64_t spare, uint3
     uint8_t page[FORMAT_PAGE] = {0};
     struct store_file *f;
     uint32_t file;
-    enum err err = check_space(s, size, spare, info);
+    enum err err = check_space(s, size, limit, info);
 
     if (!err && !store_has_room(s, 1))
         err = err_fail(info, ERR_FULL, "%s: no number or no memory for another region", s->path);
@@ -197,8 +209,8 @@ bool store_grow(struct store *s, unsigned wanted)
 {
     if (s->has_doomed)
         remove_doomed(s);
-    if (s->total > s->config.max_bytes && shrink(s))
-        return s->total > s->config.max_bytes;
+    if (held_bytes(s) > s->config.max_bytes && shrink(s))
+        return held_bytes(s) > s->config.max_bytes;
     if (s->free_count >= wanted)
         return false;
     return store_grow_step(s, NULL) == ERR_OK && s->free_count < wanted;

@@ -51,7 +51,8 @@ struct store {
     uint8_t *image;   /* of fresh regions: what store_grow writes */
     size_t image_len; /* at most GROW_STEP, a multiple of region_bytes */
     bool removed;     /* a file, since names were last made durable */
-    bool has_doomed;  /* names that could not be removed */
+    uint64_t cut_regions;
+    bool has_doomed; /* names that could not be removed */
 
     bool acked_known; /* the number of the last good copy was read */
     uint64_t acked_number;
@@ -82,7 +83,7 @@ enum err store_no_memory(const struct store *s, struct err_info *info) MUST_CHEC
  * yet. */
 enum err store_find_files(struct store *s, struct err_info *info) MUST_CHECK;
 
-/* A file of its own for `bytes`; its region is neither free nor taken. `spare`: bytes that must
- * still fit behind it. */
-enum err store_make_large(struct store *s, uint64_t bytes, uint64_t spare, uint32_t *number,
+/* store_grow.c: a file of its own for `bytes`; its region is neither free nor taken. `limit`: bytes
+ * that all files may have with it. */
+enum err store_make_large(struct store *s, uint64_t bytes, uint64_t limit, uint32_t *number,
                           struct err_info *info) MUST_CHECK;

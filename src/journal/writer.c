@@ -261,6 +261,7 @@ bool journal_is_here(struct journal_writer *w, frame_id frame)
     return place == PLACE_HERE;
 }
 
+/* NULL: the frame was read back damaged (files_load). */
 static const struct frame_header *header_of(const struct journal *j, frame_id frame)
 {
     const struct segment *segment = segment_at(&j->segments, number_of(j, frame));
@@ -268,22 +269,24 @@ static const struct frame_header *header_of(const struct journal *j, frame_id fr
     const struct frame_header *header = (const struct frame_header *)(segment->bytes + at);
 
     assert(frame && segment->bytes && at + sizeof(*header) <= segment->size);
-    assert(header->magic == FRAME_MAGIC && header->stored_len <= segment->size - at);
-    return header;
+    return header->magic == FRAME_MAGIC ? header : NULL;
 }
 
 struct slice journal_body(const struct journal *j, frame_id frame)
 {
     const struct frame_header *header = header_of(j, frame);
 
-    return slice_make((const uint8_t *)(header + 1) + header->tlv_len, header->decoded_len);
+    if (!header)
+        return slice_str("");
+    return slice_make((const uint8_t *)(header + 1) + header->tlv_len, header->stored_len);
 }
 
 uint64_t journal_source(const struct journal *j, frame_id frame)
 {
     const struct segment *segment = segment_at(&j->segments, number_of(j, frame));
+    const struct frame_header *header = header_of(j, frame);
 
-    return (uint64_t)segment->writer << 56 | header_of(j, frame)->sequence;
+    return (uint64_t)segment->writer << 56 | (header ? header->sequence : 0);
 }
 
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n)

@@ -43,7 +43,7 @@ struct told_decision {
     size_t may, must;
     size_t settled[LEDGER_EXPORTERS]; /* it may be gone from the outbox from then on */
     uint32_t trace, len;
-    bool keep, late, has_no_label;
+    bool keep, late, has_no_label, is_hurt;
     unsigned mask;
     /* Of the present life. */
     unsigned writer;
@@ -260,7 +260,7 @@ static inline void ledger_settle_frame(struct ledger *l, uint32_t number, size_t
         struct told_item *item = &f->items[k];
         const struct told_decision *d = &l->decision[item->decision];
 
-        if (f->id == 0 && f->must == 0 &&
+        if (f->id == 0 && f->must == 0 && !d->is_hurt &&
             (!item->decision || (!d->is_known && d->must > 0 && !l->trace[item->trace].known)))
             complain("frame %u is lost, and trace %u has no decision for it (%u)", number,
                      item->trace, item->decision);

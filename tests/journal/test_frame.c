@@ -144,10 +144,25 @@ static void frames_of_another_use_are_not_seen(void)
     CHECK(w.damaged == 0 && w.skipped == 0);
 
     segment_add(&segment, FRAME_TRACES, 1, body_of(1, bytes));
+    memset(segment.bytes + segment.used, 0, FORMAT_PAGE - segment.used % FORMAT_PAGE);
     w = segment_walk(&segment);
     CHECK(frame_next(&w, &f) == FRAME_FOUND && is_whole(&f, 1));
     CHECK(frame_next(&w, &f) == FRAME_END);
     CHECK(w.damaged == 0 && w.skipped == 0);
+}
+
+static void a_last_header_that_nothing_is_left_of_is_damage(void)
+{
+    struct frame_walk w;
+    struct frame f;
+
+    fill();
+    memset(segment.bytes + segment.used, 0, FORMAT_PAGE - segment.used % FORMAT_PAGE);
+    memset(segment.bytes + segment.used, 'x', sizeof(struct frame_header));
+    w = segment_walk(&segment);
+    while (frame_next(&w, &f) != FRAME_END)
+        continue;
+    CHECK(w.damaged == 1);
 }
 
 static void neither_the_salt_nor_the_generation_alone_is_enough(void)
@@ -291,6 +306,7 @@ int main(void)
     RUN(frames_behind_a_damaged_header_are_found);
     RUN(lost_pages_in_the_middle_cost_only_their_frames);
     RUN(frames_of_another_use_are_not_seen);
+    RUN(a_last_header_that_nothing_is_left_of_is_damage);
     RUN(neither_the_salt_nor_the_generation_alone_is_enough);
     RUN(look_alikes_in_a_body_are_not_seen);
     RUN(what_is_not_known_is_damaged_and_stepped_over);
