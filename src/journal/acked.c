@@ -85,18 +85,29 @@ static void begin_behind(struct journal *j, const char *name, uint64_t position)
         *next = (position >> 32) + 1;
 }
 
+/* A number of at most 32 bits and the blank behind it. NULL: there is none. */
+static const char *read_number(const char *at, uint64_t *number)
+{
+    char *end;
+
+    if (*at < '0' || *at > '9')
+        return NULL;
+    *number = strtoull(at, &end, 10);
+    return *end == ' ' && *number <= UINT32_MAX ? end + 1 : NULL;
+}
+
 static void each_line(struct journal *j, const char *text,
                       void (*fn)(struct journal *j, const char *name, uint64_t position))
 {
     for (const char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        unsigned long long ordinal, offset;
         char name[STORE_ACKED_MAX];
-        int at = 0;
+        uint64_t ordinal, offset;
+        const char *at = read_number(line, &ordinal);
 
-        if (sscanf(line, "%llu %llu %n", &ordinal, &offset, &at) != 2 || at == 0 ||
-            ordinal >= UINT32_MAX || offset > UINT32_MAX || line + at > end)
+        at = at ? read_number(at, &offset) : NULL;
+        if (!at || ordinal == UINT32_MAX)
             continue;
-        snprintf(name, sizeof(name), "%.*s", (int)(end - line) - at, line + at);
+        snprintf(name, sizeof(name), "%.*s", (int)(end - at), at);
         fn(j, name, ordinal << 32 | offset);
     }
 }
