@@ -15,6 +15,7 @@ static const uint64_t failing_retry_ns = 20 * NS_PER_MS;
 /* New files grow at this pace; under pressure it is looked so often for space. */
 static const uint64_t grow_every_ns = 5 * NS_PER_MS;
 static const uint64_t look_at_space_ns = 50 * NS_PER_MS;
+enum { OUTBOX_SHARE = 4 }; /* of max_bytes: a smaller outbox is not what fills the disk */
 /* A segment is not open for longer. */
 static const uint64_t turn_after_ns = 16 * NS_PER_S;
 
@@ -436,12 +437,16 @@ static uint64_t turn_old(struct journal *j, uint64_t now_ns)
     return any ? now_ns + turn_after_ns / 8 : NEVER_NS;
 }
 
-/* Says what is short, so that others let go of it. Returns when to look again. */
+/* Says what is short, so that others let go of it. The outbox sheds only where it is a good part of
+ * what is held: else the disk is full of traces that wait, and what is decided early must leave.
+ * Returns when to look again. */
 static uint64_t see_to_space(struct journal *j, uint64_t now_ns)
 {
     enum journal_pressure pressure = files_pressure(&j->files);
     uint64_t begin = atomic_load_explicit(&j->outbox.begin, memory_order_relaxed);
-    bool sheds = pressure >= PRESSURE_OUTBOX && begin >> 32 < j->outbox.appended >> 32;
+    uint64_t segments = (j->outbox.appended >> 32) - (begin >> 32);
+    bool sheds = pressure >= PRESSURE_OUTBOX &&
+                 segments * j->config.segment_bytes > j->config.max_bytes / OUTBOX_SHARE;
     bool refusing = files_are_refusing(&j->files);
     enum journal_pressure before = atomic_exchange(&j->pressure, (int)pressure);
 

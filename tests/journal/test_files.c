@@ -339,8 +339,9 @@ static void a_full_disk_sheds_then_decides_then_refuses_and_comes_back(void)
     static frame_id frames[400];
     unsigned n = 0, more, kinds = 0;
 
-    /* A first record that no exporter acknowledges, and a second segment of the outbox. */
-    for (int i = 0; i < 2; i++) {
+    /* Records that no exporter acknowledges fill a good quarter. */
+    CHECK(outbox_shed_to(j) == 0);
+    for (int i = 0; i < 18; i++) {
         struct buf payload;
         uint8_t zeros[SEGMENT / 2 + 9000] = {0};
 
@@ -353,7 +354,6 @@ static void a_full_disk_sheds_then_decides_then_refuses_and_comes_back(void)
         buf_fini(&payload);
         journal_step(j, fake.now);
     }
-    CHECK(outbox_shed_to(j) == 0);
     while (n < 400 && (more = fill(j, frames + n, 1)) > 0) {
         enum journal_pressure now = journal_pressure(j);
 
