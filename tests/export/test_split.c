@@ -120,7 +120,7 @@ static size_t count_of(struct slice body, const char *text)
     const uint8_t *at = body.data, *end = at + body.len;
     size_t count = 0;
 
-    while ((at = memmem(at, (size_t)(end - at), text, strlen(text))) != NULL) {
+    while (at && (at = memmem(at, (size_t)(end - at), text, strlen(text))) != NULL) {
         count++;
         at++;
     }
