@@ -62,6 +62,9 @@ void journal_stats(const struct journal *j, struct journal_stats *s)
             add_decision(s, &j->writers[i].held);
     }
     memcpy(s->enqueued, j->outbox.enqueued, sizeof(s->enqueued));
+    for (unsigned signal = 0; signal < DECISION_SIGNALS; signal++)
+        for (unsigned i = 0; i < j->config.exporters; i++)
+            s->in_transit[signal][i] += j->outbox.hidden[signal][i];
     add_files(j, s);
 }
 

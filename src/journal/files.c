@@ -16,8 +16,8 @@ enum {
 };
 static const uint64_t say_every_ns = 10 * NS_PER_S;
 
-/* A folder with nothing in it and no room is no place to start; one with something is started on, so
- * that it can leave. */
+/* A folder with nothing in it and no room is no place to start; one with something is started on,
+ * so that it can leave. */
 static enum err check_room(const struct files *f, struct err_info *info)
 {
     unsigned free_regions = store_free_regions(f->store);

@@ -210,7 +210,7 @@ bool outbox_append(struct outbox *o, const struct decision_record *d, struct sli
     files_mark(o->files, o->open); /* there is room: open_next and the journal's step see to it */
     for (unsigned i = 0; i < o->exporters; i++)
         if (d->exporters >> i & 1)
-            o->enqueued[decision_signal(d)][i] += d->payload_spans;
+            o->hidden[decision_signal(d)][i] += d->payload_spans;
     o->appended = (o->appended & ~(uint64_t)UINT32_MAX) | segment->used;
     return true;
 }
@@ -219,6 +219,11 @@ bool outbox_publish(struct outbox *o)
 {
     if (atomic_load_explicit(&o->end, memory_order_relaxed) == o->appended)
         return false;
+    for (unsigned signal = 0; signal < DECISION_SIGNALS; signal++)
+        for (unsigned i = 0; i < o->exporters; i++) {
+            o->enqueued[signal][i] += o->hidden[signal][i];
+            o->hidden[signal][i] = 0;
+        }
     atomic_store_explicit(&o->end, o->appended, memory_order_release);
     return true;
 }

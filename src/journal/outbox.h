@@ -30,6 +30,7 @@ struct outbox {
     size_t labels;     /* that the last names frame has */
     uint64_t appended; /* the end, of which `end` is what is as safe as the level says */
     uint64_t enqueued[DECISION_SIGNALS][EXPORTERS_MAX]; /* items */
+    uint64_t hidden[DECISION_SIGNALS][EXPORTERS_MAX];   /* of them, appended but not published */
     _Alignas(64) _Atomic uint64_t begin;
     _Atomic uint64_t end;
     _Alignas(64) _Atomic uint64_t acked[EXPORTERS_MAX];

@@ -56,7 +56,8 @@ def test_a_full_disk_is_refused_and_200_is_back_within_2_s_of_space(start, backe
     backend.behave(status=503)
     statuses = fill(collector.http, 64, lambda status: status == 503)
     assert set(statuses) == {200, 503}, statuses
-    assert collector.scrape().total("moontail_refused_requests_total", reason="disk") > 0
+    collector.wait_metrics(
+        lambda m: m.total("moontail_refused_requests_total", reason="disk") > 0)
     assert collector.get("/readyz")[0] == 503
     (disk / "else").unlink()
     backend.behave()
