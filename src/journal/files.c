@@ -199,9 +199,13 @@ void files_settle(struct files *f)
 {
     unsigned kept = 0;
 
-    for (unsigned i = 0; i < f->left_count; i++)
-        if (!mark_free(f, f->left[i]))
+    for (unsigned i = 0; i < f->left_count; i++) {
+        if (f->left[i].segment)
+            f->left[i].segment->is_moved = false;
+        f->left[i].segment = NULL;
+        if (!mark_free(f, f->left[i].region))
             f->left[kept++] = f->left[i];
+    }
     f->left_count = kept;
 }
 
@@ -219,7 +223,10 @@ static bool move_region(struct files *f, struct segment *segment, uint64_t now_n
         return false;
     }
     log_event(LOG_WARN, "a segment of the journal moves to another region");
-    f->left[f->left_count++] = old; /* it has what was acknowledged until the copy is written */
+    /* It has what was acknowledged until the copy is safe; or it was to be such a copy itself. */
+    if (!segment->is_moved || !mark_free(f, old))
+        f->left[f->left_count++] = (struct left_region){old, segment->is_moved ? NULL : segment};
+    segment->is_moved = true;
     return true;
 }
 
@@ -308,7 +315,7 @@ void files_free(struct files *f, uint32_t number)
     if (!segment->region)
         return;
     if (!mark_free(f, segment->region) && f->left_count < LEFT_MAX)
-        f->left[f->left_count++] = segment->region; /* else until the next start */
+        f->left[f->left_count++] = (struct left_region){segment->region, NULL};
     segment->region = 0;
     segment->salt = 0;
     f->is_short = false;

@@ -22,8 +22,10 @@ struct files {
     uint64_t ordinals[USE_DECISIONS + 1];
     uint32_t dirty[DIRTY_MAX]; /* outbox and decision segments with something to write */
     unsigned dirty_count;
-    uint32_t left[LEFT_MAX]; /* regions to mark free: their segments are written elsewhere by then,
-                                or it could not be done at once */
+    struct left_region {
+        uint32_t region;
+        struct segment *segment; /* that has left it, and is not safe elsewhere yet; or NULL */
+    } left[LEFT_MAX];            /* regions to mark free later */
     unsigned left_count;
     uint64_t written_bytes, syncs, write_errors, sync_errors;
     bool is_short;    /* no region could be had */

@@ -10,8 +10,9 @@ static const uint64_t linger_ns = 2 * NS_PER_MS;
 static const uint64_t retry_ns = 5 * NS_PER_MS;
 /* A worker that has not asked again for so long has given up. */
 static const uint64_t give_up_ns = 3 * NS_PER_S;
-/* A disk that failed is tried again after this. */
+/* A disk that failed is tried again after this, then twice that, and so on. */
 static const uint64_t failing_retry_ns = 20 * NS_PER_MS;
+static const uint64_t longest_retry_ns = 500 * NS_PER_MS;
 /* New files grow at this pace; under pressure it is looked so often for space. */
 static const uint64_t grow_every_ns = 5 * NS_PER_MS;
 static const uint64_t look_at_space_ns = 50 * NS_PER_MS;
@@ -492,8 +493,15 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns)
         holds |= j->writers[i].holds;
         decided |= j->writers[i].taken > 0;
     }
-    if (!persist(j, now_ns))
-        return earlier_ns(keep_house(j, now_ns), now_ns + failing_retry_ns);
+    if (j->files.is_failing && now_ns < j->retry_ns)
+        return earlier_ns(keep_house(j, now_ns), j->retry_ns);
+    if (!persist(j, now_ns)) {
+        j->backoff_ns =
+            earlier_ns(j->backoff_ns ? j->backoff_ns * 2 : failing_retry_ns, longest_retry_ns);
+        j->retry_ns = now_ns + j->backoff_ns;
+        return earlier_ns(keep_house(j, now_ns), j->retry_ns);
+    }
+    j->backoff_ns = 0;
     for (unsigned i = 0; i < j->config.workers; i++)
         publish(&j->writers[i]);
     if (outbox_publish(&j->outbox))

@@ -73,11 +73,12 @@ struct journal {
     struct decision_log log;
     struct outbox outbox;
     struct spill spill;
-    struct recovered *recovered; /* while recovery runs */
-    char *acked_text;            /* as it was last written; NULL: never */
-    uint64_t acked_ns;           /* when that was */
-    uint64_t acked_sum;          /* of the positions then */
-    uint64_t turned_ns;          /* when old open segments were last looked for */
+    struct recovered *recovered;   /* while recovery runs */
+    char *acked_text;              /* as it was last written; NULL: never */
+    uint64_t acked_ns;             /* when that was */
+    uint64_t acked_sum;            /* of the positions then */
+    uint64_t retry_ns, backoff_ns; /* of a disk that fails */
+    uint64_t turned_ns;            /* when old open segments were last looked for */
     struct journal_writer *writers;
     struct loop *own, *exporter;
     _Alignas(64) _Atomic int pause; /* enum pause */

@@ -109,6 +109,7 @@ static void begin(struct segment *segment, enum segment_kind kind)
     segment->kind = (uint8_t)kind;
     segment->open = true;
     segment->region = 0;
+    segment->is_moved = false;
     segment->salt = 0;
     segment->written = segment->filled = 0;
     atomic_store_explicit(&segment->references, 1, memory_order_relaxed);

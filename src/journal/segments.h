@@ -49,6 +49,7 @@ struct segment {
     bool is_given;  /* in its writer's list of those that may have something to write */
     bool is_dirty;  /* in the list of outbox and decision segments that have */
     bool is_listed;
+    bool is_moved;      /* to another region, which is not as safe as the level says yet */
     size_t written;     /* bytes of it that are in the file */
     size_t filled;      /* bytes in it, once it is full and written */
     uint64_t opened_ns; /* now_ns of its first frame, or about that */
