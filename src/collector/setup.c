@@ -199,7 +199,8 @@ static enum err load_into(const struct setup *s, struct setup_loaded *out, struc
 
 enum err setup_load(const struct setup *s, struct setup_loaded *out, struct buf *report)
 {
-    struct lua_options options = {.memory = s->memory, .max_bytes = MAX_BYTES_BEFORE_CONFIG};
+    struct lua_options options = {
+        .memory = s->memory, .max_bytes = MAX_BYTES_BEFORE_CONFIG, .jit = LUA_JIT_OFF};
 
     *out = (struct setup_loaded){.L = lua_state_new(&options)};
     if (!out->L) {
@@ -224,17 +225,20 @@ void setup_fini(struct setup_loaded *l)
 enum err setup_state(const struct setup *s, const struct setup_loaded *l, lua_State **L,
                      struct err_info *info)
 {
-    struct lua_options options = options_of(s, l->config);
+    struct lua_options wanted = options_of(s, l->config), plain = wanted;
     struct config_source source = source_of(s);
     enum err e;
 
-    *L = lua_state_new(&options);
+    plain.jit = LUA_JIT_OFF; /* what runs once is interpreted: the compiler is for policies */
+    *L = lua_state_new(&plain);
     if (!*L)
         return err_fail(info, ERR_FULL, "no memory for a Lua state");
     e = config_replay(*L, &source, l->recording, info);
     if (e) {
         lua_state_close(*L);
         *L = NULL;
+        return e;
     }
-    return e;
+    lua_state_configure(*L, &wanted);
+    return ERR_OK;
 }

@@ -51,7 +51,7 @@ static enum err add_drop(void *arg, lua_State *L, int env, struct err_info *info
 
 static void load_into(struct loaded *l, const char *text)
 {
-    l->L = lua_state_new(&(struct lua_options){.jit = LUA_JIT_ON});
+    l->L = lua_state_new(&(struct lua_options){.jit = LUA_JIT_OFF});
     l->source =
         (struct config_source){.path = "config.lua", .disk = &l->disk.disk, .env = add_drop};
     if (!text)
@@ -413,7 +413,7 @@ static void a_missing_file_is_said(void)
     struct loaded l = {.err = ERR_OK};
 
     fake_disk_init(&l.disk);
-    l.L = lua_state_new(&(struct lua_options){.jit = LUA_JIT_ON});
+    l.L = lua_state_new(&(struct lua_options){.jit = LUA_JIT_OFF});
     l.source = (struct config_source){.path = "nowhere/config.lua", .disk = &l.disk.disk};
     buf_init(&l.report, 1 << 16, NULL);
     l.err = config_load(l.L, &l.source, &l.config, &l.recording, &l.report);
@@ -496,7 +496,7 @@ static void files_are_read_beside_the_config(void)
 static void a_replay_sees_what_the_first_run_saw(void)
 {
     struct loaded l = {.err = ERR_OK};
-    lua_State *again = lua_state_new(&(struct lua_options){.jit = LUA_JIT_ON});
+    lua_State *again = lua_state_new(&(struct lua_options){.jit = LUA_JIT_OFF});
     struct err_info info;
 
     setenv("MOONTAIL_TEST_N", "5", 1);

@@ -13,7 +13,7 @@ enum { PAGE_MAX = 1 << 18 };
 
 static lua_State *state(void)
 {
-    return lua_state_new(&(struct lua_options){.jit = LUA_JIT_ON});
+    return lua_state_new(&(struct lua_options){.jit = LUA_JIT_OFF});
 }
 
 /* The keys and defaults as the API's page lists them; nil ones are below. */
