@@ -1,4 +1,3 @@
-#include "base/loop.h"
 #include "journal/journal_impl.h"
 
 #include <assert.h>
@@ -6,19 +5,9 @@
 
 /* While decisions come, they are committed in groups: the workers need not wake this thread. */
 static const uint64_t linger_ns = 2 * NS_PER_MS;
-/* Memory may be released without a word to this thread: while a worker waits for a block, look. */
-static const uint64_t retry_ns = 5 * NS_PER_MS;
-/* A worker that has not asked again for so long has given up. */
-static const uint64_t give_up_ns = 3 * NS_PER_S;
 /* A disk that failed is tried again after this, then twice that, and so on. */
 static const uint64_t failing_retry_ns = 20 * NS_PER_MS;
 static const uint64_t longest_retry_ns = 500 * NS_PER_MS;
-/* New files grow at this pace; under pressure it is looked so often for space. */
-static const uint64_t grow_every_ns = 5 * NS_PER_MS;
-static const uint64_t look_at_space_ns = 50 * NS_PER_MS;
-enum { OUTBOX_SHARE = 4 }; /* of max_bytes: a smaller outbox is not what fills the disk */
-/* A segment is not open for longer. */
-static const uint64_t turn_after_ns = 16 * NS_PER_S;
 
 /* Sequences go on from the time, so that they never come twice, whatever was lost. */
 static void init_writers(struct journal *j)
@@ -122,24 +111,18 @@ void journal_set_loops(struct journal *j, struct loop *own, struct loop *exporte
     j->exporter = exporter;
 }
 
-static void wake(struct loop *loop)
-{
-    if (loop)
-        loop_wake(loop);
-}
-
 void journal_wake(struct journal *j)
 {
     int longest = PAUSE_LONG;
 
     if (atomic_compare_exchange_strong(&j->pause, &longest, PAUSE_NONE))
-        wake(j->own);
+        journal_wake_loop(j->own);
 }
 
 void journal_urge(struct journal *j)
 {
     if (atomic_exchange_explicit(&j->pause, PAUSE_NONE, memory_order_acq_rel) != PAUSE_NONE)
-        wake(j->own);
+        journal_wake_loop(j->own);
 }
 
 bool journal_is_refusing(const struct journal *j)
@@ -284,69 +267,7 @@ static void publish(struct journal_writer *w)
         moved = true;
     }
     if (moved)
-        wake(w->loop);
-}
-
-/* A segment with room for `size` bytes of frames. 0: there is none now. */
-static uint32_t give(struct journal *j, struct journal_writer *w, size_t size, uint64_t now_ns)
-{
-    uint32_t number;
-
-    if (w->given_count == GIVEN_MAX)
-        return 0;
-    number = segments_take(&j->segments, size, SEGMENT_FRAMES, false);
-    if (!number)
-        return 0;
-    if (!files_open(&j->files, number, USE_FRAMES, (unsigned)(w - j->writers), now_ns)) {
-        segments_put(&j->segments, number);
-        return 0;
-    }
-    if (j->files.store) {
-        w->given[w->given_count++] = number;
-        segment_at(&j->segments, number)->is_given = true;
-    }
-    return number;
-}
-
-/* Keeps the worker's spare blocks up; one until it has asked for more, so that idle workers hold
- * little. Returns whether the block of `want` bytes is there. */
-static bool refill(struct journal *j, struct journal_writer *w, size_t want, uint64_t now_ns)
-{
-    uint32_t goal = w->is_active ? SPARE_BLOCKS : 1, number = 1;
-
-    while (number && ring_count(&w->blocks) < goal) {
-        number = give(j, w, 1, now_ns);
-        if (number)
-            ring_push(&w->blocks, &number); /* there is room: this thread alone fills it */
-    }
-    if (want + files_overhead(&j->files) <= j->config.segment_bytes)
-        return ring_count(&w->blocks) > 0;
-    if (atomic_load_explicit(&w->large_ready, memory_order_relaxed))
-        return true;
-    number = give(j, w, want + files_overhead(&j->files), now_ns);
-    atomic_store_explicit(&w->large_ready, number, memory_order_release);
-    return number != 0;
-}
-
-/* Returns when to look again. */
-static uint64_t serve(struct journal *j, struct journal_writer *w, uint64_t now_ns)
-{
-    size_t want = atomic_exchange_explicit(&w->want, 0, memory_order_acquire);
-
-    if (want) {
-        w->is_active = true;
-        w->wanted = want;
-        w->asked_ns = now_ns;
-    }
-    if (refill(j, w, w->wanted, now_ns)) {
-        if (w->wanted)
-            wake(w->loop);
-        w->wanted = 0;
-        return NEVER_NS;
-    }
-    if (now_ns - w->asked_ns > give_up_ns)
-        w->wanted = 0;
-    return w->wanted ? now_ns + retry_ns : NEVER_NS;
+        journal_wake_loop(w->loop);
 }
 
 /* Somebody waits for the journal thread. */
@@ -372,115 +293,6 @@ static bool has_decisions(const struct journal *j)
     return false;
 }
 
-static void forget_given(struct journal *j, uint32_t number)
-{
-    struct segment *segment = segment_at(&j->segments, number);
-    struct journal_writer *w = &j->writers[segment->writer];
-
-    if (!segment->is_given)
-        return;
-    segment->is_given = false;
-    for (unsigned i = 0; i < w->given_count; i++)
-        if (w->given[i] == number)
-            w->given[i--] = w->given[--w->given_count];
-}
-
-/* Takes back what has no reference any more. What is not written yet need not be: each of its spans
- * has its decision, and that is at the level. */
-static void collect(struct journal *j)
-{
-    uint32_t number = segments_collect(&j->segments);
-
-    while (number) {
-        uint32_t next = segment_at(&j->segments, number)->next;
-
-        forget_given(j, number);
-        spill_remove(&j->spill, number);
-        files_free(&j->files, number);
-        segments_put(&j->segments, number);
-        number = next;
-    }
-}
-
-/* When the oldest live segment that has frames was opened. */
-static uint64_t oldest_ns(const struct journal *j)
-{
-    uint64_t oldest =
-        j->spill.first ? segment_at(&j->segments, j->spill.first)->opened_ns : NEVER_NS;
-
-    for (unsigned i = 0; i < j->config.workers; i++)
-        for (unsigned k = 0; k < j->writers[i].given_count; k++) {
-            const struct segment *segment = segment_at(&j->segments, j->writers[i].given[k]);
-
-            if (atomic_load_explicit(&segment->published, memory_order_relaxed) > 0)
-                oldest = earlier_ns(oldest, segment->opened_ns);
-        }
-    return oldest;
-}
-
-/* Segments that little comes into are closed after a while, so that they can become free. */
-static uint64_t turn_old(struct journal *j, uint64_t now_ns)
-{
-    bool any = false;
-
-    for (unsigned i = 0; i < j->config.workers; i++)
-        for (unsigned k = 0; k < j->writers[i].given_count; k++) {
-            const struct segment *segment = segment_at(&j->segments, j->writers[i].given[k]);
-
-            if (atomic_load_explicit(&segment->published, memory_order_relaxed) == 0)
-                continue;
-            any = true;
-            if (now_ns - segment->opened_ns < turn_after_ns)
-                continue;
-            atomic_store_explicit(&j->writers[i].turn, true, memory_order_release);
-            wake(j->writers[i].loop);
-        }
-    return any ? now_ns + turn_after_ns / 8 : NEVER_NS;
-}
-
-/* Says what is short, so that others let go of it. The outbox sheds only where it is a good part of
- * what is held: else the disk is full of traces that wait, and what is decided early must leave.
- * Returns when to look again. */
-static uint64_t see_to_space(struct journal *j, uint64_t now_ns)
-{
-    enum journal_pressure pressure = files_pressure(&j->files);
-    uint64_t begin = atomic_load_explicit(&j->outbox.begin, memory_order_relaxed);
-    uint64_t segments = (j->outbox.appended >> 32) - (begin >> 32);
-    bool sheds = pressure >= PRESSURE_OUTBOX &&
-                 segments * j->config.segment_bytes > j->config.max_bytes / OUTBOX_SHARE;
-    bool refusing = files_are_refusing(&j->files);
-    enum journal_pressure before = atomic_exchange(&j->pressure, (int)pressure);
-
-    atomic_store_explicit(&j->refusing, refusing, memory_order_relaxed);
-    atomic_store_explicit(&j->shed_to, sheds ? ((begin >> 32) + 1) << 32 : 0, memory_order_relaxed);
-    if (sheds)
-        wake(j->exporter);
-    for (unsigned i = 0; pressure > before && i < j->config.workers; i++)
-        wake(j->writers[i].loop);
-    return pressure || refusing ? now_ns + look_at_space_ns : NEVER_NS;
-}
-
-/* Everything but what is on its way to the level. Returns when it is next due. */
-static uint64_t keep_house(struct journal *j, uint64_t now_ns)
-{
-    uint64_t due = NEVER_NS;
-
-    collect(j);
-    outbox_reclaim(&j->outbox);
-    for (unsigned i = 0; i < j->config.workers; i++)
-        due = earlier_ns(due, serve(j, &j->writers[i], now_ns));
-    due = earlier_ns(due, segments_trim(&j->segments, now_ns));
-    if (!j->files.store)
-        return due;
-    decision_log_reclaim(&j->log, oldest_ns(j));
-    due = earlier_ns(due, spill_step(&j->spill, now_ns));
-    due = earlier_ns(due, turn_old(j, now_ns));
-    due = earlier_ns(due, acked_step(j, now_ns));
-    if (files_grow(&j->files))
-        due = earlier_ns(due, now_ns + grow_every_ns);
-    return earlier_ns(due, see_to_space(j, now_ns));
-}
-
 uint64_t journal_step(struct journal *j, uint64_t now_ns)
 {
     bool decided = false, holds = false;
@@ -494,22 +306,22 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns)
         decided |= j->writers[i].taken > 0;
     }
     if (j->files.is_failing && now_ns < j->retry_ns)
-        return earlier_ns(keep_house(j, now_ns), j->retry_ns);
+        return earlier_ns(house_step(j, now_ns), j->retry_ns);
     if (!persist(j, now_ns)) {
         j->backoff_ns =
             earlier_ns(j->backoff_ns ? j->backoff_ns * 2 : failing_retry_ns, longest_retry_ns);
         j->retry_ns = now_ns + j->backoff_ns;
-        return earlier_ns(keep_house(j, now_ns), j->retry_ns);
+        return earlier_ns(house_step(j, now_ns), j->retry_ns);
     }
     j->backoff_ns = 0;
     for (unsigned i = 0; i < j->config.workers; i++)
         publish(&j->writers[i]);
     if (outbox_publish(&j->outbox))
-        wake(j->exporter);
+        journal_wake_loop(j->exporter);
     /* Whoever comes after this exchange wakes; what came before it is seen below. */
     (void)atomic_exchange_explicit(&j->pause, decided || holds ? PAUSE_SHORT : PAUSE_LONG,
                                    memory_order_acq_rel);
-    due = keep_house(j, now_ns);
+    due = house_step(j, now_ns);
     if (is_waited_for(j))
         return now_ns;
     if (decided || holds)
@@ -522,7 +334,7 @@ void journal_finish(struct journal *j, uint64_t now_ns)
     if (!j->files.store || !persist(j, now_ns))
         return;
     outbox_publish(&j->outbox);
-    collect(j);
+    house_collect(j);
     outbox_reclaim(&j->outbox);
     for (uint32_t i = 1; i < j->segments.count; i++) {
         struct segment *segment = segment_at(&j->segments, i);

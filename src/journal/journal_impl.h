@@ -1,6 +1,7 @@
 /* journal_impl.h: what the files of the journal share. Nobody else includes it. */
 #pragma once
 
+#include "base/loop.h"
 #include "base/ring.h"
 #include "journal/outbox.h"
 #include "journal/spill.h"
@@ -94,6 +95,21 @@ struct journal {
 void journal_wake(struct journal *j);
 /* It has to do something now: somebody waits. */
 void journal_urge(struct journal *j);
+
+/* NULL: there is nobody to wake. */
+static inline void journal_wake_loop(struct loop *loop)
+{
+    if (loop)
+        loop_wake(loop);
+}
+
+/* ---- housekeeping.c: everything but what is on its way to the level ---- */
+
+/* Returns when it is next due. */
+uint64_t house_step(struct journal *j, uint64_t now_ns);
+/* Takes back what has no reference any more. What is not written yet need not be: each of its spans
+ * has its decision, and that is at the level. */
+void house_collect(struct journal *j);
 
 /* ---- acked.c: the exporters' positions on disk ---- */
 

@@ -184,8 +184,7 @@ static bool bring_back(struct spill *s, uint32_t number, bool forced)
 static void wake_all(const struct spill *s)
 {
     for (unsigned i = 0; i < s->journal->config.workers; i++)
-        if (s->journal->writers[i].loop)
-            loop_wake(s->journal->writers[i].loop);
+        journal_wake_loop(s->journal->writers[i].loop);
 }
 
 static bool bring_one(struct spill *s, uint32_t number)
