@@ -112,7 +112,7 @@ static bool on_frame(void *arg, const struct reader_segment *segment, const stru
     r->failed |= !spans;
     if (spans && scan_traces(body, spans, found.spans, &found) == ERR_OK)
         add_spans(r, spans, found.spans, body,
-                  (uint64_t)segment->header.worker << 56 | frame->header.sequence);
+                  frame_source(segment->header.worker, frame->header.sequence));
     counted_free(r->memory, spans);
     return !r->failed;
 }

@@ -78,6 +78,22 @@ struct frame_header {
     uint32_t reserved;
 };
 
+/* A frame by its worker and its sequence, as a decision names what it was made of. */
+static inline uint64_t frame_source(uint64_t worker, uint64_t sequence)
+{
+    return worker << 56 | sequence;
+}
+
+static inline unsigned frame_source_worker(uint64_t source)
+{
+    return (unsigned)(source >> 56);
+}
+
+static inline uint64_t frame_source_sequence(uint64_t source)
+{
+    return source & (UINT64_MAX >> 8);
+}
+
 /* In the TLV area: type and length, then `len` bytes, then zeros to a multiple of 8. */
 enum frame_tlv {
     TLV_NONE = 0,

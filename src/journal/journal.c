@@ -23,7 +23,7 @@ static void init_writers(struct journal *j)
         struct journal_writer *w = &j->writers[i];
 
         w->journal = j;
-        w->sequence = first & (UINT64_MAX >> 8);
+        w->sequence = frame_source_sequence(first);
         atomic_store(&w->submitted, w->sequence);
         atomic_store(&w->acked, w->sequence);
         ring_init(&w->blocks, SPARE_BLOCKS, sizeof(uint32_t));

@@ -116,7 +116,8 @@ bool recovery_has_source(const struct journal *j, const uint8_t trace_id[16], ui
  * knows: one of the two would be taken for the other. */
 static void note_sequence(struct recovered *r, uint64_t source)
 {
-    uint64_t *newest = &r->newest[source >> 56], sequence = source & (UINT64_MAX >> 8);
+    uint64_t *newest = &r->newest[frame_source_worker(source)];
+    uint64_t sequence = frame_source_sequence(source);
 
     if (*newest < sequence)
         *newest = sequence;
@@ -512,7 +513,7 @@ static void find_frames(struct recovered *r, uint32_t number)
             continue;
         }
         end = frame.at + frame_size(h->tlv_len, h->stored_len);
-        note_sequence(r, (uint64_t)walk.header->worker << 56 | h->sequence);
+        note_sequence(r, frame_source(walk.header->worker, h->sequence));
         if (h->signal == FRAME_TRACES && h->items > 0 && h->encoding == 0 &&
             frame.at / FRAME_ALIGN >> j->position_bits == 0 &&
             set_add(&r->seen, hash_bytes(r->key, &h->sequence, sizeof(h->sequence)) ^
@@ -591,7 +592,7 @@ static void hand_frame(struct recovered *r, const struct live_frame *f)
         .first_ns = f->first_ns,
         .unix_ns = h->unix_ns,
         .items = h->items,
-        .source = (uint64_t)segment->writer << 56 | h->sequence,
+        .source = frame_source(segment->writer, h->sequence),
         .body = slice_make((const uint8_t *)(h + 1) + h->tlv_len, h->stored_len),
     };
     r->found->frames++;

@@ -286,7 +286,7 @@ uint64_t journal_source(const struct journal *j, frame_id frame)
     const struct segment *segment = segment_at(&j->segments, number_of(j, frame));
     const struct frame_header *header = header_of(j, frame);
 
-    return (uint64_t)segment->writer << 56 | (header ? header->sequence : 0);
+    return frame_source(segment->writer, header ? header->sequence : 0);
 }
 
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n)
