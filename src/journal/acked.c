@@ -12,8 +12,8 @@ static void write_lines(const struct journal *j, struct buf *text)
     for (unsigned i = 0; i < j->config.exporters; i++) {
         uint64_t position = atomic_load_explicit(&j->outbox.acked[i], memory_order_acquire);
 
-        buf_printf(text, "%llu %llu %s\n", (unsigned long long)(position >> 32),
-                   (unsigned long long)(position & UINT32_MAX), j->config.names->exporters[i]);
+        buf_printf(text, "%llu %llu %s\n", (unsigned long long)outbox_ordinal(position),
+                   (unsigned long long)outbox_offset(position), j->config.names->exporters[i]);
     }
     buf_byte(text, '\0');
 }
@@ -81,8 +81,8 @@ static void begin_behind(struct journal *j, const char *name, uint64_t position)
     uint64_t *next = &j->files.ordinals[USE_OUTBOX];
 
     (void)name;
-    if (*next <= position >> 32)
-        *next = (position >> 32) + 1;
+    if (*next <= outbox_ordinal(position))
+        *next = outbox_ordinal(position) + 1;
 }
 
 /* A number of at most 32 bits and the blank behind it. NULL: there is none. */
@@ -108,7 +108,7 @@ static void each_line(struct journal *j, const char *text,
         if (!at || ordinal == UINT32_MAX)
             continue;
         snprintf(name, sizeof(name), "%.*s", (int)(end - at), at);
-        fn(j, name, ordinal << 32 | offset);
+        fn(j, name, outbox_position(ordinal, offset));
     }
 }
 

@@ -151,14 +151,15 @@ static uint64_t see_to_space(struct journal *j, uint64_t now_ns)
 {
     enum journal_pressure pressure = files_pressure(&j->files);
     uint64_t begin = atomic_load_explicit(&j->outbox.begin, memory_order_relaxed);
-    uint64_t segments = (j->outbox.appended >> 32) - (begin >> 32);
+    uint64_t segments = outbox_ordinal(j->outbox.appended) - outbox_ordinal(begin);
     bool sheds = pressure >= PRESSURE_OUTBOX &&
                  segments * j->config.segment_bytes > j->config.max_bytes / OUTBOX_SHARE;
     bool refusing = files_are_refusing(&j->files);
     enum journal_pressure before = atomic_exchange(&j->pressure, (int)pressure);
 
     atomic_store_explicit(&j->refusing, refusing, memory_order_relaxed);
-    atomic_store_explicit(&j->shed_to, sheds ? ((begin >> 32) + 1) << 32 : 0, memory_order_relaxed);
+    atomic_store_explicit(&j->shed_to, sheds ? outbox_position(outbox_ordinal(begin) + 1, 0) : 0,
+                          memory_order_relaxed);
     if (sheds)
         journal_wake_loop(j->exporter);
     for (unsigned i = 0; pressure > before && i < j->config.workers; i++)

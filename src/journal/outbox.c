@@ -10,16 +10,6 @@
 
 enum { ENTRY_SPACE = 512 }; /* an entry without votes and sources is smaller */
 
-static uint64_t ordinal_of(uint64_t position)
-{
-    return position >> 32;
-}
-
-static size_t offset_of(uint64_t position)
-{
-    return (size_t)(position & UINT32_MAX);
-}
-
 static size_t places_bytes(void)
 {
     return SEGMENT_MAX * sizeof(_Atomic uint64_t);
@@ -56,10 +46,10 @@ static void set_place(struct outbox *o, uint64_t ordinal, uint32_t number, size_
 
 static const struct frame_header *header_at(const struct outbox *o, uint64_t position)
 {
-    uint32_t number = (uint32_t)(place_of(o, ordinal_of(position)) >> 32);
+    uint32_t number = (uint32_t)(place_of(o, outbox_ordinal(position)) >> 32);
 
     return (const struct frame_header *)(segment_at(o->segments, number)->bytes +
-                                         offset_of(position));
+                                         outbox_offset(position));
 }
 
 static uint64_t behind(const struct frame_header *header, uint64_t position)
@@ -99,7 +89,7 @@ void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_
 
 void outbox_start(struct outbox *o, uint64_t begin)
 {
-    uint64_t end = o->files->ordinals[USE_OUTBOX] << 32;
+    uint64_t end = outbox_position(o->files->ordinals[USE_OUTBOX], 0);
 
     o->appended = end;
     atomic_store_explicit(&o->begin, begin < end ? begin : end, memory_order_relaxed);
@@ -112,13 +102,14 @@ void outbox_start(struct outbox *o, uint64_t begin)
  * moved behind it. */
 static uint64_t on_frame(const struct outbox *o, uint64_t position)
 {
-    uint64_t ordinal = ordinal_of(position), at = ordinal << 32 | files_overhead(o->files);
+    uint64_t ordinal = outbox_ordinal(position),
+             at = outbox_position(ordinal, files_overhead(o->files));
     size_t used = place_of(o, ordinal) & UINT32_MAX;
 
     if (position < atomic_load_explicit(&o->begin, memory_order_relaxed) ||
-        ordinal >= ordinal_of(o->appended) || offset_of(position) >= used)
+        ordinal >= outbox_ordinal(o->appended) || outbox_offset(position) >= used)
         return position;
-    while (at < position && offset_of(at) < used)
+    while (at < position && outbox_offset(at) < used)
         at = behind(header_at(o, at), at);
     return at;
 }
@@ -140,7 +131,7 @@ void outbox_resume(struct outbox *o, unsigned exporter, uint64_t position)
 static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
 {
     const struct journal_config *c = o->files->config;
-    uint64_t ordinal = ordinal_of(o->appended);
+    uint64_t ordinal = outbox_ordinal(o->appended);
     size_t labels = o->files->store ? c->names->labels(c->names->arg) : 0;
     size_t names = o->files->store ? names_room(c->names) + FORMAT_PAGE : 0; /* they may grow */
     uint32_t number;
@@ -169,7 +160,7 @@ static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
     }
     o->open = number;
     set_place(o, ordinal, number, 0);
-    o->appended = ordinal << 32 | segment->used;
+    o->appended = outbox_position(ordinal, segment->used);
     return true;
 }
 
@@ -211,7 +202,7 @@ bool outbox_append(struct outbox *o, const struct decision_record *d, struct sli
     for (unsigned i = 0; i < o->exporters; i++)
         if (d->exporters >> i & 1)
             o->hidden[decision_signal(d)][i] += d->payload_spans;
-    o->appended = (o->appended & ~(uint64_t)UINT32_MAX) | segment->used;
+    o->appended = outbox_position(outbox_ordinal(o->appended), segment->used);
     return true;
 }
 
@@ -249,13 +240,13 @@ void outbox_reclaim(struct outbox *o)
     uint64_t end = atomic_load_explicit(&o->end, memory_order_relaxed);
     uint64_t least = least_acked(o);
 
-    for (uint64_t ordinal = ordinal_of(begin); ordinal < ordinal_of(end); ordinal++) {
+    for (uint64_t ordinal = outbox_ordinal(begin); ordinal < outbox_ordinal(end); ordinal++) {
         uint64_t place = place_of(o, ordinal);
         uint32_t number = (uint32_t)(place >> 32);
 
-        if (least < (ordinal << 32 | (place & UINT32_MAX)))
+        if (least < outbox_position(ordinal, place & UINT32_MAX))
             return;
-        atomic_store_explicit(&o->begin, (ordinal + 1) << 32, memory_order_release);
+        atomic_store_explicit(&o->begin, outbox_position(ordinal + 1, 0), memory_order_release);
         if (!number)
             continue; /* nothing was found there after a restart */
         outbox_forget(o, number);
@@ -275,7 +266,7 @@ void outbox_finish(struct outbox *o)
 /* Numbers of an earlier process become those of this one. */
 static void translate(const struct outbox *o, uint64_t position, struct decision_record *r)
 {
-    uint32_t number = (uint32_t)(place_of(o, ordinal_of(position)) >> 32);
+    uint32_t number = (uint32_t)(place_of(o, outbox_ordinal(position)) >> 32);
     const struct outbox_map *map = number < o->map_count ? o->maps[number] : NULL;
     uint64_t mask = 0;
 
@@ -308,7 +299,8 @@ static uint64_t in_frames(const struct outbox *o, uint64_t position)
 {
     size_t first = files_overhead(o->files);
 
-    return offset_of(position) < first ? ordinal_of(position) << 32 | first : position;
+    return outbox_offset(position) < first ? outbox_position(outbox_ordinal(position), first)
+                                           : position;
 }
 
 bool outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *item)
@@ -317,9 +309,9 @@ bool outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *
 
     for (;;) {
         position = in_frames(o, position);
-        while (ordinal_of(position) < ordinal_of(end) &&
-               offset_of(position) >= (place_of(o, ordinal_of(position)) & UINT32_MAX))
-            position = in_frames(o, (ordinal_of(position) + 1) << 32);
+        while (outbox_ordinal(position) < outbox_ordinal(end) &&
+               outbox_offset(position) >= (place_of(o, outbox_ordinal(position)) & UINT32_MAX))
+            position = in_frames(o, outbox_position(outbox_ordinal(position) + 1, 0));
         if (position >= end)
             return false;
         if (header_at(o, position)->signal == FRAME_KEEP)
@@ -339,5 +331,6 @@ bool outbox_settle(struct outbox *o, unsigned exporter, uint64_t position)
     if (position <= before)
         return false;
     atomic_store_explicit(&o->acked[exporter], position, memory_order_release);
-    return ordinal_of(begin) < ordinal_of(atomic_load_explicit(&o->end, memory_order_relaxed));
+    return outbox_ordinal(begin) <
+           outbox_ordinal(atomic_load_explicit(&o->end, memory_order_relaxed));
 }

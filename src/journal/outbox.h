@@ -9,6 +9,21 @@
 
 enum { EXPORTERS_MAX = 64 };
 
+static inline uint64_t outbox_position(uint64_t ordinal, size_t offset)
+{
+    return ordinal << 32 | offset;
+}
+
+static inline uint64_t outbox_ordinal(uint64_t position)
+{
+    return position >> 32;
+}
+
+static inline size_t outbox_offset(uint64_t position)
+{
+    return (size_t)(position & UINT32_MAX);
+}
+
 /* What the numbers in a segment of an earlier process are now. */
 struct outbox_map {
     uint64_t exporters[EXPORTERS_MAX]; /* by its bit: the present bit as a mask; 0: gone */
