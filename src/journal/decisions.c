@@ -131,16 +131,27 @@ bool decision_log_room(struct decision_log *l, size_t bytes, uint64_t now_ns)
     return open_next(l, need, now_ns) && room(l) >= need;
 }
 
+/* What is known when the frame begins; decision_log_seal fills in the rest. */
+static void begin_frame(struct decision_log *l, struct segment *segment, uint64_t now_ns)
+{
+    struct frame_header *header = (struct frame_header *)(segment->bytes + segment->used);
+
+    *header = (struct frame_header){.magic = FRAME_MAGIC,
+                                    .version = FRAME_VERSION,
+                                    .signal = FRAME_DECISIONS,
+                                    .generation = segment->generation,
+                                    .unix_ns = clock_unix_ns(l->files->config->clock),
+                                    .boot_ns = now_ns};
+    l->frame_at = segment->used;
+    segment->used += sizeof(*header);
+}
+
 void decision_log_append(struct decision_log *l, struct slice entry, uint64_t now_ns)
 {
     struct segment *segment = open_segment(l);
 
-    if (!l->frame_at) {
-        l->frame_at = segment->used;
-        *(struct frame_header *)(segment->bytes + segment->used) = (struct frame_header){
-            .unix_ns = clock_unix_ns(l->files->config->clock), .boot_ns = now_ns};
-        segment->used += sizeof(struct frame_header);
-    }
+    if (!l->frame_at)
+        begin_frame(l, segment, now_ns);
     memcpy(segment->bytes + segment->used, entry.data, entry.len);
     segment->used += entry.len;
     l->frame_items++;
@@ -148,34 +159,30 @@ void decision_log_append(struct decision_log *l, struct slice entry, uint64_t no
     l->entries++;
 }
 
+static void end_frame(struct decision_log *l, struct segment *segment)
+{
+    struct frame_header *header = (struct frame_header *)(segment->bytes + l->frame_at);
+    size_t len = segment->used - l->frame_at - sizeof(*header);
+
+    header->sequence = ++l->sequence;
+    header->stored_len = header->decoded_len = (uint32_t)len;
+    header->items = l->frame_items;
+    frame_seal(header, segment->salt);
+    segment->used = l->frame_at + frame_size(0, len);
+    l->frame_at = 0;
+    l->frame_items = 0;
+}
+
 void decision_log_seal(struct decision_log *l)
 {
     struct segment *segment = open_segment(l);
-    struct frame_header *header;
-    size_t len;
 
     if (!l->open)
         return;
-    if (l->frame_at) {
-        header = (struct frame_header *)(segment->bytes + l->frame_at);
-        len = segment->used - l->frame_at - sizeof(*header);
-        *header = (struct frame_header){.magic = FRAME_MAGIC,
-                                        .version = FRAME_VERSION,
-                                        .signal = FRAME_DECISIONS,
-                                        .generation = segment->generation,
-                                        .sequence = ++l->sequence,
-                                        .unix_ns = header->unix_ns,
-                                        .boot_ns = header->boot_ns,
-                                        .stored_len = (uint32_t)len,
-                                        .decoded_len = (uint32_t)len,
-                                        .items = l->frame_items};
-        frame_seal(header, segment->salt);
-        segment->used = l->frame_at + frame_size(0, len);
-        l->frame_at = 0;
-        l->frame_items = 0;
-    }
+    if (l->frame_at)
+        end_frame(l, segment);
     if (segment->used > segment->written)
-        files_mark(l->files, l->open); /* open_next has seen to the room */
+        files_mark(l->files, l->open);
 }
 
 void decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t entries,

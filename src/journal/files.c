@@ -165,18 +165,16 @@ bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned
     return true;
 }
 
-bool files_mark(struct files *f, uint32_t number)
+void files_mark(struct files *f, uint32_t number)
 {
     struct segment *segment = segment_at(f->segments, number);
 
     atomic_store_explicit(&segment->published, segment->used, memory_order_relaxed);
     if (!f->store || segment->is_dirty)
-        return true;
-    if (f->dirty_count == DIRTY_MAX)
-        return false;
+        return;
+    assert(f->dirty_count < DIRTY_MAX);
     f->dirty[f->dirty_count++] = number;
     segment->is_dirty = true;
-    return true;
 }
 
 /* Marks a region free. False: it could not be written now. */

@@ -48,8 +48,9 @@ bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned
 /* Bytes of a segment that are not for frames. */
 size_t files_overhead(const struct files *f);
 
-/* The segment belongs to the journal thread and has something to write. False: too many have. */
-bool files_mark(struct files *f, uint32_t number);
+/* The segment belongs to the journal thread and has something to write. Fewer than DIRTY_MAX others
+ * have: whoever opens one sees to that. */
+void files_mark(struct files *f, uint32_t number);
 /* Writes what the segment has published. False: it could not be. */
 bool files_write(struct files *f, uint32_t number, uint64_t now_ns);
 /* Writes the marked segments of a kind; they stay marked. False: one could not be written. */

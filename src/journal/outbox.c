@@ -198,7 +198,7 @@ bool outbox_append(struct outbox *o, const struct decision_record *d, struct sli
     segment = segment_at(o->segments, o->open);
     header.sequence = ++o->sequence;
     segment_append(segment, &header, TLV_DECISION, entry, payload);
-    files_mark(o->files, o->open); /* there is room: open_next and the journal's step see to it */
+    files_mark(o->files, o->open);
     for (unsigned i = 0; i < o->exporters; i++)
         if (d->exporters >> i & 1)
             o->hidden[decision_signal(d)][i] += d->payload_spans;
