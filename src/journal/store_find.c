@@ -145,6 +145,12 @@ static void add_found(struct store *s, uint32_t file, uint64_t offset, uint64_t 
         s->files[file].region = number;
 }
 
+static void note_regions(struct store_file *f, const struct segment_header *header)
+{
+    if (header->regions > f->had)
+        f->had = header->regions;
+}
+
 /* One region at `offset`. A file that can't be read is kept as it is: all that
  * is in it counts as damaged, and none of it is used. */
 static enum err find_region(struct store *s, uint32_t file, uint64_t offset, uint64_t bytes,
@@ -164,6 +170,8 @@ static enum err find_region(struct store *s, uint32_t file, uint64_t offset, uin
     if (state == FOUND_NEWER || ((state == FOUND_LIVE || state == FOUND_FREE) && !f->is_large &&
                                  header.bytes != s->config.region_bytes))
         return refuse(s, f, &header, info);
+    if (state != FOUND_DAMAGED)
+        note_regions(f, &header);
     add_found(s, file, offset, bytes, state, &header);
     return ERR_OK;
 }
@@ -174,12 +182,15 @@ static enum err find_rest(struct store *s, uint32_t file, uint64_t size, struct 
 {
     struct store_file *f = &s->files[file];
     uint64_t end = f->bytes + s->config.region_bytes;
-    struct segment_header header;
+    struct segment_header header = {0};
     enum found_state state = FOUND_DAMAGED;
 
-    if (size == f->bytes ||
-        (look(s, f, f->bytes, &state, &header) == ERR_OK && state == FOUND_FRESH))
+    if (size == f->bytes)
         return ERR_OK;
+    if (look(s, f, f->bytes, &state, &header) == ERR_OK && state == FOUND_FRESH) {
+        note_regions(f, &header);
+        return ERR_OK;
+    }
     if (s->disk->pwrite(s->disk, f->fd, "", 1, end - 1, NULL) != ERR_OK)
         f->unread = true;
     f->dirty = true;
@@ -190,17 +201,11 @@ static enum err find_rest(struct store *s, uint32_t file, uint64_t size, struct 
 }
 
 /* The file had more of them when one of its headers was written. */
-static void count_cut(struct store *s, uint32_t file)
+static void count_cut(struct store *s, const struct store_file *f)
 {
-    uint32_t had = 0, has = (uint32_t)(s->files[file].bytes / s->config.region_bytes);
+    uint32_t has = (uint32_t)(f->bytes / s->config.region_bytes);
 
-    for (uint32_t i = 1; i <= s->count; i++) {
-        const struct region *r = &s->slots[i].region;
-
-        if (r->bytes && r->file == file && r->readable && r->header.regions > had)
-            had = r->header.regions;
-    }
-    s->cut_regions += had > has ? had - has : 0;
+    s->cut_regions += f->had > has ? f->had - has : 0;
 }
 
 static enum err find_regions(struct store *s, uint32_t file, uint64_t size, struct err_info *info)
@@ -214,7 +219,7 @@ static enum err find_regions(struct store *s, uint32_t file, uint64_t size, stru
     if (!err && !f->is_large)
         err = find_rest(s, file, size, info);
     if (!err && !f->is_large)
-        count_cut(s, file);
+        count_cut(s, f);
     if (!err && f->unread)
         store_fail_file(s, file);
     return err;

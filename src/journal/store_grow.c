@@ -113,6 +113,18 @@ static size_t step_size(const struct store *s)
     return step < size ? size : step; /* check_space and store_has_room refuse that one */
 }
 
+/* The first region of a step says how many the file has with it, once they are all there: where
+ * none before a cut was ever used, nothing else tells that the file was longer. */
+static enum err mark_step(struct store *s, struct store_file *f, size_t step, struct err_info *info)
+{
+    struct segment_header header = {.state = SEGMENT_IS_FREE};
+
+    header.regions = (uint32_t)((f->bytes + step) / s->config.region_bytes);
+    store_seal(s, s->config.region_bytes, &header);
+    f->dirty = true;
+    return s->disk->pwrite(s->disk, f->fd, &header, sizeof(header), f->bytes, info);
+}
+
 static enum err write_step(struct store *s, size_t step, struct err_info *info)
 {
     struct store_file *f = &s->files[s->growing];
@@ -120,6 +132,8 @@ static enum err write_step(struct store *s, size_t step, struct err_info *info)
 
     if (!err)
         err = make_durable(s, f, info);
+    if (!err)
+        err = mark_step(s, f, step, info);
     if (!err)
         publish(s, s->growing, step);
     else if (err != ERR_FULL)

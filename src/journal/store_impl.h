@@ -14,6 +14,7 @@ struct store_file {
     uint64_t bytes;  /* that hold regions */
     uint32_t taken;  /* regions of it that are taken */
     uint32_t region; /* a large one's only region */
+    uint32_t had;    /* regions, as headers of it say that were there when it was opened */
     bool is_large;
     bool dirty;  /* written since its last sync */
     bool named;  /* its name is durable */
