@@ -8,6 +8,7 @@ local option = require "moontail.option"
 local schema = require "moontail.schema"
 local text = require "moontail.text"
 local verdict = require "moontail.verdict"
+local vote = require "moontail.vote"
 
 local M = {}
 
@@ -46,9 +47,10 @@ end
 local api = {
   option = option.api,
   text = text,
+  vote = vote.vote,
 }
 for name, fn in pairs(match.api) do api[name] = fn end
-for name, fn in pairs(verdict) do api[name] = fn end
+for name, fn in pairs(verdict.api) do api[name] = fn end
 
 -- The script API in an environment that is still open: `policy` as config.lua has it.
 function M.install(target)
@@ -91,17 +93,32 @@ local function fields_of(spec)
   return fields
 end
 
--- What decide and setup get: reads options that are not given as nil, raises for other names.
+local function frozen_copy(list)
+  local copy = {}
+  for key, value in pairs(list) do copy[key] = value end
+  return setmetatable(copy, {
+    __newindex = function(_, key) error("an option can't be changed: '" .. tostring(key) .. "'", 2) end,
+    __metatable = false,
+  })
+end
+
+-- What decide and setup get: reads options that are not given as nil, raises for other names. Lists
+-- and maps are a fresh copy at each read, so that nothing can be kept in them.
 local function frozen_options(values, fields)
-  local known = {}
+  local known, plain, copied = {}, {}, {}
   for name in pairs(fields) do known[name] = true end
-  setmetatable(values, {
+  for name, value in pairs(values) do
+    local into = type(value) == "table" and not debug.getmetatable(value) and copied or plain
+    into[name] = value
+  end
+  setmetatable(plain, {
     __index = function(_, name)
+      if copied[name] then return frozen_copy(copied[name]) end
       if not known[name] then error("opt has no '" .. tostring(name) .. "'" .. env.hint(name, known), 2) end
     end,
   })
   return setmetatable({}, {
-    __index = values,
+    __index = plain,
     __newindex = function(_, name) error("opt can't be changed: '" .. tostring(name) .. "'", 2) end,
     __metatable = false,
   })
@@ -129,27 +146,51 @@ local function runner(spec, opt, my, when)
   return loadstring(ASK, "=policy")(spec.decide, opt, my, access.Trace, setmetatable)
 end
 
-local function prepare(c, errors, names)
+local function check_name(c, name, names)
+  if name == "default" or name == "none" then error(place(c) .. "'" .. name .. "' can't name a policy: it is a label of its own", 0) end
+  if names[name] then
+    error(place(c) .. "two policies are called '" .. name .. "': write policy \"" .. c.type .. "/SOMETHING\" { ... }", 0)
+  end
+  names[name] = true
+end
+
+-- The policies that a policy takes as options, each ready for vote().
+local function prepare_inner(run, fields, owner, prepare)
+  for option_name, field in pairs(fields) do
+    local list = field.type == "policies" and run.values[option_name]
+    local names, ready = {}, {}
+    for i, inner in ipairs(list or {}) do ready[i] = vote.policy(prepare(inner, names, owner)) end
+    if list then run.values[option_name] = ready end
+  end
+end
+
+local MAX_DEPTH = 8 -- of policies in policies
+
+-- owner: { name, depth } of the policy that takes this one as an option, or nil.
+local prepare
+function prepare(c, errors, names, owner)
+  if owner and owner.depth == MAX_DEPTH then error(place(c) .. tostring(c) .. " stands in more than 8 other policies", 0) end
   local spec = spec_of(c)
   local fields = fields_of(spec)
-  local options = c.options
-  local run = schema.check(options, fields, component.where(c, { durations = "ms" }))
+  local run = schema.check(c.options, fields, component.where(c, { durations = "ms" }))
   for _, sentence in ipairs(run.errors) do errors[#errors + 1] = sentence end
   if #run.errors > 0 then return nil end
   local when, name = run.values.when, run.values.name or c.name
   if when and not match.for_policies(when) then
     error(place(c) .. tostring(c) .. ": when asks for decision or trace fields, which only an exporter's where knows", 0)
   end
-  if name == "default" or name == "none" then error(place(c) .. "'" .. name .. "' can't name a policy: it is a label of its own", 0) end
-  if names[name] then
-    error(place(c) .. "two policies are called '" .. name .. "': write policy \"" .. c.type .. "/SOMETHING\" { ... }", 0)
-  end
-  names[name] = true
+  check_name(c, name, names)
+  local full_name = owner and (owner.name .. ">" .. name) or name
+  prepare_inner(run, fields, { name = full_name, depth = owner and owner.depth + 1 or 1 }, function(inner, inner_names, as)
+    local ready = prepare(inner, errors, inner_names, as)
+    if not ready then error(nil, 0) end -- its errors have been said
+    return ready
+  end)
   local opt = frozen_options(run.values, fields)
   local my = spec.setup and spec.setup(opt) or nil
   local where = debug.getinfo(spec.decide, "S")
   return {
-    name = name,
+    name = full_name,
     type = c.type,
     ask = runner(spec, opt, my, when),
     where = where.short_src .. ":" .. where.linedefined, -- errors raised by a tail call have no line
@@ -169,7 +210,7 @@ function M.prepare(list)
       local ok, result = pcall(prepare, c, errors, names)
       if ok then
         ready[#ready + 1] = result
-      else
+      elseif result ~= nil then
         errors[#errors + 1] = tostring(result)
       end
     end

@@ -6,6 +6,15 @@ local new = core.verdict_new
 
 -- enum verdict_kind
 local KEEP, DROP, SAMPLE, AT_LEAST = 0, 1, 2, 3
+-- What vote() makes of each: held no longer than the verdict itself.
+local votes = setmetatable({}, { __mode = "k" })
+
+local function made(kind, p, reason)
+  local one = new(kind, p, reason)
+  votes[one] = kind == KEEP and 1 or kind == SAMPLE and p or 0
+  return one
+end
+
 local MANY = 1000 -- as many different ones are remembered; then they are forgotten and made again
 
 local function check_reason(reason)
@@ -15,14 +24,14 @@ local function check_reason(reason)
 end
 
 local function certain(kind)
-  local plain, by_reason, count = new(kind, 0, nil), {}, 0
+  local plain, by_reason, count = made(kind, 0, nil), {}, 0
   return function(reason)
     if reason == nil then return plain end
     local known = by_reason[reason]
     if known then return known end
     check_reason(reason)
     if count == MANY then by_reason, count = {}, 0 end
-    known = new(kind, 0, reason)
+    known = made(kind, 0, reason)
     by_reason[reason], count = known, count + 1
     return known
   end
@@ -48,7 +57,7 @@ local function sampled(kind)
       by_p, count = {}, 0
       reasons = nil
     end
-    known = new(kind, p, reason)
+    known = made(kind, p, reason)
     if not reasons then
       reasons = {}
       by_p[p] = reasons
@@ -58,4 +67,7 @@ local function sampled(kind)
   end
 end
 
-return { keep = certain(KEEP), drop = certain(DROP), sample = sampled(SAMPLE), at_least = sampled(AT_LEAST) }
+return {
+  api = { keep = certain(KEEP), drop = certain(DROP), sample = sampled(SAMPLE), at_least = sampled(AT_LEAST) },
+  votes = votes,
+}

@@ -1,0 +1,40 @@
+-- Policies that are options of a policy: what they would say, as a number.
+local access = require "moontail.access"
+local verdict = require "moontail.verdict"
+
+local votes = verdict.votes
+local debug_getmetatable = debug.getmetatable
+local error, type, rawget = error, type, rawget
+
+local asks = setmetatable({}, { __mode = "k" }) -- by what scripts hold
+
+local meta = {
+  __kind = "policy_option",
+  __metatable = false,
+  __index = function(_, key) error("a policy has no '" .. tostring(key) .. "': it is for vote(policy, trace)", 2) end,
+  __newindex = function(_, key) error("a policy can't be changed: '" .. tostring(key) .. "'", 2) end,
+}
+function meta.__tostring(self) return "policy '" .. asks[self].name .. "'" end
+
+local M = {}
+
+-- What scripts get for a policy that is ready ({ name, ask }).
+function M.policy(ready)
+  local handle = {}
+  asks[handle] = ready
+  return setmetatable(handle, meta)
+end
+
+-- keep is 1, sample(p) is p, all else is 0. What it raises is the caller's error.
+function M.vote(policy, trace)
+  local inner = asks[policy or false]
+  if not inner then error("vote takes a policy of the options, not " .. type(policy), 2) end
+  if debug_getmetatable(trace) ~= access.Trace then error("vote takes a policy and the trace, not " .. type(trace), 2) end
+  local said = inner.ask(rawget(trace, 2))
+  if said == nil then return 0 end
+  local number = votes[said]
+  if number then return number end
+  error("policy '" .. inner.name .. "' returned a " .. type(said) .. "; allowed: a verdict or nil", 2)
+end
+
+return M
