@@ -10,7 +10,7 @@
 enum { EDITS_MAX = 256 };
 
 struct resource_edits {
-    struct compose_resource list[EDITS_MAX];
+    struct splice_edit list[EDITS_MAX];
     size_t count;
     struct schema_store store; /* keys and texts */
 };
@@ -50,16 +50,16 @@ static struct value value_of(const struct schema_pair *pair)
     }
 }
 
-static bool add_edit(struct resource_edits *r, enum compose_action action, const char *key)
+static bool add_edit(struct resource_edits *r, enum splice_action action, const char *key)
 {
     if (r->count == EDITS_MAX)
         return false;
-    r->list[r->count++] = (struct compose_resource){.action = action, .key = slice_str(key)};
+    r->list[r->count++] = (struct splice_edit){.action = action, .key = slice_str(key)};
     return true;
 }
 
 /* NULL is none; false: too many. */
-static bool add_pairs(struct resource_edits *r, enum compose_action action,
+static bool add_pairs(struct resource_edits *r, enum splice_action action,
                       const struct schema_pair *pairs)
 {
     for (; pairs && pairs->key; pairs++) {
@@ -72,11 +72,11 @@ static bool add_pairs(struct resource_edits *r, enum compose_action action,
 
 static bool add_options(struct resource_edits *r, const struct options *o)
 {
-    if (!add_pairs(r, COMPOSE_INSERT, o->insert) || !add_pairs(r, COMPOSE_UPDATE, o->update) ||
-        !add_pairs(r, COMPOSE_UPSERT, o->upsert))
+    if (!add_pairs(r, SPLICE_INSERT, o->insert) || !add_pairs(r, SPLICE_UPDATE, o->update) ||
+        !add_pairs(r, SPLICE_UPSERT, o->upsert))
         return false;
     for (const char *const *name = o->names; name && *name; name++)
-        if (!add_edit(r, COMPOSE_DELETE, *name))
+        if (!add_edit(r, SPLICE_DELETE, *name))
             return false;
     return true;
 }
@@ -165,8 +165,7 @@ void resource_edits_free(struct resource_edits *r)
     free(r);
 }
 
-const struct compose_resource *resource_edits_list(const struct resource_edits *r, size_t *count)
+struct splice resource_edits_list(const struct resource_edits *r)
 {
-    *count = r->count;
-    return r->list;
+    return (struct splice){r->list, r->count};
 }

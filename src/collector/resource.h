@@ -17,5 +17,5 @@ enum err resource_edits_new(lua_State *L, struct resource_edits **out,
                             struct err_info *info) MUST_CHECK;
 void resource_edits_free(struct resource_edits *r);
 
-/* Borrowed; *count of them. */
-const struct compose_resource *resource_edits_list(const struct resource_edits *r, size_t *count);
+/* Borrowed. */
+struct splice resource_edits_list(const struct resource_edits *r);

@@ -7,20 +7,10 @@
 #pragma once
 
 #include "base/buf.h"
-#include "otlp/view.h"
-
-enum compose_action { COMPOSE_UPSERT, COMPOSE_INSERT, COMPOSE_UPDATE, COMPOSE_DELETE };
-
-/* One edit of resource attributes. */
-struct compose_resource {
-    enum compose_action action;
-    struct slice key;
-    struct value value; /* not for delete */
-};
+#include "otlp/splice.h"
 
 struct compose_edits {
-    const struct compose_resource *resource;
-    size_t resource_count;
+    struct splice resource; /* of resource attributes */
     /* sampling.{policy,reason,probability} on the entry span; policy NULL: none */
     const char *policy;
     const char *reason;

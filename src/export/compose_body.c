@@ -39,7 +39,7 @@ enum err compose_body(struct slice body, const struct compose_edits *edits, stru
 {
     size_t start = out->len;
 
-    if (edits->resource_count > 0)
+    if (edits->resource.count > 0)
         put_edited(body, edits, out);
     else
         buf_append(out, body.data, body.len);

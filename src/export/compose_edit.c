@@ -71,84 +71,20 @@ static struct slice pair_key(struct slice pair)
 
 /* ---- resource attributes ---- */
 
-enum outcome { ATTR_AS_IS, ATTR_SET, ATTR_REMOVED };
-
-/* What the edits, in order, make of an attribute `key` that was there or not. *set: the edit whose
- * value it has in the end. */
-static enum outcome outcome_of(const struct compose_edits *edits, struct slice key, bool present,
-                               const struct compose_resource **set)
-{
-    enum outcome result = ATTR_AS_IS;
-
-    for (size_t i = 0; i < edits->resource_count; i++) {
-        const struct compose_resource *e = &edits->resource[i];
-        bool needs = e->action == COMPOSE_INSERT ? !present : present;
-
-        if (!slice_equal(e->key, key) || (e->action != COMPOSE_UPSERT && !needs))
-            continue;
-        present = e->action != COMPOSE_DELETE;
-        result = present ? ATTR_SET : ATTR_REMOVED;
-        *set = e;
-    }
-    return result;
-}
-
-static void put_edited_attr(struct buf *out, struct slice pair, const uint8_t *from,
-                            const uint8_t *to, const struct compose_edits *edits)
-{
-    const struct compose_resource *set;
-
-    switch (outcome_of(edits, pair_key(pair), true, &set)) {
-    case ATTR_AS_IS:
-        copy_run(out, from, to);
-        break;
-    case ATTR_SET:
-        compose_put_attr(out, RESOURCE_ATTRIBUTES, set->key, &set->value);
-        break;
-    case ATTR_REMOVED:
-        break;
-    }
-}
-
-static bool is_last_of_its_key(const struct compose_edits *edits, size_t i)
-{
-    for (size_t later = i + 1; later < edits->resource_count; later++)
-        if (slice_equal(edits->resource[later].key, edits->resource[i].key))
-            return false;
-    return true;
-}
-
 /* Attributes that were in none of the Resource messages. */
 static void put_new_attrs(struct slice resource_spans, const struct compose_edits *edits,
                           struct buf *out)
 {
-    const struct compose_resource *set;
-    struct value value;
-
-    for (size_t i = 0; i < edits->resource_count; i++) {
-        struct slice key = edits->resource[i].key;
-
-        if (is_last_of_its_key(edits, i) && !view_resource_attr(resource_spans, key, &value) &&
-            outcome_of(edits, key, false, &set) == ATTR_SET)
-            compose_put_attr(out, RESOURCE_ATTRIBUTES, key, &set->value);
-    }
+    splice_absent(OWNER_RESOURCE, resource_spans, RESOURCE_ATTRIBUTES, &edits->resource, out);
 }
 
 static void put_edited_resource(struct slice resource, bool is_last, struct slice resource_spans,
                                 const struct compose_edits *edits, struct buf *out)
 {
     struct open_field field =
-        field_begin(out, RESOURCE_SPANS_RESOURCE, resource.len + 16 * edits->resource_count);
-    struct wire w = wire_of(resource);
-    struct wire_field f;
-    const uint8_t *start = w.at;
+        field_begin(out, RESOURCE_SPANS_RESOURCE, resource.len + 16 * edits->resource.count);
 
-    for (; wire_next(&w, &f); start = w.at) {
-        if (f.number == RESOURCE_ATTRIBUTES && f.type == WIRE_LEN)
-            put_edited_attr(out, f.bytes, start, w.at, edits);
-        else
-            copy_run(out, start, w.at);
-    }
+    splice_present(resource, RESOURCE_ATTRIBUTES, &edits->resource, out);
     if (is_last)
         put_new_attrs(resource_spans, edits, out);
     field_end(out, field);
@@ -182,7 +118,7 @@ static const uint8_t *last_resource(struct slice resource_spans)
 void compose_resource_fields(struct slice resource_spans, const struct compose_edits *edits,
                              struct buf *out)
 {
-    bool edit = edits->resource_count > 0;
+    bool edit = edits->resource.count > 0;
     const uint8_t *last = edit ? last_resource(resource_spans) : NULL;
     struct wire w = wire_of(resource_spans);
     struct wire_field f;

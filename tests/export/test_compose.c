@@ -233,11 +233,11 @@ static bool has_text(const struct buf *out, const char *key, const char *expecte
     return expected && value.type == VALUE_STRING && slice_is(value.bytes, expected);
 }
 
-static struct buf edited(const struct compose_resource *edits, size_t count, bool resource)
+static struct buf edited(const struct splice_edit *edits, size_t count, bool resource)
 {
     struct buf body = one_span(NULL, resource), out;
     struct input in = {.count = 0};
-    struct compose_edits e = {.resource = edits, .resource_count = count, .entry = SIZE_MAX};
+    struct compose_edits e = {.resource = {edits, count}, .entry = SIZE_MAX};
 
     add_body(&in, buf_slice(&body));
     out = compose(&in, &e);
@@ -247,14 +247,14 @@ static struct buf edited(const struct compose_resource *edits, size_t count, boo
 
 static void resource_attributes_are_upserted_inserted_updated_and_deleted(void)
 {
-    const struct compose_resource all[] = {
-        {COMPOSE_UPSERT, slice_str("cluster"), text_value("c1")},
-        {COMPOSE_UPSERT, slice_str("zone"), text_value("b")},
-        {COMPOSE_INSERT, slice_str("service.name"), text_value("never")},
-        {COMPOSE_INSERT, slice_str("fresh"), text_value("f")},
-        {COMPOSE_UPDATE, slice_str("absent"), text_value("never")},
+    const struct splice_edit all[] = {
+        {SPLICE_UPSERT, slice_str("cluster"), text_value("c1")},
+        {SPLICE_UPSERT, slice_str("zone"), text_value("b")},
+        {SPLICE_INSERT, slice_str("service.name"), text_value("never")},
+        {SPLICE_INSERT, slice_str("fresh"), text_value("f")},
+        {SPLICE_UPDATE, slice_str("absent"), text_value("never")},
     };
-    const struct compose_resource gone[] = {{.action = COMPOSE_DELETE, .key = slice_str("zone")}};
+    const struct splice_edit gone[] = {{.action = SPLICE_DELETE, .key = slice_str("zone")}};
     struct buf out = edited(all, 5, true), less = edited(gone, 1, true);
 
     CHECK(has_text(&out, "cluster", "c1") && has_text(&out, "zone", "b"));
@@ -267,8 +267,8 @@ static void resource_attributes_are_upserted_inserted_updated_and_deleted(void)
 
 static void an_edit_in_place_changes_no_other_byte(void)
 {
-    const struct compose_resource same_length[] = {
-        {COMPOSE_UPDATE, slice_str("service.name"), text_value("SHOP")}};
+    const struct splice_edit same_length[] = {
+        {SPLICE_UPDATE, slice_str("service.name"), text_value("SHOP")}};
     struct buf out = edited(same_length, 1, true), body = one_span(NULL, true);
     size_t different = 0;
 
@@ -282,13 +282,13 @@ static void an_edit_in_place_changes_no_other_byte(void)
 
 static void edits_apply_in_their_order(void)
 {
-    const struct compose_resource e[] = {
-        {.action = COMPOSE_DELETE, .key = slice_str("zone")},
-        {COMPOSE_INSERT, slice_str("zone"), text_value("again")},
-        {COMPOSE_UPSERT, slice_str("x"), text_value("1")},
-        {COMPOSE_UPDATE, slice_str("x"), text_value("2")},
-        {COMPOSE_UPSERT, slice_str("y"), text_value("1")},
-        {.action = COMPOSE_DELETE, .key = slice_str("y")},
+    const struct splice_edit e[] = {
+        {.action = SPLICE_DELETE, .key = slice_str("zone")},
+        {SPLICE_INSERT, slice_str("zone"), text_value("again")},
+        {SPLICE_UPSERT, slice_str("x"), text_value("1")},
+        {SPLICE_UPDATE, slice_str("x"), text_value("2")},
+        {SPLICE_UPSERT, slice_str("y"), text_value("1")},
+        {.action = SPLICE_DELETE, .key = slice_str("y")},
     };
     struct buf out = edited(e, 6, true);
 
@@ -298,8 +298,8 @@ static void edits_apply_in_their_order(void)
 
 static void a_missing_resource_is_made_only_if_something_goes_in(void)
 {
-    const struct compose_resource put[] = {{COMPOSE_UPSERT, slice_str("zone"), text_value("b")}};
-    const struct compose_resource gone[] = {{.action = COMPOSE_DELETE, .key = slice_str("zone")}};
+    const struct splice_edit put[] = {{SPLICE_UPSERT, slice_str("zone"), text_value("b")}};
+    const struct splice_edit gone[] = {{.action = SPLICE_DELETE, .key = slice_str("zone")}};
     struct buf with = edited(put, 1, false), without = edited(gone, 1, false),
                body = one_span(NULL, false);
 
@@ -312,10 +312,10 @@ static void a_missing_resource_is_made_only_if_something_goes_in(void)
 
 static void values_of_every_type_can_be_set(void)
 {
-    const struct compose_resource e[] = {
-        {COMPOSE_UPSERT, slice_str("b"), {.type = VALUE_BOOL, .boolean = true}},
-        {COMPOSE_UPSERT, slice_str("i"), {.type = VALUE_INT, .integer = -5}},
-        {COMPOSE_UPSERT, slice_str("d"), {.type = VALUE_DOUBLE, .number = 0.5}},
+    const struct splice_edit e[] = {
+        {SPLICE_UPSERT, slice_str("b"), {.type = VALUE_BOOL, .boolean = true}},
+        {SPLICE_UPSERT, slice_str("i"), {.type = VALUE_INT, .integer = -5}},
+        {SPLICE_UPSERT, slice_str("d"), {.type = VALUE_DOUBLE, .number = 0.5}},
     };
     struct buf out = edited(e, 3, true);
     struct slice rs = {0};

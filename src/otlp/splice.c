@@ -1,0 +1,269 @@
+#include "otlp/splice.h"
+
+#include "otlp/wire.h"
+#include "otlp/write.h"
+
+/* Copies [from, to) unless it is empty. */
+static void copy_run(struct buf *out, const uint8_t *from, const uint8_t *to)
+{
+    if (to > from)
+        buf_append(out, from, (size_t)(to - from));
+}
+
+static struct slice pair_key(struct slice pair)
+{
+    struct wire w = wire_of(pair);
+    struct wire_field f;
+    struct slice key = {0};
+
+    while (wire_next(&w, &f))
+        if (f.number == 1 && f.type == WIRE_LEN)
+            key = f.bytes;
+    return key;
+}
+
+/* ---- attributes ---- */
+
+enum outcome { ATTR_AS_IS, ATTR_SET, ATTR_REMOVED };
+
+/* What the edits, in order, make of an attribute `key` that was there or not. *set: the edit whose
+ * value it has in the end. */
+static enum outcome outcome_of(const struct splice *s, struct slice key, bool present,
+                               const struct splice_edit **set)
+{
+    enum outcome result = ATTR_AS_IS;
+
+    for (size_t i = 0; i < s->count; i++) {
+        const struct splice_edit *e = &s->edits[i];
+        bool needs = e->action == SPLICE_INSERT ? !present : present;
+
+        if (!slice_equal(e->key, key) || (e->action != SPLICE_UPSERT && !needs))
+            continue;
+        present = e->action != SPLICE_DELETE;
+        result = present ? ATTR_SET : ATTR_REMOVED;
+        *set = e;
+    }
+    return result;
+}
+
+/* The pair lies, with its tag and length, in [from, to). */
+static void put_edited(struct buf *out, uint32_t number, struct slice pair, const uint8_t *from,
+                       const uint8_t *to, const struct splice *s)
+{
+    const struct splice_edit *set;
+
+    switch (outcome_of(s, pair_key(pair), true, &set)) {
+    case ATTR_AS_IS:
+        copy_run(out, from, to);
+        break;
+    case ATTR_SET:
+        otlp_write_attr(out, number, set->key, &set->value);
+        break;
+    case ATTR_REMOVED:
+        break;
+    }
+}
+
+void splice_present(struct slice message, uint32_t number, const struct splice *s, struct buf *out)
+{
+    struct wire w = wire_of(message);
+    struct wire_field f;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at) {
+        if (f.number == number && f.type == WIRE_LEN)
+            put_edited(out, number, f.bytes, start, w.at, s);
+        else
+            copy_run(out, start, w.at);
+    }
+}
+
+static bool is_last_of_its_key(const struct splice *s, size_t i)
+{
+    for (size_t later = i + 1; later < s->count; later++)
+        if (slice_equal(s->edits[later].key, s->edits[i].key))
+            return false;
+    return true;
+}
+
+void splice_absent(enum attr_owner owner, struct slice message, uint32_t number,
+                   const struct splice *s, struct buf *out)
+{
+    const struct splice_edit *set;
+    struct value value;
+
+    for (size_t i = 0; i < s->count; i++) {
+        struct slice key = s->edits[i].key;
+
+        if (is_last_of_its_key(s, i) && !view_owner_attr(owner, message, key, &value) &&
+            outcome_of(s, key, false, &set) == ATTR_SET)
+            otlp_write_attr(out, number, key, &set->value);
+    }
+}
+
+void splice_attrs(enum attr_owner owner, struct slice message, const struct splice *s,
+                  struct buf *out)
+{
+    uint32_t number = owner == OWNER_EVENT  ? ATTRS_EVENT
+                      : owner == OWNER_LINK ? ATTRS_LINK
+                                            : ATTRS_SPAN;
+
+    splice_present(message, number, s, out);
+    splice_absent(owner, message, number, s, out);
+}
+
+/* ---- fields ---- */
+
+void splice_field(struct slice message, uint32_t number, const struct slice *content,
+                  struct buf *out)
+{
+    struct wire w = wire_of(message);
+    struct wire_field f;
+    bool put = content == NULL;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at) {
+        if (f.number != number || f.type != WIRE_LEN) {
+            copy_run(out, start, w.at);
+            continue;
+        }
+        if (!put)
+            wire_put_bytes(out, number, *content);
+        put = true;
+    }
+    if (!put)
+        wire_put_bytes(out, number, *content);
+}
+
+void splice_inner(struct slice message, uint32_t number, struct slice old, struct slice content,
+                  struct buf *out)
+{
+    struct wire w = wire_of(message);
+    struct wire_field f;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at) {
+        if (f.number == number && f.type == WIRE_LEN && f.bytes.data == old.data)
+            wire_put_bytes(out, number, content);
+        else
+            copy_run(out, start, w.at);
+    }
+}
+
+void splice_strip(struct slice span, struct buf *out)
+{
+    struct wire w = wire_of(span);
+    struct wire_field f;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
+        if (f.number != SPLICE_SPAN_ATTRIBUTES && f.number != SPLICE_SPAN_EVENTS &&
+            f.number != SPLICE_SPAN_LINKS)
+            copy_run(out, start, w.at);
+}
+
+/* ---- truncation ---- */
+
+enum message {
+    IS_OTHER,
+    IS_STRING,
+    IS_SPAN,
+    IS_PAIR,
+    IS_ANY,
+    IS_ARRAY,
+    IS_LIST,
+    IS_EVENT,
+    IS_LINK,
+    IS_STATUS
+};
+
+/* What a length-delimited field of a message is. */
+struct child {
+    enum message of;
+    uint32_t number;
+    enum message is;
+};
+
+static const struct child children[] = {
+    {IS_SPAN, SPLICE_SPAN_NAME, IS_STRING},
+    {IS_SPAN, SPLICE_SPAN_ATTRIBUTES, IS_PAIR},
+    {IS_SPAN, SPLICE_SPAN_EVENTS, IS_EVENT},
+    {IS_SPAN, SPLICE_SPAN_LINKS, IS_LINK},
+    {IS_SPAN, SPLICE_SPAN_STATUS, IS_STATUS},
+    {IS_PAIR, 2, IS_ANY},
+    {IS_ANY, 1, IS_STRING},
+    {IS_ANY, 5, IS_ARRAY},
+    {IS_ANY, 6, IS_LIST},
+    {IS_ARRAY, 1, IS_ANY},
+    {IS_LIST, 1, IS_PAIR},
+    {IS_EVENT, 2, IS_STRING},
+    {IS_EVENT, ATTRS_EVENT, IS_PAIR},
+    {IS_LINK, ATTRS_LINK, IS_PAIR},
+    {IS_STATUS, 2, IS_STRING},
+};
+
+static enum message child_of(enum message of, const struct wire_field *f)
+{
+    if (f->type != WIRE_LEN)
+        return IS_OTHER;
+    for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++)
+        if (children[i].of == of && children[i].number == f->number)
+            return children[i].is;
+    return IS_OTHER;
+}
+
+static size_t count_long(enum message of, struct slice message, size_t max, int depth)
+{
+    struct wire w = wire_of(message);
+    struct wire_field f;
+    size_t n = 0;
+
+    if (message.len <= max || depth > 2 * SCAN_MAX_DEPTH)
+        return 0;
+    while (wire_next(&w, &f)) {
+        enum message is = child_of(of, &f);
+
+        if (is == IS_STRING)
+            n += f.bytes.len > max;
+        else if (is != IS_OTHER)
+            n += count_long(is, f.bytes, max, depth + 1);
+    }
+    return n;
+}
+
+/* Before the byte that does not fit, and before the character that it is in the middle of. */
+static struct slice cut_text(struct slice text, size_t max)
+{
+    if (text.len <= max)
+        return text;
+    while (max > 0 && (text.data[max] & 0xc0) == 0x80)
+        max--;
+    return slice_make(text.data, max);
+}
+
+static void put_cut(enum message of, struct slice message, size_t max, int depth, struct buf *out)
+{
+    struct wire w = wire_of(message);
+    struct wire_field f;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at) {
+        enum message is = child_of(of, &f);
+        size_t begin;
+
+        if (is == IS_STRING && f.bytes.len > max) {
+            wire_put_bytes(out, f.number, cut_text(f.bytes, max));
+        } else if (is > IS_STRING && count_long(is, f.bytes, max, depth + 1) > 0) {
+            begin = otlp_write_begin(out, f.number);
+            put_cut(is, f.bytes, max, depth + 1, out);
+            otlp_write_end(out, begin);
+        } else {
+            copy_run(out, start, w.at);
+        }
+    }
+}
+
+size_t splice_too_long(struct slice span, size_t max)
+{
+    return count_long(IS_SPAN, span, max, 0);
+}
+
+void splice_truncate(struct slice span, size_t max, struct buf *out)
+{
+    put_cut(IS_SPAN, span, max, 0, out);
+}

@@ -1,0 +1,69 @@
+/* splice.h: edits of a message by splicing: what is not edited is copied byte for byte, unknown
+ * fields included.
+ *
+ * Data path: policies -> [splice: processors, composer] -> outbox. Pure functions that append to a
+ * buffer: check buf_ok at the end. Any thread.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "otlp/view.h"
+
+enum splice_action {
+    SPLICE_UPSERT, /* set in any case */
+    SPLICE_INSERT, /* where it is not there */
+    SPLICE_UPDATE, /* where it is there */
+    SPLICE_DELETE,
+};
+
+/* One edit of an attribute. */
+struct splice_edit {
+    enum splice_action action;
+    struct slice key;
+    struct value value; /* not for delete */
+};
+
+/* Edits, applied in order: a later one sees what an earlier one made. Borrowed. */
+struct splice {
+    const struct splice_edit *edits;
+    size_t count;
+};
+
+/* Field numbers of trace.proto. */
+enum {
+    SPLICE_SPAN_PARENT_ID = 4,
+    SPLICE_SPAN_NAME = 5,
+    SPLICE_SPAN_ATTRIBUTES = 9,
+    SPLICE_SPAN_EVENTS = 11,
+    SPLICE_SPAN_LINKS = 13,
+    SPLICE_SPAN_STATUS = 15,
+};
+
+/* Appends the fields of `message`, whose attributes are in field `number`: those that are there
+ * with the edits, in their places. */
+void splice_present(struct slice message, uint32_t number, const struct splice *s, struct buf *out);
+/* Appends the attributes that the edits make where `owner`'s `message` has none of the key. */
+void splice_absent(enum attr_owner owner, struct slice message, uint32_t number,
+                   const struct splice *s, struct buf *out);
+
+/* Both, for a Span, an Event or a Link. */
+void splice_attrs(enum attr_owner owner, struct slice message, const struct splice *s,
+                  struct buf *out);
+
+/* Appends `message` with field `number`, a length-delimited one, as `content` (NULL: without it).
+ * It stays where its first occurrence was, else it comes last. */
+void splice_field(struct slice message, uint32_t number, const struct slice *content,
+                  struct buf *out);
+/* Appends `message` with the field of that number whose content is `old`, a slice of it, replaced
+ * by `content`. */
+void splice_inner(struct slice message, uint32_t number, struct slice old, struct slice content,
+                  struct buf *out);
+
+/* Appends a Span without its attributes, events and links. */
+void splice_strip(struct slice span, struct buf *out);
+
+/* How many strings of a Span (names, messages, values of attributes at any depth, those of its
+ * events and links; not keys) are longer than `max` bytes. */
+size_t splice_too_long(struct slice span, size_t max);
+/* Appends the Span with each of them cut to at most `max` bytes, between two characters. */
+void splice_truncate(struct slice span, size_t max, struct buf *out);
