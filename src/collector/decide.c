@@ -93,7 +93,7 @@ void decider_edits(const struct decider *d, const struct policy_trace *p,
     const struct labels *labels = d->worker->shared->policies->labels;
 
     *e = (struct compose_edits){.probability = -1, .entry = SIZE_MAX};
-    e->resource = resource_edits_list(d->resource, &e->resource_count);
+    decider_edit_resource(d, e);
     decider_edit_threshold(d, v->threshold, p->sums.has_trace_state, e);
     if (!d->worker->policies || !d->worker->shared->config->tail.record)
         return;
@@ -117,7 +117,7 @@ static struct decision_record record_of(const struct decider *d, const struct tr
         .config_version = d->worker->shared->config_version,
         .threshold = v->threshold,
         .probability = v->probability,
-        .duration_ns = sums->end_ns > sums->start_ns ? sums->end_ns - sums->start_ns : 0,
+        .duration_ns = scan_duration_ns(sums),
         .unix_ns = p->decided_unix_ns,
         .exporters = v->keep ? decider_exporters(d, p) : 0,
         .payload_spans = v->keep ? trace->spans : 0,
@@ -221,9 +221,8 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
     return DECIDE_DONE;
 }
 
-bool decider_step(struct decider *d, uint64_t now_ns)
+bool decider_step(struct decider *d)
 {
-    (void)now_ns;
     decider_hand_on_late(d);
     return decider_release_committed(d) || decider_pending(d) > 0;
 }
@@ -235,7 +234,7 @@ uint64_t decider_releasing(const struct decider *d)
 
 void decider_edit_resource(const struct decider *d, struct compose_edits *e)
 {
-    e->resource = resource_edits_list(d->resource, &e->resource_count);
+    e->resource = resource_edits_list(d->resource);
 }
 
 uint16_t decider_label_none(const struct decider *d)

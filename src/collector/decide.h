@@ -31,7 +31,7 @@ void decider_add_late(struct decider *d, const struct scan_span *s, frame_id fra
                       const struct trace_decision *decision);
 
 /* Hands on late spans and releases what is committed. True: something is left to do. */
-bool decider_step(struct decider *d, uint64_t now_ns);
+bool decider_step(struct decider *d);
 
 /* References of decided traces whose commit is awaited: their memory is not free yet. */
 uint64_t decider_releasing(const struct decider *d);

@@ -96,13 +96,13 @@ static bool hand_on_run(struct decider *d)
 
     if (!decider_scratch(d, count) || !fifo_room(&d->releases, count))
         return false;
-    copy_refs(d, fifo_at(&d->late, 0), count);
+    copy_refs(d, late, count);
     if (r.keep) {
         if (!decider_has_bodies(d, count))
             return false;
         decider_view(d, count);
     }
-    edits.resource = resource_edits_list(d->resource, &edits.resource_count);
+    decider_edit_resource(d, &edits);
     /* whether they have a tracestate is not known */
     decider_edit_threshold(d, r.threshold, true, &edits);
     sequence = decider_hand_on(d, &r, decider_details(d, count, true), &edits);

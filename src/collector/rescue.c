@@ -342,7 +342,7 @@ static struct decision_record record_of(const struct worker *w, const struct pol
         .config_version = w->shared->config_version,
         .threshold = THRESHOLD_NONE,
         .probability = -1,
-        .duration_ns = p->sums.end_ns > p->sums.start_ns ? p->sums.end_ns - p->sums.start_ns : 0,
+        .duration_ns = scan_duration_ns(&p->sums),
         .unix_ns = p->decided_unix_ns,
         .exporters = decider_exporters(w->decider, p),
         .payload_spans = p->count,
@@ -357,7 +357,7 @@ static struct decision_record record_of(const struct worker *w, const struct pol
 static bool commit(struct worker *w, struct rescue *r)
 {
     struct decider *d = w->decider;
-    struct decision_details details = {.sources = d->sources};
+    struct decision_details details = {0};
     struct policy_trace p;
     struct policy_verdict v;
     struct compose_edits edits;

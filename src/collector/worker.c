@@ -147,12 +147,12 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     take_accepted(w, now_ns);
     left = intake_drain(w, now_ns);
     journal_read_begin(w->journal);
-    left |= decider_step(w->decider, now_ns);
+    left |= decider_step(w->decider);
     due = answers_step(&w->answers, now_ns); /* answers leave before decisions are made */
     due = earlier_ns(due, receive_step(w->receive, now_ns));
     journal_submit(w->journal); /* and what had waited for memory */
     due = earlier_ns(due, decide_due(w, now_ns));
-    left |= decider_step(w->decider, now_ns);
+    left |= decider_step(w->decider);
     left |= rescue_step(w);
     journal_read_end(w->journal);
     follow_phase(w, now_ns);

@@ -66,6 +66,12 @@ static inline void scan_sum(struct scan_sums *sums, const struct scan_span *s)
         sums->end_ns = s->end_ns;
 }
 
+/* From the earliest start to the latest end. */
+static inline uint64_t scan_duration_ns(const struct scan_sums *sums)
+{
+    return sums->end_ns > sums->start_ns ? sums->end_ns - sums->start_ns : 0;
+}
+
 struct scan_result {
     union {
         size_t spans; /* valid ones; more than the array's capacity: scan again with that many */
