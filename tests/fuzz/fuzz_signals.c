@@ -59,9 +59,9 @@ static void split(enum otlp_signal signal, struct slice body, size_t items)
 
 static void stamp(enum otlp_signal signal, struct slice body, size_t items)
 {
-    const struct compose_resource edit = {
-        COMPOSE_UPSERT, slice_str("cluster"), {.type = VALUE_STRING, .bytes = slice_str("blue")}};
-    struct compose_edits edits = {.resource = &edit, .resource_count = 1, .entry = SIZE_MAX};
+    const struct splice_edit edit = {
+        SPLICE_UPSERT, slice_str("cluster"), {.type = VALUE_STRING, .bytes = slice_str("blue")}};
+    struct compose_edits edits = {.resource = {&edit, 1}, .entry = SIZE_MAX};
     struct scan_result r;
     struct buf out;
 
