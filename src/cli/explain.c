@@ -35,8 +35,7 @@ static int run(int argc, char **argv);
 
 CLI_COMMAND(command, .name = "explain",
             .synopsis = "TRACE_ID [--json] [--config FILE | --journal PATH]",
-            .summary = "what was decided about a trace, and why; exit 1: not seen",
-            .run = run);
+            .summary = "what was decided about a trace, and why; exit 1: not seen", .run = run);
 
 static int read_arguments(int argc, char **argv, const char **id, bool *json,
                           struct journal_place *place)

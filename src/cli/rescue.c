@@ -145,8 +145,7 @@ static int find(struct rescuing *r)
 static int run(int argc, char **argv);
 
 CLI_COMMAND(command, .name = "rescue", .synopsis = "TRACE_ID [--config FILE | --journal PATH]",
-            .summary = "send a dropped trace that a running journal still has",
-            .run = run);
+            .summary = "send a dropped trace that a running journal still has", .run = run);
 
 static int read_arguments(int argc, char **argv, struct rescuing *r, struct journal_place *place)
 {
