@@ -87,7 +87,7 @@ static void content_cut(struct fake_file *file, const struct draw *draw)
         const struct fake_op *op = file->unsynced.at[i].op;
 
         if (op->kind == FAKE_OP_WRITE) {
-            fake_pages_write(&cache, op->offset, op->data, op->len);
+            fake_pages_put(&cache, op->offset, &op->content, op->len);
             write_survives(&file->durable, &cache, op, draw, i);
             continue;
         }

@@ -171,7 +171,7 @@ static void content_do(struct fake_pages *pages, const struct fake_op *op)
     if (op->kind == FAKE_OP_EMPTY)
         fake_pages_resize(pages, 0);
     else
-        fake_pages_write(pages, op->offset, op->data, op->len);
+        fake_pages_put(pages, op->offset, &op->content, op->len);
 }
 
 /* The older half of what waits becomes durable. */

@@ -5,7 +5,7 @@
 
 static struct fake_op *op_new(enum fake_op_kind kind, uint32_t file, size_t len)
 {
-    struct fake_op *op = calloc(1, sizeof(*op) + len);
+    struct fake_op *op = calloc(1, sizeof(*op));
 
     if (!op)
         abort();
@@ -22,9 +22,17 @@ struct fake_op *fake_op_content(enum fake_op_kind kind, uint32_t file, uint64_t 
     struct fake_op *op = op_new(kind, file, len);
 
     op->offset = offset;
-    if (len > 0)
-        memcpy(op->data, data, len);
+    fake_pages_write(&op->content, offset % FAKE_PAGE, data, len);
     return op;
+}
+
+struct fake_op *fake_op_part(const struct fake_op *op, size_t len)
+{
+    struct fake_op *part = op_new(op->kind, op->file, len);
+
+    part->offset = op->offset;
+    fake_pages_put(&part->content, op->offset % FAKE_PAGE, &op->content, len);
+    return part;
 }
 
 struct fake_op *fake_op_name(enum fake_op_kind kind, uint32_t file, const char *path,
@@ -45,6 +53,7 @@ void fake_op_unref(struct fake_op *op)
         return;
     free(op->path);
     free(op->to);
+    fake_pages_fini(&op->content);
     free(op);
 }
 

@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include "base/fake_pages.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,7 +29,7 @@ struct fake_op {
     char *to;        /* the new name, for a rename */
     uint64_t offset; /* of a write */
     size_t len;
-    uint8_t data[];
+    struct fake_pages content; /* of a write: len bytes from offset % FAKE_PAGE on */
 };
 
 /* In order. `lost`: a datasync failed after it, so that no later one makes it durable. */
@@ -42,6 +44,8 @@ struct fake_ops {
 /* Owned by the caller (fake_op_unref). */
 struct fake_op *fake_op_content(enum fake_op_kind kind, uint32_t file, uint64_t offset,
                                 const void *data, size_t len);
+/* The first `len` bytes of a write, owned by the caller. */
+struct fake_op *fake_op_part(const struct fake_op *op, size_t len);
 /* Copies the names; `to` may be NULL. */
 struct fake_op *fake_op_name(enum fake_op_kind kind, uint32_t file, const char *path,
                              const char *to);

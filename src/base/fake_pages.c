@@ -36,6 +36,14 @@ static void make_room(struct fake_pages *p, size_t count)
     p->count = cap;
 }
 
+static void set_page(struct fake_pages *p, size_t index, struct fake_page *page)
+{
+    if (page)
+        page->refs++;
+    unref(p->at[index]);
+    p->at[index] = page;
+}
+
 /* The page, for p alone to write to. */
 static uint8_t *own_page(struct fake_pages *p, size_t index)
 {
@@ -72,8 +80,8 @@ void fake_pages_write(struct fake_pages *p, uint64_t offset, const void *data, s
         size_t index = (size_t)(offset / FAKE_PAGE), start = (size_t)(offset % FAKE_PAGE);
         size_t part = FAKE_PAGE - start < len ? FAKE_PAGE - start : len;
 
-        if (part == FAKE_PAGE && is_zero(from, part)) { /* files that are zeroed cost nothing */
-            unref(p->at[index]);
+        if ((part == FAKE_PAGE || !p->at[index]) && is_zero(from, part)) {
+            unref(p->at[index]); /* files that are zeroed cost nothing */
             p->at[index] = NULL;
         } else {
             memcpy(own_page(p, index) + start, from, part);
@@ -130,16 +138,33 @@ void fake_pages_share(struct fake_pages *p, const struct fake_pages *from, uint6
     if (len == 0)
         return;
     make_room(p, end);
-    for (size_t i = first; i < end; i++) {
-        struct fake_page *page = i < from->count ? from->at[i] : NULL;
-
-        if (page)
-            page->refs++;
-        unref(p->at[i]);
-        p->at[i] = page;
-    }
+    for (size_t i = first; i < end; i++)
+        set_page(p, i, i < from->count ? from->at[i] : NULL);
     if (p->len < offset + len)
         p->len = offset + len < from->len ? offset + len : from->len;
+}
+
+void fake_pages_put(struct fake_pages *p, uint64_t offset, const struct fake_pages *from, size_t len)
+{
+    uint8_t bytes[FAKE_PAGE];
+    uint64_t at = offset % FAKE_PAGE;
+
+    if (len == 0)
+        return;
+    if (offset + len > p->len)
+        p->len = offset + len;
+    make_room(p, (size_t)((offset + len - 1) / FAKE_PAGE + 1));
+    for (uint64_t end = at + len; at < end;) {
+        size_t start = (size_t)(at % FAKE_PAGE);
+        size_t part = FAKE_PAGE - start < end - at ? FAKE_PAGE - start : (size_t)(end - at);
+
+        if (part == FAKE_PAGE)
+            set_page(p, (size_t)(offset / FAKE_PAGE), from->at[at / FAKE_PAGE]);
+        else
+            fake_pages_write(p, offset, bytes, fake_pages_read(from, at, bytes, part));
+        at += part;
+        offset += part;
+    }
 }
 
 void fake_pages_copy(struct fake_pages *p, const struct fake_pages *from)

@@ -34,5 +34,9 @@ void fake_pages_resize(struct fake_pages *p, uint64_t len);
 void fake_pages_share(struct fake_pages *p, const struct fake_pages *from, uint64_t offset,
                       size_t len);
 
+/* Writes the `len` bytes that `from` has from offset % FAKE_PAGE on; whole pages are shared. */
+void fake_pages_put(struct fake_pages *p, uint64_t offset, const struct fake_pages *from,
+                    size_t len);
+
 /* Replaces p by a copy of `from`. */
 void fake_pages_copy(struct fake_pages *p, const struct fake_pages *from);

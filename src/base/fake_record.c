@@ -89,7 +89,7 @@ static void begin_operation(struct fake_files *files, const struct fake_op *next
     if (next->kind == FAKE_OP_WRITE) {
         size_t len = crash == CRASH_KILL ? (size_t)rng_below(rng, next->len + 1) : next->len;
 
-        part = fake_op_content(FAKE_OP_WRITE, next->file, next->offset, next->data, len);
+        part = fake_op_part(next, len);
     } else if (next->path && next->kind != FAKE_OP_SYNC_FOLDER) {
         part = fake_op_name(next->kind, next->file, next->path, next->to);
     } else {
