@@ -144,7 +144,8 @@ void fake_pages_share(struct fake_pages *p, const struct fake_pages *from, uint6
         p->len = offset + len < from->len ? offset + len : from->len;
 }
 
-void fake_pages_put(struct fake_pages *p, uint64_t offset, const struct fake_pages *from, size_t len)
+void fake_pages_put(struct fake_pages *p, uint64_t offset, const struct fake_pages *from,
+                    size_t len)
 {
     uint8_t bytes[FAKE_PAGE];
     uint64_t at = offset % FAKE_PAGE;

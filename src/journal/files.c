@@ -15,6 +15,8 @@ enum {
     WRITE_TRIES = 3   /* regions tried for one segment in one round */
 };
 static const uint64_t say_every_ns = 10 * NS_PER_S;
+/* New files grow at this pace; where they cannot, twice as long is waited each time. */
+static const uint64_t grow_every_ns = 5 * NS_PER_MS, longest_pause_ns = 500 * NS_PER_MS;
 
 /* A folder with nothing in it and no room is no place to start; one with something is started on,
  * so that it can leave. */
@@ -35,7 +37,7 @@ enum err files_init(struct files *f, struct segments *segments, const struct jou
 {
     enum err err;
 
-    *f = (struct files){.segments = segments, .config = config};
+    *f = (struct files){.segments = segments, .config = config, .grow_pause_ns = grow_every_ns};
     if (config->ack == ACK_MEMORY)
         return ERR_OK;
     rng_seed(&f->rng, config->salt_seed ? config->salt_seed : hash_key_random().k0);
@@ -68,18 +70,32 @@ static unsigned wanted(const struct files *f)
     return GROW_FREE + RESERVE + (unsigned)(f->config->history_bytes / f->config->segment_bytes);
 }
 
-bool files_grow(struct files *f)
+/* When files_grow tries again depends on whether it went well now. */
+static void pace_growth(struct files *f, bool failed, uint64_t now_ns)
+{
+    f->cannot_grow = failed;
+    f->grow_pause_ns = failed ? f->grow_pause_ns * 2 : grow_every_ns;
+    if (f->grow_pause_ns > longest_pause_ns)
+        f->grow_pause_ns = longest_pause_ns;
+    f->grow_ns = now_ns + f->grow_pause_ns;
+}
+
+uint64_t files_grow(struct files *f, uint64_t now_ns)
 {
     unsigned before = store_free_regions(f->store);
     bool more;
 
     if (before >= wanted(f))
-        return false;
-    more = store_grow(f->store, wanted(f));
-    f->cannot_grow = store_free_regions(f->store) == before;
-    if (before > RESERVE || !f->cannot_grow)
+        return NEVER_NS;
+    if (before > RESERVE)
         f->is_short = false;
-    return more && !f->cannot_grow;
+    if (now_ns < f->grow_ns)
+        return f->cannot_grow ? NEVER_NS : f->grow_ns;
+    more = store_grow(f->store, wanted(f));
+    pace_growth(f, store_free_regions(f->store) == before, now_ns);
+    if (!f->cannot_grow)
+        f->is_short = false;
+    return more && !f->cannot_grow ? f->grow_ns : NEVER_NS;
 }
 
 enum journal_pressure files_pressure(struct files *f)
@@ -149,11 +165,18 @@ bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned
     segment->writer = (uint16_t)worker;
     if (!f->store)
         return true;
+    if (use == USE_FRAMES && f->cannot_grow && now_ns < f->grow_ns &&
+        store_free_regions(f->store) <= RESERVE) {
+        f->is_short = true; /* workers ask in each round */
+        return false;
+    }
     do
         header.salt = rng_next(&f->rng);
     while (header.salt == 0);
     if (!take_region(f, segment, &header, &info)) {
         f->is_short = true;
+        if (segment->size <= f->config->segment_bytes)
+            pace_growth(f, true, now_ns);
         say(f, "the journal has no room", &info, now_ns);
         return false;
     }

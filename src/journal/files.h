@@ -31,6 +31,7 @@ struct files {
     bool is_short;    /* no region could be had */
     bool cannot_grow; /* the last try found no space, though max_bytes would allow it */
     bool is_failing;  /* the last round could not be written */
+    uint64_t grow_ns, grow_pause_ns; /* files_grow does nothing before; for so long */
     uint64_t said_ns;
 };
 
@@ -39,8 +40,9 @@ enum err files_init(struct files *f, struct segments *segments, const struct jou
                     struct err_info *info) MUST_CHECK;
 void files_fini(struct files *f);
 
-/* Makes files ahead of need, a little at a time. True: there is more to do. */
-bool files_grow(struct files *f);
+/* Makes files ahead of need, a little at a time, and less and less often while that fails. Returns
+ * when there is more to do; NEVER_NS: nothing, or it failed. May be called in each round. */
+uint64_t files_grow(struct files *f, uint64_t now_ns);
 /* Gives the segment a region and puts a header in front. False: there is none now; the segment is
  * as it was. */
 bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned worker,

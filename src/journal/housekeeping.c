@@ -6,8 +6,7 @@
 static const uint64_t retry_ns = 5 * NS_PER_MS;
 /* A worker that has not asked again for so long has given up. */
 static const uint64_t give_up_ns = 3 * NS_PER_S;
-/* New files grow at this pace; under pressure it is looked so often for space. */
-static const uint64_t grow_every_ns = 5 * NS_PER_MS;
+/* Under pressure it is looked so often for space. */
 static const uint64_t look_at_space_ns = 50 * NS_PER_MS;
 enum { OUTBOX_SHARE = 4 }; /* of max_bytes: a smaller outbox is not what fills the disk */
 /* A segment is not open for longer. */
@@ -182,7 +181,6 @@ uint64_t house_step(struct journal *j, uint64_t now_ns)
     due = earlier_ns(due, spill_step(&j->spill, now_ns));
     due = earlier_ns(due, turn_old(j, now_ns));
     due = earlier_ns(due, acked_step(j, now_ns));
-    if (files_grow(&j->files))
-        due = earlier_ns(due, now_ns + grow_every_ns);
+    due = earlier_ns(due, files_grow(&j->files, now_ns));
     return earlier_ns(due, see_to_space(j, now_ns));
 }

@@ -376,8 +376,37 @@ static void a_full_disk_sheds_then_decides_then_refuses_and_comes_back(void)
     end(j);
 }
 
+static void a_disk_that_fails_is_seldom_asked_for_new_files(void)
+{
+    struct journal *j = (begin(), open_journal(ACK_WRITTEN));
+    struct journal_stats stats;
+    uint64_t calls, bytes;
+    struct rng rng;
+
+    rng_seed(&rng, 1);
+    journal_stats(j, &stats);
+    bytes = stats.file_bytes;
+    calls = disk.calls;
+    disk.faults = (struct fake_faults){&rng, 1, 1U << FAKE_CALL_WRITE, FAKE_EIO};
+    write_frame(j, 'a', 100);
+    for (int i = 0; i < 10000; i++) {
+        fake_clock_advance(&fake, NS_PER_MS);
+        journal_step(j, fake.now);
+    }
+    CHECK(disk.calls > calls && disk.calls - calls < 1000);
+    disk.faults.chance = 0;
+    for (int i = 0; i < 1000; i++) {
+        fake_clock_advance(&fake, NS_PER_MS);
+        journal_step(j, fake.now);
+    }
+    journal_stats(j, &stats);
+    CHECK(stats.file_bytes > bytes);
+    end(j);
+}
+
 int main(void)
 {
+    RUN(a_disk_that_fails_is_seldom_asked_for_new_files);
     RUN(a_full_disk_sheds_then_decides_then_refuses_and_comes_back);
     RUN(a_frame_is_acknowledged_once_it_is_written);
     RUN(what_was_acknowledged_is_there_after_a_kill);
