@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 export DURATION ROUNDS SEED
 
-.PHONY: run build test lint format interop fuzz soak bench clean deps
+.PHONY: run build test lint format interop fuzz simulate soak bench clean deps
 
 run: build            ## build, then collect traffic that it makes itself (DURATION=20s ends by itself)
 	@build/moontail demo
@@ -27,6 +27,9 @@ interop: build        ## Python, Node, Java and Go SDKs against the program
 
 fuzz: deps            ## libFuzzer targets, FUZZ_SECONDS each (default 60)
 	@tests/fuzz/run
+
+simulate: deps        ## the whole collector from SEEDS=1000 seeds on a fake disk, network and clock (FIRST=1)
+	@tools/build release collector_test_simulation && tests/simulate $(or $(SEEDS),1000) $(or $(FIRST),1)
 
 soak: build           ## long campaigns: kills under load (ROUNDS=200), a busy disk, ... (SOAK="kills disk")
 	@tests/soak/run $(SOAK)

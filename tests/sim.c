@@ -1,5 +1,6 @@
 #include "sim.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,35 +28,46 @@ static struct http_client *new_http(void *arg, struct loop *loop)
     return http_client_fake(s->serve ? s->serve : serve_ok, s->serve_arg);
 }
 
-static void write_config(struct sim *s, const char *text)
+static void write_config(struct sim *s)
 {
-    FILE *file = fopen(s->path, "we");
+    struct disk *d = s->host.disk;
+    int fd;
 
-    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+    if (d->open(d, s->path, O_RDWR | O_CREAT, 0600, &fd, NULL) != ERR_OK ||
+        d->pwrite(d, fd, s->config, strlen(s->config), 0, NULL) != ERR_OK)
         abort();
+    d->close(d, fd);
 }
 
 static void make_folder(struct sim *s)
 {
-    snprintf(s->folder, sizeof(s->folder), "/tmp/moontail-sim-XXXXXX");
-    if (!mkdtemp(s->folder))
+    snprintf(s->folder, sizeof(s->folder), s->is_in_memory ? "/sim" : "/tmp/moontail-sim-XXXXXX");
+    if (!s->is_in_memory && !mkdtemp(s->folder))
         abort();
     snprintf(s->path, sizeof(s->path), "%s/config.lua", s->folder);
 }
 
-void sim_start(struct sim *s)
+bool sim_try_start(struct sim *s)
 {
     char journal[128];
     struct buf report;
+    enum err err;
 
+    write_config(s);
     snprintf(journal, sizeof(journal), "%s/journal", s->folder);
     setenv("STATE_DIRECTORY", journal, 1);
     buf_init(&report, 1 << 20, NULL);
-    if (collector_new(&s->host, s->path, &s->collector, &report) != ERR_OK) {
+    err = collector_new(&s->host, s->path, &s->collector, &report);
+    if (err != ERR_OK)
         fwrite(report.data, 1, report.len, stderr);
-        abort();
-    }
     buf_fini(&report);
+    return err == ERR_OK;
+}
+
+void sim_start(struct sim *s)
+{
+    if (!sim_try_start(s))
+        abort();
 }
 
 void sim_kill(struct sim *s)
@@ -71,12 +83,14 @@ void sim_init(struct sim *s, const struct sim_options *options)
     memset(s, 0, sizeof(*s));
     fake_clock_init(&s->clock, 1000 * NS_PER_S, UINT64_C(1700000000) * NS_PER_S);
     s->net = fake_net_new(options->max_chunk);
+    s->config = options->config;
+    s->is_in_memory = options->disk != NULL;
     s->serve = options->serve;
     s->serve_arg = options->serve_arg;
     memory_init(&s->memory, SIZE_MAX / 2, 0);
     s->host = (struct collector_host){.clock = &s->clock.clock,
                                       .net = fake_net_net(s->net),
-                                      .disk = disk_system(),
+                                      .disk = options->disk ? options->disk : disk_system(),
                                       .loop_new = new_loop,
                                       .http_new = new_http,
                                       .arg = s,
@@ -84,7 +98,6 @@ void sim_init(struct sim *s, const struct sim_options *options)
                                       .cpus = options->cpus ? options->cpus : 1,
                                       .seed = options->seed ? options->seed : 1};
     make_folder(s);
-    write_config(s, options->config);
     sim_start(s);
 }
 
@@ -94,6 +107,8 @@ void sim_fini(struct sim *s)
 
     sim_kill(s);
     fake_net_free(s->net);
+    if (s->is_in_memory)
+        return;
     snprintf(command, sizeof(command), "rm -rf '%s'", s->folder);
     if (system(command) != 0)
         abort();
@@ -144,8 +159,8 @@ void sim_run(struct sim *s, uint64_t ns)
 void sim_stop(struct sim *s)
 {
     collector_stop(s->collector, s->clock.now);
-    for (int i = 0; i < 100000 && collector_phase(s->collector) != PHASE_STOPPED; i++)
-        sim_run(s, NS_PER_MS);
+    for (int i = 0; i < 20000 && collector_phase(s->collector) != PHASE_STOPPED; i++)
+        sim_run(s, 5 * NS_PER_MS);
     collector_finish(s->collector);
 }
 

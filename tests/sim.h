@@ -1,7 +1,8 @@
 /* sim.h: the whole collector in one thread on virtual time, for scenarios.
  *
  * Clock, network and the exporters' HTTP client are fakes; a seed gives the same run. Files are the
- * system's, in a folder of the scenario's own, which is the default of journal.path too.
+ * system's, in a folder of the scenario's own, which is the default of journal.path too; or those
+ * of a disk in memory.
  */
 #pragma once
 
@@ -16,6 +17,8 @@ struct sim {
     struct collector_host host;
     char folder[64];      /* config.lua lies here; removed by sim_fini */
     char path[128];       /* of config.lua */
+    const char *config;   /* its text */
+    bool is_in_memory;    /* the folder */
     http_serve_fn *serve; /* the backend; NULL: answers 200 with an empty body */
     void *serve_arg;
     uint64_t steps;
@@ -23,12 +26,14 @@ struct sim {
 };
 
 struct sim_options {
-    const char *config; /* the text of config.lua */
+    const char *config; /* the text of config.lua; borrowed for life */
     unsigned cpus;      /* 0: 1 */
     size_t max_chunk;   /* of the fake network; 0: no bound */
     uint64_t seed;      /* of hashes and jitter; 0: 1 */
     http_serve_fn *serve;
     void *serve_arg;
+    struct disk
+        *disk; /* NULL: the system's; else the folder is "/sim" of that disk, and its owner's */
 };
 
 /* Aborts with the report when the configuration is wrong. */
@@ -41,6 +46,8 @@ void sim_run(struct sim *s, uint64_t ns);
 void sim_kill(struct sim *s);
 /* Starts again, on the same folder and clock. */
 void sim_start(struct sim *s);
+/* The same; false if it refuses to: the report goes to stderr. */
+bool sim_try_start(struct sim *s);
 /* Begins to shut down and runs until stopped. */
 void sim_stop(struct sim *s);
 
