@@ -46,6 +46,24 @@ static struct name_pair label_name(const struct names_read *n, uint16_t label)
     return label < n->label_count ? n->labels[label] : (struct name_pair){"", ""};
 }
 
+/* Its label says whose vote it is; in records without, the policies of the start do. */
+static const char *voter_name(const struct names_read *n, unsigned i, uint16_t label)
+{
+    if (label > 0)
+        return label_name(n, label).policy;
+    return i < n->policy_count ? n->policies[i] : "";
+}
+
+/* The record has the first half of the hash, names have what the files were opened with. */
+static char *config_hash(struct gathering *g, const struct names_read *n, uint32_t version)
+{
+    char half[9];
+
+    snprintf(half, sizeof(half), "%08x", version);
+    return copy(g, strncmp(n->config_hash ? n->config_hash : "", half, 8) == 0 ? n->config_hash
+                                                                               : half);
+}
+
 static void copy_votes(struct gathering *g, struct explained_decision *to,
                        const struct reader_decision *d)
 {
@@ -58,7 +76,7 @@ static void copy_votes(struct gathering *g, struct explained_decision *to,
         struct decision_vote vote = entry_vote(d->entry, i);
 
         to->votes[to->vote_count++] = (struct explained_vote){
-            .policy = copy(g, i < d->names->policy_count ? d->names->policies[i] : ""),
+            .policy = copy(g, voter_name(d->names, i, vote.label)),
             .reason = copy(g, label_name(d->names, vote.label).reason),
             .kind = (enum vote_kind)vote.kind,
             .probability = vote.probability,
@@ -113,7 +131,7 @@ static void take_decision(struct gathering *g, const struct reader_decision *fro
     d->record = from->entry->record;
     d->policy = copy(g, label_name(from->names, d->record.label).policy);
     d->reason = copy(g, label_name(from->names, d->record.label).reason);
-    d->config_hash = copy(g, from->names->config_hash);
+    d->config_hash = config_hash(g, from->names, d->record.config_version);
     copy_votes(g, d, from);
     copy_exporters(g, d, from->names);
 }

@@ -23,7 +23,8 @@ struct explained_exporter {
 /* One entry of the log, its numbers read. */
 struct explained_decision {
     struct decision_record record;
-    char *policy, *reason, *config_hash; /* "" where the names are lost */
+    char *policy, *reason; /* "" where the names are lost */
+    char *config_hash;     /* or its first half, after a reload */
     struct explained_exporter exporters[64];
     unsigned exporter_count;
     struct explained_vote *votes;

@@ -119,7 +119,6 @@ static void put_decision(struct buf *out, const struct explained_decision *d)
     put_text(out, "trigger", trace_trigger_name((enum trace_trigger)r->trigger));
     put_votes(out, d);
     put_sampling(out, r);
-    put_number(out, "config_version", r->config_version);
     put_text(out, "config_hash", d->config_hash);
     if (r->keep) {
         put_exporters(out, d);

@@ -172,11 +172,8 @@ static void put_values(struct buf *out, const struct decision_record *r)
 static void put_config(struct buf *out, const struct explained_decision *d)
 {
     line(out, "config");
-    buf_printf(out, "version %u", d->record.config_version);
-    if (*d->config_hash) {
-        buf_str(out, ", hash ");
-        put_clean(out, d->config_hash);
-    }
+    buf_str(out, "hash ");
+    put_clean(out, d->config_hash);
     buf_byte(out, '\n');
 }
 

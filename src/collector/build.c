@@ -107,14 +107,18 @@ static enum err init_export(struct collector *c, struct err_info *info)
 }
 
 /* The first worker takes the state that was checked. */
-static enum err state_for(struct collector *c, unsigned worker, lua_State **L,
+static enum err rules_for(struct collector *c, unsigned worker, struct rules **rules,
                           struct err_info *info)
 {
+    lua_State *L = c->loaded.L;
+    enum err err = ERR_OK;
+
     if (worker > 0)
-        return setup_state(&c->setup, &c->loaded, L, info);
-    *L = c->loaded.L;
-    c->loaded.L = NULL;
-    return ERR_OK;
+        err = setup_state(&c->setup, &c->loaded, &L, info);
+    else
+        c->loaded.L = NULL;
+    return err == ERR_OK ? rules_new(L, c->loaded.config, c->exporters, &c->policies, rules, info)
+                         : err;
 }
 
 static enum err init_workers(struct collector *c, struct err_info *info)
@@ -127,16 +131,16 @@ static enum err init_workers(struct collector *c, struct err_info *info)
         abort();
     c->shared.workers = c->workers;
     for (unsigned i = 0; err == ERR_OK && i < c->shared.count; i++) {
+        struct rules *rules = NULL;
         struct task *t;
-        lua_State *L = NULL;
 
         snprintf(names[i], sizeof(names[i]), "worker-%u", i);
         t = add_task(c, names[i], NULL);
         t->step = run_worker;
         t->snapshot = snapshot_worker;
-        err = state_for(c, i, &L, info);
+        err = rules_for(c, i, &rules, info);
         if (err == ERR_OK)
-            err = worker_new(&c->shared, i, t->loop, L, &c->workers[i], info);
+            err = worker_new(&c->shared, i, t->loop, rules, &c->workers[i], info);
         t->arg = c->workers[i];
     }
     return err;

@@ -25,7 +25,6 @@ static void init_shared(struct collector *c, const struct config *config)
     c->shared.key =
         c->host.seed ? (struct hash_key){c->host.seed, ~c->host.seed} : hash_key_random();
     c->shared.count = config->workers ? (unsigned)config->workers : c->host.cpus;
-    c->shared.config_version = 1;
     c->shared.ack = ack_of(config->journal.ack);
     c->shared.keeps =
         c->shared.ack != ACK_MEMORY && strcmp(config->journal.on_shutdown, "keep") == 0;
@@ -139,7 +138,7 @@ struct journal *collector_journal(struct collector *c)
 
 struct policy_set *collector_policies(struct collector *c)
 {
-    return c->workers[0]->policies;
+    return c->workers[0]->rules->policies;
 }
 
 uint64_t collector_started_ns(const struct collector *c)

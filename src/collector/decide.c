@@ -54,8 +54,10 @@ static void describe(struct decider *d, const struct trace *trace, uint64_t now_
 static void judge(struct decider *d, struct policy_trace *p, uint64_t now_ns,
                   struct policy_verdict *verdict)
 {
-    if (d->worker->policies)
-        policy_set_decide(d->worker->policies, p, now_ns, verdict);
+    struct policy_set *policies = d->worker->rules->policies;
+
+    if (policies)
+        policy_set_decide(policies, p, now_ns, verdict);
     else
         *verdict = (struct policy_verdict){
             .keep = true, .label = d->label_none, .probability = -1, .threshold = THRESHOLD_NONE};
@@ -64,10 +66,11 @@ static void judge(struct decider *d, struct policy_trace *p, uint64_t now_ns,
 
 uint64_t decider_exporters(const struct decider *d, const struct policy_trace *p)
 {
-    uint64_t mask = d->every_exporter;
+    const struct rules *rules = d->worker->rules;
+    uint64_t mask = rules->every_exporter;
 
     for (size_t i = 0; i < d->exporters; i++)
-        if (d->where[i] && match_where(d->where[i], p, d->worker->shared->policies->labels))
+        if (rules->where[i] && match_where(rules->where[i], p, d->worker->shared->policies->labels))
             mask |= UINT64_C(1) << i;
     return mask;
 }
@@ -75,11 +78,11 @@ uint64_t decider_exporters(const struct decider *d, const struct policy_trace *p
 void decider_edit_threshold(const struct decider *d, uint64_t threshold, bool has_trace_state,
                             struct compose_edits *e)
 {
-    const struct config *c = d->worker->shared->config;
+    const struct rules *rules = d->worker->rules;
 
-    e->th_always = threshold > 0 || c->tail.tracestate_always;
+    e->th_always = threshold > 0 || rules->config->tail.tracestate_always;
     e->threshold = threshold;
-    if (!d->worker->policies)
+    if (!rules->policies)
         e->th = TH_LEAVE;
     else if (threshold == THRESHOLD_NONE)
         e->th = has_trace_state ? TH_ERASE : TH_LEAVE;
@@ -91,11 +94,12 @@ void decider_edits(const struct decider *d, const struct policy_trace *p,
                    const struct policy_verdict *v, struct compose_edits *e)
 {
     const struct labels *labels = d->worker->shared->policies->labels;
+    const struct rules *rules = d->worker->rules;
 
     *e = (struct compose_edits){.probability = -1, .entry = SIZE_MAX};
     decider_edit_resource(d, e);
     decider_edit_threshold(d, v->threshold, p->sums.has_trace_state, e);
-    if (!d->worker->policies || !d->worker->shared->config->tail.record)
+    if (!rules->policies || !rules->config->tail.record)
         return;
     e->entry = v->entry == UINT32_MAX ? SIZE_MAX : v->entry;
     e->policy = labels_policy(labels, v->label);
@@ -114,7 +118,7 @@ static struct decision_record record_of(const struct decider *d, const struct tr
         .trigger = (uint8_t)trace->trigger,
         .complete = trace->complete,
         .spans = trace->spans,
-        .config_version = d->worker->shared->config_version,
+        .config_version = d->worker->rules->version,
         .threshold = v->threshold,
         .probability = v->probability,
         .duration_ns = scan_duration_ns(sums),
@@ -177,7 +181,7 @@ static void finish(struct decider *d, struct trace *trace, const struct policy_v
                         &(struct trace_decision){
                             .keep = v->keep,
                             .label = v->label,
-                            .config_version = d->worker->shared->config_version,
+                            .config_version = d->worker->rules->version,
                             .threshold = v->threshold,
                             .probability = v->probability,
                             .exporters = exporters,
@@ -234,7 +238,7 @@ uint64_t decider_releasing(const struct decider *d)
 
 void decider_edit_resource(const struct decider *d, struct compose_edits *e)
 {
-    e->resource = resource_edits_list(d->resource);
+    e->resource = resource_edits_list(d->worker->rules->resource);
 }
 
 uint16_t decider_label_none(const struct decider *d)
@@ -243,26 +247,6 @@ uint16_t decider_label_none(const struct decider *d)
 }
 
 /* ---- life ---- */
-
-static void find_exporters(struct decider *d)
-{
-    const struct exporter_specs *specs = d->worker->shared->exporters;
-    lua_State *L = d->worker->L;
-    int top = lua_gettop(L);
-
-    d->exporters = exporter_specs_count(specs);
-    config_push(L, "exporters");
-    for (size_t i = 0; i < d->exporters; i++) {
-        exporter_specs_push_where(L, top + 1, i);
-        d->where[i] = match_get(L, -1);
-        lua_settop(L, top + 1);
-        if (!exporter_specs_takes(specs, i, OTLP_TRACES))
-            d->where[i] = NULL;
-        else if (!d->where[i])
-            d->every_exporter |= UINT64_C(1) << i;
-    }
-    lua_settop(L, top);
-}
 
 static bool init_queues(struct decider *d)
 {
@@ -284,9 +268,9 @@ enum err decider_new(struct worker *w, struct decider **out, struct err_info *in
     d->unix_now_ns = NEVER_NS;
     d->label_none =
         labels_intern(w->shared->policies->labels, slice_str("none"), slice_str("none"));
-    find_exporters(d);
-    decider_init_details(d);
-    err = init_queues(d) ? resource_edits_new(w->L, &d->resource, info)
+    d->exporters = exporter_specs_count(w->shared->exporters);
+    d->has_details = w->shared->ack != ACK_MEMORY;
+    err = init_queues(d) ? ERR_OK
                          : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
     if (err != ERR_OK) {
         decider_free(d);
@@ -303,7 +287,5 @@ void decider_free(struct decider *d)
     decider_free_scratch(d);
     fifo_fini(&d->late);
     fifo_fini(&d->releases);
-    resource_edits_free(d->resource);
-    free(d->votes);
     free(d);
 }

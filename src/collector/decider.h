@@ -6,7 +6,6 @@
 
 #include "base/fifo.h"
 #include "collector/decide.h"
-#include "collector/resource.h"
 
 /* A late span that is to be handed on. */
 struct late_span {
@@ -31,16 +30,12 @@ struct decider {
     struct span_ref *refs; /* scratch, each with room for `capacity` spans */
     struct compose_span *kept;
     size_t capacity;
-    struct resource_edits *resource;
-    const struct match *where[EXPORTER_MAX];
     size_t exporters;
-    uint64_t every_exporter; /* mask of those without where */
-    uint64_t unix_ns;        /* the time of day at unix_now_ns: many are decided in a step */
+    uint64_t unix_ns; /* the time of day at unix_now_ns: many are decided in a step */
     uint64_t unix_now_ns;
     uint16_t label_none;
-    bool has_details;            /* there are files */
-    uint64_t *sources;           /* scratch, as refs; NULL without files */
-    struct decision_vote *votes; /* one for each policy; NULL without files or policies */
+    bool has_details;  /* there are files */
+    uint64_t *sources; /* scratch, as refs; NULL without files */
     struct decision_details details;
 };
 
@@ -84,7 +79,6 @@ uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
 
 /* ---- details.c ---- */
 
-void decider_init_details(struct decider *d);
 /* True: the bodies of the first `count` refs are in memory. False: they are asked for. */
 bool decider_has_bodies(struct decider *d, size_t count);
 /* Of the decision on the first `count` refs, borrowed until the next; NULL without files. */

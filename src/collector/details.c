@@ -1,22 +1,8 @@
 /* What of a decision goes to files beside its record: sources, votes. */
 #include "collector/decider.h"
 
-#include <stdlib.h>
-
 /* Of one decision: what comes from frames beyond them is sent again after a crash. */
 enum { SOURCES_MAX = 65535 };
-
-void decider_init_details(struct decider *d)
-{
-    const struct policy_set *policies = d->worker->policies;
-
-    d->has_details = d->worker->shared->ack != ACK_MEMORY;
-    if (!d->has_details || !policies)
-        return;
-    d->votes = calloc(policy_set_count(policies) + 1, sizeof(*d->votes));
-    if (!d->votes)
-        abort(); /* at start */
-}
 
 bool decider_has_bodies(struct decider *d, size_t count)
 {
@@ -50,6 +36,11 @@ static unsigned find_sources(struct decider *d, size_t count)
     return n;
 }
 
+static bool has_label(enum policy_opinion opinion)
+{
+    return opinion != OPINION_NOT_ASKED && opinion != OPINION_NONE;
+}
+
 static unsigned find_votes(struct decider *d)
 {
     static const uint8_t kinds[] = {
@@ -57,12 +48,15 @@ static unsigned find_votes(struct decider *d)
         [OPINION_KEEP] = VOTE_KEEP,           [OPINION_DROP] = VOTE_DROP,
         [OPINION_SAMPLE] = VOTE_SAMPLE,       [OPINION_AT_LEAST] = VOTE_AT_LEAST,
         [OPINION_FAILED] = VOTE_FAILED};
-    const struct policy_vote *votes = policy_set_votes(d->worker->policies);
-    unsigned n = (unsigned)policy_set_count(d->worker->policies);
+    const struct rules *rules = d->worker->rules;
+    const struct policy_vote *votes = policy_set_votes(rules->policies);
+    unsigned n = (unsigned)policy_set_count(rules->policies);
 
     for (unsigned i = 0; i < n; i++)
-        d->votes[i] = (struct decision_vote){kinds[votes[i].opinion], votes[i].label,
-                                             (float)votes[i].probability};
+        rules->votes[i] = (struct decision_vote){
+            kinds[votes[i].opinion],
+            has_label(votes[i].opinion) ? votes[i].label : rules->policy_labels[i],
+            (float)votes[i].probability};
     return n;
 }
 
@@ -70,9 +64,10 @@ const struct decision_details *decider_details(struct decider *d, size_t count, 
 {
     if (!d->has_details)
         return NULL;
-    d->details = (struct decision_details){
-        .sources = d->sources, .source_count = find_sources(d, count), .votes = d->votes};
-    if (!late && d->worker->policies)
+    d->details = (struct decision_details){.sources = d->sources,
+                                           .source_count = find_sources(d, count),
+                                           .votes = d->worker->rules->votes};
+    if (!late && d->worker->rules->policies)
         d->details.vote_count = find_votes(d);
     return &d->details;
 }

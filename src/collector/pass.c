@@ -68,7 +68,7 @@ static uint64_t hand_on(struct worker *w, enum otlp_signal signal, struct slice 
         .keep = true,
         .signal = (uint8_t)(SIGNAL_TRACES + signal),
         .label = decider_label_none(w->decider),
-        .config_version = w->shared->config_version,
+        .config_version = w->rules->version,
         .threshold = UINT64_MAX,
         .probability = -1,
         .unix_ns = clock_unix_ns(w->shared->clock),

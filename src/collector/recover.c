@@ -153,7 +153,8 @@ static uint64_t finish(const struct worker_shared *shared, uint64_t ready_ns)
         struct worker *w = shared->workers[i];
         struct trace_stats s;
 
-        trace_table_postpone(w->table, ready_ns + earlier_ns(w->decision_wait_ns, repeat_ns));
+        trace_table_postpone(w->table,
+                             ready_ns + earlier_ns(trace_table_wait_ns(w->table), repeat_ns));
         trace_table_stats(w->table, &s);
         traces += s.traces;
     }

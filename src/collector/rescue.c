@@ -339,7 +339,7 @@ static struct decision_record record_of(const struct worker *w, const struct pol
         .trigger = TRIGGER_WAIT,
         .complete = p->complete,
         .spans = p->count,
-        .config_version = w->shared->config_version,
+        .config_version = w->rules->version,
         .threshold = THRESHOLD_NONE,
         .probability = -1,
         .duration_ns = scan_duration_ns(&p->sums),

@@ -3,7 +3,6 @@
 #include "collector/decide.h"
 #include "collector/intake.h"
 #include "collector/rescue.h"
-#include "lua/state.h"
 
 #include <stdlib.h>
 
@@ -20,6 +19,54 @@ enum {
 static const uint64_t pass_through_wait_ns = NS_PER_S;
 static const uint64_t look_again_ns = 5 * NS_PER_MS; /* for bodies, which come with a wake */
 static const uint64_t pause_ns = 2 * NS_PER_S; /* the longest that a request waits for memory */
+
+/* ---- the rules ---- */
+
+/* A kept trace is composed in what intake leaves, so it fits in there. */
+static uint64_t max_trace_bytes(const struct worker *w)
+{
+    uint64_t fits = (uint64_t)w->shared->memory->drain / 4 * 3;
+
+    return w->rules->config->tail.max_trace_bytes < fits ? w->rules->config->tail.max_trace_bytes
+                                                         : fits;
+}
+
+static uint64_t decision_wait_ns(const struct worker *w)
+{
+    const struct config *c = w->rules->config;
+
+    return c->tail.enabled ? c->tail.decision_wait_ns : pass_through_wait_ns;
+}
+
+static struct trace_limits limits_of(const struct worker *w)
+{
+    const struct config *c = w->rules->config;
+    unsigned workers = w->shared->count;
+
+    return (struct trace_limits){
+        .decision_wait_ns = decision_wait_ns(w),
+        .wait_after_root_ns = c->tail.wait_after_root_ns ? c->tail.wait_after_root_ns : NEVER_NS,
+        .num_traces = (c->tail.num_traces + workers - 1) / workers,
+        .max_spans = c->tail.max_spans_per_trace,
+        .max_bytes = max_trace_bytes(w),
+        .decision_cache = (c->tail.decision_cache + workers - 1) / workers,
+        .memory = w->shared->memory,
+    };
+}
+
+/* Between two decisions, in a few hundred nanoseconds; the builder ends the past ones. */
+static void exchange_rules(struct worker *w)
+{
+    struct rules *next = atomic_exchange_explicit(&w->next_rules, NULL, memory_order_acq_rel);
+    struct trace_limits limits;
+
+    rules_follow(next, w->rules);
+    atomic_store_explicit(&w->past_rules, w->rules, memory_order_release);
+    w->rules = next;
+    limits = limits_of(w);
+    trace_table_set_limits(w->table, &limits);
+    loop_wake(w->shared->builder_loop);
+}
 
 /* ---- the step ---- */
 
@@ -143,6 +190,8 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     uint64_t due;
     bool left;
 
+    if (atomic_load_explicit(&w->next_rules, memory_order_relaxed))
+        exchange_rules(w);
     journal_submit(w->journal); /* what the sockets brought since the last step */
     take_accepted(w, now_ns);
     left = intake_drain(w, now_ns);
@@ -191,31 +240,11 @@ static void init_rings(struct worker *w)
     ring_init(&w->accepted, ACCEPTED_CAPACITY, sizeof(struct accepted));
 }
 
-/* A kept trace is composed in what intake leaves, so it fits in there. */
-static uint64_t max_trace_bytes(const struct worker_shared *s)
-{
-    uint64_t fits = (uint64_t)s->memory->drain / 4 * 3;
-
-    return s->config->tail.max_trace_bytes < fits ? s->config->tail.max_trace_bytes : fits;
-}
-
 static void init_table(struct worker *w)
 {
-    const struct config *c = w->shared->config;
+    struct trace_limits limits = limits_of(w);
 
-    w->decision_wait_ns = c->tail.enabled ? c->tail.decision_wait_ns : pass_through_wait_ns;
-    w->table = trace_table_new(
-        &(struct trace_limits){
-            .decision_wait_ns = w->decision_wait_ns,
-            .wait_after_root_ns =
-                c->tail.wait_after_root_ns ? c->tail.wait_after_root_ns : NEVER_NS,
-            .num_traces = (c->tail.num_traces + w->shared->count - 1) / w->shared->count,
-            .max_spans = c->tail.max_spans_per_trace,
-            .max_bytes = max_trace_bytes(w->shared),
-            .decision_cache = (c->tail.decision_cache + w->shared->count - 1) / w->shared->count,
-            .memory = w->shared->memory,
-        },
-        w->shared->key);
+    w->table = trace_table_new(&limits, w->shared->key);
 }
 
 static void init_receive(struct worker *w)
@@ -234,8 +263,8 @@ static void init_receive(struct worker *w)
     });
 }
 
-enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *loop, lua_State *L,
-                    struct worker **out, struct err_info *info)
+enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *loop,
+                    struct rules *rules, struct worker **out, struct err_info *info)
 {
     struct worker *w = aligned_alloc(_Alignof(struct worker), sizeof(*w));
     enum err err;
@@ -246,14 +275,14 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     w->shared = shared;
     w->index = index;
     w->loop = loop;
-    w->L = L;
+    w->rules = rules;
     init_rings(w);
     w->journal = journal_writer(shared->journal, index, loop);
     init_table(w);
     pass_init(w);
     init_receive(w);
     err = answers_init(&w->answers, w->journal, shared->ack, shared->memory) && intake_init(w)
-              ? setup_policies(L, shared->config, shared->policies, &w->policies, info)
+              ? ERR_OK
               : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
     if (err == ERR_OK)
         err = decider_new(w, &w->decider, info);
@@ -271,7 +300,6 @@ void worker_free(struct worker *w)
         return;
     receive_free(w->receive);
     decider_free(w->decider);
-    policy_set_free(w->policies);
     trace_table_free(w->table);
     for (unsigned o = 0; o < w->shared->count; o++)
         ring_fini(&w->inboxes[o]);
@@ -280,6 +308,8 @@ void worker_free(struct worker *w)
     answers_fini(&w->answers);
     intake_fini(w);
     pass_fini(w);
-    lua_state_close(w->L);
+    rules_free(w->rules);
+    rules_free(atomic_load(&w->next_rules));
+    rules_free(atomic_load(&w->past_rules));
     free(w);
 }

@@ -10,6 +10,7 @@
 #include "collector/inbox.h"
 #include "collector/ledger.h"
 #include "collector/pass.h"
+#include "collector/rules.h"
 #include "collector/setup.h"
 #include "config/config.h"
 #include "export/compose.h"
@@ -32,7 +33,7 @@ enum phase {
 /* What all workers of one collector share. Made before the threads, read-only but for the atomics.
  */
 struct worker_shared {
-    const struct config *config;
+    const struct config *config; /* of the start; what a reload may change is in rules */
     struct memory *memory;
     struct journal *journal;
     enum journal_ack ack;
@@ -45,12 +46,11 @@ struct worker_shared {
     size_t listener_count;
     struct net *net;
     const struct clock *clock;
-    struct hash_key key; /* of owners and tables */
-    unsigned count;      /* workers */
-    uint32_t config_version;
+    struct hash_key key;             /* of owners and tables */
+    unsigned count;                  /* workers */
     _Atomic int phase;               /* enum phase */
     _Atomic(struct rescue *) rescue; /* from main to worker 0: see rescue.h; NULL: none waits */
-    struct loop *main_loop;
+    struct loop *main_loop, *builder_loop;
     struct worker **workers;
 };
 
@@ -64,13 +64,13 @@ struct worker {
     struct worker_shared *shared;
     unsigned index;
     struct loop *loop;
-    lua_State *L;
-    struct policy_set *policies; /* NULL: no tail_sampling, everything is kept */
+    struct rules *rules;
+    _Atomic(struct rules *) next_rules; /* from the builder; NULL: none */
+    _Atomic(struct rules *) past_rules; /* back to the builder; NULL: none */
     struct receive *receive;
     struct receive_sink sink;
     struct journal_writer *journal;
     struct trace_table *table;
-    uint64_t decision_wait_ns; /* of the table */
     struct answers answers;
     struct ring accepted; /* from main */
     struct ring *inboxes; /* [count], by sender; inboxes[index] stays empty */
@@ -97,10 +97,9 @@ struct worker {
     uint64_t snapshot_pending;
 };
 
-/* `L` has the configuration in it (setup.h) and is owned by the worker from now on; so is nothing
- * else. ERR_CONFIG with a sentence. */
-enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *loop, lua_State *L,
-                    struct worker **out, struct err_info *info) MUST_CHECK;
+/* Takes `rules`, also when it fails. ERR_CONFIG with a sentence. */
+enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *loop,
+                    struct rules *rules, struct worker **out, struct err_info *info) MUST_CHECK;
 void worker_free(struct worker *w);
 
 /* The worker's body: sockets handed over, inboxes, paused requests, decisions. */

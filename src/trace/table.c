@@ -38,6 +38,19 @@ void trace_table_free(struct trace_table *t)
     free(t);
 }
 
+void trace_table_set_limits(struct trace_table *t, const struct trace_limits *limits)
+{
+    struct memory *memory = t->limits.memory;
+
+    t->limits = *limits;
+    t->limits.memory = memory;
+}
+
+uint64_t trace_table_wait_ns(const struct trace_table *t)
+{
+    return t->limits.decision_wait_ns;
+}
+
 void trace_list_append(struct trace_table *t, enum list_kind kind, struct trace *trace)
 {
     struct list *list = &t->lists[kind];

@@ -85,6 +85,9 @@ struct trace_table;
 /* Start-up only: aborts without memory. `limits` is copied. */
 struct trace_table *trace_table_new(const struct trace_limits *limits, struct hash_key key);
 void trace_table_free(struct trace_table *t);
+/* From now on these hold, also for what waits; decision_cache and memory stay as they were. */
+void trace_table_set_limits(struct trace_table *t, const struct trace_limits *limits);
+uint64_t trace_table_wait_ns(const struct trace_table *t); /* decision_wait */
 
 enum trace_add { TRACE_ADDED, TRACE_LATE, TRACE_NO_MEMORY };
 

@@ -80,7 +80,7 @@ static struct decision_record decision_of(const uint8_t trace_id[16], uint64_t u
                                 .trigger = 1,
                                 .duration_ns = UINT64_C(1234567890),
                                 .errors = 1,
-                                .config_version = 3,
+                                .config_version = 0x00c0ffee,
                                 .threshold = UINT64_MAX,
                                 .probability = -1,
                                 .unix_ns = unix_ns};
@@ -198,7 +198,7 @@ static void a_kept_trace_is_explained_with_all_that_decided_it(void)
                   "  votes      errors  no opinion\n"
                   "             slow    keep (over 2s?[31m)\n"
                   "             base    not asked\n"
-                  "  config     version 3, hash 00c0ffee00c0ffee\n"
+                  "  config     hash 00c0ffee00c0ffee\n"
                   "  exporters  xray, archive\n"
                   "  since then 2 late spans kept, 2025-11-21 15:02:12.123 UTC\n"
                   "  journal    none of its spans is left\n"));
@@ -393,9 +393,9 @@ static void json_has_it_all_in_one_line(void)
         "\"keep\":true,\"policy\":\"base\",\"reason\":\"sampled\",\"time_unix_nano\":"
         "\"1763737331123000000\",\"spans\":12,\"errors\":1,\"duration_nano\":\"1234567890\","
         "\"complete\":true,\"trigger\":\"root\",\"votes\":[{\"policy\":\"errors\",\"vote\":"
-        "\"none\"},{\"policy\":\"slow\",\"vote\":\"sample\",\"reason\":\"sampled\",\"p\":0.25}],"
-        "\"p\":0.25,\"r\":\"00000000000001\",\"t\":\"00000000000000\",\"config_version\":3,"
-        "\"config_hash\":\"00c0ffee00c0ffee\",\"exporters\":[{\"name\":\"archive\",\"queued\":"
+        "\"none\"},{\"policy\":\"base\",\"vote\":\"sample\",\"reason\":\"sampled\",\"p\":0.25}],"
+        "\"p\":0.25,\"r\":\"00000000000001\",\"t\":\"00000000000000\",\"config_hash\":"
+        "\"00c0ffee00c0ffee\",\"exporters\":[{\"name\":\"archive\",\"queued\":"
         "false}],\"exported_spans\":12},\"earlier_decisions\":0,\"since_then\":[],"
         "\"since_then_count\":0,\"late_spans\":0,\"journal\":{\"live_spans\":0,\"history_spans\":0,"
         "\"decisions\":1,\"oldest_unix_nano\":\"1763737331123000000\",\"damaged\":0}}\n"));

@@ -1,0 +1,39 @@
+/* rules.h: one version of all that decides, for one worker; a reload exchanges it for the next.
+ *
+ * Made by whoever reads the configuration (the start, the builder), then a worker's alone, then the
+ * builder's again, which frees it: closing a Lua state takes longer than a worker may stand still.
+ */
+#pragma once
+
+#include "collector/resource.h"
+#include "config/config.h"
+#include "export/export.h"
+#include "journal/journal.h"
+#include "policy/policy.h"
+
+#include <lua.h>
+
+struct rules {
+    const struct config *config; /* borrowed: outlives it */
+    uint32_t version;            /* in records: the upper half of the configuration's hash */
+    lua_State *L;
+    struct policy_set *policies; /* NULL: no tail_sampling, everything is kept */
+    uint16_t *policy_labels;     /* of a policy without an opinion, by policy */
+    struct decision_vote *votes; /* scratch: one for each policy */
+    struct resource_edits *resource;
+    const struct match *where[EXPORTER_MAX]; /* of the exporters that run; in where_state */
+    uint64_t every_exporter;                 /* mask of those without where */
+    lua_State *where_state;                  /* L, or an earlier version's; NULL: a later one's */
+    bool keeps_where;                        /* where_state is an earlier version's */
+};
+
+/* `L` has `config` in it (setup.h); it is owned from now on, also after a failure. `exporters`: the
+ * ones that run; NULL: those in L are others, so the `where`s of the version before stay.
+ * ERR_CONFIG with a sentence. */
+enum err rules_new(lua_State *L, const struct config *config,
+                   const struct exporter_specs *exporters, struct policy_shared *shared,
+                   struct rules **out, struct err_info *info) MUST_CHECK;
+void rules_free(struct rules *r); /* NULL is allowed */
+
+/* Takes over what the next version goes on with; O(1), on the worker. */
+void rules_follow(struct rules *next, struct rules *before);
