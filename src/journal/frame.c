@@ -49,15 +49,32 @@ static bool was_ours(const struct frame_walk *w, struct frame_header header)
     return header_is_good(w, &header);
 }
 
-/* What was written ends with zeros up to the end of its page. */
-static bool is_written(size_t at, const struct frame_header *header)
+static bool is_zero(const struct frame_header *header)
 {
     const uint8_t *bytes = (const uint8_t *)header;
 
-    for (size_t i = 0; at % FORMAT_PAGE && i < sizeof(*header); i++)
+    for (size_t i = 0; i < sizeof(*header); i++)
         if (bytes[i])
-            return true;
-    return false;
+            return false;
+    return true;
+}
+
+/* The first frame is written with the segment's header: what is in its place and neither zeros nor
+ * of an earlier generation is what is left of it. */
+static bool was_first(const struct frame_walk *w, const struct frame_header *header)
+{
+    return !is_zero(header) &&
+           (header->magic != FRAME_MAGIC || header->generation >= w->header->generation);
+}
+
+/* Whether a header that is not good, with no good one behind it, is one that was written. */
+static bool was_written(const struct frame_walk *w, size_t at, const struct frame_header *header)
+{
+    if (was_ours(w, *header))
+        return true;
+    if (at % FORMAT_PAGE) /* what was written ends with zeros up to the end of its page */
+        return !is_zero(header);
+    return at == FORMAT_PAGE && was_first(w, header);
 }
 
 static bool fits(const struct frame_walk *w, size_t at)
@@ -80,7 +97,7 @@ static bool find_header(struct frame_walk *w, struct frame_header *header)
     }
     if (fits(w, from))
         *header = header_at(w, from);
-    if (fits(w, from) && (was_ours(w, *header) || is_written(from, header))) { /* the last one */
+    if (fits(w, from) && was_written(w, from, header)) { /* the last one */
         w->skipped += sizeof(*header);
         w->damaged++;
     }

@@ -165,6 +165,29 @@ static void a_last_header_that_nothing_is_left_of_is_damage(void)
     CHECK(w.damaged == 1);
 }
 
+/* Of a segment with one frame nothing is behind it that would show that something was lost. */
+static void an_only_header_that_is_garbled_is_damage_and_an_earlier_one_is_not(void)
+{
+    uint8_t bytes[MAX_BODY], *first;
+    bool detected;
+
+    segment_open(&segment, USE_FRAMES, 7, SALT);
+    memset(segment.bytes + FORMAT_PAGE, 0, segment.size - FORMAT_PAGE);
+    CHECK(walk(&detected) == 0 && !detected);
+    segment_add(&segment, FRAME_TRACES, 1, body_of(1, bytes));
+    first = segment.bytes + FORMAT_PAGE;
+    for (size_t i = 8; i < 23; i++)
+        first[i] ^= 0x5a;
+    CHECK(walk(&detected) == 0 && detected);
+    memset(first, 0x5a, sizeof(struct frame_header));
+    CHECK(walk(&detected) == 0 && detected);
+
+    segment_open(&segment, USE_FRAMES, 6, SALT + 1);
+    segment_add(&segment, FRAME_TRACES, 1, body_of(1, bytes));
+    segment_open(&segment, USE_FRAMES, 7, SALT);
+    CHECK(walk(&detected) == 0 && !detected);
+}
+
 static void neither_the_salt_nor_the_generation_alone_is_enough(void)
 {
     struct segment_header other;
@@ -307,6 +330,7 @@ int main(void)
     RUN(lost_pages_in_the_middle_cost_only_their_frames);
     RUN(frames_of_another_use_are_not_seen);
     RUN(a_last_header_that_nothing_is_left_of_is_damage);
+    RUN(an_only_header_that_is_garbled_is_damage_and_an_earlier_one_is_not);
     RUN(neither_the_salt_nor_the_generation_alone_is_enough);
     RUN(look_alikes_in_a_body_are_not_seen);
     RUN(what_is_not_known_is_damaged_and_stepped_over);
