@@ -251,7 +251,8 @@ static bool move_region(struct files *f, struct segment *segment, uint64_t now_n
     return true;
 }
 
-/* Whole pages from the segment; the last, open one from a copy, since its writer goes on in it. */
+/* Whole pages from the segment; the last, open one from a copy, since its writer goes on in it, and
+ * with zeros at its end: a page of them where none is open. They tell the end from damage. */
 static enum err write_pages(struct files *f, struct segment *segment, size_t to,
                             struct err_info *info)
 {
@@ -261,12 +262,13 @@ static enum err write_pages(struct files *f, struct segment *segment, size_t to,
     struct slice parts[2] = {slice_make(segment->bytes + from, whole - from)};
     unsigned count = whole > from ? 1 : 0;
 
-    if (to > whole) {
+    if (whole < store_region(f->store, segment->region)->bytes) {
         memcpy(last, segment->bytes + whole, to - whole);
         memset(last + (to - whole), 0, FORMAT_PAGE - (to - whole));
         parts[count++] = slice_make(last, FORMAT_PAGE);
     }
-    f->written_bytes += (to + FORMAT_PAGE - 1) / FORMAT_PAGE * FORMAT_PAGE - from;
+    for (unsigned i = 0; i < count; i++)
+        f->written_bytes += parts[i].len;
     return store_write(f->store, segment->region, from, parts, count, info);
 }
 

@@ -59,22 +59,19 @@ static bool is_zero(const struct frame_header *header)
     return true;
 }
 
-/* The first frame is written with the segment's header: what is in its place and neither zeros nor
- * of an earlier generation is what is left of it. */
-static bool was_first(const struct frame_walk *w, const struct frame_header *header)
+static bool is_earlier(const struct frame_walk *w, const struct frame_header *header)
 {
-    return !is_zero(header) &&
-           (header->magic != FRAME_MAGIC || header->generation >= w->header->generation);
+    return header->magic == FRAME_MAGIC && header->generation < w->header->generation;
 }
 
-/* Whether a header that is not good, with no good one behind it, is one that was written. */
+/* Whether a header that is not good, with no good one behind it, is one that was written. Behind
+ * what was written come zeros; only where a power cut took those does a page begin with what an
+ * earlier use has left. */
 static bool was_written(const struct frame_walk *w, size_t at, const struct frame_header *header)
 {
     if (was_ours(w, *header))
         return true;
-    if (at % FORMAT_PAGE) /* what was written ends with zeros up to the end of its page */
-        return !is_zero(header);
-    return at == FORMAT_PAGE && was_first(w, header);
+    return !is_zero(header) && (at % FORMAT_PAGE > 0 || !is_earlier(w, header));
 }
 
 static bool fits(const struct frame_walk *w, size_t at)

@@ -247,15 +247,21 @@ static enum err open_file(struct store *s, struct store_name name, uint32_t *at,
     return find_regions(s, *at, size, info);
 }
 
-/* Large files that hold nothing go; the last file of segments may be made longer. */
+/* A file without a byte, of which there are newer ones, had been made and is cut; the newest may
+ * just have been begun. */
+static bool was_emptied(const struct store *s, const struct store_file *f)
+{
+    return f->bytes == 0 && f->number != (f->is_large ? s->last_large : s->last_number);
+}
+
+/* Files that hold nothing go; the last file of segments may be made longer. */
 static void settle_files(struct store *s)
 {
     for (uint32_t i = 0; i < s->file_count; i++) {
         struct store_file *f = &s->files[i];
 
-        if (!f->is_large && f->bytes == 0 && f->number != s->last_number)
-            s->cut_regions++; /* there are newer ones, so it was full */
-        if (f->is_large && f->taken == 0)
+        s->cut_regions += was_emptied(s, f);
+        if ((f->is_large && f->taken == 0) || was_emptied(s, f))
             store_drop_file(s, i);
         else if (!f->is_large && !f->failed && f->number == s->last_number &&
                  f->bytes < s->config.file_bytes)

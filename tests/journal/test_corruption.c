@@ -202,16 +202,24 @@ static bool has_lost(const struct ledger *before)
     return false;
 }
 
-/* Zeros at the end of what was written, or the newest file gone, look as if nothing had been there.
- */
-static bool looks_unwritten(const struct fake_damage *d, unsigned file)
+/* The newest file of its kind. */
+static bool is_newest(unsigned file)
 {
-    bool is_last = true;
+    const char *path = folder.path[file];
+    size_t kind = (size_t)(strcspn(path, "-"));
 
     for (unsigned i = 0; i < folder.count; i++)
-        is_last &=
-            !strstr(folder.path[i], "segments") || strcmp(folder.path[i], folder.path[file]) <= 0;
-    return d->kind == FAKE_DAMAGE_ZERO || (d->kind == FAKE_DAMAGE_CUT && d->offset == 0 && is_last);
+        if (strncmp(folder.path[i], path, kind) == 0 && strcmp(folder.path[i], path) > 0)
+            return false;
+    return true;
+}
+
+/* Zeros at the end of what was written, or the newest file empty, look as if nothing had been
+ * there. */
+static bool looks_unwritten(const struct fake_damage *d, unsigned file)
+{
+    return d->kind == FAKE_DAMAGE_ZERO ||
+           (d->kind == FAKE_DAMAGE_CUT && d->offset == 0 && is_newest(file));
 }
 
 static void check_mutation(const struct fake_disk *from, enum journal_ack ack, uint64_t seed)

@@ -188,6 +188,25 @@ static void an_only_header_that_is_garbled_is_damage_and_an_earlier_one_is_not(v
     CHECK(walk(&detected) == 0 && !detected);
 }
 
+/* The writer puts a page of zeros where the last frame ends with its page. */
+static void a_garbled_last_header_is_damage_also_at_the_beginning_of_a_page(void)
+{
+    static const uint8_t body[FORMAT_PAGE - sizeof(struct frame_header)];
+    uint8_t bytes[MAX_BODY];
+    bool detected;
+
+    segment_open(&segment, USE_FRAMES, 7, SALT);
+    memset(segment.bytes + FORMAT_PAGE, 0, segment.size - FORMAT_PAGE);
+    segment_add(&segment, FRAME_TRACES, 1, slice_make(body, sizeof(body)));
+    CHECK(segment.used == 2 * FORMAT_PAGE);
+    walk(&detected);
+    CHECK(!detected);
+    segment_add(&segment, FRAME_TRACES, 2, body_of(2, bytes));
+    memset(segment.bytes + 2 * FORMAT_PAGE + 3, '?', 40);
+    walk(&detected);
+    CHECK(detected);
+}
+
 static void neither_the_salt_nor_the_generation_alone_is_enough(void)
 {
     struct segment_header other;
@@ -331,6 +350,7 @@ int main(void)
     RUN(frames_of_another_use_are_not_seen);
     RUN(a_last_header_that_nothing_is_left_of_is_damage);
     RUN(an_only_header_that_is_garbled_is_damage_and_an_earlier_one_is_not);
+    RUN(a_garbled_last_header_is_damage_also_at_the_beginning_of_a_page);
     RUN(neither_the_salt_nor_the_generation_alone_is_enough);
     RUN(look_alikes_in_a_body_are_not_seen);
     RUN(what_is_not_known_is_damaged_and_stepped_over);
