@@ -65,13 +65,40 @@ static bool write_names(struct decision_log *l, uint64_t now_ns)
     return true;
 }
 
+static void end_frame(struct decision_log *l, struct segment *segment)
+{
+    struct frame_header *header = (struct frame_header *)(segment->bytes + l->frame_at);
+    size_t len = segment->used - l->frame_at - sizeof(*header);
+
+    header->sequence = ++l->sequence;
+    header->stored_len = header->decoded_len = (uint32_t)len;
+    header->items = l->frame_items;
+    frame_seal(header, segment->salt);
+    segment->used = l->frame_at + frame_size(0, len);
+    l->frame_at = 0;
+    l->frame_items = 0;
+}
+
+/* Ends the frame that is being filled. Nothing of the log is written before it is released. */
+static void seal(struct decision_log *l)
+{
+    struct segment *segment = open_segment(l);
+
+    if (!l->open)
+        return;
+    if (l->frame_at)
+        end_frame(l, segment);
+    if (segment->used > segment->written)
+        files_hold(l->files, l->open);
+}
+
 static void close_open(struct decision_log *l, uint64_t now_ns)
 {
     struct closed_decisions *closed;
 
     if (!l->open)
         return;
-    decision_log_seal(l);
+    seal(l);
     open_segment(l)->open = false;
     closed = fifo_push(&l->closed);
     *closed = (struct closed_decisions){l->open, l->open_entries, now_ns};
@@ -116,7 +143,7 @@ static bool names_are_known(struct decision_log *l, uint64_t now_ns)
 
     if (names->labels(names->arg) == l->labels)
         return true;
-    decision_log_seal(l);
+    seal(l);
     return write_names(l, now_ns);
 }
 
@@ -125,13 +152,13 @@ bool decision_log_room(struct decision_log *l, size_t bytes, uint64_t now_ns)
     size_t need = frame_size(0, bytes) + FRAME_ALIGN;
 
     if (l->frame_at && open_segment(l)->used - l->frame_at + bytes > FRAME_BODY_MAX)
-        decision_log_seal(l);
+        seal(l);
     if (l->open && names_are_known(l, now_ns) && room(l) >= need)
         return true;
     return open_next(l, need, now_ns) && room(l) >= need;
 }
 
-/* What is known when the frame begins; decision_log_seal fills in the rest. */
+/* What is known when the frame begins; end_frame fills in the rest. */
 static void begin_frame(struct decision_log *l, struct segment *segment, uint64_t now_ns)
 {
     struct frame_header *header = (struct frame_header *)(segment->bytes + segment->used);
@@ -159,30 +186,10 @@ void decision_log_append(struct decision_log *l, struct slice entry, uint64_t no
     l->entries++;
 }
 
-static void end_frame(struct decision_log *l, struct segment *segment)
+bool decision_log_release(struct decision_log *l)
 {
-    struct frame_header *header = (struct frame_header *)(segment->bytes + l->frame_at);
-    size_t len = segment->used - l->frame_at - sizeof(*header);
-
-    header->sequence = ++l->sequence;
-    header->stored_len = header->decoded_len = (uint32_t)len;
-    header->items = l->frame_items;
-    frame_seal(header, segment->salt);
-    segment->used = l->frame_at + frame_size(0, len);
-    l->frame_at = 0;
-    l->frame_items = 0;
-}
-
-void decision_log_seal(struct decision_log *l)
-{
-    struct segment *segment = open_segment(l);
-
-    if (!l->open)
-        return;
-    if (l->frame_at)
-        end_frame(l, segment);
-    if (segment->used > segment->written)
-        files_mark(l->files, l->open);
+    seal(l);
+    return files_release(l->files, SEGMENT_DECISIONS);
 }
 
 void decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t entries,

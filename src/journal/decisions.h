@@ -36,8 +36,9 @@ void decision_log_fini(struct decision_log *l);
 bool decision_log_room(struct decision_log *l, size_t bytes, uint64_t now_ns);
 /* Appends; decision_log_room said yes. */
 void decision_log_append(struct decision_log *l, struct slice entry, uint64_t now_ns);
-/* Ends the frame that is being filled, so that it can be written. */
-void decision_log_seal(struct decision_log *l);
+/* All that was appended may be written (files_write_marked): what it refers to is at the level.
+ * False: nothing was appended since the last time. */
+bool decision_log_release(struct decision_log *l);
 /* A full segment that recovery has found; oldest first. */
 void decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t entries,
                             uint64_t closed_ns);

@@ -188,16 +188,46 @@ bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned
     return true;
 }
 
-void files_mark(struct files *f, uint32_t number)
+void files_hold(struct files *f, uint32_t number)
 {
     struct segment *segment = segment_at(f->segments, number);
 
-    atomic_store_explicit(&segment->published, segment->used, memory_order_relaxed);
     if (!f->store || segment->is_dirty)
         return;
     assert(f->dirty_count < DIRTY_MAX);
     f->dirty[f->dirty_count++] = number;
     segment->is_dirty = true;
+}
+
+static void publish(struct segment *segment)
+{
+    atomic_store_explicit(&segment->published, segment->used, memory_order_relaxed);
+}
+
+static bool is_held(struct segment *segment)
+{
+    return atomic_load_explicit(&segment->published, memory_order_relaxed) < segment->used;
+}
+
+void files_mark(struct files *f, uint32_t number)
+{
+    publish(segment_at(f->segments, number));
+    files_hold(f, number);
+}
+
+bool files_release(struct files *f, enum segment_kind kind)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < f->dirty_count; i++) {
+        struct segment *segment = segment_at(f->segments, f->dirty[i]);
+
+        if (segment->kind != kind || !is_held(segment))
+            continue;
+        publish(segment);
+        any = true;
+    }
+    return any;
 }
 
 /* Marks a region free. False: it could not be written now. */
@@ -311,9 +341,16 @@ bool files_write_marked(struct files *f, enum segment_kind kind, uint64_t now_ns
 
 void files_unmark(struct files *f)
 {
-    for (unsigned i = 0; i < f->dirty_count; i++)
-        segment_at(f->segments, f->dirty[i])->is_dirty = false;
-    f->dirty_count = 0;
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < f->dirty_count; i++) {
+        struct segment *segment = segment_at(f->segments, f->dirty[i]);
+
+        segment->is_dirty = is_held(segment);
+        if (segment->is_dirty)
+            f->dirty[kept++] = f->dirty[i];
+    }
+    f->dirty_count = kept;
 }
 
 bool files_sync(struct files *f, uint64_t now_ns)

@@ -50,14 +50,18 @@ bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned
 /* Bytes of a segment that are not for frames. */
 size_t files_overhead(const struct files *f);
 
-/* The segment belongs to the journal thread and has something to write. Fewer than DIRTY_MAX others
- * have: whoever opens one sees to that. */
+/* The segment belongs to the journal thread and has something to write, though not yet. Fewer than
+ * DIRTY_MAX others have: whoever opens one sees to that. */
+void files_hold(struct files *f, uint32_t number);
+/* The same, and it may be written: all that the segment holds now. */
 void files_mark(struct files *f, uint32_t number);
 /* Writes what the segment has published. False: it could not be. */
 bool files_write(struct files *f, uint32_t number, uint64_t now_ns);
+/* All that is held of a kind may be written. False: nothing was. */
+bool files_release(struct files *f, enum segment_kind kind);
 /* Writes the marked segments of a kind; they stay marked. False: one could not be written. */
 bool files_write_marked(struct files *f, enum segment_kind kind, uint64_t now_ns);
-/* All that is marked is written, and durable at level fsync. */
+/* All that is marked is written, and durable at level fsync. What is held stays. */
 void files_unmark(struct files *f);
 /* At level fsync: all that was written is durable. False: it is not, and what lay in files that
  * failed has to be written again (files_write does). */

@@ -217,7 +217,9 @@ static void settle_given(struct journal *j, struct journal_writer *w)
 }
 
 /* Frames and the outbox, then the log of decisions: an entry says that its spans are in the outbox,
- * so it is not on disk before they are at the level. False: not all is yet. */
+ * so it is not on disk before they are at the level. At level `written` they are once they are
+ * written. At level fsync what is written of the log is of an earlier round (settle_round), so that
+ * one sync is enough for all three. False: not all is there yet. */
 static bool write_in_order(struct journal *j, uint64_t now_ns)
 {
     bool done = true;
@@ -229,14 +231,15 @@ static bool write_in_order(struct journal *j, uint64_t now_ns)
         done &= write_given(j, w, now_ns);
     }
     done = files_write_marked(&j->files, SEGMENT_OUTBOX, now_ns) && done;
-    if (!done || !files_sync(&j->files, now_ns))
+    if (!done)
         return false;
-    decision_log_seal(&j->log);
+    if (j->config.ack != ACK_FSYNC)
+        (void)decision_log_release(&j->log);
     return files_write_marked(&j->files, SEGMENT_DECISIONS, now_ns) &&
            files_sync(&j->files, now_ns);
 }
 
-/* Brings all that was submitted and appended to the level. False: it is not there yet. */
+/* Brings all that was submitted, appended and released to the level. False: it is not there yet. */
 static bool persist(struct journal *j, uint64_t now_ns)
 {
     if (!j->files.store)
@@ -251,23 +254,50 @@ static bool persist(struct journal *j, uint64_t now_ns)
     return true;
 }
 
-/* Tells a worker what has reached the level. */
-static void publish(struct journal_writer *w)
+/* Tells a worker which of its decisions are committed. */
+static void commit(struct journal_writer *w)
 {
-    bool moved = w->taken > 0;
-
-    if (moved)
-        atomic_store_explicit(&w->committed,
-                              atomic_load_explicit(&w->committed, memory_order_relaxed) + w->taken,
-                              memory_order_release);
+    if (w->taken == 0)
+        return;
+    atomic_store_explicit(&w->committed,
+                          atomic_load_explicit(&w->committed, memory_order_relaxed) + w->taken,
+                          memory_order_release);
     w->taken = 0;
-    if (w->journal->files.store &&
-        w->ticket != atomic_load_explicit(&w->acked, memory_order_relaxed)) {
-        atomic_store_explicit(&w->acked, w->ticket, memory_order_release);
-        moved = true;
-    }
-    if (moved)
-        journal_wake_loop(w->loop);
+    journal_wake_loop(w->loop);
+}
+
+/* Tells a worker which of its frames have reached the level. */
+static void acknowledge(struct journal_writer *w)
+{
+    if (!w->journal->files.store ||
+        w->ticket == atomic_load_explicit(&w->acked, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&w->acked, w->ticket, memory_order_release);
+    journal_wake_loop(w->loop);
+}
+
+static bool has_taken(const struct journal *j)
+{
+    for (unsigned i = 0; i < j->config.workers; i++)
+        if (j->writers[i].taken > 0)
+            return true;
+    return false;
+}
+
+/* A round is at the level: frames are acknowledged. Decisions that were taken are committed, and
+ * exporters see them, unless their records are still to be written: in the next round, in which no
+ * others are taken. */
+static void settle_round(struct journal *j)
+{
+    for (unsigned i = 0; i < j->config.workers; i++)
+        acknowledge(&j->writers[i]);
+    j->is_recording = !j->is_recording && decision_log_release(&j->log);
+    if (j->is_recording)
+        return;
+    for (unsigned i = 0; i < j->config.workers; i++)
+        commit(&j->writers[i]);
+    if (outbox_publish(&j->outbox))
+        journal_wake_loop(j->exporter);
 }
 
 /* Somebody waits for the journal thread. */
@@ -295,16 +325,17 @@ static bool has_decisions(const struct journal *j)
 
 uint64_t journal_step(struct journal *j, uint64_t now_ns)
 {
-    bool decided = false, holds = false;
+    bool decided, holds = false;
     uint64_t due;
 
     /* Exchanges only, no stores: each of them sees what came before the others. */
     (void)atomic_exchange_explicit(&j->pause, PAUSE_NONE, memory_order_acq_rel);
     for (unsigned i = 0; i < j->config.workers && !j->files.is_failing; i++) {
-        take_decisions(j, &j->writers[i], now_ns);
+        if (!j->is_recording)
+            take_decisions(j, &j->writers[i], now_ns);
         holds |= j->writers[i].holds;
-        decided |= j->writers[i].taken > 0;
     }
+    decided = has_taken(j);
     if (j->files.is_failing && now_ns < j->retry_ns)
         return earlier_ns(house_step(j, now_ns), j->retry_ns);
     if (!persist(j, now_ns)) {
@@ -314,15 +345,12 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns)
         return earlier_ns(house_step(j, now_ns), j->retry_ns);
     }
     j->backoff_ns = 0;
-    for (unsigned i = 0; i < j->config.workers; i++)
-        publish(&j->writers[i]);
-    if (outbox_publish(&j->outbox))
-        journal_wake_loop(j->exporter);
+    settle_round(j);
     /* Whoever comes after this exchange wakes; what came before it is seen below. */
     (void)atomic_exchange_explicit(&j->pause, decided || holds ? PAUSE_SHORT : PAUSE_LONG,
                                    memory_order_acq_rel);
     due = house_step(j, now_ns);
-    if (is_waited_for(j))
+    if (j->is_recording || is_waited_for(j))
         return now_ns;
     if (decided || holds)
         return earlier_ns(due, now_ns + linger_ns);
@@ -331,9 +359,13 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns)
 
 void journal_finish(struct journal *j, uint64_t now_ns)
 {
-    if (!j->files.store || !persist(j, now_ns))
+    if (!j->files.store)
         return;
-    outbox_publish(&j->outbox);
+    do { /* twice, where what was taken is not recorded yet */
+        if (!persist(j, now_ns))
+            return;
+        settle_round(j);
+    } while (j->is_recording);
     house_collect(j);
     outbox_reclaim(&j->outbox);
     for (uint32_t i = 1; i < j->segments.count; i++) {

@@ -80,6 +80,7 @@ struct journal {
     uint64_t acked_sum;            /* of the positions then */
     uint64_t retry_ns, backoff_ns; /* of a disk that fails */
     uint64_t turned_ns;            /* when old open segments were last looked for */
+    bool is_recording; /* records of the decisions taken are on their way to the level */
     struct journal_writer *writers;
     struct loop *own, *exporter;
     _Alignas(64) _Atomic int pause; /* enum pause */

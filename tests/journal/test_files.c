@@ -155,7 +155,8 @@ static void decide(struct journal *j, frame_id frame, char fill, bool keep, uint
     sequence = journal_decide(w, &d, &details, keep ? &payload : NULL);
     buf_fini(&payload);
     CHECK(sequence > 0);
-    journal_step(j, fake.now);
+    while (journal_step(j, fake.now) <= fake.now) /* records may need a round of their own */
+        continue;
     CHECK(journal_decided(w) == sequence);
     journal_release(w, frame, 1);
 }
