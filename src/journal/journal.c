@@ -3,8 +3,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* While decisions come, they are committed in groups: the workers need not wake this thread. */
-static const uint64_t linger_ns = 2 * NS_PER_MS;
 /* A disk that failed is tried again after this, then twice that, and so on. */
 static const uint64_t failing_retry_ns = 20 * NS_PER_MS;
 static const uint64_t longest_retry_ns = 500 * NS_PER_MS;
@@ -175,13 +173,26 @@ static bool append(struct journal *j, struct decision *d, uint64_t now_ns)
 }
 
 /* Takes what the worker has handed over. */
-static void take_decisions(struct journal *j, struct journal_writer *w, uint64_t now_ns)
+static void take_from(struct journal *j, struct journal_writer *w, uint64_t now_ns)
 {
+    (void)atomic_exchange_explicit(&w->hurries, false, memory_order_acq_rel); /* before looking */
     while (w->taken < DECISION_RING && (w->holds || ring_pop(&w->ring, &w->held))) {
         w->holds = !append(j, &w->held, now_ns);
         if (w->holds)
             break;
         w->taken++;
+    }
+}
+
+/* From all. While decisions come they are taken in groups: workers need not wake this thread. */
+static void take_decisions(struct journal *j, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < j->config.workers; i++) {
+        struct journal_writer *w = &j->writers[i];
+
+        take_from(j, w, now_ns);
+        if (w->taken > 0 || w->holds)
+            j->taken_ns = now_ns ? now_ns : 1;
     }
 }
 
@@ -276,14 +287,6 @@ static void acknowledge(struct journal_writer *w)
     journal_wake_loop(w->loop);
 }
 
-static bool has_taken(const struct journal *j)
-{
-    for (unsigned i = 0; i < j->config.workers; i++)
-        if (j->writers[i].taken > 0)
-            return true;
-    return false;
-}
-
 /* A round is at the level: frames are acknowledged. Decisions that were taken are committed, and
  * exporters see them, unless their records are still to be written: in the next round, in which no
  * others are taken. */
@@ -307,12 +310,11 @@ static bool is_waited_for(const struct journal *j)
         const struct journal_writer *w = &j->writers[i];
 
         if (ring_count(&w->asked) > 0 || atomic_load_explicit(&w->want, memory_order_acquire) ||
-            ring_count(&w->ring) > DECISION_RING / 2 ||
             (j->files.store && atomic_load_explicit(&w->submitted, memory_order_acquire) !=
                                    atomic_load_explicit(&w->acked, memory_order_relaxed)))
             return true;
     }
-    return false;
+    return pace_is_hurried(j);
 }
 
 static bool has_decisions(const struct journal *j)
@@ -325,17 +327,14 @@ static bool has_decisions(const struct journal *j)
 
 uint64_t journal_step(struct journal *j, uint64_t now_ns)
 {
-    bool decided, holds = false;
+    bool gathers;
     uint64_t due;
 
     /* Exchanges only, no stores: each of them sees what came before the others. */
     (void)atomic_exchange_explicit(&j->pause, PAUSE_NONE, memory_order_acq_rel);
-    for (unsigned i = 0; i < j->config.workers && !j->files.is_failing; i++) {
-        if (!j->is_recording)
-            take_decisions(j, &j->writers[i], now_ns);
-        holds |= j->writers[i].holds;
-    }
-    decided = has_taken(j);
+    if (!j->files.is_failing && !j->is_recording && pace_may_take(j, now_ns))
+        take_decisions(j, now_ns);
+    gathers = now_ns < pace_rest_ns(j);
     if (j->files.is_failing && now_ns < j->retry_ns)
         return earlier_ns(house_step(j, now_ns), j->retry_ns);
     if (!persist(j, now_ns)) {
@@ -347,13 +346,13 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns)
     j->backoff_ns = 0;
     settle_round(j);
     /* Whoever comes after this exchange wakes; what came before it is seen below. */
-    (void)atomic_exchange_explicit(&j->pause, decided || holds ? PAUSE_SHORT : PAUSE_LONG,
+    (void)atomic_exchange_explicit(&j->pause, gathers ? PAUSE_SHORT : PAUSE_LONG,
                                    memory_order_acq_rel);
     due = house_step(j, now_ns);
     if (j->is_recording || is_waited_for(j))
         return now_ns;
-    if (decided || holds)
-        return earlier_ns(due, now_ns + linger_ns);
+    if (gathers)
+        return earlier_ns(due, pace_rest_ns(j));
     return has_decisions(j) ? now_ns : due;
 }
 

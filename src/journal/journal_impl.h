@@ -43,6 +43,7 @@ struct journal_writer {
     _Atomic uint64_t submitted;       /* sequence of the last frame that may be written */
     _Atomic uint64_t reading;         /* odd: it looks at bodies */
     struct ring asked;                /* segments that it wants in memory */
+    _Atomic bool hurries;             /* somebody waits for one of its decisions */
     _Alignas(64) _Atomic uint64_t committed; /* decisions */
     _Atomic uint64_t acked;                  /* sequence of frames */
     _Atomic bool turn; /* the open segment has been so for long: it is to be closed */
@@ -79,6 +80,7 @@ struct journal {
     uint64_t acked_ns;             /* when that was */
     uint64_t acked_sum;            /* of the positions then */
     uint64_t retry_ns, backoff_ns; /* of a disk that fails */
+    uint64_t taken_ns;             /* when decisions were last taken; 0: never */
     uint64_t turned_ns;            /* when old open segments were last looked for */
     bool is_recording; /* records of the decisions taken are on their way to the level */
     struct journal_writer *writers;
@@ -103,6 +105,14 @@ static inline void journal_wake_loop(struct loop *loop)
     if (loop)
         loop_wake(loop);
 }
+
+/* ---- pace.c: when decisions are taken ---- */
+
+/* Somebody waits for that, or there are many. */
+bool pace_is_hurried(const struct journal *j);
+bool pace_may_take(const struct journal *j, uint64_t now_ns);
+/* Until then they gather. */
+uint64_t pace_rest_ns(const struct journal *j);
 
 /* ---- housekeeping.c: everything but what is on its way to the level ---- */
 

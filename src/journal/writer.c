@@ -332,7 +332,9 @@ uint64_t journal_decide(struct journal_writer *w, const struct decision_record *
         buf_take(payload, &decision.payload);
     if (!ring_push(&w->ring, &decision)) /* never: there was space */
         return 0;
-    if (space == DECISION_RING / 2)
+    if (decision_signal(d) != 0) /* passed on: its sender waits */
+        atomic_store_explicit(&w->hurries, true, memory_order_release);
+    if (space == DECISION_RING / 2 || (decision_signal(d) != 0 && w->journal->files.store))
         journal_urge(w->journal);
     else
         journal_wake(w->journal);
