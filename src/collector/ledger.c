@@ -52,8 +52,8 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
 static int64_t exporter_difference(const struct ledger_exporter *e)
 {
     const struct export_stats *s = &e->stats;
-    uint64_t lost =
-        s->lost_permanent + s->lost_retry_exhausted + s->lost_outbox_full + s->lost_disk_full;
+    uint64_t lost = s->lost_permanent + s->lost_retry_exhausted + s->lost_outbox_full +
+                    s->lost_disk_full + s->lost_damaged;
 
     return (int64_t)(s->enqueued + s->recovered - s->queued - s->delivered - s->filtered - lost);
 }

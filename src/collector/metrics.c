@@ -150,6 +150,8 @@ static void write_export_lost(struct page *p)
                        "outbox_full", (char *)0);
         metrics_sample(&p->m, (double)e->stats.lost_disk_full, "exporter", e->name, "reason",
                        "disk_full", (char *)0);
+        metrics_sample(&p->m, (double)e->stats.lost_damaged, "exporter", e->name, "reason",
+                       "damaged", (char *)0);
     }
 }
 

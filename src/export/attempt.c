@@ -36,10 +36,13 @@ static struct part *next_part(const struct exporter *x, uint64_t now_ns)
 bool attempt_next(struct exporter *x, uint64_t now_ns)
 {
     struct part *p = next_part(x, now_ns);
+    enum err built = p ? queue_build(p) : ERR_IO;
 
-    if (!p)
+    if (built == ERR_IO)
         return false;
-    if (queue_build(p) != ERR_OK) {
+    if (built == ERR_PARSE)
+        return true;
+    if (built != ERR_OK) {
         p->due_ns = now_ns + NO_MEMORY_MS * NS_PER_MS;
         x->pause_ns = p->due_ns;
         return false;
@@ -59,7 +62,7 @@ uint64_t attempt_due_ns(const struct exporter *x)
 {
     uint64_t due = NEVER_NS;
 
-    if (x->in_flight >= IN_FLIGHT_MAX || x->probing || is_stopping(x))
+    if (x->in_flight >= IN_FLIGHT_MAX || x->probing || x->is_away || is_stopping(x))
         return NEVER_NS; /* the answer comes first */
     for (const struct batch *b = x->first; b; b = b->next)
         for (size_t i = 0; i < b->part_count; i++)
@@ -194,6 +197,7 @@ void exporter_sent(struct part *p, const struct sent_result *r)
     buf_fini(&p->body);
     p->sending = NULL;
     p->in_flight = false;
+    queue_unbuild(p);
     x->in_flight--;
     x->flying_bytes -= p->flying_bytes;
     x->owner->ended++;

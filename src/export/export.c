@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 64 }; /* of one exporter in one step, so that it leaves time to the others */
+enum {
+    ROUNDS = 64,       /* of one exporter in one step, so that it leaves time to the others */
+    ASK_AGAIN_MS = 100 /* for what is on disk only */
+};
 
 static uint64_t min64(uint64_t a, uint64_t b)
 {
@@ -59,6 +62,8 @@ static void part_end(struct exporter *x, struct part *p)
         x->spec->type->forget(x->self, p);
     if (p->in_flight)
         buf_fini(&p->body);
+    p->in_flight = false;
+    queue_unbuild(p);
 }
 
 static void end_all(struct exporter *x)
@@ -84,14 +89,33 @@ void export_free(struct export *e)
     free(e);
 }
 
+static void recover_record(struct exporter *x, const struct outbox_item *item)
+{
+    if (item->position < x->acked)
+        return;
+    queue_see(x, item);
+    if (queue_is_ours(x, item))
+        x->stats[decision_signal(&item->record)].recovered += item->record.payload_spans;
+}
+
 void export_recover(struct export *e)
 {
-    for (size_t i = 0; i < e->count; i++)
+    struct outbox_item item;
+    uint64_t at = UINT64_MAX;
+
+    for (size_t i = 0; i < e->count; i++) {
         queue_recover(&e->exporters[i]);
+        at = min64(at, e->exporters[i].acked);
+    }
+    /* Once for all of them: it may be more than fits into memory. */
+    for (; e->count > 0 && outbox_look(e->config.journal, at, &item) == OUTBOX_HERE; at = item.next)
+        for (size_t i = 0; i < e->count; i++)
+            recover_record(&e->exporters[i], &item);
 }
 
 uint64_t exporter_step(struct exporter *x, uint64_t now_ns)
 {
+    x->is_away = false;
     for (int round = 0; round < ROUNDS; round++) {
         bool moved = queue_fill(x, now_ns);
 
@@ -99,7 +123,8 @@ uint64_t exporter_step(struct exporter *x, uint64_t now_ns)
             moved = true;
         moved |= queue_settle(x);
         if (!moved)
-            return min64(queue_due_ns(x), attempt_due_ns(x));
+            return min64(min64(queue_due_ns(x), attempt_due_ns(x)),
+                         x->is_away ? now_ns + ASK_AGAIN_MS * NS_PER_MS : NEVER_NS);
     }
     return now_ns;
 }
@@ -113,10 +138,13 @@ uint64_t export_step(struct export *e, uint64_t now_ns)
     if (e->config.http)
         e->config.http->step(e->config.http, now_ns);
     export_lua_collect(e->lua);
+    outbox_read_begin(e->config.journal);
     for (size_t i = 0; i < e->count; i++) {
         due = min64(due, exporter_step(&e->exporters[i], now_ns));
         refusing |= e->exporters[i].refusing;
+        outbox_hold(e->config.journal, (unsigned)i, e->exporters[i].seen, e->exporters[i].cursor);
     }
+    outbox_read_end(e->config.journal);
     atomic_store_explicit(&e->refusing, refusing, memory_order_relaxed);
     atomic_store_explicit(&e->queued, !export_is_idle(e), memory_order_relaxed);
     ended = e->ended;

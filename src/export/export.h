@@ -119,6 +119,7 @@ bool export_has_queued(const struct export *e);
 struct export_stats {
     uint64_t enqueued, recovered, delivered, redelivered, queued;
     uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full, lost_disk_full;
+    uint64_t lost_damaged; /* read back from disk, and not whole */
     uint64_t filtered;
     uint64_t requests, failures; /* of this signal: sent ones, failed ones */
     /* of all signals: */

@@ -37,6 +37,12 @@ struct sent_result {
     char error[200];         /* for the log and the status; no payload, no secrets */
 };
 
+/* A trace in a part's body, for exporters in Lua. */
+struct part_trace {
+    struct decision_record record;
+    size_t offset, len; /* of its payload */
+};
+
 /* One request's worth of a batch. */
 struct part {
     struct batch *batch;
@@ -53,8 +59,12 @@ struct part {
     uint64_t elapsed_ns; /* spent on retries while the other end answered */
     uint64_t mark_ns;    /* when the last attempt ended; at first when it was made */
     struct buf body;     /* of the batch's signal; while in flight, unless the type takes it */
-    void *sending;       /* the type's own, while in flight */
-    void *kept;          /* the type's own until the part is done: see forget */
+    uint64_t at;         /* while the body is being built: where it goes on */
+    uint32_t found;      /* items that are in it */
+    struct part_trace *traces; /* in the body, with it; NULL: the exporter is not Lua's */
+    size_t trace_count, trace_capacity;
+    void *sending; /* the type's own, while in flight */
+    void *kept;    /* the type's own until the part is done: see forget */
 };
 
 enum { EXPORTER_ALL_SIGNALS = (1 << OTLP_SIGNALS) - 1 };
@@ -157,6 +167,9 @@ struct exporter {
     struct batch *first, *last;       /* the window, of each signal in order of the outbox */
     size_t window;
     struct batch *open[OTLP_SIGNALS]; /* being filled: behind the window; NULL: none */
+    struct part *building;            /* its body waits for segments that are away; NULL: none */
+    bool is_away;                     /* something that this step wanted is on disk only */
+    uint64_t rest[OTLP_SIGNALS];      /* items seen in the cursor's segment, behind it */
     unsigned in_flight;
     uint64_t last_id;
     uint64_t queue_bytes;
@@ -202,7 +215,16 @@ uint64_t attempt_due_ns(const struct exporter *x);
 
 /* queue.c */
 void queue_init(struct exporter *x);
-void queue_recover(struct exporter *x); /* see export_recover */
+/* Goes on where it had acked to; see export_recover. */
+void queue_recover(struct exporter *x);
+/* A record of the outbox that was not seen yet, behind the last one that was. */
+void queue_see(struct exporter *x, const struct outbox_item *item);
+/* As outbox_look; notes if it is away. False: it is, or there is nothing. */
+bool queue_look(struct exporter *x, uint64_t position, struct outbox_item *item);
+/* The record at the cursor; and past it. What the segments before it had and does not come any more
+ * was damaged on disk: it counts as lost. */
+bool queue_next(struct exporter *x, struct outbox_item *item);
+void queue_pass(struct exporter *x, const struct outbox_item *item);
 void queue_fini(struct exporter *x);
 /* Counts what is new in the outbox, keeps the bound, fills batches. True: something changed. */
 bool queue_fill(struct exporter *x, uint64_t now_ns);
@@ -212,11 +234,12 @@ bool queue_settle(struct exporter *x);
 void queue_part_done(struct part *part);
 /* The first part in order that is neither done nor in flight, and due; NULL: none. */
 struct part *queue_waiting(const struct exporter *x, uint64_t due_until_ns);
-/* Fills part->body from the outbox. ERR_FULL without memory. */
+/* queue_build.c: fills part->body from the outbox. ERR_FULL: no memory; ERR_IO: a part of it is on
+ * disk only: the body so far stays, call it again; ERR_PARSE: nothing of it can be read any more:
+ * the part is done, its items are lost. */
 enum err queue_build(struct part *part) MUST_CHECK;
-/* Calls fn for each record of the part's batch that is ours. */
-void queue_each(const struct batch *b, void (*fn)(void *arg, const struct outbox_item *item),
-                void *arg);
+/* What was built of a part so far is given up. */
+void queue_unbuild(struct part *part);
 uint64_t queue_due_ns(const struct exporter *x);
 /* Whether the exporter takes the record; whether the batch does, if it lies in its run. */
 bool queue_is_ours(const struct exporter *x, const struct outbox_item *item);

@@ -44,39 +44,20 @@ static void job_end(struct export *e, struct lua_job *job)
 
 /* ---- making a job ---- */
 
-static void add_trace(void *arg, const struct outbox_item *item)
-{
-    struct lua_job *job = arg;
-    size_t offset = 0;
-
-    if (job->trace_count) {
-        const struct job_trace *last = &job->traces[job->trace_count - 1];
-
-        offset = last->offset + last->len;
-    }
-    job->traces[job->trace_count++] =
-        (struct job_trace){.record = item->record, .offset = offset, .len = item->payload.len};
-}
-
-static void count_trace(void *arg, const struct outbox_item *item)
-{
-    (void)item;
-    ++*(size_t *)arg;
-}
-
 static bool make_traces(struct lua_job *job, const struct part *part)
 {
-    size_t count = 0;
+    size_t count = part->trace_count;
 
     if (job->signal != OTLP_TRACES)
         return true; /* there is nothing but the body */
-    queue_each(part->batch, count_trace, &count);
     job->traces = calloc(count ? count : 1, sizeof(*job->traces));
     if (!job->traces)
         return false;
-    queue_each(part->batch, add_trace, job);
-    if (part->batch->split && job->trace_count) /* a piece of one record */
-        job->traces[0].len = part->body.len;
+    job->trace_count = count;
+    for (size_t i = 0; i < count; i++)
+        job->traces[i] = (struct job_trace){.record = part->traces[i].record,
+                                            .offset = part->traces[i].offset,
+                                            .len = part->traces[i].len};
     return true;
 }
 

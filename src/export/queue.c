@@ -47,12 +47,7 @@ void queue_init(struct exporter *x)
 
 void queue_recover(struct exporter *x)
 {
-    struct outbox_item item;
-
     x->seen = x->cursor = x->acked = outbox_acked(outbox(x), x->index);
-    for (uint64_t at = x->acked; outbox_read(outbox(x), at, &item); at = item.next)
-        if (queue_is_ours(x, &item))
-            x->stats[signal_of(&item)].recovered += item.record.payload_spans;
 }
 
 void queue_batch_free(struct batch *b)
@@ -86,6 +81,7 @@ void queue_part_done(struct part *part)
 {
     struct exporter *x = part->batch->exporter;
 
+    queue_unbuild(part);
     if (part->kept && x->spec->type->forget)
         x->spec->type->forget(x->self, part);
     part->done = true;
@@ -174,7 +170,7 @@ static bool split_record(struct exporter *x, const struct outbox_item *item, uin
     }
     b->split = true;
     b->bytes = item->payload.len;
-    x->cursor = item->next;
+    queue_pass(x, item);
     enter_window(x, b, item->next, now_ns);
     return true;
 }
@@ -197,20 +193,73 @@ static bool take_record(struct exporter *x, const struct outbox_item *item, uint
         return false;
     open->items += items;
     open->bytes += bytes;
-    x->cursor = item->next;
+    queue_pass(x, item);
     return true;
+}
+
+/* ---- along the outbox ---- */
+
+static uint64_t ordinal_of(uint64_t position)
+{
+    return position >> 32;
+}
+
+void queue_see(struct exporter *x, const struct outbox_item *item)
+{
+    for (int i = 0; i < OTLP_SIGNALS; i++) {
+        uint32_t items = items_of(x, item, (enum otlp_signal)i);
+
+        tally_add(&x->tally[i], item->position, items);
+        if (ordinal_of(item->position) == ordinal_of(x->cursor))
+            x->rest[i] += items;
+    }
+    if (queue_is_ours(x, item))
+        x->queue_bytes += item->payload.len;
+    x->seen = item->next;
+}
+
+bool queue_look(struct exporter *x, uint64_t position, struct outbox_item *item)
+{
+    enum outbox_found found = outbox_look(outbox(x), position, item);
+
+    x->is_away |= found == OUTBOX_AWAY;
+    return found == OUTBOX_HERE;
 }
 
 static void look_ahead(struct exporter *x)
 {
     struct outbox_item item;
 
-    for (; outbox_read(outbox(x), x->seen, &item); x->seen = item.next) {
-        for (int i = 0; i < OTLP_SIGNALS; i++)
-            tally_add(&x->tally[i], item.position, items_of(x, &item, (enum otlp_signal)i));
-        if (queue_is_ours(x, &item))
-            x->queue_bytes += item.payload.len;
+    while (queue_look(x, x->seen, &item))
+        queue_see(x, &item);
+}
+
+/* The cursor comes to another segment. */
+static void enter_segment(struct exporter *x, uint64_t position)
+{
+    uint64_t next = (ordinal_of(x->cursor) + 1) << 32, here = ordinal_of(position) << 32;
+
+    for (int i = 0; i < OTLP_SIGNALS; i++) {
+        x->stats[i].lost_damaged += x->rest[i] + tally_between(&x->tally[i], next, here);
+        x->rest[i] = tally_between(&x->tally[i], here, here + ((uint64_t)1 << 32));
     }
+    x->cursor = position;
+}
+
+bool queue_next(struct exporter *x, struct outbox_item *item)
+{
+    if (x->cursor >= x->seen || !queue_look(x, x->cursor, item))
+        return false;
+    if (ordinal_of(item->position) != ordinal_of(x->cursor))
+        enter_segment(x, item->position);
+    return true;
+}
+
+void queue_pass(struct exporter *x, const struct outbox_item *item)
+{
+    for (int i = 0; i < OTLP_SIGNALS; i++)
+        x->rest[i] -= items_of(x, item, (enum otlp_signal)i);
+    x->cursor = item->next;
 }
 
 /* Whether the batch is not to wait any longer. */
@@ -228,9 +277,9 @@ bool queue_fill(struct exporter *x, uint64_t now_ns)
 
     look_ahead(x);
     changed = queue_keep_bound(x);
-    while (x->window < WINDOW_MAX && outbox_read(outbox(x), x->cursor, &item)) {
+    while (x->window < WINDOW_MAX && queue_next(x, &item)) {
         if (!queue_is_ours(x, &item))
-            x->cursor = item.next;
+            queue_pass(x, &item);
         else if (!take_record(x, &item, now_ns))
             return changed;
         changed = true;
@@ -287,48 +336,6 @@ bool queue_settle(struct exporter *x)
 
 /* ---- what batches hold ---- */
 
-void queue_each(const struct batch *b, void (*fn)(void *arg, const struct outbox_item *item),
-                void *arg)
-{
-    struct outbox_item item;
-
-    for (uint64_t at = b->from; at < b->to && outbox_read(outbox(b->exporter), at, &item);
-         at = item.next)
-        if (queue_belongs(b, &item))
-            fn(arg, &item);
-}
-
-static void append_payload(void *arg, const struct outbox_item *item)
-{
-    buf_append(arg, item->payload.data, item->payload.len);
-}
-
-static void build_split(struct part *part)
-{
-    const struct split_limits limits = limits_of(part->batch->exporter);
-    struct split_position at = part->start;
-    struct outbox_item item;
-
-    if (outbox_read(outbox(part->batch->exporter), part->batch->from, &item))
-        split_next(part->batch->signal, item.payload, &at, &limits, &part->body);
-}
-
-enum err queue_build(struct part *part)
-{
-    struct exporter *x = part->batch->exporter;
-
-    buf_init(&part->body, SIZE_MAX / 2, x->owner->config.memory);
-    part->body.forced = x->in_flight == 0; /* memory that is full becomes free by sending */
-    if (part->batch->split)
-        build_split(part);
-    else if (buf_reserve(&part->body, part->batch->bytes))
-        queue_each(part->batch, append_payload, &part->body);
-    if (buf_ok(&part->body))
-        return ERR_OK;
-    buf_fini(&part->body);
-    return ERR_FULL;
-}
-
 struct part *queue_waiting(const struct exporter *x, uint64_t due_until_ns)
 {
     for (struct batch *b = x->first; b; b = b->next)
@@ -348,7 +355,7 @@ uint64_t queue_due_ns(const struct exporter *x)
     return due;
 }
 
-/* The items of records from `at` on that begin before `end`. */
+/* The items of records from `at` on that begin before `end`. Those are in memory: outbox_hold. */
 static uint64_t items_between(const struct exporter *x, enum otlp_signal signal, uint64_t at,
                               uint64_t end)
 {
@@ -376,7 +383,5 @@ uint64_t queue_items(const struct exporter *x, enum otlp_signal signal)
 
 bool queue_is_empty(const struct exporter *x)
 {
-    struct outbox_item item;
-
-    return !x->first && !queue_oldest_open(x) && !outbox_read(outbox(x), x->cursor, &item);
+    return !x->first && !queue_oldest_open(x) && outbox_ends_at(outbox(x), x->cursor);
 }

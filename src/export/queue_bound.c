@@ -26,22 +26,35 @@ static bool drop_parts(struct batch *b)
     return dropped;
 }
 
-/* Gives up the first record of a batch of records. */
-static void drop_first(struct batch *b)
+static void take_off(struct batch *b, uint32_t items, size_t bytes)
+{
+    b->exporter->queue_bytes -= bytes;
+    b->bytes -= bytes;
+    b->items -= items;
+}
+
+/* Gives up the first record of a batch of records. False: it is on disk only, not now. */
+static bool drop_first(struct batch *b)
 {
     struct exporter *x = b->exporter;
+    uint64_t to = b->to ? b->to : x->cursor;
     struct outbox_item item;
 
-    while (outbox_read(x->owner->config.journal, b->from, &item)) {
+    while (b->from < to) {
+        if (!queue_look(x, b->from, &item))
+            return false;
+        if (item.position >= to)
+            break;
         b->from = item.next;
         if (!queue_belongs(b, &item))
             continue;
         *lost_of(x, b->signal) += item.record.payload_spans;
-        x->queue_bytes -= item.payload.len;
-        b->bytes -= item.payload.len;
-        b->items -= item.record.payload_spans;
-        return;
+        take_off(b, item.record.payload_spans, item.payload.len);
+        return true;
     }
+    x->stats[b->signal].lost_damaged += b->items; /* they were here before */
+    take_off(b, b->items, b->bytes);
+    return true;
 }
 
 /* Gives up a little of a batch in the window. False: there is nothing that is not in flight. */
@@ -53,20 +66,25 @@ static bool drop_of_batch(struct batch *b)
         return drop_parts(b);
     if (p->done || p->in_flight)
         return false;
-    drop_first(b);
+    queue_unbuild(p);
+    if (!drop_first(b))
+        return false;
     p->items = b->items;
     if (b->items == 0)
         queue_part_done(p);
     return true;
 }
 
-static void drop_of_open(struct exporter *x, struct batch *open)
+/* False: not now. */
+static bool drop_of_open(struct exporter *x, struct batch *open)
 {
-    drop_first(open);
+    if (!drop_first(open))
+        return false;
     if (open->items)
-        return;
+        return true;
     x->open[open->signal] = NULL;
     queue_batch_free(open);
+    return true;
 }
 
 /* The next record of ours beyond the batches. */
@@ -74,8 +92,8 @@ static bool drop_record(struct exporter *x)
 {
     struct outbox_item item;
 
-    while (x->cursor < x->seen && outbox_read(x->owner->config.journal, x->cursor, &item)) {
-        x->cursor = item.next;
+    while (queue_next(x, &item)) {
+        queue_pass(x, &item);
         if (!queue_is_ours(x, &item))
             continue;
         *lost_of(x, decision_signal(&item.record)) += item.record.payload_spans;
@@ -94,8 +112,7 @@ static bool drop_oldest(struct exporter *x)
             return true;
     if (!open)
         return drop_record(x);
-    drop_of_open(x, open);
-    return true;
+    return drop_of_open(x, open);
 }
 
 /* Gives up a little of what lies before `to` and is not in flight. False: there is nothing. */
@@ -110,8 +127,7 @@ static bool drop_before(struct exporter *x, uint64_t to)
         return x->cursor < to && drop_record(x);
     if (open->from >= to)
         return false;
-    drop_of_open(x, open);
-    return true;
+    return drop_of_open(x, open);
 }
 
 /* The journal's disk is nearly full: the oldest segment of the outbox goes. */

@@ -26,12 +26,24 @@ void tally_fini(struct tally *t)
     fifo_fini(&t->runs);
 }
 
+/* Without memory for one more a run is longer than others, but it never goes on in another segment.
+ */
+static bool begins_run(struct tally *t, uint64_t position)
+{
+    size_t len = fifo_len(&t->runs);
+
+    if (len == 0)
+        return true;
+    if (run_at(t, len - 1)->position >> 32 != position >> 32)
+        return fifo_force(&t->runs, 1);
+    return t->records >= TALLY_RUN && fifo_room(&t->runs, 1);
+}
+
 void tally_add(struct tally *t, uint64_t position, uint64_t spans)
 {
     size_t len = fifo_len(&t->runs);
 
-    /* Without memory for one more the last run is longer than the others. */
-    if (len == 0 || (t->records >= TALLY_RUN && fifo_room(&t->runs, 1))) {
+    if (begins_run(t, position)) {
         *(struct tally_run *)fifo_push(&t->runs) = (struct tally_run){.position = position};
         t->records = 0;
         len++;
@@ -59,5 +71,15 @@ uint64_t tally_beyond(const struct tally *t, uint64_t position, uint64_t *begin)
         spans += run_at(t, i - 1)->spans;
         *begin = run_at(t, i - 1)->position;
     }
+    return spans;
+}
+
+uint64_t tally_between(const struct tally *t, uint64_t from, uint64_t to)
+{
+    uint64_t spans = 0;
+
+    for (size_t i = 0; i < fifo_len(&t->runs) && run_at(t, i)->position < to; i++)
+        if (run_at(t, i)->position >= from)
+            spans += run_at(t, i)->spans;
     return spans;
 }

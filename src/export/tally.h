@@ -1,6 +1,7 @@
 /* tally.h: how many spans wait between two positions of the outbox, without reading each record.
  *
- * Every record is counted once, when it is seen, into runs of many records. What lies beyond a
+ * Every record is counted once, when it is seen, into runs of many records of one segment (that it
+ * is in memory need not be then: see outbox_hold). What lies beyond a
  * position is then the sum of the runs behind it, and of the few records up to the first of them,
  * which the caller reads. So what is queued is counted from what is there, not by subtraction, and
  * a scrape in a long outage takes microseconds. Belongs to one exporter.
@@ -29,3 +30,6 @@ void tally_forget(struct tally *t, uint64_t position);
 /* The spans of all runs that begin at `position` or behind it; *begin is where the first of them
  * begins (UINT64_MAX: there is none). */
 uint64_t tally_beyond(const struct tally *t, uint64_t position, uint64_t *begin);
+
+/* The spans of all runs that begin at `from` or behind it, and before `to`. */
+uint64_t tally_between(const struct tally *t, uint64_t from, uint64_t to);

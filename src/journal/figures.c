@@ -15,7 +15,7 @@ static void add_segment(const struct segment *segment, struct journal_stats *s)
 {
     uint32_t references = atomic_load_explicit(&segment->references, memory_order_relaxed);
 
-    if (segment->kind == SEGMENT_FRAMES && !segment->bytes)
+    if ((segment->kind == SEGMENT_FRAMES || segment->kind == SEGMENT_OUTBOX) && !segment->bytes)
         s->spilled_bytes += segment->size;
     else if (segment->kind == SEGMENT_DECISIONS)
         s->free_bytes += segment->bytes ? segment->size : 0;
@@ -41,8 +41,8 @@ static void add_files(const struct journal *j, struct journal_stats *s)
     s->file_max_bytes = store.max_bytes;
     s->live_file_bytes = store.file_bytes - store.free_bytes - store.failed_bytes;
     s->history_bytes = j->config.history_bytes ? store.free_bytes : 0;
-    s->spilled = j->spill.spilled;
-    s->loaded = j->spill.loaded;
+    s->spilled = j->spill.spilled + j->outbox.spilled;
+    s->loaded = j->spill.loaded + j->outbox.loaded;
     s->written_bytes = f->written_bytes;
     s->syncs = f->syncs;
     s->write_errors = f->write_errors;
@@ -96,7 +96,49 @@ uint64_t outbox_acked(const struct journal *j, unsigned index)
 
 bool outbox_read(const struct journal *j, uint64_t position, struct outbox_item *item)
 {
-    return outbox_find(&j->outbox, position, item);
+    return outbox_find(&j->outbox, position, item) == OUTBOX_HERE;
+}
+
+bool outbox_ends_at(const struct journal *j, uint64_t position)
+{
+    struct outbox_item item;
+
+    return outbox_find(&j->outbox, position, &item) == OUTBOX_END;
+}
+
+enum outbox_found outbox_look(struct journal *j, uint64_t position, struct outbox_item *item)
+{
+    struct outbox *o = &j->outbox;
+    enum outbox_found found = outbox_find(o, position, item);
+
+    if (found != OUTBOX_AWAY)
+        return found;
+    if (!o->is_reading && outbox_visit(o, outbox_number(o, item->position)))
+        return outbox_look(j, item->position, item);
+    if (outbox_ask(o, outbox_number(o, item->position)))
+        journal_urge(j);
+    return OUTBOX_AWAY;
+}
+
+void outbox_read_begin(struct journal *j)
+{
+    struct outbox *o = &j->outbox;
+
+    o->is_reading = true;
+    if (j->files.store)
+        atomic_fetch_add_explicit(&o->reading, 1, memory_order_seq_cst);
+}
+
+void outbox_read_end(struct journal *j)
+{
+    if (j->files.store)
+        atomic_fetch_add_explicit(&j->outbox.reading, 1, memory_order_release);
+}
+
+void outbox_hold(struct journal *j, unsigned index, uint64_t seen, uint64_t cursor)
+{
+    atomic_store_explicit(&j->outbox.seen[index], seen, memory_order_release);
+    atomic_store_explicit(&j->outbox.cursor[index], cursor, memory_order_release);
 }
 
 void outbox_ack(struct journal *j, unsigned index, uint64_t position)

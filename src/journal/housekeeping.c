@@ -178,6 +178,7 @@ uint64_t house_step(struct journal *j, uint64_t now_ns)
     if (!j->files.store)
         return due;
     decision_log_reclaim(&j->log, oldest_ns(j));
+    due = earlier_ns(due, outbox_memory_step(&j->outbox, j->exporter, now_ns));
     due = earlier_ns(due, spill_step(&j->spill, now_ns));
     due = earlier_ns(due, turn_old(j, now_ns));
     due = earlier_ns(due, acked_step(j, now_ns));

@@ -306,6 +306,8 @@ static void settle_round(struct journal *j)
 /* Somebody waits for the journal thread. */
 static bool is_waited_for(const struct journal *j)
 {
+    if (ring_count(&j->outbox.asked) > 0)
+        return true;
     for (unsigned i = 0; i < j->config.workers; i++) {
         const struct journal_writer *w = &j->writers[i];
 

@@ -264,13 +264,32 @@ struct outbox_item {
 /* Under pressure: what lies before this is to be given up by exporters that may; 0: nothing. Export
  * thread. */
 uint64_t outbox_shed_to(const struct journal *j);
-/* The record at `position` (start with outbox_begin). False: nothing there yet. Only keeps with a
- * mask are here, in the order of their commits. `position` is not before the least acked one. */
+/* Between these two, once a step, the export thread may look at records: what it found stays. */
+void outbox_read_begin(struct journal *j);
+void outbox_read_end(struct journal *j);
+/* Before outbox_read_end: exporter `index` has looked at all before `seen`, and goes on at
+ * `cursor`, which is not behind it: the segment that this is in stays in memory, and so does all
+ * from `seen` on. Others may leave when memory is short. */
+void outbox_hold(struct journal *j, unsigned index, uint64_t seen, uint64_t cursor);
+enum outbox_found {
+    OUTBOX_HERE, /* in *item */
+    OUTBOX_END,  /* nothing is there yet */
+    OUTBOX_AWAY, /* it is on disk only: it is asked for, and the export thread's loop is woken; but
+                  * whoever waits for it asks again at least every 100 ms */
+};
+/* The record at `position` (start with outbox_begin). Only keeps with a mask are there, in the
+ * order of their commits. `position` is not before the least acked one. Before the first
+ * outbox_read_begin everything is read at once: nothing is away. */
+enum outbox_found outbox_look(struct journal *j, uint64_t position,
+                              struct outbox_item *item) MUST_CHECK;
+/* The same without asking; false: nothing there yet, or not in memory. */
+bool outbox_read(const struct journal *j, uint64_t position, struct outbox_item *item);
+/* Nothing is there yet at `position`. */
+bool outbox_ends_at(const struct journal *j, uint64_t position);
 uint64_t outbox_begin(const struct journal *j); /* the oldest record that is still there */
 /* Where exporter `index` had acked to when the process ended; outbox_begin for a new one (which
  * finds nothing of its own before the present end). */
 uint64_t outbox_acked(const struct journal *j, unsigned index);
-bool outbox_read(const struct journal *j, uint64_t position, struct outbox_item *item);
 /* Exporter `index` has settled everything before `position`; never goes back. */
 void outbox_ack(struct journal *j, unsigned index, uint64_t position);
 

@@ -20,6 +20,7 @@ void outbox_init(struct outbox *o, struct files *files, unsigned exporters)
     assert(exporters <= EXPORTERS_MAX);
     *o = (struct outbox){.files = files, .segments = files->segments, .exporters = exporters};
     o->places = pages_map(places_bytes());
+    ring_init(&o->asked, OUTBOX_ASKED_MAX, sizeof(uint32_t));
 }
 
 void outbox_fini(struct outbox *o)
@@ -27,6 +28,7 @@ void outbox_fini(struct outbox *o)
     for (uint32_t i = 0; i < o->map_count; i++)
         free(o->maps[i]);
     free(o->maps);
+    ring_fini(&o->asked);
     pages_unmap((void *)o->places, places_bytes());
 }
 
@@ -44,9 +46,14 @@ static void set_place(struct outbox *o, uint64_t ordinal, uint32_t number, size_
 
 /* ---- recovery ---- */
 
+uint32_t outbox_number(const struct outbox *o, uint64_t position)
+{
+    return (uint32_t)(place_of(o, outbox_ordinal(position)) >> 32);
+}
+
 static const struct frame_header *header_at(const struct outbox *o, uint64_t position)
 {
-    uint32_t number = (uint32_t)(place_of(o, outbox_ordinal(position)) >> 32);
+    uint32_t number = outbox_number(o, position);
 
     return (const struct frame_header *)(segment_at(o->segments, number)->bytes +
                                          outbox_offset(position));
@@ -74,6 +81,7 @@ static void set_map(struct outbox *o, uint32_t number, struct outbox_map *map)
 
 void outbox_forget(struct outbox *o, uint32_t number)
 {
+    outbox_remove(o, number);
     if (number >= o->map_count)
         return;
     free(o->maps[number]);
@@ -83,8 +91,19 @@ void outbox_forget(struct outbox *o, uint32_t number)
 void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
                       struct outbox_map *map)
 {
+    struct segment *segment = segment_at(o->segments, number);
+
+    if (!map) /* nobody can tell for whom its records are: for nobody */
+        map = calloc(1, sizeof(*map));
+    if (!map)
+        abort();
     set_place(o, ordinal, number, used);
     set_map(o, number, map);
+    segment->ordinal = ordinal;
+    segment->used = segment->filled = used;
+    outbox_add(o, number);
+    if (memory_is_high(o->files->config->memory))
+        outbox_let_go(o, number);
 }
 
 void outbox_start(struct outbox *o, uint64_t begin)
@@ -100,7 +119,7 @@ void outbox_start(struct outbox *o, uint64_t begin)
 
 /* Where frames were damaged, one that spans them is in their place: a position within them is
  * moved behind it. */
-static uint64_t on_frame(const struct outbox *o, uint64_t position)
+static uint64_t on_frame(struct outbox *o, uint64_t position)
 {
     uint64_t ordinal = outbox_ordinal(position),
              at = outbox_position(ordinal, files_overhead(o->files));
@@ -109,6 +128,8 @@ static uint64_t on_frame(const struct outbox *o, uint64_t position)
     if (position < atomic_load_explicit(&o->begin, memory_order_relaxed) ||
         ordinal >= outbox_ordinal(o->appended) || outbox_offset(position) >= used)
         return position;
+    if (!outbox_visit(o, outbox_number(o, position)))
+        return at; /* sent again */
     while (at < position && outbox_offset(at) < used)
         at = behind(header_at(o, at), at);
     return at;
@@ -126,6 +147,16 @@ void outbox_resume(struct outbox *o, unsigned exporter, uint64_t position)
 }
 
 /* ---- appending ---- */
+
+static void close_open(struct outbox *o, uint64_t ordinal)
+{
+    struct segment *segment = segment_at(o->segments, o->open);
+
+    segment->filled = segment->used;
+    set_place(o, ordinal, o->open, segment->used);
+    if (o->files->store)
+        outbox_add(o, o->open);
+}
 
 /* Opens a segment with room for `size`: the first one, or the one after the last. */
 static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
@@ -148,10 +179,9 @@ static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
         return false;
     }
     segment = segment_at(o->segments, number);
-    if (o->open) {
-        set_place(o, ordinal, o->open, segment_at(o->segments, o->open)->used);
-        ordinal++;
-    }
+    if (o->open)
+        close_open(o, ordinal++);
+    segment->ordinal = ordinal;
     if (o->files->store) {
         o->labels = labels;
         if (!append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns))
@@ -303,7 +333,7 @@ static uint64_t in_frames(const struct outbox *o, uint64_t position)
                                            : position;
 }
 
-bool outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *item)
+enum outbox_found outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *item)
 {
     uint64_t end = atomic_load_explicit(&o->end, memory_order_acquire);
 
@@ -313,13 +343,17 @@ bool outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *
                outbox_offset(position) >= (place_of(o, outbox_ordinal(position)) & UINT32_MAX))
             position = in_frames(o, outbox_position(outbox_ordinal(position) + 1, 0));
         if (position >= end)
-            return false;
+            return OUTBOX_END;
+        if (!outbox_is_here(o, outbox_number(o, position))) {
+            item->position = position;
+            return OUTBOX_AWAY;
+        }
         if (header_at(o, position)->signal == FRAME_KEEP)
             break;
         position = behind(header_at(o, position), position);
     }
     read_keep(o, position, item);
-    return true;
+    return OUTBOX_HERE;
 }
 
 bool outbox_settle(struct outbox *o, unsigned exporter, uint64_t position)

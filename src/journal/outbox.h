@@ -5,9 +5,10 @@
  */
 #pragma once
 
+#include "base/ring.h"
 #include "journal/decisions.h"
 
-enum { EXPORTERS_MAX = 64 };
+enum { EXPORTERS_MAX = 64, OUTBOX_LEAVING_MAX = 64, OUTBOX_ASKED_MAX = 256 };
 
 static inline uint64_t outbox_position(uint64_t ordinal, size_t offset)
 {
@@ -49,6 +50,22 @@ struct outbox {
     _Alignas(64) _Atomic uint64_t begin;
     _Atomic uint64_t end;
     _Alignas(64) _Atomic uint64_t acked[EXPORTERS_MAX];
+
+    /* outbox_memory.c. The export thread's, as outbox_hold has them: */
+    _Alignas(64) _Atomic uint64_t reading; /* odd: it looks at records */
+    _Atomic uint64_t seen[EXPORTERS_MAX], cursor[EXPORTERS_MAX];
+    bool is_reading;   /* it has begun; before, main reads what it wants at once */
+    struct ring asked; /* segments that it wants in memory */
+    /* The journal thread's: */
+    uint32_t first, last; /* list of the closed segments that are in memory, in order */
+    struct outbox_leaving {
+        uint32_t number;
+        uint64_t reading; /* when it began to leave */
+    } leaving[OUTBOX_LEAVING_MAX];
+    unsigned leaving_count;
+    uint32_t visited;         /* brought back for main; 0: none */
+    uint64_t spilled, loaded; /* segments, ever */
+    bool can_leave;           /* one could, if memory were short */
 };
 
 /* Start-up only: aborts without memory. */
@@ -56,7 +73,8 @@ void outbox_init(struct outbox *o, struct files *files, unsigned exporters);
 void outbox_fini(struct outbox *o);
 
 /* A segment of an earlier process, in memory and walkable from the first frame to `used`; in order
- * of their ordinals, before anything is appended. Takes the map. */
+ * of their ordinals, before anything is appended. Takes the map. It leaves memory if that is short.
+ */
 void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
                       struct outbox_map *map);
 /* The next segment of this number is of this process. */
@@ -76,6 +94,32 @@ void outbox_finish(struct outbox *o);
 /* Frees the segments that every exporter has settled. */
 void outbox_reclaim(struct outbox *o);
 
-bool outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *item);
+/* As outbox_look, without asking; where it is away, item->position is where that begins. */
+enum outbox_found outbox_find(const struct outbox *o, uint64_t position, struct outbox_item *item);
 /* True: a segment may be free now. */
 bool outbox_settle(struct outbox *o, unsigned exporter, uint64_t position);
+
+/* ---- outbox_memory.c: which segments are in memory, when not all can be ---- */
+
+struct loop;
+
+/* Makes a stretch of a segment one frame that readers step over. Both are multiples of FRAME_ALIGN.
+ */
+void outbox_bridge(struct segment *segment, size_t from, size_t to);
+/* The number of the segment that a position is in; 0: none. */
+uint32_t outbox_number(const struct outbox *o, uint64_t position);
+/* The segment is closed, and in memory. */
+void outbox_add(struct outbox *o, uint32_t number);
+/* It is not needed any more. */
+void outbox_remove(struct outbox *o, uint32_t number);
+/* Main, before the export thread reads: memory is short, so it leaves at once. */
+void outbox_let_go(struct outbox *o, uint32_t number);
+/* The same: it is in memory for now. False: there is no memory. */
+bool outbox_visit(struct outbox *o, uint32_t number);
+/* The segment is in memory and stays until the export thread's read ends. */
+bool outbox_is_here(const struct outbox *o, uint32_t number);
+/* Asks for it, once. True: the journal thread is to be urged. */
+bool outbox_ask(struct outbox *o, uint32_t number);
+/* Makes room, and reads back what is asked for, of which `exporter` hears. Returns when to look
+ * again. */
+uint64_t outbox_memory_step(struct outbox *o, struct loop *exporter, uint64_t now_ns);

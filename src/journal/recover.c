@@ -417,18 +417,6 @@ static struct frame_header *header_in(struct segment *segment, size_t at)
     return (struct frame_header *)(segment->bytes + at);
 }
 
-/* Readers step from frame to frame: what can't be told becomes one that they step over. */
-static void bridge(struct segment *segment, size_t from, size_t to)
-{
-    if (to <= from)
-        return;
-    *header_in(segment, from) =
-        (struct frame_header){.magic = FRAME_MAGIC,
-                              .version = FRAME_VERSION,
-                              .signal = FRAME_NAMES,
-                              .stored_len = (uint32_t)(to - from - sizeof(struct frame_header))};
-}
-
 /* A segment that was being written anew when the process ended is there twice. Returns whether the
  * new copy has no less than the one before it, which goes then. */
 static bool is_best_copy(struct recovered *r, struct outbox_copy copy)
@@ -468,7 +456,7 @@ static void read_outbox(struct recovered *r, uint32_t region)
             note_damage(r, &frame);
             continue;
         }
-        bridge(segment, end, frame.at);
+        outbox_bridge(segment, end, frame.at);
         copy.frames++;
         end = frame.at + frame_size(frame.header.tlv_len, frame.header.stored_len);
         if (frame.header.signal == FRAME_NAMES)

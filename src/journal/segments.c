@@ -112,6 +112,8 @@ static void begin(struct segment *segment, enum segment_kind kind)
     segment->is_moved = false;
     segment->salt = 0;
     segment->written = segment->filled = 0;
+    segment->stays = 0;
+    segment->tries = 0;
     atomic_store_explicit(&segment->references, 1, memory_order_relaxed);
     atomic_store_explicit(&segment->published, 0, memory_order_relaxed);
     atomic_store_explicit(&segment->closed, false, memory_order_relaxed);

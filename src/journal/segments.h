@@ -43,7 +43,8 @@ struct segment {
 
     /* Of a segment that is in a file. The journal thread's: */
     uint32_t region;        /* of the store; 0: none */
-    uint32_t before, after; /* in the list of those that are full and written, by age */
+    uint32_t before, after; /* in the list of those that are full and written, by age; of those of
+                               the outbox that are in memory, in order */
     uint16_t writer;
     uint16_t tries; /* to read it back, that failed */
     bool is_given;  /* in its writer's list of those that may have something to write */
@@ -53,6 +54,8 @@ struct segment {
     size_t written;     /* bytes of it that are in the file */
     size_t filled;      /* bytes in it, once it is full and written */
     uint64_t opened_ns; /* now_ns of its first frame, or about that */
+    uint64_t ordinal;   /* of an outbox segment */
+    uint64_t stays;     /* of one that came back: until the export thread's `reading` is this */
     uint64_t salt;      /* 0: frames have no CRC */
     /* Its writer's, for the journal thread: */
     _Atomic size_t published; /* bytes that may be written; they don't change any more */

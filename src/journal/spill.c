@@ -158,7 +158,9 @@ static void choose(struct spill *s, uint64_t now_ns)
     }
     s->next = number;
     /* Known before memory is high, so that nothing is decided early for want of a look here. */
-    atomic_store_explicit(&s->can_spill, number || s->leaving_count > 0, memory_order_relaxed);
+    atomic_store_explicit(&s->can_spill,
+                          number || s->leaving_count > 0 || s->journal->outbox.can_leave,
+                          memory_order_relaxed);
 }
 
 /* ---- coming back ---- */

@@ -80,7 +80,7 @@ static inline void backend_init(struct backend *b)
 {
     *b = (struct backend){0};
     for (int i = 0; i <= PORTS; i++)
-        buf_init(&b->body[i], 64 << 20, NULL);
+        buf_init(&b->body[i], 256 << 20, NULL);
 }
 
 static inline void backend_fini(struct backend *b)

@@ -307,7 +307,8 @@ static void without_memory_requests_wait_and_nothing_is_lost(void)
     memset(text, 'x', (1 << 20) - 1);
     text[(1 << 20) - 1] = '\0';
     start_sim(&s, &b,
-              PLAIN("memory_limiter = { limit = '64MiB', spike_limit = '16MiB' },",
+              PLAIN("memory_limiter = { limit = '64MiB', spike_limit = '16MiB' }, "
+                    "journal = { ack = 'memory' },",
                     EXPORTER("all", "queue = { max_size = '1GiB' }")),
               1);
     fd = sim_connect(&s);
