@@ -26,6 +26,7 @@ struct testing_trace {
 
 /* Of the process: one state a test run. */
 static struct policy_shared shared;
+static uint64_t now_ns = UINT64_C(1000000000000); /* for limits and the like */
 
 static int trace_gc(lua_State *L)
 {
@@ -131,6 +132,7 @@ static int testing_begin(lua_State *L)
 {
     if (policy_push_trace(L, &check_trace(L, 1)->trace))
         return luaL_error(L, "no memory to read the trace");
+    policy_begin_time(L, now_ns);
     lua_pushnumber(L, policy_state_of(L)->reader.face.number);
     return 2;
 }
@@ -138,6 +140,7 @@ static int testing_begin(lua_State *L)
 static int testing_finish(lua_State *L)
 {
     policy_end_trace(L);
+    policy_end_time(L);
     return 0;
 }
 
@@ -190,13 +193,13 @@ static int testing_chain(lua_State *L)
     return 1;
 }
 
-/* decide(chain, trace) -> "keep" or "drop", policy, reason, p or nil. */
+/* decide(chain, trace) -> "keep" or "drop", policy, reason, p or nil, whether no th is written. */
 static int testing_decide(lua_State *L)
 {
     struct policy_set **p = luaL_checkudata(L, 1, "moontail.testing.chain");
     struct policy_verdict v;
 
-    policy_set_decide(*p, &check_trace(L, 2)->trace, 1, &v);
+    policy_set_decide(*p, &check_trace(L, 2)->trace, now_ns, &v);
     lua_pushstring(L, v.keep ? "keep" : "drop");
     lua_pushstring(L, labels_policy(shared.labels, v.label));
     lua_pushstring(L, labels_reason(shared.labels, v.label));
@@ -204,7 +207,25 @@ static int testing_decide(lua_State *L)
         lua_pushnumber(L, v.probability);
     else
         lua_pushnil(L);
-    return 4;
+    lua_pushboolean(L, v.threshold == THRESHOLD_NONE);
+    return 5;
+}
+
+/* advance(ms) */
+static int testing_advance(lua_State *L)
+{
+    double ms = luaL_checknumber(L, 1);
+
+    luaL_argcheck(L, ms >= 0 && ms < 1e15, 1, "time goes forward");
+    now_ns += (uint64_t)(ms * 1e6);
+    return 0;
+}
+
+/* forget(): what limits and the like know. */
+static int testing_forget(lua_State *L)
+{
+    policy_use_cells(L, NULL, now_ns);
+    return 0;
 }
 
 /* where(matcher, trace, policy, reason) -> what an exporter's where says of the kept trace. */
@@ -236,7 +257,8 @@ int luaopen_moontail_testing(lua_State *L)
     static const luaL_Reg functions[] = {
         {"scan", testing_scan},       {"begin", testing_begin},   {"finish", testing_finish},
         {"verdict", testing_verdict}, {"chain", testing_chain},   {"decide", testing_decide},
-        {"where", testing_where},     {"folder", testing_folder}, {NULL, NULL},
+        {"where", testing_where},     {"folder", testing_folder},
+        {"advance", testing_advance}, {"forget", testing_forget}, {NULL, NULL},
     };
     struct err_info info;
 

@@ -1,5 +1,6 @@
 -- Policies: what their files return, their options, and the function that C calls for each trace.
 local access = require "moontail.access"
+local cells = require "moontail.cells"
 local component = require "moontail.component"
 local core = require "moontail.policy_core"
 local env = require "moontail.env"
@@ -50,6 +51,7 @@ local api = {
   vote = vote.vote,
 }
 for name, fn in pairs(match.api) do api[name] = fn end
+for name, fn in pairs(cells.api) do api[name] = fn end
 for name, fn in pairs(verdict.api) do api[name] = fn end
 
 -- The script API in an environment that is still open: `policy` as config.lua has it.
@@ -167,10 +169,25 @@ end
 local MAX_DEPTH = 8 -- of policies in policies
 
 -- owner: { name, depth } of the policy that takes this one as an option, or nil.
+-- What the component `c` is called, as far as that can be known before its file has run.
+local function full_name_of(c, owner)
+  local name = type(c.options) == "table" and c.options.name or c.name
+  return owner and (owner.name .. ">" .. tostring(name)) or tostring(name)
+end
+
+-- What `fn` gives, with its limits and the like declared in `scope`.
+local function declaring(scope, fn, ...)
+  local before = cells.enter(scope)
+  local result = fn(...)
+  cells.enter(before)
+  return result
+end
+
 local prepare
 function prepare(c, errors, names, owner)
   if owner and owner.depth == MAX_DEPTH then error(place(c) .. tostring(c) .. " stands in more than 8 other policies", 0) end
-  local spec = spec_of(c)
+  local scope = cells.scope(full_name_of(c, owner))
+  local spec = declaring(scope, spec_of, c)
   local fields = fields_of(spec)
   local run = schema.check(c.options, fields, component.where(c, { durations = "ms" }))
   for _, sentence in ipairs(run.errors) do errors[#errors + 1] = sentence end
@@ -187,7 +204,7 @@ function prepare(c, errors, names, owner)
     return ready
   end)
   local opt = frozen_options(run.values, fields)
-  local my = spec.setup and spec.setup(opt) or nil
+  local my = spec.setup and declaring(scope, spec.setup, opt) or nil
   local where = debug.getinfo(spec.decide, "S")
   return {
     name = full_name,
@@ -208,6 +225,7 @@ function M.prepare(list)
       errors[#errors + 1] = "tail_sampling.policies[" .. i .. "] is " .. schema.show(c) .. "; allowed: policy \"NAME\" { ... }"
     else
       local ok, result = pcall(prepare, c, errors, names)
+      cells.enter(nil) -- also after an error
       if ok then
         ready[#ready + 1] = result
       elseif result ~= nil then

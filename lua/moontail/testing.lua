@@ -253,13 +253,15 @@ function Policy:decide(trace)
   return plain(self, value)
 end
 
--- policy "TYPE/instance" with its options, or policy { name =, decide = } written in place.
+-- policy "TYPE/instance" with its options, or policy { name =, decide = } written in place. Limits and
+-- the like are as new, of this and of those before.
 function t.policy(what, options)
   local made = component.constructor "policy"(what)
   if options then made = made(options) end
   made.file, made.line = nil, nil -- what is wrong is the caller's
   local ready, errors = policies.prepare { made }
   if not ready then error(errors, 2) end
+  c.forget()
   return setmetatable(ready[1], Policy)
 end
 
@@ -280,16 +282,23 @@ function Chain:decide(trace)
   local verdict, policy, reason, p = c.decide(self.set, trace)
   return { verdict, policy, reason, p }
 end
+-- Whether it is kept without a th: nobody can say how many traces it stands for.
+function Chain:is_unknown(trace) return (select(5, c.decide(self.set, trace))) end
 
 t.make = component.constructor "policy"
 function t.chain(list, default)
-  return setmetatable({ set = c.chain(list, default) }, Chain)
+  local set = c.chain(list, default)
+  c.forget()
+  return setmetatable({ set = set }, Chain)
 end
 
 -- What an exporter's where says of a trace that was kept by policy for reason.
 function t.where(matcher, trace, policy, reason)
   return c.where(matcher, trace, policy or "default", reason or "default")
 end
+
+-- Lets time pass, in milliseconds: for limit, seen and counter. It stands still by itself.
+t.advance = c.advance
 
 -- Where policies/TYPE.lua is looked for before the built-in ones.
 t.folder = c.folder

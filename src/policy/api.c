@@ -4,6 +4,7 @@
 #include "lua/scripts.h"
 #include "lua/state.h"
 #include "policy/access.h"
+#include "policy/handles.h"
 #include "policy/match.h"
 #include "policy/verdict.h"
 
@@ -15,6 +16,7 @@ static int state_gc(lua_State *L)
 {
     struct policy_state *s = lua_touserdata(L, 1);
 
+    handles_fini(s);
     reader_fini(&s->reader);
     return 0;
 }
@@ -36,6 +38,7 @@ static struct policy_state *state_new(lua_State *L)
 
     lua_pushlightuserdata(L, (void *)&state_key);
     s = lua_newuserdata(L, sizeof(*s));
+    *s = (struct policy_state){.cells = NULL};
     reader_init(&s->reader);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, state_gc);
@@ -90,6 +93,7 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     access_register(L, &s->reader);
     match_register(L);
     verdict_register(L);
+    handles_register(L, s);
     lua_pushcfunction(L, load_script);
     lua_setfield(L, -2, "load_script");
     lua_pushcfunction(L, glob);
@@ -129,6 +133,24 @@ enum err policy_api_install(lua_State *L, int env, struct policy_shared *shared,
     lua_remove(L, -2);
     lua_pushvalue(L, env);
     return lua_run(L, 1, 0, info);
+}
+
+void policy_use_cells(lua_State *L, struct cells *cells, uint64_t now_ns)
+{
+    handles_use(policy_state_of(L), cells, now_ns);
+}
+
+void policy_begin_time(lua_State *L, uint64_t now_ns)
+{
+    struct policy_state *s = policy_state_of(L);
+
+    s->now_ns = now_ns;
+    s->has_time = true;
+}
+
+void policy_end_time(lua_State *L)
+{
+    policy_state_of(L)->has_time = false;
 }
 
 enum err policy_push_trace(lua_State *L, const struct policy_trace *trace)

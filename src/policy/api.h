@@ -1,10 +1,19 @@
 /* api.h: what the room keeps for one Lua state. Internal to policy. */
 #pragma once
 
+#include "policy/cells.h"
 #include "policy/reader.h"
+
+struct cell_handle; /* handles.h */
 
 struct policy_state {
     struct reader reader;
+    struct cells *cells;         /* the world of its limits and the like; NULL: own_cells */
+    struct cells *own_cells;     /* made when it is asked for; owned */
+    struct cell_handle *handles; /* all that its scripts declared */
+    uint64_t now_ns;             /* for them; while has_time */
+    bool has_time;
+    bool asked_cells; /* an answer came from what other traces left; whoever looks clears it */
 };
 
 /* The state's, made by policy_api_install; NULL before. */

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "otlp/scan.h"
 #include "otlp/view.h"
+#include "policy/cells.h"
 #include "policy/labels.h"
 
 #include <stdatomic.h>
@@ -60,6 +61,7 @@ const char *policy_failure_name(enum policy_failure f); /* "error", "bad_verdict
 /* One per process. */
 struct policy_shared {
     struct labels *labels;              /* decisions; borrowed */
+    struct cells *cells;                /* the live world; borrowed; NULL: there is none */
     double keep_traces_per_second;      /* bound on policy_error keeps; set before threads start */
     _Atomic uint64_t bucket_ns;         /* the token bucket for them */
     struct labels *failures;            /* (policy, kind); owned */
@@ -141,6 +143,15 @@ bool match_where(const struct match *m, const struct policy_trace *trace,
  * policy, option, ...) into the environment table at `env` and the accessors into L. */
 enum err policy_api_install(lua_State *L, int env, struct policy_shared *shared,
                             struct err_info *info) MUST_CHECK;
+/* From now on limit, seen and counter of the scripts in L, also those declared before, work on
+ * `cells`, which outlives L or the next call: the live world, or a copy of it for a trial. NULL, as
+ * it is at first: on an empty world of the state's own, so that nobody touches the live one by
+ * mistake. */
+void policy_use_cells(lua_State *L, struct cells *cells, uint64_t now_ns);
+/* The time that they see until policy_end_time; without it they raise. policy_set_decide says it by
+ * itself. */
+void policy_begin_time(lua_State *L, uint64_t now_ns);
+void policy_end_time(lua_State *L);
 /* Pushes the trace proxy for `trace`, which stays readable until policy_end_trace or the next one:
  * for Lua exporters and processors. ERR_FULL without memory, nothing pushed. */
 enum err policy_push_trace(lua_State *L, const struct policy_trace *trace) MUST_CHECK;

@@ -41,7 +41,8 @@ struct fallback {
 
 struct policy_set {
     lua_State *L;
-    struct reader *reader;
+    struct policy_state *state;
+    struct reader *reader; /* of the state */
     struct policy_shared *shared;
     struct fallback fallback;
     struct policy_vote *votes; /* by policy, of the present trace */
@@ -148,6 +149,7 @@ enum err policy_set_new(lua_State *L, int policies, int default_verdict,
     if (!p->votes)
         abort();
     p->L = L;
+    p->state = state;
     p->reader = &state->reader;
     p->shared = shared;
     for (p->count = 0; p->count < count; p->count++) {
@@ -203,6 +205,8 @@ struct chain {
     bool sampled, raised; /* by sample(p), by at_least(p) */
     double p, at_least;
     uint16_t label, at_least_label;
+    /* The probability of that verdict is unknown: its policy asked what other traces left. */
+    bool unknown, at_least_unknown;
 };
 
 static uint16_t verdict_label(struct policy_set *p, struct policy *policy, const struct verdict *v)
@@ -278,14 +282,17 @@ static void take_verdict(struct policy_set *p, struct policy *policy, const stru
         chain->final = true;
         chain->keep = v->kind == VERDICT_KEEP;
         chain->label = label;
+        chain->unknown = p->state->asked_cells;
     } else if (v->kind == VERDICT_SAMPLE && !chain->sampled) {
         chain->sampled = true;
         chain->p = v->p;
         chain->label = label;
+        chain->unknown = p->state->asked_cells;
     } else if (v->kind == VERDICT_AT_LEAST && (!chain->raised || v->p > chain->at_least)) {
         chain->raised = true;
         chain->at_least = v->p;
         chain->at_least_label = label;
+        chain->at_least_unknown = p->state->asked_cells;
     }
 }
 
@@ -308,6 +315,7 @@ static void ask(struct policy_set *p, struct policy *policy, struct chain *chain
     struct err_info info;
 
     reader_retry(p->reader);
+    p->state->asked_cells = false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, policy->ask);
     lua_pushnumber(L, p->reader->face.number);
     if (lua_run(L, 1, 1, &info)) {
@@ -359,19 +367,29 @@ static void decide_fallback(struct policy_set *p, struct policy_verdict *verdict
         decide_certain(verdict, p->fallback.kind == VERDICT_KEEP, p->fallback.label);
 }
 
+/* Without a th: nobody can say how many traces this one stands for. */
+static void forget_threshold(struct policy_verdict *verdict, bool unknown)
+{
+    if (unknown && verdict->keep)
+        verdict->threshold = THRESHOLD_NONE;
+}
+
 static void combine(struct policy_set *p, const struct chain *c, uint64_t now_ns,
                     struct policy_verdict *verdict)
 {
     if (c->final) {
         decide_certain(verdict, c->keep, c->label);
+        forget_threshold(verdict, c->unknown);
     } else if (c->failed && policy_shared_may_keep(p->shared, now_ns)) {
         decide_certain(verdict, true, c->failed->error_label);
         verdict->threshold = THRESHOLD_NONE;
         verdict->policy_error = true;
     } else if (c->raised && (!c->sampled || c->at_least > c->p)) {
         decide_sampled(p, verdict, c->at_least, c->at_least_label);
+        forget_threshold(verdict, c->at_least_unknown);
     } else if (c->sampled) {
         decide_sampled(p, verdict, c->p, c->label);
+        forget_threshold(verdict, c->unknown);
     } else {
         decide_fallback(p, verdict);
     }
@@ -383,6 +401,8 @@ void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, u
     struct chain chain = {.failed = NULL};
 
     memset(p->votes, 0, p->count * sizeof(*p->votes));
+    p->state->now_ns = now_ns;
+    p->state->has_time = true;
     reader_begin(p->reader, trace);
     for (size_t i = 0; i < p->count && !chain.final; i++)
         ask(p, &p->policies[i], &chain, now_ns);
@@ -390,4 +410,5 @@ void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, u
     if (verdict->keep)
         verdict->entry = (uint32_t)reader_entry(p->reader); /* READER_NONE: UINT32_MAX */
     reader_end(p->reader);
+    p->state->has_time = false;
 }

@@ -14,6 +14,7 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
                         double keep_traces_per_second)
 {
     s->labels = labels;
+    s->cells = NULL;
     s->keep_traces_per_second = keep_traces_per_second;
     atomic_init(&s->bucket_ns, 0);
     s->failures = labels_new();

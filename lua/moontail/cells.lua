@@ -1,0 +1,204 @@
+-- limit, seen, counter: what scripts may remember beyond a trace. It lies in C, for all workers; here
+-- are its declarations, by component and name, and the calls.
+local ffi = require "ffi"
+local access = require "moontail.access"
+local core = require "moontail.policy_core"
+local env = require "moontail.env"
+local host = require "moontail.host"
+
+local c = ffi.cast(ffi.typeof(core.handles_type .. " *"), core.handles)
+local c_take, c_seen_add, c_seen_has, c_count, c_per_second = c.take, c.seen_add, c.seen_has, c.count, c.per_second
+
+local type, error, tostring, getmetatable = type, error, tostring, getmetatable
+local huge = math.huge
+
+-- enum cell_kind
+local LIMIT, SEEN, COUNTER = 0, 1, 2
+local MAX_KEYS, DEFAULT_KEYS = 100000, 10000
+local MAX_NAME = 64
+local MIN_INTERVAL_NS = 1000 -- a million a second
+local MAX_SPAN_NS = 2 ^ 60
+local NO_TIME = -1
+
+local M = {}
+
+-- What declares: its name, and the kinds and names that it has declared.
+function M.scope(name) return { name = name, declared = {} } end
+
+local config = M.scope "config.lua"
+local scope = config
+
+-- What is declared from now on belongs to `to` (nil: to config.lua). Gives the scope before.
+function M.enter(to)
+  local before = scope
+  scope = to or config
+  return before
+end
+
+-- ---- declarations ----
+
+local function show(v) return type(v) == "string" and ("'" .. v .. "'") or tostring(v) end
+
+local function check_fields(kind, t, known, example)
+  if access.reader.number ~= 0 then
+    error(kind .. "{} inside of decide would be made for every trace: write it at file level or in setup", 3)
+  end
+  if type(t) ~= "table" then error(kind .. " takes a table: " .. example, 3) end
+  for key in pairs(t) do
+    if not known[key] then error(kind .. "{} has no '" .. tostring(key) .. "'" .. env.hint(key, known), 3) end
+  end
+end
+
+local function duration(kind, t, key, example)
+  local ns = type(t[key]) == "string" and host.duration(t[key])
+  if ns and ns >= 1e6 and ns <= MAX_SPAN_NS then return ns end
+  error(("%s{}: %s is %s; allowed: a duration such as %q, at least \"1ms\""):format(kind, key, show(t[key]), example), 3)
+end
+
+local function max_keys(kind, t)
+  local n = t.max_keys or DEFAULT_KEYS
+  if type(n) == "number" and n % 1 == 0 and n >= 1 and n <= MAX_KEYS then return n end
+  error(("%s{}: max_keys is %s; allowed: a whole number from 1 to %d"):format(kind, show(n), MAX_KEYS), 3)
+end
+
+-- Without a name it is known by its number among those of its kind in the component.
+local function name_of(kind, t)
+  local name, declared = t.name, scope.declared
+  if name == nil then
+    declared[kind] = (declared[kind] or 0) + 1
+    return "#" .. declared[kind]
+  end
+  if type(name) ~= "string" or not name:find "^[%w_.-]+$" or #name > MAX_NAME then
+    error(("%s{}: name is %s; allowed: up to %d letters, digits, _ . -"):format(kind, show(name), MAX_NAME), 3)
+  end
+  if declared[kind .. " " .. name] then error(("two of %s{} are called '%s' here"):format(kind, name), 3) end
+  declared[kind .. " " .. name] = true
+  return name
+end
+
+-- ---- calls ----
+
+local function no_answer(what, answer)
+  if answer == NO_TIME then error(what .. " is asked while a trace is decided, not when the script is loaded", 4) end
+  error("no room for the state of " .. what, 4)
+end
+
+local function text_of(key, what)
+  if type(key) == "number" then return tostring(key) end
+  error("a key of " .. what .. " is a string, not " .. type(key), 4)
+end
+
+local function check_self(self, kind)
+  if getmetatable(self) ~= kind then error("call it as " .. kind .. ":method(...)", 4) end
+end
+
+-- fn(handle, key, len, number) with a key or none.
+local function ask(fn, self, kind, key, number)
+  check_self(self, kind)
+  local answer
+  if key == nil then
+    answer = fn(self, nil, 0, number)
+  else
+    if type(key) ~= "string" then key = text_of(key, kind) end
+    answer = fn(self, key, #key, number)
+  end
+  if answer < 0 then no_answer(kind, answer) end
+  return answer
+end
+
+local function ask_key(fn, self, kind, key)
+  check_self(self, kind)
+  if type(key) ~= "string" then key = text_of(key, kind) end
+  local answer = fn(self, key, #key)
+  if answer < 0 then no_answer(kind, answer) end
+  return answer
+end
+
+local function metatable(kind, methods)
+  return {
+    __gc = core.handle_gc,
+    __metatable = kind,
+    __tostring = function() return kind end,
+    __index = function(_, key)
+      return methods[key] or error(kind .. " has no '" .. tostring(key) .. "'" .. env.hint(key, methods), 2)
+    end,
+    __newindex = function(_, key) error(kind .. " can't be changed: '" .. tostring(key) .. "'", 2) end,
+  }
+end
+
+local limits = metatable("limit", {
+  take = function(self, key, cost)
+    if cost == nil then cost = 1 end
+    if type(cost) ~= "number" or not (cost >= 0 and cost < huge) then
+      error("a cost is a number of 0 or more, not " .. tostring(cost), 2)
+    end
+    return ask(c_take, self, "limit", key, cost) == 1
+  end,
+})
+
+local seens = metatable("seen", {
+  add = function(self, key) return ask_key(c_seen_add, self, "seen", key) == 1 end,
+  has = function(self, key) return ask_key(c_seen_has, self, "seen", key) == 1 end,
+})
+
+local function per_second(self, key)
+  check_self(self, "counter")
+  local answer
+  if key == nil then
+    answer = c_per_second(self, nil, 0)
+  else
+    if type(key) ~= "string" then key = text_of(key, "counter") end
+    answer = c_per_second(self, key, #key)
+  end
+  if answer < 0 then no_answer("counter", answer) end
+  return answer
+end
+
+local counters = metatable("counter", {
+  add = function(self, key, n)
+    if n == nil then n = 1 end
+    if type(n) ~= "number" or not (n >= 0 and n < huge) then error("a counter adds a number of 0 or more, not " .. tostring(n), 2) end
+    ask(c_count, self, "counter", key, n)
+  end,
+  per_second = function(self, key)
+    local rate = per_second(self, key) -- no tail call: errors count this frame
+    return rate
+  end,
+})
+
+-- ---- the globals ----
+
+M.api = {}
+
+local LIMIT_FIELDS = { rate = true, per = true, burst = true, max_keys = true, name = true }
+local WINDOW_FIELDS = { window = true, max_keys = true, name = true }
+
+local function positive(key, value)
+  if type(value) == "number" and value > 0 and value < huge then return value end
+  error(("limit{}: %s is %s; allowed: a number above 0"):format(key, show(value)), 3)
+end
+
+function M.api.limit(t)
+  check_fields("limit", t, LIMIT_FIELDS, 'limit { rate = 100, per = "1s" }')
+  local rate, per_ns = positive("rate", t.rate), duration("limit", t, "per", "1s")
+  local interval_ns = math.floor(per_ns / rate + 0.5)
+  local burst = t.burst == nil and math.max(rate, 1) or positive("burst", t.burst)
+  if interval_ns < MIN_INTERVAL_NS then error("limit{}: the rate is over a million a second", 2) end
+  if burst < 1 then error("limit{}: burst is below 1, so that nothing could be taken", 2) end
+  if burst * interval_ns > MAX_SPAN_NS then error("limit{}: it would take more than 36 years until it is full again", 2) end
+  return core.handle_new(limits, LIMIT, scope.name, name_of("limit", t), max_keys("limit", t), interval_ns, burst * interval_ns)
+end
+
+local function windowed(kind, number, meta)
+  return function(t)
+    check_fields(kind, t, WINDOW_FIELDS, kind .. ' { window = "10m" }')
+    local window_ns = duration(kind, t, "window", "10m")
+    local name, keys = name_of(kind, t), max_keys(kind, t)
+    return core.handle_new(meta, number, scope.name, name, keys, window_ns, 0)
+  end
+end
+
+M.api.seen = windowed("seen", SEEN, seens)
+M.api.counter = windowed("counter", COUNTER, counters)
+
+return M

@@ -1,0 +1,218 @@
+local t = require "moontail.testing"
+
+-- decide gives what fn(my, trace) gives, as the reason.
+local function asking(make, fn)
+  local my
+  return t.policy {
+    name = "p",
+    setup = function()
+      my = make()
+      return my
+    end,
+    decide = function(trace) return t.keep(tostring(fn(my, trace))) end,
+  }
+end
+
+local one = t.trace { {} }
+local function said(p) return p:decide(one)[2] end
+
+-- What it raises, with its line.
+local function message(fn, ...)
+  local ok, text = pcall(fn, ...)
+  assert.is_false(ok)
+  return text
+end
+
+describe("limit", function()
+  it("gives its burst, then its rate", function()
+    local p = asking(function() return t.limit { rate = 100, per = "1s", burst = 10 } end, function(my) return my:take() end)
+    local taken = 0
+    for _ = 1, 3000 do
+      if said(p) == "true" then taken = taken + 1 end
+      t.advance(1)
+    end
+    assert.equal(10 + 299, taken)
+  end)
+
+  it("has a burst of its rate where none is given", function()
+    local p = asking(function() return t.limit { rate = 5, per = "1m" } end, function(my) return my:take() end)
+    for _ = 1, 5 do assert.equal("true", said(p)) end
+    assert.equal("false", said(p))
+    t.advance(11999)
+    assert.equal("false", said(p))
+    t.advance(1)
+    assert.equal("true", said(p))
+    local slow = asking(function() return t.limit { rate = 0.5, per = "1s" } end, function(my) return my:take() end)
+    assert.equal("true", said(slow))
+    t.advance(1999)
+    assert.equal("false", said(slow))
+    t.advance(1)
+    assert.equal("true", said(slow))
+  end)
+
+  it("counts keys apart, and costs", function()
+    local key, cost
+    local p = asking(function() return t.limit { rate = 10, per = "1s" } end, function(my) return my:take(key, cost) end)
+    key, cost = "a", 9.5
+    assert.equal("true", said(p))
+    assert.equal("false", said(p))
+    cost = 0.5
+    assert.equal("true", said(p))
+    assert.equal("false", said(p))
+    cost = 0
+    assert.equal("true", said(p))
+    key, cost = "b", 10
+    assert.equal("true", said(p))
+    key, cost = 7, 11
+    assert.equal("false", said(p))
+    key, cost = nil, 10
+    assert.equal("true", said(p))
+  end)
+
+  it("shares one cell among the keys beyond max_keys", function()
+    local key
+    local p = asking(function() return t.limit { rate = 1, per = "1h", max_keys = 2 } end, function(my) return my:take(key) end)
+    local answers = {}
+    for i = 1, 5 do
+      key = "key" .. i
+      answers[i] = said(p)
+    end
+    assert.same({ "true", "true", "true", "false", "false" }, answers)
+  end)
+
+  it("leaves a keep that asked it without a th", function()
+    local limits = t.limit { rate = 1, per = "1s", name = "th" }
+    local chain = t.chain({
+      t.make { name = "asks", decide = function(trace) if limits:take() and trace.error_count > 0 then return t.keep "limited" end end },
+      t.make { name = "slow", decide = function(trace) if trace.duration_ms > 100 then return t.keep "slow" end end },
+      t.make { name = "some", decide = function() return t.sample(1) end },
+    }, t.drop())
+    assert.is_true(chain:is_unknown(t.trace { { status = "error" } }))
+    t.advance(1000)
+    assert.is_false(chain:is_unknown(t.trace { { duration_ms = 200 } }))
+    assert.is_false(chain:is_unknown(one))
+    local drawn = t.chain({ t.make { name = "asks", decide = function()
+      limits:take()
+      return t.sample(1)
+    end } }, t.drop())
+    assert.is_true(drawn:is_unknown(one))
+  end)
+end)
+
+describe("seen", function()
+  it("is new once in a window", function()
+    local key = "a"
+    local p = asking(function() return t.seen { window = "10m" } end, function(my)
+      local before = my:has(key)
+      return tostring(before) .. " " .. tostring(my:add(key)) .. " " .. tostring(my:has(key))
+    end)
+    assert.equal("false true true", said(p))
+    assert.equal("true false true", said(p))
+    key = "b"
+    assert.equal("false true true", said(p))
+    t.advance(10 * 60 * 1000)
+    assert.equal("false true true", said(p))
+  end)
+end)
+
+describe("counter", function()
+  it("says how much came in the window", function()
+    local n = 5
+    local p = asking(function() return t.counter { window = "10s" } end, function(my)
+      my:add("a", n)
+      my:add()
+      return my:per_second "a" .. " " .. my:per_second() .. " " .. my:per_second "b"
+    end)
+    assert.equal("0.5 0.1 0", said(p))
+    t.advance(1000)
+    assert.equal("1 0.2 0", said(p))
+    n = 0
+    t.advance(60000)
+    assert.equal("0 0.1 0", said(p))
+  end)
+
+  it("only added to leaves the th alone", function()
+    local counts = t.counter { window = "10s", name = "th" }
+    local chain = t.chain({ t.make { name = "counts", decide = function()
+      counts:add()
+      return t.keep()
+    end } }, t.drop())
+    assert.is_false(chain:is_unknown(one))
+  end)
+end)
+
+describe("state", function()
+  it("is an instance's own, and the same one for the same name", function()
+    local limits = {}
+    local function policy(name)
+      return t.make {
+        name = name,
+        setup = function() return t.limit { rate = 2, per = "1h", name = "shared" } end,
+        decide = function(_, _, my) if my:take() then return t.keep() end end,
+      }
+    end
+    local first, second = t.chain({ policy "one", policy "two" }, t.drop()), nil
+    for i = 1, 4 do limits[i] = first:decide(one)[2] end
+    assert.same({ "one", "one", "two", "two" }, limits)
+    assert.same({ "drop", "default", "default" }, first:decide(one))
+    second = t.chain({ policy "one" }, t.drop()) -- a spec begins anew
+    assert.equal("one", second:decide(one)[2])
+  end)
+
+  it("is declared before a trace is decided, and asked then", function()
+    assert.match("state_spec.lua:%d+: limit is asked while a trace is decided", message(function()
+      t.policy { name = "p", setup = function() return (t.limit { rate = 1, per = "1s" }):take() and 1 end, decide = function() end }
+    end))
+    local p = t.policy { name = "p", decide = function()
+      local limits = t.limit { rate = 1, per = "1s" }
+      return limits
+    end }
+    assert.match("state_spec.lua:%d+: limit{} inside of decide would be made for every trace", message(p.decide, p, one))
+  end)
+
+  it("says what is wrong in a declaration", function()
+    local function wrong(pattern, fn, options) assert.match("state_spec.lua:%d+: " .. pattern, message(function()
+      local made = fn(options)
+      return made
+    end)) end
+    wrong("limit takes a table: limit { rate = 100, per = \"1s\" }", t.limit, 5)
+    wrong("limit{} has no 'rat' %(did you mean 'rate'%?%)", t.limit, { rat = 1 })
+    wrong("limit{}: rate is 0; allowed: a number above 0", t.limit, { rate = 0, per = "1s" })
+    wrong("limit{}: rate is '5'; allowed", t.limit, { rate = "5", per = "1s" })
+    wrong("limit{}: per is nil; allowed: a duration such as \"1s\"", t.limit, { rate = 5 })
+    wrong("limit{}: per is 1; allowed", t.limit, { rate = 5, per = 1 })
+    wrong("limit{}: the rate is over a million a second", t.limit, { rate = 2e6, per = "1s" })
+    wrong("limit{}: burst is below 1", t.limit, { rate = 1, per = "1s", burst = 0.5 })
+    wrong("limit{}: it would take more than 36 years", t.limit, { rate = 1, per = "1h", burst = 1e9 })
+    wrong("limit{}: max_keys is 0; allowed: a whole number from 1 to 100000", t.limit, { rate = 1, per = "1s", max_keys = 0 })
+    wrong("limit{}: name is 'a b'; allowed", t.limit, { rate = 1, per = "1s", name = "a b" })
+    wrong("seen{} has no 'windw' %(did you mean 'window'%?%)", t.seen, { windw = "1s" })
+    wrong("counter{}: window is nil", t.counter, {})
+    t.limit { rate = 1, per = "1s", name = "twice" }
+    wrong("two of limit{} are called 'twice' here", t.limit, { rate = 1, per = "1s", name = "twice" })
+    t.seen { window = "1s", name = "twice" }
+  end)
+
+  it("says what is wrong in a call", function()
+    local function wrong(pattern, fn)
+      local made = t.limit { rate = 1, per = "1s" }
+      local counts, known = t.counter { window = "1s" }, t.seen { window = "1s" }
+      local p = t.policy { name = "p", decide = function()
+        local value = fn(made, counts, known)
+        return value
+      end }
+      assert.match("state_spec.lua:%d+: " .. pattern, message(p.decide, p, one))
+    end
+    wrong("a cost is a number of 0 or more, not %-1", function(l) l:take("k", -1) end)
+    wrong("a cost is a number of 0 or more, not nan", function(l) l:take("k", 0 / 0) end)
+    wrong("a cost is a number of 0 or more, not inf", function(l) l:take("k", math.huge) end)
+    wrong("a key of limit is a string, not table", function(l) l:take {} end)
+    wrong("a key of seen is a string, not nil", function(_, _, s) s:add() end)
+    wrong("a counter adds a number of 0 or more, not x", function(_, c) c:add("k", "x") end)
+    wrong("limit has no 'tke' %(did you mean 'take'%?%)", function(l) l:tke() end)
+    wrong("limit can't be changed: 'rate'", function(l) l.rate = 5 end)
+    wrong("call it as limit:method", function(l, c) l.take(c) end)
+    wrong("call it as counter:method", function(l, c) c.per_second(l) end)
+    wrong("call it as seen:method", function(_, _, s) s.has({}, "k") end)
+  end)
+end)

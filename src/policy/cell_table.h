@@ -1,0 +1,66 @@
+/* cell_table.h: the inside of a table of cells, for cells.c and cells_file.c. */
+#pragma once
+
+#include "base/hash.h"
+#include "policy/cells.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { CELL_STRIPES = 16, COUNTER_PARTS = 10, COUNTER_SLOTS = COUNTER_PARTS + 1 };
+/* Of no key, and of all keys that have none of their own. */
+enum cell_fixed { CELL_SINGLE, CELL_OTHER, CELL_FIXED_COUNT };
+
+struct cell {
+    uint64_t hash; /* 0: a free place */
+    /* limit: when it will be full again (the theoretical arrival time of GCRA); seen: until when;
+     * counter: the number of the newest slot. */
+    uint64_t word;
+};
+
+struct cell_counter {
+    struct cell cell;
+    double counts[COUNTER_SLOTS]; /* by number of the slot */
+};
+
+union cell_space {
+    struct cell cell;
+    struct cell_counter counter;
+};
+
+/* A part of the keys, with open addressing. */
+struct cell_stripe {
+    pthread_mutex_t lock;
+    char *cells;
+    uint32_t used, capacity;
+};
+
+struct cell_table {
+    _Atomic unsigned refs;
+    struct memory *memory;
+    struct hash_key key;
+    struct cell_rule rule;
+    char *component, *name;
+    size_t stride;                            /* of a cell */
+    _Atomic uint64_t words[CELL_FIXED_COUNT]; /* limit, seen */
+    pthread_mutex_t fixed_lock;               /* of counters: */
+    union cell_space fixed[CELL_FIXED_COUNT];
+    _Atomic uint32_t keys;
+    _Atomic uint64_t overflows;
+    _Atomic uint64_t next_sweep_ns;
+    _Atomic bool changed;
+    struct cell_stripe stripes[CELL_STRIPES];
+};
+
+/* With one reference. NULL without memory. */
+struct cell_table *cell_table_new(struct memory *memory, struct hash_key key, const char *component,
+                                  const char *name, const struct cell_rule *rule);
+
+/* Calls fn with a copy of each cell that is not over: fixed ones first, with a hash of 0 and 1. */
+void cell_table_each(struct cell_table *t, uint64_t now_ns,
+                     void (*fn)(void *arg, const struct cell *cell), void *arg);
+/* Puts a copy of a cell, as cell_table_each gave it; more than max_keys are forgotten. Before the
+ * table is shared. */
+void cell_table_put(struct cell_table *t, const struct cell *cell);
+
+uint64_t cell_slot_ns(const struct cell_rule *rule); /* of a counter */

@@ -1,0 +1,458 @@
+/* Cells: exact over threads, bounded, carried over, and back from a file. */
+#include "base/clock.h"
+#include "check.h"
+#include "policy/cells.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define START_NS (UINT64_C(1000) * NS_PER_S)
+#define UNIX_NS  (UINT64_C(1700000000) * NS_PER_S)
+
+static const struct slice no_key;
+
+static struct cell_rule limit_rule(double per_second, double burst)
+{
+    uint64_t interval_ns = (uint64_t)((double)NS_PER_S / per_second);
+
+    return (struct cell_rule){.kind = CELL_LIMIT,
+                              .max_keys = 100,
+                              .interval_ns = interval_ns,
+                              .burst_ns = (uint64_t)(burst * (double)interval_ns)};
+}
+
+static struct cell_rule window_rule(enum cell_kind kind, uint64_t window_ns, uint32_t max_keys)
+{
+    return (struct cell_rule){.kind = kind, .max_keys = max_keys, .interval_ns = window_ns};
+}
+
+static struct cell_table *table(struct cells *c, const struct cell_rule *rule, uint64_t now_ns)
+{
+    return cells_table(c, "policy", "name", rule, now_ns);
+}
+
+/* ---- meaning ---- */
+
+static void a_limit_gives_its_burst_then_its_rate(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule rule = limit_rule(100, 10);
+    struct cell_table *t = table(c, &rule, START_NS);
+    unsigned taken = 0;
+
+    for (uint64_t ms = 0; ms < 10000; ms++)
+        taken += cell_limit_take(t, no_key, 1, START_NS + ms * NS_PER_MS);
+    CHECK(taken == 10 + 999); /* a burst, then one each 10 ms */
+    CHECK(!cell_limit_take(t, no_key, 11, START_NS + 100 * NS_PER_S)); /* never that much */
+    CHECK(cell_limit_take(t, no_key, 10, START_NS + 100 * NS_PER_S));
+    CHECK(!cell_limit_take(t, no_key, 0.5, START_NS + 100 * NS_PER_S));
+    CHECK(cell_limit_take(t, no_key, 0.5, START_NS + 100 * NS_PER_S + 5 * NS_PER_MS));
+    cell_table_unref(t);
+    cells_free(c);
+}
+
+static void keys_have_limits_of_their_own(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule rule = limit_rule(1, 1);
+    struct cell_table *t = table(c, &rule, START_NS);
+
+    CHECK(cell_limit_take(t, slice_str("a"), 1, START_NS));
+    CHECK(cell_limit_take(t, slice_str("b"), 1, START_NS));
+    CHECK(cell_limit_take(t, no_key, 1, START_NS));
+    CHECK(cell_limit_take(t, slice_str(""), 1, START_NS));
+    CHECK(!cell_limit_take(t, slice_str("a"), 1, START_NS));
+    CHECK(cell_limit_take(t, slice_str("a"), 1, START_NS + NS_PER_S));
+    cell_table_unref(t);
+    cells_free(c);
+}
+
+static void what_was_seen_is_new_again_after_the_window(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule rule = window_rule(CELL_SEEN, 60 * NS_PER_S, 100);
+    struct cell_table *t = table(c, &rule, START_NS);
+
+    CHECK(!cell_seen_has(t, slice_str("a"), START_NS));
+    CHECK(cell_seen_add(t, slice_str("a"), START_NS));
+    CHECK(cell_seen_has(t, slice_str("a"), START_NS + 59 * NS_PER_S));
+    CHECK(!cell_seen_add(t, slice_str("a"), START_NS + 59 * NS_PER_S));
+    CHECK(!cell_seen_has(t, slice_str("a"), START_NS + 60 * NS_PER_S)); /* it was not renewed */
+    CHECK(cell_seen_add(t, slice_str("a"), START_NS + 60 * NS_PER_S));
+    CHECK(!cell_seen_has(t, slice_str("b"), START_NS));
+    cell_table_unref(t);
+    cells_free(c);
+}
+
+static bool near(double a, double b)
+{
+    return a - b < 1e-9 && b - a < 1e-9;
+}
+
+static void a_counter_forgets_what_left_its_window(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule rule = window_rule(CELL_COUNTER, 10 * NS_PER_S, 100);
+    struct cell_table *t = table(c, &rule, START_NS);
+
+    for (uint64_t s = 0; s < 20; s++)
+        cell_counter_add(t, slice_str("a"), 5, START_NS + s * NS_PER_S);
+    CHECK(near(cell_counter_per_second(t, slice_str("a"), START_NS + 20 * NS_PER_S - 1), 5));
+    /* Half a second later half of the oldest second is out, and nothing came. */
+    CHECK(near(cell_counter_per_second(t, slice_str("a"), START_NS + 20 * NS_PER_S + NS_PER_S / 2),
+               4.75));
+    CHECK(near(cell_counter_per_second(t, slice_str("a"), START_NS + 25 * NS_PER_S), 2.5));
+    CHECK(near(cell_counter_per_second(t, slice_str("a"), START_NS + 40 * NS_PER_S), 0));
+    CHECK(near(cell_counter_per_second(t, slice_str("b"), START_NS), 0));
+    cell_counter_add(t, no_key, 30, START_NS);
+    CHECK(near(cell_counter_per_second(t, no_key, START_NS), 3));
+    cell_table_unref(t);
+    cells_free(c);
+}
+
+/* ---- bounds ---- */
+
+struct found {
+    uint32_t keys;
+    uint64_t overflows;
+};
+
+static void on_stats(void *arg, const struct cell_stats *s)
+{
+    *(struct found *)arg = (struct found){s->keys, s->overflows};
+}
+
+static void keys_beyond_the_maximum_share_a_cell(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule rule = window_rule(CELL_SEEN, 60 * NS_PER_S, 50);
+    struct cell_table *t = table(c, &rule, START_NS);
+    struct found found = {0};
+    char key[16];
+    unsigned new = 0;
+
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "key-%u", i);
+        new += cell_seen_add(t, slice_str(key), START_NS);
+    }
+    CHECK(new == 51); /* 50 and the first of all others */
+    cells_each(c, on_stats, &found);
+    CHECK(found.keys == 50);
+    CHECK(found.overflows == 950);
+    CHECK(cell_seen_has(t, slice_str("key-999"), START_NS + NS_PER_S));
+    CHECK(cell_seen_has(t, slice_str("never"), START_NS + NS_PER_S)); /* as all that share it */
+    /* Once the keys are over there is room again. */
+    CHECK(cell_seen_add(t, slice_str("key-999"), START_NS + 60 * NS_PER_S));
+    CHECK(cell_seen_add(t, slice_str("key-998"), START_NS + 60 * NS_PER_S));
+    cells_each(c, on_stats, &found);
+    CHECK(found.keys == 2);
+    cell_table_unref(t);
+    cells_free(c);
+}
+
+static void without_memory_keys_share_a_cell(void)
+{
+    struct memory memory;
+    struct cells *c;
+    struct cell_rule rule = limit_rule(1, 1);
+    struct cell_table *t;
+    struct found found = {0};
+
+    memory_init(&memory, 1 << 20, 1 << 10);
+    memory_add(&memory, (1 << 20) - 64);
+    c = cells_new(&memory);
+    t = table(c, &rule, START_NS);
+    CHECK(cell_limit_take(t, slice_str("a"), 1, START_NS));
+    CHECK(!cell_limit_take(t, slice_str("b"), 1, START_NS));
+    cells_each(c, on_stats, &found);
+    CHECK(found.keys == 0 && found.overflows == 2);
+    cell_table_unref(t);
+    cells_free(c);
+    CHECK(memory_used(&memory) == (1 << 20) - 64);
+}
+
+/* ---- threads ---- */
+
+enum { THREADS = 4, ROUNDS = 4000 };
+
+struct many {
+    struct cell_table *limit, *seen, *counter;
+    _Atomic unsigned taken, new;
+};
+
+static void *take_many(void *arg)
+{
+    struct many *m = arg;
+    char key[16];
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        snprintf(key, sizeof(key), "%u", i % 97);
+        m->taken += cell_limit_take(m->limit, no_key, 1, START_NS);
+        m->taken += cell_limit_take(m->limit, slice_str("key"), 1, START_NS);
+        m->new += cell_seen_add(m->seen, slice_str(key), START_NS);
+        cell_counter_add(m->counter, slice_str(key), 1, START_NS);
+        cell_counter_add(m->counter, no_key, 1, START_NS);
+    }
+    return NULL;
+}
+
+static void four_threads_take_exactly_what_there_is(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule limit = limit_rule(1000, 5000);
+    struct cell_rule seen = window_rule(CELL_SEEN, NS_PER_S, 1000);
+    struct cell_rule counter = window_rule(CELL_COUNTER, NS_PER_S, 1000);
+    struct many m = {.limit = table(c, &limit, START_NS),
+                     .seen = table(c, &seen, START_NS),
+                     .counter = table(c, &counter, START_NS)};
+    pthread_t threads[THREADS];
+
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, take_many, &m) == 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(m.taken == 2 * 5000);
+    CHECK(m.new == 97);
+    CHECK(near(cell_counter_per_second(m.counter, no_key, START_NS), THREADS * ROUNDS));
+    CHECK(near(cell_counter_per_second(m.counter, slice_str("96"), START_NS),
+               THREADS * (ROUNDS / 97)));
+    cell_table_unref(m.limit);
+    cell_table_unref(m.seen);
+    cell_table_unref(m.counter);
+    cells_free(c);
+}
+
+/* ---- carrying over ---- */
+
+static unsigned take_all(struct cell_table *t, struct slice key, uint64_t now_ns)
+{
+    unsigned taken = 0;
+
+    while (cell_limit_take(t, key, 1, now_ns))
+        taken++;
+    return taken;
+}
+
+static void the_same_rule_is_the_same_table(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule rule = limit_rule(1, 5);
+    struct cell_table *a = table(c, &rule, START_NS), *b = table(c, &rule, START_NS), *other;
+
+    CHECK(a == b);
+    CHECK(cell_limit_take(a, no_key, 3, START_NS));
+    cell_table_unref(a);
+    cell_table_unref(b);
+    a = table(c, &rule, START_NS); /* a reload in between */
+    CHECK(take_all(a, no_key, START_NS) == 2);
+    other = cells_table(c, "policy", "other", &rule, START_NS);
+    CHECK(take_all(other, no_key, START_NS) == 5);
+    cell_table_unref(a);
+    cell_table_unref(other);
+    cells_free(c);
+}
+
+static void a_changed_limit_keeps_its_level_and_is_clamped(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule rule = limit_rule(10, 100), faster = limit_rule(100, 90),
+                     small = limit_rule(100, 5);
+    struct cell_table *t = table(c, &rule, START_NS), *u;
+
+    CHECK(cell_limit_take(t, no_key, 60, START_NS));
+    CHECK(cell_limit_take(t, slice_str("key"), 20, START_NS));
+    u = table(c, &faster, START_NS);
+    CHECK(u != t);
+    CHECK(take_all(u, slice_str("key"), START_NS) == 70);
+    CHECK(take_all(u, no_key, START_NS) == 30);
+    cell_table_unref(t);
+    cell_table_unref(u);
+    u = table(c, &small, START_NS);
+    CHECK(take_all(u, no_key, START_NS) == 0);
+    CHECK(take_all(u, no_key, START_NS + 50 * NS_PER_MS) == 5); /* it never owes more than it has */
+    cell_table_unref(u);
+    cells_free(c);
+}
+
+static void a_changed_window_keeps_what_is_inside_of_it(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule seen = window_rule(CELL_SEEN, 60 * NS_PER_S, 100);
+    struct cell_rule less = window_rule(CELL_SEEN, 10 * NS_PER_S, 100);
+    struct cell_rule counter = window_rule(CELL_COUNTER, 10 * NS_PER_S, 100);
+    struct cell_rule wider = window_rule(CELL_COUNTER, 100 * NS_PER_S, 100);
+    struct cell_table *t = table(c, &seen, START_NS), *u = table(c, &counter, START_NS);
+
+    CHECK(cell_seen_add(t, slice_str("a"), START_NS));
+    cell_counter_add(u, slice_str("a"), 50, START_NS);
+    cell_table_unref(t);
+    cell_table_unref(u);
+    t = table(c, &less, START_NS + NS_PER_S);
+    CHECK(cell_seen_has(t, slice_str("a"), START_NS + 10 * NS_PER_S));
+    CHECK(!cell_seen_has(t, slice_str("a"), START_NS + 11 * NS_PER_S));
+    u = table(c, &wider, START_NS + NS_PER_S);
+    CHECK(near(cell_counter_per_second(u, slice_str("a"), START_NS + NS_PER_S), 0.5));
+    cell_table_unref(t);
+    cell_table_unref(u);
+    cells_free(c);
+}
+
+static void a_copy_leaves_no_trace(void)
+{
+    struct cells *c = cells_new(NULL), *trial;
+    struct cell_rule rule = limit_rule(1, 5);
+    struct cell_table *live = table(c, &rule, START_NS), *copy;
+
+    CHECK(cell_limit_take(live, slice_str("a"), 2, START_NS));
+    trial = cells_copy(c, START_NS);
+    copy = table(trial, &rule, START_NS);
+    CHECK(take_all(copy, slice_str("a"), START_NS) == 3);
+    CHECK(take_all(live, slice_str("a"), START_NS) == 3);
+    cell_table_unref(copy);
+    cells_free(trial);
+    cell_table_unref(live);
+    cells_free(c);
+}
+
+/* ---- files ---- */
+
+struct stored {
+    struct cells *cells;
+    struct cell_table *limit, *seen, *counter;
+};
+
+static const struct cell_rule stored_counter = {
+    .kind = CELL_COUNTER, .max_keys = 100, .interval_ns = 10 * NS_PER_S};
+
+static void hold(struct stored *s, uint64_t now_ns)
+{
+    struct cell_rule limit = limit_rule(1, 5), seen = window_rule(CELL_SEEN, 60 * NS_PER_S, 100);
+
+    s->limit = table(s->cells, &limit, now_ns);
+    s->seen = table(s->cells, &seen, now_ns);
+    s->counter = table(s->cells, &stored_counter, now_ns);
+}
+
+static void let_go(struct stored *s)
+{
+    cell_table_unref(s->limit);
+    cell_table_unref(s->seen);
+    cell_table_unref(s->counter);
+    cells_free(s->cells);
+}
+
+static void write_some(struct buf *out)
+{
+    struct stored s = {.cells = cells_new(NULL)};
+
+    hold(&s, START_NS);
+    buf_init(out, 1 << 20, NULL);
+    CHECK(!cells_changed(s.cells));
+    CHECK(cell_limit_take(s.limit, no_key, 5, START_NS));
+    CHECK(cell_limit_take(s.limit, slice_str("a"), 3, START_NS));
+    CHECK(cell_seen_add(s.seen, slice_str("a"), START_NS));
+    cell_counter_add(s.counter, slice_str("a"), 50, START_NS);
+    CHECK(cells_changed(s.cells));
+    cells_write(s.cells, START_NS, UNIX_NS, out);
+    CHECK(!cells_changed(s.cells));
+    let_go(&s);
+}
+
+static void levels_come_back_from_a_file_after_another_boot(void)
+{
+    struct stored s = {.cells = cells_new(NULL)};
+    struct buf file;
+    struct err_info info;
+    uint64_t boot_ns = 100 * NS_PER_S; /* the clock began anew; two seconds have passed */
+
+    write_some(&file);
+    CHECK(cells_read(s.cells, buf_slice(&file), boot_ns, UNIX_NS + 2 * NS_PER_S, &info) == ERR_OK);
+    hold(&s, boot_ns);
+    CHECK(take_all(s.limit, no_key, boot_ns) == 2);
+    CHECK(take_all(s.limit, slice_str("a"), boot_ns) == 4);
+    CHECK(take_all(s.limit, slice_str("b"), boot_ns) == 5);
+    CHECK(cell_seen_has(s.seen, slice_str("a"), boot_ns + 57 * NS_PER_S));
+    CHECK(!cell_seen_has(s.seen, slice_str("a"), boot_ns + 58 * NS_PER_S));
+    CHECK(near(cell_counter_per_second(s.counter, slice_str("a"), boot_ns), 5));
+    CHECK(near(cell_counter_per_second(s.counter, slice_str("a"), boot_ns + 9 * NS_PER_S), 0));
+    let_go(&s);
+    buf_fini(&file);
+}
+
+static void a_clock_that_went_back_takes_nothing_away(void)
+{
+    struct stored s = {.cells = cells_new(NULL)};
+    struct buf file;
+    struct err_info info;
+
+    write_some(&file);
+    CHECK(cells_read(s.cells, buf_slice(&file), START_NS, UNIX_NS - NS_PER_S, &info) == ERR_OK);
+    hold(&s, START_NS);
+    CHECK(take_all(s.limit, no_key, START_NS) == 0);
+    CHECK(take_all(s.limit, no_key, START_NS + 5 * NS_PER_S) == 5);
+    let_go(&s);
+    buf_fini(&file);
+}
+
+static void a_damaged_file_is_refused_whole(void)
+{
+    struct buf file;
+
+    write_some(&file);
+    for (size_t i = 0; i < file.len; i++) {
+        struct stored s = {.cells = cells_new(NULL)};
+        struct err_info info;
+
+        file.data[i] ^= 0x10;
+        CHECK(cells_read(s.cells, buf_slice(&file), START_NS, UNIX_NS, &info) == ERR_PARSE);
+        file.data[i] ^= 0x10;
+        CHECK(cells_read(s.cells, slice_make(file.data, i), START_NS, UNIX_NS, &info) == ERR_PARSE);
+        hold(&s, START_NS);
+        CHECK(cell_limit_take(s.limit, no_key, 5, START_NS));
+        let_go(&s);
+    }
+    buf_fini(&file);
+}
+
+static void what_nobody_declares_any_more_is_forgotten_when_it_is_over(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct buf file, again;
+    struct found found = {.keys = 7};
+    struct err_info info;
+
+    write_some(&file);
+    buf_init(&again, 1 << 20, NULL);
+    CHECK(cells_read(c, buf_slice(&file), START_NS, UNIX_NS, &info) == ERR_OK);
+    cells_write(c, START_NS, UNIX_NS, &again);
+    CHECK(slice_equal(buf_slice(&file), buf_slice(&again))); /* nothing is lost meanwhile */
+    buf_clear(&again);
+    cells_write(c, START_NS + 60 * NS_PER_S, UNIX_NS + 60 * NS_PER_S, &again);
+    CHECK(again.len < 48);
+    cells_each(c, on_stats, &found);
+    CHECK(found.keys == 7); /* there is none */
+    buf_fini(&file);
+    buf_fini(&again);
+    cells_free(c);
+}
+
+int main(void)
+{
+    RUN(a_limit_gives_its_burst_then_its_rate);
+    RUN(keys_have_limits_of_their_own);
+    RUN(what_was_seen_is_new_again_after_the_window);
+    RUN(a_counter_forgets_what_left_its_window);
+    RUN(keys_beyond_the_maximum_share_a_cell);
+    RUN(without_memory_keys_share_a_cell);
+    RUN(four_threads_take_exactly_what_there_is);
+    RUN(the_same_rule_is_the_same_table);
+    RUN(a_changed_limit_keeps_its_level_and_is_clamped);
+    RUN(a_changed_window_keeps_what_is_inside_of_it);
+    RUN(a_copy_leaves_no_trace);
+    RUN(levels_come_back_from_a_file_after_another_boot);
+    RUN(a_clock_that_went_back_takes_nothing_away);
+    RUN(a_damaged_file_is_refused_whole);
+    RUN(what_nobody_declares_any_more_is_forgotten_when_it_is_over);
+    return DONE();
+}
