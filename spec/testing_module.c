@@ -255,10 +255,17 @@ __attribute__((visibility("default"))) int luaopen_moontail_testing(lua_State *L
 int luaopen_moontail_testing(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"scan", testing_scan},       {"begin", testing_begin},   {"finish", testing_finish},
-        {"verdict", testing_verdict}, {"chain", testing_chain},   {"decide", testing_decide},
-        {"where", testing_where},     {"folder", testing_folder},
-        {"advance", testing_advance}, {"forget", testing_forget}, {NULL, NULL},
+        {"scan", testing_scan},
+        {"begin", testing_begin},
+        {"finish", testing_finish},
+        {"verdict", testing_verdict},
+        {"chain", testing_chain},
+        {"decide", testing_decide},
+        {"where", testing_where},
+        {"folder", testing_folder},
+        {"advance", testing_advance},
+        {"forget", testing_forget},
+        {NULL, NULL},
     };
     struct err_info info;
 

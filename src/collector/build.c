@@ -72,6 +72,7 @@ static enum err init_export_lua(struct collector *c, struct task *t, struct err_
     if (err != ERR_OK)
         return err;
     err = export_lua_attach(c->export, c->export_state, &source, info);
+    policy_use_cells(c->export_state, c->cells, collector_now_ns(c));
     lua_settop(c->export_state, 0);
     return err;
 }
@@ -252,6 +253,8 @@ enum err build_rooms(struct collector *c, struct err_info *info)
     c->shared.exporters = c->exporters;
     build_hold_back(c);
     err = init_journal(c, info);
+    if (err == ERR_OK)
+        build_state(c);
     if (err == ERR_OK)
         err = receive_shared_new(c->receive_listeners, c->shared.listener_count, &c->shared.receive,
                                  info);

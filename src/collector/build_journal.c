@@ -130,3 +130,10 @@ enum err build_journal(struct collector *c, struct err_info *info)
                     "with a folder that this user may write, or journal = { ack = \"memory\" }",
                     why.text);
 }
+
+void build_state(struct collector *c)
+{
+    if (c->shared.ack != ACK_MEMORY)
+        state_file_init(&c->state_file, c->cells, c->host.disk, c->host.clock, c->memory,
+                        journal_path(c));
+}

@@ -45,6 +45,8 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     c->memory = host->memory;
     c->labels = labels_new();
     policy_shared_init(&c->policies, c->labels, 0);
+    c->cells = cells_new(c->memory);
+    c->policies.cells = c->cells;
     c->setup = (struct setup){
         .path = config_path, .disk = host->disk, .memory = c->memory, .shared = &c->policies};
     err = setup_load(&c->setup, &c->loaded, report);
@@ -66,6 +68,7 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
 
 void collector_finish(struct collector *c)
 {
+    state_file_save(&c->state_file);
     journal_finish(c->journal, clock_now_ns(c->host.clock));
 }
 
@@ -92,6 +95,7 @@ void collector_free(struct collector *c)
     policy_shared_fini(&c->policies);
     labels_free(c->labels);
     setup_fini(&c->loaded);
+    cells_free(c->cells);
     free(c);
 }
 

@@ -82,8 +82,9 @@ uint64_t life_step(void *collector, uint64_t now_ns)
 {
     struct collector *c = collector;
     uint64_t accept_ns = accept_resume(c, now_ns), phase_ns = advance_phase(c, now_ns);
+    uint64_t state_ns = state_file_step(&c->state_file, now_ns);
 
-    return accept_ns < phase_ns ? accept_ns : phase_ns;
+    return earlier_ns(state_ns, earlier_ns(accept_ns, phase_ns));
 }
 
 void collector_reload_certificates(struct collector *c)

@@ -214,6 +214,28 @@ static void write_policy_errors(struct page *p)
         metrics_sample(&p->m, (double)count, "policy", policy, "kind", kind, (char *)0);
 }
 
+static void write_overflow(void *arg, const struct cell_stats *s)
+{
+    metrics_sample(arg, (double)s->overflows, "component", s->component, "kind",
+                   cell_kind_name(s->kind), "name", s->name, (char *)0);
+}
+
+static void write_keys(void *arg, const struct cell_stats *s)
+{
+    metrics_sample(arg, s->keys, "component", s->component, "kind", cell_kind_name(s->kind), "name",
+                   s->name, (char *)0);
+}
+
+static void write_state(struct page *p)
+{
+    metrics_family(&p->m, "moontail_state_keys", METRIC_GAUGE,
+                   "Keys that a limit, seen or counter of a script has.");
+    cells_each(p->c->cells, write_keys, &p->m);
+    metrics_family(&p->m, "moontail_state_overflow_total", METRIC_COUNTER,
+                   "Calls with a key beyond max_keys, which all such keys shared one cell.");
+    cells_each(p->c->cells, write_overflow, &p->m);
+}
+
 static void write_memory(struct page *p)
 {
     const struct config *config = collector_config(p->c);
@@ -330,6 +352,7 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     metrics_write_journal(&p.m, p.l, &p.c->recovered);
     metrics_write_items(&p.m, p.l);
     write_policy_errors(&p);
+    write_state(&p);
     write_memory(&p);
     write_build(&p);
     write_process(&p);

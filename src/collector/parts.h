@@ -9,6 +9,7 @@
 #include "admin/admin.h"
 #include "collector/collector.h"
 #include "collector/recover.h"
+#include "collector/state_file.h"
 
 enum { ADDRESS_MAX = 64 };
 
@@ -35,6 +36,8 @@ struct collector {
     struct memory *memory; /* host.memory */
     struct labels *labels;
     struct policy_shared policies;
+    struct cells *cells; /* the live ones of all scripts */
+    struct state_file state_file;
     struct worker_shared shared;
     struct receive_listener receive_listeners[MAX_LISTENERS];
     struct listener listeners[MAX_LISTENERS];
@@ -72,6 +75,8 @@ enum err build_rooms(struct collector *c, struct err_info *info) MUST_CHECK;
 
 /* Never refused memory are a segment of the outbox and a request of each exporter. */
 void build_hold_back(struct collector *c);
+/* Reads what limits and the like knew, if there is a folder for it. */
+void build_state(struct collector *c);
 /* Opens the journal of the configuration into c->journal. ERR_IO with a sentence. */
 enum err build_journal(struct collector *c, struct err_info *info) MUST_CHECK;
 

@@ -26,6 +26,7 @@ enum err pushed_trace_push(void *collector, lua_State *L, const struct export_tr
                                       .span_arg = &p->trace,
                                       .decision = &p->verdict};
     memcpy(p->policy.id, r->trace_id, sizeof(p->policy.id));
+    policy_begin_time(L, collector_now_ns(collector));
     return policy_push_trace(L, &p->policy);
 }
 
@@ -33,4 +34,5 @@ void pushed_trace_end(void *collector, lua_State *L)
 {
     (void)collector;
     policy_end_trace(L);
+    policy_end_time(L);
 }

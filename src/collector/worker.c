@@ -61,6 +61,7 @@ static void exchange_rules(struct worker *w)
     struct trace_limits limits;
 
     rules_follow(next, w->rules);
+    policy_use_cells(next->L, w->shared->policies->cells, clock_now_ns(w->shared->clock));
     atomic_store_explicit(&w->past_rules, w->rules, memory_order_release);
     w->rules = next;
     limits = limits_of(w);
@@ -284,6 +285,7 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     err = answers_init(&w->answers, w->journal, shared->ack, shared->memory) && intake_init(w)
               ? ERR_OK
               : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
+    policy_use_cells(rules->L, shared->policies->cells, clock_now_ns(shared->clock));
     if (err == ERR_OK)
         err = decider_new(w, &w->decider, info);
     if (err != ERR_OK) {

@@ -99,8 +99,7 @@ static bool add_once(const struct cell_rule *rule, uint64_t *until, uint64_t now
 
 static bool add_or_take(const struct cell_rule *rule, uint64_t *word, double cost, uint64_t now_ns)
 {
-    return rule->kind == CELL_LIMIT ? take(rule, word, cost, now_ns)
-                                    : add_once(rule, word, now_ns);
+    return rule->kind == CELL_LIMIT ? take(rule, word, cost, now_ns) : add_once(rule, word, now_ns);
 }
 
 static void count(const struct cell_rule *rule, struct cell_counter *c, double n, uint64_t now_ns)

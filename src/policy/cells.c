@@ -214,3 +214,13 @@ void cells_each(struct cells *c, void (*fn)(void *arg, const struct cell_stats *
     }
     pthread_mutex_unlock(&c->lock);
 }
+
+bool cells_is_empty(struct cells *c)
+{
+    bool empty;
+
+    pthread_mutex_lock(&c->lock);
+    empty = c->count == 0;
+    pthread_mutex_unlock(&c->lock);
+    return empty;
+}

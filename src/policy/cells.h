@@ -1,9 +1,9 @@
 /* cells.h: what limit, seen and counter of scripts remember, exact over all threads.
  *
- * A struct cells is one world: the live one of the collector, a copy of it for a trial, an empty one
- * of a test. It has a table for each (component, name, kind) that a script declared; a table has a
- * cell for each key, at most max_keys, then one that all further keys share. Keys are known by a
- * keyed 64-bit hash, so that a long one costs nothing. Any thread, unless it says otherwise.
+ * A struct cells is one world: the live one of the collector, a copy of it for a trial, an empty
+ * one of a test. It has a table for each (component, name, kind) that a script declared; a table
+ * has a cell for each key, at most max_keys, then one that all further keys share. Keys are known
+ * by a keyed 64-bit hash, so that a long one costs nothing. Any thread, unless it says otherwise.
  *
  * Times are now_ns of one clock. What is written to a file is relative to the time of day, so that
  * it holds after another boot.
@@ -57,6 +57,8 @@ void cell_counter_add(struct cell_table *t, struct slice key, double n, uint64_t
 /* What was added in the last window by its length in seconds. The window moves by tenths. */
 double cell_counter_per_second(struct cell_table *t, struct slice key, uint64_t now_ns);
 
+bool cells_is_empty(struct cells *c); /* nobody declared anything */
+
 struct cell_stats {
     const char *component, *name; /* borrowed for the call */
     enum cell_kind kind;
@@ -69,7 +71,7 @@ void cells_each(struct cells *c, void (*fn)(void *arg, const struct cell_stats *
 /* ---- cells_file.c ---- */
 
 /* True if something was counted since the last cells_write. */
-bool cells_changed(const struct cells *c);
+bool cells_changed(struct cells *c);
 /* Appends all that is not over yet; forgets tables that nobody holds and that are. */
 void cells_write(struct cells *c, uint64_t now_ns, uint64_t unix_ns, struct buf *out);
 /* Reads that into an empty world. ERR_PARSE with a sentence: the world stays empty. */

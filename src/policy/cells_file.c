@@ -8,9 +8,8 @@
 
 static const char magic[8] = {'M', 'T', 'C', 'E', 'L', 'L', 'S', '1'};
 
-bool cells_changed(const struct cells *world)
+bool cells_changed(struct cells *c)
 {
-    struct cells *c = (struct cells *)world;
     bool changed = false;
 
     pthread_mutex_lock(&c->lock);
