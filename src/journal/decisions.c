@@ -192,14 +192,15 @@ bool decision_log_release(struct decision_log *l)
     return files_release(l->files, SEGMENT_DECISIONS);
 }
 
-void decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t entries,
+bool decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t entries,
                             uint64_t closed_ns)
 {
-    if (!fifo_room(&l->closed, 1))
-        abort();
+    if (!fifo_force(&l->closed, 1))
+        return false;
     *(struct closed_decisions *)fifo_push(&l->closed) =
         (struct closed_decisions){number, entries, closed_ns};
     l->entries += entries;
+    return true;
 }
 
 /* What is full and written need not stay in memory. */

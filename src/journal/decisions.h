@@ -39,9 +39,9 @@ void decision_log_append(struct decision_log *l, struct slice entry, uint64_t no
 /* All that was appended may be written (files_write_marked): what it refers to is at the level.
  * False: nothing was appended since the last time. */
 bool decision_log_release(struct decision_log *l);
-/* A full segment that recovery has found; oldest first. */
-void decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t entries,
-                            uint64_t closed_ns);
+/* A full segment that recovery has found; oldest first. False: no memory. */
+bool decision_log_recovered(struct decision_log *l, uint32_t number, uint64_t entries,
+                            uint64_t closed_ns) MUST_CHECK;
 /* Frees what need not be remembered: `oldest_ns` is when the oldest live segment of frames was
  * opened. */
 void decision_log_reclaim(struct decision_log *l, uint64_t oldest_ns);

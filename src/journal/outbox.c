@@ -64,19 +64,22 @@ static uint64_t behind(const struct frame_header *header, uint64_t position)
     return position + frame_size(header->tlv_len, header->stored_len);
 }
 
-static void set_map(struct outbox *o, uint32_t number, struct outbox_map *map)
+static bool set_map(struct outbox *o, uint32_t number, struct outbox_map *map)
 {
     if (number >= o->map_count) {
         uint32_t count = number * 2 + 16;
+        struct outbox_map **more =
+            (struct outbox_map **)reallocarray(o->maps, count, sizeof(*more));
 
-        o->maps = realloc(o->maps, count * sizeof(struct outbox_map *));
-        if (!o->maps)
-            abort();
-        memset(o->maps + o->map_count, 0, (count - o->map_count) * sizeof(struct outbox_map *));
+        if (!more)
+            return false;
+        memset((void *)(more + o->map_count), 0, (count - o->map_count) * sizeof(*more));
+        o->maps = more;
         o->map_count = count;
     }
     free(o->maps[number]);
     o->maps[number] = map;
+    return true;
 }
 
 void outbox_forget(struct outbox *o, uint32_t number)
@@ -88,22 +91,34 @@ void outbox_forget(struct outbox *o, uint32_t number)
     o->maps[number] = NULL;
 }
 
-void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
+bool outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
                       struct outbox_map *map)
 {
     struct segment *segment = segment_at(o->segments, number);
+    struct outbox_map *nobody = map ? NULL : calloc(1, sizeof(*map));
 
-    if (!map) /* nobody can tell for whom its records are: for nobody */
-        map = calloc(1, sizeof(*map));
-    if (!map)
-        abort();
+    if ((!map && !nobody) || !set_map(o, number, map ? map : nobody)) {
+        free(nobody);
+        return false;
+    }
     set_place(o, ordinal, number, used);
-    set_map(o, number, map);
     segment->ordinal = ordinal;
     segment->used = segment->filled = used;
     outbox_add(o, number);
     if (memory_is_high(o->files->config->memory))
         outbox_let_go(o, number);
+    return true;
+}
+
+void outbox_map_apply(const struct outbox_map *map, struct decision_record *d)
+{
+    uint64_t mask = 0;
+
+    for (unsigned i = 0; i < EXPORTERS_MAX; i++)
+        if (d->exporters >> i & 1)
+            mask |= map->exporters[i];
+    d->exporters = mask;
+    d->label = d->label < map->label_count ? map->labels[d->label] : 0;
 }
 
 void outbox_start(struct outbox *o, uint64_t begin)
@@ -298,15 +313,9 @@ static void translate(const struct outbox *o, uint64_t position, struct decision
 {
     uint32_t number = (uint32_t)(place_of(o, outbox_ordinal(position)) >> 32);
     const struct outbox_map *map = number < o->map_count ? o->maps[number] : NULL;
-    uint64_t mask = 0;
 
-    if (!map)
-        return;
-    for (unsigned i = 0; i < EXPORTERS_MAX; i++)
-        if (r->exporters >> i & 1)
-            mask |= map->exporters[i];
-    r->exporters = mask;
-    r->label = r->label < map->label_count ? map->labels[r->label] : 0;
+    if (map)
+        outbox_map_apply(map, r);
 }
 
 static void read_keep(const struct outbox *o, uint64_t position, struct outbox_item *item)

@@ -73,10 +73,12 @@ void outbox_init(struct outbox *o, struct files *files, unsigned exporters);
 void outbox_fini(struct outbox *o);
 
 /* A segment of an earlier process, in memory and walkable from the first frame to `used`; in order
- * of their ordinals, before anything is appended. Takes the map. It leaves memory if that is short.
- */
-void outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
-                      struct outbox_map *map);
+ * of their ordinals, before anything is appended. Takes the map (NULL: what is in it is for
+ * nobody). It leaves memory if that is short. False: no memory; the map is still the caller's. */
+bool outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_t used,
+                      struct outbox_map *map) MUST_CHECK;
+/* Numbers of an earlier process become those of this one. */
+void outbox_map_apply(const struct outbox_map *map, struct decision_record *d);
 /* The next segment of this number is of this process. */
 void outbox_forget(struct outbox *o, uint32_t number);
 /* Where it begins, once all were recovered, and that an exporter has settled what is before. */
