@@ -408,5 +408,6 @@ return {
   reader = reader,
   find = find_match,
   fields = FIELDS,
+  classes = { Trace, Span, Resource, Scope, Http, Db, Rpc, Event, Link }, -- { name, fields, methods }
   trace = function() return setmetatable({ 0, reader.number }, Trace) end,
 }

@@ -114,7 +114,10 @@ local function ask_key(fn, self, kind, key)
   return answer
 end
 
+local methods_of = {} -- by kind
+
 local function metatable(kind, methods)
+  methods_of[kind] = methods
   return {
     __gc = core.handle_gc,
     __metatable = kind,
@@ -169,6 +172,7 @@ local counters = metatable("counter", {
 -- ---- the globals ----
 
 M.api = {}
+M.methods = methods_of
 
 local LIMIT_FIELDS = { rate = true, per = true, burst = true, max_keys = true, name = true }
 local WINDOW_FIELDS = { window = true, max_keys = true, name = true }

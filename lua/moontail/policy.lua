@@ -1,5 +1,7 @@
 -- Policies: what their files return, their options, and the function that C calls for each trace.
 local access = require "moontail.access"
+local api = require "moontail.api"
+local bytes = require "moontail.bytes"
 local cells = require "moontail.cells"
 local component = require "moontail.component"
 local core = require "moontail.policy_core"
@@ -13,7 +15,9 @@ local vote = require "moontail.vote"
 
 local M = {}
 
-local KEYS = { doc = "string", options = "table", setup = "function", decide = "function" }
+local KEYS = {}
+for _, field in ipairs(api.policy_spec) do KEYS[field[1]] = field[4] end
+
 local RESERVED = {
   when = option.api.match { optional = true, doc = "asked only about traces with a span that matches" },
   name = option.api.string { optional = true, doc = "instead of the one before the options; labels the metrics" },
@@ -45,25 +49,28 @@ local function policy_of_file(spec)
   return spec
 end
 
-local api = {
-  option = option.api,
-  text = text,
-  vote = vote.vote,
-}
-for name, fn in pairs(match.api) do api[name] = fn end
-for name, fn in pairs(cells.api) do api[name] = fn end
-for name, fn in pairs(verdict.api) do api[name] = fn end
+local implementations = { option = option.api, text = text, vote = vote.vote, policy = policy_of_file }
+for _, part in ipairs { match.api, cells.api, verdict.api, bytes.api } do
+  for name, fn in pairs(part) do implementations[name] = fn end
+end
+
+local function add_globals(target)
+  for _, name in ipairs(api.global_names()) do
+    target[name] = implementations[name]
+    if target[name] == nil then error("the global '" .. name .. "' is documented and missing", 0) end
+  end
+end
+M.implementations = implementations -- for the test that holds them and the table together
 
 -- The script API in an environment that is still open: `policy` as config.lua has it.
 function M.install(target)
-  for name, fn in pairs(api) do target[name] = fn end
+  add_globals(target)
   target.policy = component.constructor "policy"
 end
 
 local function environment()
   local target = env.new()
-  for name, fn in pairs(api) do target[name] = fn end
-  target.policy = policy_of_file
+  add_globals(target)
   return env.seal(target)
 end
 

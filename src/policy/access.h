@@ -40,3 +40,6 @@ void access_register(lua_State *L, struct reader *r);
 void access_push_value(lua_State *L, const struct value *v);
 /* Pushes the exact text of a value. May raise. */
 void access_push_text(lua_State *L, const struct value *v);
+/* Pushes an empty buffer that Lua frees, of at most 64 MiB, so that nothing leaks when something
+ * raises. May raise. */
+struct buf *access_push_buf(lua_State *L);

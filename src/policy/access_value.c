@@ -200,7 +200,7 @@ static int buf_gc(lua_State *L)
     return 0;
 }
 
-static struct buf *push_buf(lua_State *L)
+struct buf *access_push_buf(lua_State *L)
 {
     struct buf *out = lua_newuserdata(L, sizeof(*out));
 
@@ -225,7 +225,7 @@ void access_push_text(lua_State *L, const struct value *v)
         lua_pushlstring(L, (const char *)v->bytes.data, v->bytes.len);
         return;
     }
-    out = push_buf(L);
+    out = access_push_buf(L);
     if (v->type == VALUE_ARRAY || v->type == VALUE_KVLIST)
         put_json(out, v, 0);
     else

@@ -1,14 +1,22 @@
 /* Puts the script API into a Lua state. */
 #include "policy/api.h"
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "lua/scripts.h"
 #include "lua/state.h"
 #include "policy/access.h"
+#include "policy/bytes.h"
 #include "policy/handles.h"
 #include "policy/match.h"
 #include "policy/verdict.h"
 
+#include <stdio.h>
+
 #include <lauxlib.h>
+
+enum { MAX_LOG_TEXT = 1000, LOG_LINES = 10 };
+#define LOG_WINDOW_NS (10 * NS_PER_S)
 
 static const char state_key; /* its address names our place in the registry */
 
@@ -82,6 +90,29 @@ static int glob(lua_State *L)
     return 1;
 }
 
+/* One more line of a script's is bearable. */
+static bool may_log(struct policy_state *s)
+{
+    if (s->now_ns - s->log_window_ns >= LOG_WINDOW_NS) {
+        s->log_window_ns = s->now_ns;
+        s->log_lines = 0;
+    }
+    return s->log_lines++ < LOG_LINES;
+}
+
+/* log(level, text) */
+static int log_line(lua_State *L)
+{
+    struct policy_state *s = lua_touserdata(L, lua_upvalueindex(1));
+    char text[MAX_LOG_TEXT];
+
+    snprintf(text, sizeof(text), "%s", luaL_checkstring(L, 2));
+    if (may_log(s))
+        log_event(strcmp(luaL_checkstring(L, 1), "warn") == 0 ? LOG_WARN : LOG_INFO, "script",
+                  "text", text);
+    return 0;
+}
+
 /* Makes the module moontail.policy_core, once a state. */
 static void open_core(lua_State *L, struct policy_shared *shared)
 {
@@ -94,6 +125,10 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     match_register(L);
     verdict_register(L);
     handles_register(L, s);
+    bytes_register(L);
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, log_line, 1);
+    lua_setfield(L, -2, "log");
     lua_pushcfunction(L, load_script);
     lua_setfield(L, -2, "load_script");
     lua_pushcfunction(L, glob);
@@ -133,6 +168,17 @@ enum err policy_api_install(lua_State *L, int env, struct policy_shared *shared,
     lua_remove(L, -2);
     lua_pushvalue(L, env);
     return lua_run(L, 1, 0, info);
+}
+
+enum err policy_api_text(lua_State *L, const char *what, struct err_info *info)
+{
+    enum err e = lua_require(L, "moontail.api_print", info);
+
+    if (e)
+        return e;
+    lua_getfield(L, -1, what);
+    lua_remove(L, -2);
+    return lua_run(L, 0, 1, info);
 }
 
 void policy_use_cells(lua_State *L, struct cells *cells, uint64_t now_ns)

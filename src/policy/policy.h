@@ -143,6 +143,9 @@ bool match_where(const struct match *m, const struct policy_trace *trace,
  * policy, option, ...) into the environment table at `env` and the accessors into L. */
 enum err policy_api_install(lua_State *L, int env, struct policy_shared *shared,
                             struct err_info *info) MUST_CHECK;
+/* Pushes what the script API is, from its table: what "luacats" (for editors) or "docs" (the page
+ * docs/policies-api.md). Nothing need be installed in L. */
+enum err policy_api_text(lua_State *L, const char *what, struct err_info *info) MUST_CHECK;
 /* From now on limit, seen and counter of the scripts in L, also those declared before, work on
  * `cells`, which outlives L or the next call: the live world, or a copy of it for a trial. NULL, as
  * it is at first: on an empty world of the state's own, so that nobody touches the live one by

@@ -1,0 +1,169 @@
+-- The script API, once: names, types, documentation. From it come the globals that scripts get
+-- (moontail.policy), docs/policies-api.md and the file for editors (`moontail api`).
+--
+-- globals: { name, type, doc, scripts = who sees it (else all) }. classes: what the values have; a
+-- method's type begins with fun(. Types are LuaCATS.
+local M = {}
+
+M.aliases = {
+  { "Value", "string|number|boolean|table", "of an attribute: integers beyond 2^53 are rounded, bytes are a string, lists and maps are a fresh copy" },
+  { "Kind", '"unspecified"|"internal"|"server"|"client"|"producer"|"consumer"', "" },
+  { "Status", '"unset"|"ok"|"error"', "" },
+}
+
+M.globals = {
+  { group = "Conditions" },
+  { "match", "fun(t:table):Matcher", "compiles a condition; all its fields hold on one span. At file level, in setup or in config.lua." },
+  { "any", "Condition", "present, with any value" },
+  { "none", "Condition", "absent" },
+  { "glob", "fun(pattern:string):Condition", "`*` any run, `?` one byte, `\\` escapes; the whole value" },
+  { "regex", "fun(pattern:string):Condition", "RE2 syntax, unanchored" },
+  { "range", "fun(low?:number, high?:number):Condition", "from low to high, both included" },
+  { group = "Verdicts" },
+  { "keep", "fun(reason?:string):Verdict", "keep the trace; reason is a metric label, at most 64 a policy" },
+  { "drop", "fun(reason?:string):Verdict", "drop the trace" },
+  { "sample", "fun(p:number, reason?:string):Verdict", "keep it with probability p, 0 to 1; the first one sets p" },
+  { "at_least", "fun(p:number, reason?:string):Verdict", "raise the probability to p" },
+  { "vote", "fun(policy:Policy, trace:Trace):number", "of a policy given as an option: 1 for keep, p for sample(p), 0 else. What it raises is the caller's" },
+  { group = "State" },
+  { "limit", "fun(o:{rate:number, per:string, burst?:number, max_keys?:integer, name?:string}):Limit", "`rate` in each `per` (a duration), `burst` at once (default: rate)" },
+  { "seen", "fun(o:{window:string, max_keys?:integer, name?:string}):Seen", "remembers keys for a window" },
+  { "counter", "fun(o:{window:string, max_keys?:integer, name?:string}):Counter", "counts over a moving window" },
+  { group = "Declarations" },
+  { "policy", "fun(spec:PolicySpec):PolicySpec", "what a policy's file returns" },
+  { "option", "OptionTypes", "option.TYPE { default, min, max, one_of, optional, secret, doc }; TYPE is number, integer, string, boolean, duration (milliseconds), size (bytes), list, map, match or policies" },
+  { group = "Text and bytes" },
+  { "text", "TextLib", "plain strings, no patterns" },
+  { "json", "JsonLib", "JSON (RFC 8259)" },
+  { "hex", "fun(bytes:string):string", "lower-case hexadecimal digits" },
+  { "base64", "fun(bytes:string):string", "RFC 4648, with padding" },
+  { "sha256", "fun(bytes:string):string", "32 bytes" },
+  { "hmac_sha256", "fun(key:string, bytes:string):string", "32 bytes" },
+  { "url_encode", "fun(text:string):string", "RFC 3986: all but unreserved characters" },
+  { "iso8601", "fun(ms:number):string", "Unix milliseconds as 2023-11-14T22:13:20.000Z" },
+  { "log", "LogLib", "a line in the collector's log, at most ten in ten seconds for each Lua state" },
+}
+
+local ATTRIBUTES = {
+  { "attr", "fun(self, key:string, ...:string):Value?", "the first of the keys that is present" },
+  { "attr_text", "fun(self, key:string):string?", "exact text of any value: integers in full, bytes base64, lists and maps JSON" },
+  { "has", "fun(self, key:string):boolean", "whether it has the attribute" },
+}
+
+M.classes = {
+  {
+    "Trace", "trace", "A complete trace, or as much of it as is here.",
+    { "id", "string", "32 hex digits" },
+    { "entry", "Span", "the root, else the earliest span whose parent is not here, else the earliest span; never nil" },
+    { "root", "Span?", "the earliest span without parent_id; often nil on one node of many" },
+    { "complete", "boolean", "the root is here and so is every parent" },
+    { "trigger", '"wait"|"root"|"pressure"|"too_large"|"shutdown"', "why it is decided now" },
+    { "duration_ms", "number", "latest end - earliest start, never negative" },
+    { "start_ms", "number", "Unix time of the earliest span" },
+    { "decided_ms", "number", "Unix time of the decision: the only clock" },
+    { "span_count", "integer", "spans" },
+    { "error_count", "integer", 'spans with status "error"' },
+    { "bytes", "integer", "of all its Span messages" },
+    { "decision", '{verdict:"keep"|"drop", policy:string, reason:string?, p:number?}?', "nil in policies; set in processors and exporters" },
+    { "spans", "fun(self):fun():(integer, Span)", "for _, span in trace:spans() do: by start, id, bytes" },
+    { "find", "fun(self, m:Matcher):Span?", "the first span that matches" },
+    { "count", "fun(self, m:Matcher):integer", "how many spans match" },
+    { "has_service", "fun(self, name:string):boolean", "whether a span is of that service" },
+    { "fraction", "fun(self, salt:string):number", "0 to below 1, equal on every node, independent of the draw" },
+  },
+  {
+    "Span", "span", "A span. Compare with ==.", extends = "Attributes",
+    { "id", "string", "16 hex digits" },
+    { "trace_id", "string", "32 hex digits" },
+    { "parent_id", "string?", "nil at a root" },
+    { "parent", "Span?", "nil where it is not here" },
+    { "name", "string?", "" },
+    { "kind", "Kind", "" },
+    { "status", "Status", "" },
+    { "status_message", "string?", "" },
+    { "is_error", "boolean", 'status == "error"' },
+    { "is_root", "boolean", "has no parent_id" },
+    { "is_entry", "boolean", "a root, or its parent is not here" },
+    { "duration_ms", "number", "0 or more" },
+    { "start_ms", "number", "Unix time" },
+    { "offset_ms", "number", "from the start of the trace" },
+    { "bytes", "integer", "of the Span message, without resource and scope" },
+    { "start_ns", "string", "in exporters only: exact digits" },
+    { "end_ns", "string", "in exporters only: exact digits" },
+    { "service", "string?", "resource service.name" },
+    { "resource", "Resource", "" },
+    { "scope", "Scope", "" },
+    { "http", "Http", "one view of new, else old conventions; never nil" },
+    { "db", "Db", "" },
+    { "rpc", "Rpc", "" },
+    { "events", "fun(self):fun():(integer, Event)", "for _, event in span:events() do" },
+    { "links", "fun(self):fun():(integer, Link)", "for _, link in span:links() do" },
+    { "matches", "fun(self, m:Matcher):boolean", "whether this span matches" },
+    { "otlp_json", "fun(self):string", "in exporters only: the span as OTLP/JSON" },
+  },
+  { "Resource", "resource", "The attributes of a resource.", extends = "Attributes" },
+  { "Scope", "scope", "The attributes of a scope, and:", extends = "Attributes", { "name", "string?", "" }, { "version", "string?", "" } },
+  {
+    "Http", "http", "http.request.method or http.method, http.route, url.path or the path of http.target, url.full or http.url, http.response.status_code or http.status_code.",
+    { "method", "string?", "" }, { "route", "string?", "" }, { "path", "string?", "" }, { "status", "integer?", "" },
+  },
+  {
+    "Db", "db", "db.system.name or db.system, db.namespace or db.name, db.operation.name or db.operation, db.query.text or db.statement.",
+    { "system", "string?", "" }, { "name", "string?", "" }, { "operation", "string?", "" }, { "statement", "string?", "" },
+  },
+  { "Rpc", "rpc", "rpc.system, rpc.service, rpc.method.", { "system", "string?", "" }, { "service", "string?", "" }, { "method", "string?", "" } },
+  { "Event", "event", "An event of a span: its attributes, and:", extends = "Attributes", { "name", "string?", "" }, { "offset_ms", "number", "from the start of the trace" } },
+  { "Link", "link", "A link of a span: its attributes, and:", extends = "Attributes", { "trace_id", "string?", "" }, { "span_id", "string?", "" } },
+  { "Limit", "limit", "Made by limit{}.", { "take", "fun(self, key?:string|number, cost?:number):boolean", "takes cost (1) of what the key has, or none of it" } },
+  {
+    "Seen", "seen", "Made by seen{}.",
+    { "add", "fun(self, key:string|number):boolean", "true when it is new; it is known for the window from then" },
+    { "has", "fun(self, key:string|number):boolean", "whether it is known" },
+  },
+  {
+    "Counter", "counter", "Made by counter{}.",
+    { "add", "fun(self, key?:string|number, n?:number)", "adds n (1)" },
+    { "per_second", "fun(self, key?:string|number):number", "what came in the window, by its length" },
+  },
+  {
+    "TextLib", "text", "",
+    { "starts", "fun(s:string, prefix:string):boolean", "" },
+    { "ends", "fun(s:string, suffix:string):boolean", "" },
+    { "contains", "fun(s:string, part:string):boolean", "" },
+    { "glob", "fun(s:string, pattern:string):boolean", "as glob in match{}" },
+    { "lower", "fun(s:string):string", "" },
+    { "split", "fun(s:string, separator:string):string[]", "" },
+  },
+  {
+    "JsonLib", "json", "",
+    { "encode", "fun(value:any):string", "keys are sorted; an empty table is {}" },
+    { "decode", "fun(text:string):any, string?", "the value; or nil and why it is none" },
+    { "null", "any", "null: decode gives it, encode takes it" },
+  },
+  { "LogLib", "log", "", { "info", "fun(...)", "" }, { "warn", "fun(...)", "" } },
+}
+M.attributes = ATTRIBUTES
+
+-- Without their own entry here: what policies hand out and take, but never look into.
+M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option" }
+
+M.option_types = { "number", "integer", "string", "boolean", "duration", "size", "list", "map", "match", "policies" }
+
+-- The fields of a policy { ... }: also what is checked of it.
+M.policy_spec = {
+  { "doc", "string?", "a sentence on what it does", "string" },
+  { "options", "table<string, Option>?", "what an instance can be given", "table" },
+  { "setup", "(fun(opt:table):any)?", "once for each instance and Lua state: what depends on options; its result is my", "function" },
+  { "decide", "fun(trace:Trace, opt:table, my:any):Verdict?", "what it says of a trace", "function" },
+}
+
+-- Names of all globals, in order.
+function M.global_names()
+  local names = {}
+  for _, g in ipairs(M.globals) do
+    if g[1] then names[#names + 1] = g[1] end
+  end
+  return names
+end
+
+return M

@@ -1,0 +1,125 @@
+local t = require "moontail.testing"
+local api = require "moontail.api"
+local access = require "moontail.access"
+local cells = require "moontail.cells"
+local printer = require "moontail.api_print"
+local policies = require "moontail.policy"
+
+local function sorted(map)
+  local names = {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- The names that the table of the API has for a class, with those of all attributes.
+local function documented(class)
+  local names = {}
+  for i = 4, #class do names[class[i][1]] = true end
+  if class.extends then
+    for _, e in ipairs(api.attributes) do names[e[1]] = true end
+  end
+  return sorted(names)
+end
+
+local function class_called(name)
+  for _, class in ipairs(api.classes) do
+    if class[2] == name then return class end
+  end
+  error("no class " .. name)
+end
+
+describe("the table of the API", function()
+  it("has all globals that scripts see, and no other", function()
+    local names = {}
+    for _, name in ipairs(api.global_names()) do names[name] = true end
+    assert.same(sorted(names), sorted(policies.implementations))
+  end)
+
+  it("has all fields and methods of what scripts get", function()
+    for _, made in ipairs(access.classes) do
+      local names = {}
+      for name in pairs(made.fields) do names[name] = true end
+      for name in pairs(made.methods) do names[name] = true end
+      assert.same(sorted(names), documented(class_called(made.name)))
+    end
+    for kind, methods in pairs(cells.methods) do assert.same(sorted(methods), documented(class_called(kind))) end
+    for _, name in ipairs { "text", "json", "log" } do
+      local class = class_called(name)
+      for i = 4, #class do assert.truthy(t[name][class[i][1]], class[i][1]) end
+    end
+  end)
+
+  it("is the page and the file for editors", function()
+    local page, cats = printer.docs(), printer.luacats()
+    for _, name in ipairs(api.global_names()) do
+      assert.truthy(page:find("| `" .. name .. "` |", 1, true), name)
+      assert.truthy(cats:find("\n" .. name .. " = nil\n", 1, true), name)
+    end
+    for _, class in ipairs(api.classes) do
+      assert.truthy(page:find("### " .. class[1] .. "\n", 1, true))
+      assert.truthy(cats:find("---@class " .. class[1], 1, true))
+      for i = 4, #class do
+        assert.truthy(page:find("[`.:]" .. class[i][1] .. "` |"), class[i][1])
+        assert.truthy(cats:find("---@field " .. class[i][1] .. " ", 1, true), class[i][1])
+      end
+    end
+    assert.truthy(loadstring(cats))
+    local file = assert(io.open "docs/policies-api.md")
+    local text = file:read "*a"
+    file:close()
+    assert.equal(page, text) -- moontail api --docs > docs/policies-api.md
+  end)
+end)
+
+describe("bytes", function()
+  it("have digests and encodings", function()
+    assert.equal("00ff61", t.hex "\0\255a")
+    assert.equal("AP9h", t.base64 "\0\255a")
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", t.hex(t.sha256 "abc")) -- FIPS 180-2
+    -- RFC 4231, case 2
+    assert.equal("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", t.hex(t.hmac_sha256("Jefe", "what do ya want for nothing?")))
+    assert.equal("a%20b%2F%C3%A4~._-%00", t.url_encode "a b/\195\164~._-\0")
+    assert.error_matches(function() t.hex(5) end, "hex takes a string, not number")
+  end)
+
+  it("write times as ISO 8601", function()
+    assert.equal("1970-01-01T00:00:00.000Z", t.iso8601(0))
+    assert.equal("2023-11-14T22:13:20.123Z", t.iso8601(1700000000123))
+    assert.equal("2000-02-29T23:59:59.999Z", t.iso8601(951868799999))
+    assert.equal("1969-12-31T23:59:59.500Z", t.iso8601(-500))
+    assert.equal("9999-12-31T23:59:59.000Z", t.iso8601(253402300799000))
+    assert.error_matches(function() t.iso8601(1e300) end, "of the years 1 to 9999")
+    assert.error_matches(function() t.iso8601(0 / 0) end, "not nan")
+  end)
+end)
+
+describe("json", function()
+  it("writes tables as text", function()
+    assert.equal('{"a":[1,2.5,"x",true,null],"b":{}}', t.json.encode { b = {}, a = { 1, 2.5, "x", true, t.json.null } })
+    assert.equal('"a\\"\\\\"', t.json.encode 'a"\\')
+    assert.equal("9007199254740991", t.json.encode(2 ^ 53 - 1))
+    assert.equal("0.10000000000000001", t.json.encode(0.1))
+  end)
+
+  it("reads what it writes", function()
+    local value = { a = { 1, { b = "\195\164\n" }, false }, c = -0.5 }
+    assert.same(value, t.json.decode(t.json.encode(value)))
+    assert.same({ 1, t.json.null, 2 }, t.json.decode "[1, null, 2]")
+  end)
+
+  it("says what is wrong", function()
+    local value, why = t.json.decode "[1,"
+    assert.is_nil(value)
+    assert.match("at byte %d", why)
+    assert.error_matches(function() t.json.decode(("["):rep(100) .. ("]"):rep(100)) end, "nested deeper than 64")
+    local cycle = {}
+    cycle[1] = cycle
+    assert.error_matches(function() t.json.encode(cycle) end, "nested deeper than 64")
+    assert.error_matches(function() t.json.encode(0 / 0) end, "JSON has no nan")
+    assert.error_matches(function() t.json.encode "\255" end, "not UTF%-8")
+    assert.error_matches(function() t.json.encode { [1.5] = 1 } end, "has the key 1.5")
+    assert.error_matches(function() t.json.encode { f = print } end, "JSON can't have a function")
+    assert.error_matches(function() t.json.decode(5) end, "json.decode takes a string, not number")
+  end)
+end)
