@@ -33,10 +33,17 @@ static void write_config(struct sim *s)
     struct disk *d = s->host.disk;
     int fd;
 
-    if (d->open(d, s->path, O_RDWR | O_CREAT, 0600, &fd, NULL) != ERR_OK ||
+    if (d->unlink(d, s->path, NULL) != ERR_OK ||
+        d->open(d, s->path, O_RDWR | O_CREAT, 0600, &fd, NULL) != ERR_OK ||
         d->pwrite(d, fd, s->config, strlen(s->config), 0, NULL) != ERR_OK)
         abort();
     d->close(d, fd);
+}
+
+void sim_write(struct sim *s, const char *config)
+{
+    s->config = config;
+    write_config(s);
 }
 
 static void make_folder(struct sim *s)

@@ -40,6 +40,9 @@ struct sim_options {
 void sim_init(struct sim *s, const struct sim_options *options);
 void sim_fini(struct sim *s);
 
+/* Another text of config.lua, for the next start or reload. Borrowed. */
+void sim_write(struct sim *s, const char *config);
+
 /* Steps every task until nothing is due, then on to the next due time, until `ns` have passed. */
 void sim_run(struct sim *s, uint64_t ns);
 /* Ends at once, as kill -9 does; sim_start goes on with what is on disk. Connections are gone. */

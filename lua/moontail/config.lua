@@ -4,6 +4,7 @@ local locate = require "moontail.locate"
 local printer = require "moontail.config_print"
 local schema = require "moontail.schema"
 local secret = require "moontail.secret"
+local types = require "moontail.schema_types"
 
 local M = {}
 
@@ -185,6 +186,37 @@ function M.collected() return state and state.errors or {} end
 
 -- A checked value by its path, or nil.
 function M.value(path) return checked and checked.run.values[path] end
+
+local function describe(key, value, depth, lines)
+  if secret.is(value) then value = secret.reveal(value) end
+  if type(value) == "table" and not types.is_opaque(value) and depth < 6 then
+    for k, v in pairs(value) do describe(key .. "." .. tostring(k), v, depth + 1, lines) end
+  elseif type(value) ~= "table" and type(value) ~= "function" and type(value) ~= "userdata" then
+    lines[#lines + 1] = key .. "=" .. tostring(value):gsub("[%c\\]", function(c) return ("\\%03d"):format(c:byte()) end)
+  end
+end
+
+local LIVE = { policies = true, processors = true, verdict = true }
+
+-- Sorted lines "key=value", to see what differs between two versions; not what decides.
+function M.describe(fields)
+  local lines = {}
+  for _, field in ipairs(fields) do
+    local value = checked and checked.run.values[field.path]
+    if field.type == "exporters" then
+      local names = {}
+      for i, exporter in ipairs(value or {}) do
+        names[i] = exporter.name
+        describe("exporters." .. exporter.name, exporter.options, 0, lines)
+      end
+      lines[#lines + 1] = "exporters=" .. table.concat(names, ",")
+    elseif not LIVE[field.type] then
+      describe(field.path, value, 0, lines)
+    end
+  end
+  table.sort(lines)
+  return table.concat(lines, "\n") .. "\n"
+end
 
 function M.print(fields, defaults) return printer.print(fields, not defaults and checked and checked.run or nil) end
 M.docs = printer.docs

@@ -16,10 +16,16 @@ void memory_init(struct memory *m, size_t limit, size_t spike_limit)
     assert(limit <= INT64_MAX && spike_limit < limit);
     atomic_init(&m->used, 0);
     atomic_init(&m->peak, 0);
+    atomic_init(&m->limit, (int64_t)limit);
+    atomic_init(&m->soft_limit, (int64_t)(limit - spike_limit));
+    atomic_init(&m->held_back, 0);
+    atomic_init(&m->drain, (int64_t)spike_limit / 4);
+}
+
+void memory_set_limits(struct memory *m, size_t limit, size_t spike_limit)
+{
     m->limit = (int64_t)limit;
     m->soft_limit = (int64_t)(limit - spike_limit);
-    m->held_back = 0;
-    m->drain = (int64_t)spike_limit / 4;
 }
 
 static int64_t clamp(size_t value, int64_t least, int64_t most)
@@ -31,10 +37,10 @@ static int64_t clamp(size_t value, int64_t least, int64_t most)
 
 void memory_hold_back(struct memory *m, size_t bytes, size_t drain)
 {
-    int64_t spike = m->limit - m->soft_limit, rest;
+    int64_t spike = m->limit - m->soft_limit, held = clamp(bytes, spike / 8, spike / 4);
+    int64_t rest = spike - held;
 
-    m->held_back = clamp(bytes, spike / 8, spike / 4);
-    rest = spike - m->held_back;
+    m->held_back = held;
     m->drain = clamp(drain, rest / 4, rest / 2);
 }
 

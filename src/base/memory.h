@@ -15,20 +15,25 @@
 struct memory {
     _Atomic int64_t used; /* bytes */
     _Atomic int64_t peak; /* the most that `used` has been; approximate under contention */
-    int64_t limit;        /* bytes */
-    int64_t soft_limit;   /* bytes; above it the stages of shedding begin */
-    int64_t held_back;    /* bytes below the limit that only memory_add takes */
-    int64_t drain;        /* bytes below that, which what comes in doesn't take */
+    /* Bytes; they change when the configuration is read again. */
+    _Atomic int64_t limit;
+    _Atomic int64_t soft_limit; /* above it the stages of shedding begin */
+    _Atomic int64_t held_back;  /* below the limit: only memory_add takes them */
+    _Atomic int64_t drain;      /* below that: what comes in doesn't take them */
 };
 
 /* limit and spike_limit in bytes, spike_limit < limit; the soft limit is their difference. Nothing
  * is held back, and `drain` is a quarter of spike_limit. */
 void memory_init(struct memory *m, size_t limit, size_t spike_limit);
 
+/* The same for what runs: memory_hold_back comes next. One thread at a time. */
+void memory_set_limits(struct memory *m, size_t limit, size_t spike_limit);
+
 /* Keeps the last part of the limit for what is never refused, so that `used` stays under the limit
  * as long as no more than `bytes` of that are needed at once: at least an eighth of spike_limit, at
  * most a quarter. What comes in leaves room for `drain` bytes before that part, at least a quarter
- * of the rest of spike_limit, at most half. Once, before other threads. */
+ * of the rest of spike_limit, at most half. One thread at a
+ * time. */
 void memory_hold_back(struct memory *m, size_t bytes, size_t drain);
 
 /* Counts `bytes` if they fit under the limit less what is held back. False: nothing is counted, the

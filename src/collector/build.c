@@ -198,6 +198,16 @@ static enum err init_admin(struct collector *c, struct err_info *info)
     return ERR_OK;
 }
 
+static void init_reload(struct collector *c)
+{
+    struct task *t;
+
+    c->reload = reload_new(c);
+    t = add_task(c, "builder", c->reload);
+    t->step = reload_step;
+    c->shared.builder_loop = t->loop;
+}
+
 static void choose_rendezvous_loops(struct collector *c)
 {
     for (unsigned i = 1; i < c->task_count; i++)
@@ -262,6 +272,8 @@ enum err build_rooms(struct collector *c, struct err_info *info)
         err = init_export(c, info);
     if (err == ERR_OK)
         err = init_workers(c, info);
+    if (err == ERR_OK)
+        init_reload(c);
     if (err == ERR_OK)
         err = init_admin(c, info);
     if (err == ERR_OK)

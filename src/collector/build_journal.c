@@ -19,9 +19,10 @@ static size_t segment_bytes(const struct collector *c)
 /* A segment of the outbox is open all the time, so decisions need room for a second one. */
 void build_hold_back(struct collector *c)
 {
-    size_t segment = segment_bytes(c);
-
-    memory_hold_back(c->memory, segment + exporter_specs_request_bytes(c->exporters), 2 * segment);
+    if (c->segment_bytes == 0)
+        c->segment_bytes = segment_bytes(c);
+    memory_hold_back(c->memory, c->segment_bytes + exporter_specs_request_bytes(c->exporters),
+                     2 * c->segment_bytes);
 }
 
 /* ---- names ---- */
@@ -92,7 +93,7 @@ static enum err open_journal(struct collector *c, struct err_info *info)
     struct journal_config j = {
         .workers = c->shared.count,
         .exporters = (unsigned)exporter_specs_count(c->exporters),
-        .segment_bytes = segment_bytes(c),
+        .segment_bytes = c->segment_bytes,
         .memory = c->memory,
         .clock = c->host.clock,
         .ack = c->shared.ack,

@@ -13,11 +13,10 @@ static enum journal_ack ack_of(const char *name)
 
 static void init_shared(struct collector *c, const struct config *config)
 {
-    c->memory->limit = (int64_t)config->memory.limit;
-    c->memory->soft_limit = (int64_t)(config->memory.limit - config->memory.spike_limit);
+    memory_set_limits(c->memory, config->memory.limit, config->memory.spike_limit);
     c->policies.keep_traces_per_second = config->tail.keep_traces_per_second;
     accept_choose_listeners(c, config);
-    c->shared.config = config;
+    c->config = c->shared.config = config;
     c->shared.memory = c->memory;
     c->shared.policies = &c->policies;
     c->shared.net = c->host.net;
@@ -80,6 +79,7 @@ void collector_free(struct collector *c)
     accept_close(c);
     for (unsigned i = 0; c->workers && i < c->shared.count; i++)
         worker_free(c->workers[i]);
+    reload_free(c->reload);
     free(c->workers);
     rescue_free(atomic_load(&c->shared.rescue));
     export_free(c->export);
@@ -114,7 +114,19 @@ void collector_set_rendezvous(struct collector *c, struct rendezvous *r)
 
 const struct config *collector_config(const struct collector *c)
 {
-    return c->shared.config;
+    return c->config;
+}
+
+const struct reload_outcome *collector_last_reload(const struct collector *c)
+{
+    return reload_last(c->reload);
+}
+
+uint64_t collector_configured_unix_ns(const struct collector *c)
+{
+    uint64_t ns = reload_taken_unix_ns(c->reload);
+
+    return ns ? ns : c->started_unix_ns;
 }
 
 const char *collector_address(const struct collector *c, enum receive_protocol protocol)

@@ -9,12 +9,13 @@
 #include "base/disk.h"
 #include "base/net.h"
 #include "collector/ledger.h"
+#include "collector/reload.h"
 #include "collector/rendezvous.h"
 #include "collector/worker.h"
 #include "config/config.h"
 #include "export/http_client.h"
 
-enum { MAX_TASKS = MAX_WORKERS + 4, MAX_LISTENERS = 2 };
+enum { MAX_TASKS = MAX_WORKERS + 5, MAX_LISTENERS = 2 };
 
 /* The outside world, real or fake. All borrowed for life. */
 struct collector_host {
@@ -23,7 +24,8 @@ struct collector_host {
     struct disk *disk;
     struct loop *(*loop_new)(void *arg);
     struct http_client *(*http_new)(void *arg, struct loop *loop);
-    /* Once the configuration is read and good, before anything is made of it. NULL: nothing. */
+    /* Once the configuration is read and good, before anything is made of it; again when another
+     * one is taken, on the main thread. NULL: nothing. */
     void (*configured)(void *arg, const struct config *config);
     void *arg;
     struct memory *memory; /* the one that the libraries' hooks count in; outlives the collector */
@@ -60,6 +62,13 @@ const struct task *collector_tasks(const struct collector *c, unsigned *count);
  */
 void collector_set_rendezvous(struct collector *c, struct rendezvous *r);
 
+/* Reads config.lua and all that it names again, aside; what is good is taken between two decisions
+ * (reload.h), and life goes on as it was if it is not. Main thread. */
+unsigned collector_reload(struct collector *c, enum reload_cause cause);
+const struct reload_outcome *collector_last_reload(const struct collector *c); /* NULL: none yet */
+/* When the running configuration was taken. */
+uint64_t collector_configured_unix_ns(const struct collector *c);
+
 /* Reads certificates and keys again; open connections go on. What is wrong is logged, and the old
  * ones stay. Main thread. */
 void collector_reload_certificates(struct collector *c);
@@ -73,6 +82,7 @@ enum phase collector_phase(const struct collector *c);
  * late). Main thread. */
 const struct ledger *collector_ledger(struct collector *c, uint64_t now_ns, uint64_t *age_ns);
 
+/* The one that runs: what wants a restart in it is as at the start. Borrowed until main steps. */
 const struct config *collector_config(const struct collector *c);
 const char *collector_address(const struct collector *c,
                               enum receive_protocol protocol); /* NULL: off */

@@ -24,7 +24,7 @@ void collector_stop(struct collector *c, uint64_t now_ns)
     if (collector_phase(c) != PHASE_RUNNING)
         return;
     log_event(LOG_INFO, "shutting down");
-    c->stop_by_ns = now_ns + c->shared.config->shutdown_timeout_ns;
+    c->stop_by_ns = now_ns + c->config->shutdown_timeout_ns;
     accept_close(c);
     if (c->shared.keeps)
         export_stop(c->export);
@@ -84,7 +84,13 @@ uint64_t life_step(void *collector, uint64_t now_ns)
     uint64_t accept_ns = accept_resume(c, now_ns), phase_ns = advance_phase(c, now_ns);
     uint64_t state_ns = state_file_step(&c->state_file, now_ns);
 
+    reload_hear(c->reload);
     return earlier_ns(state_ns, earlier_ns(accept_ns, phase_ns));
+}
+
+unsigned collector_reload(struct collector *c, enum reload_cause cause)
+{
+    return reload_ask(c->reload, cause);
 }
 
 void collector_reload_certificates(struct collector *c)

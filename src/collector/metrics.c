@@ -250,14 +250,15 @@ static void write_memory(struct page *p)
 static void write_build(struct page *p)
 {
     const struct config *config = collector_config(p->c);
+    const struct reload_outcome *last = collector_last_reload(p->c);
 
     metrics_family(&p->m, "moontail_config_info", METRIC_GAUGE, "The configuration that runs.");
     metrics_sample(&p->m, 1, "hash", config->hash, (char *)0);
     gauge(p, "moontail_config_last_reload_successful", "1: the last configuration given was taken.",
-          1);
+          !last || last->is_taken);
     gauge(p, "moontail_config_last_reload_success_timestamp_seconds",
           "When the running configuration was taken, Unix time.",
-          (double)collector_started_unix_ns(p->c) / (double)NS_PER_S);
+          (double)collector_configured_unix_ns(p->c) / (double)NS_PER_S);
     metrics_family(&p->m, "moontail_build_info", METRIC_GAUGE, "The program.");
     metrics_sample(&p->m, 1, "version", MOONTAIL_VERSION, (char *)0);
 }

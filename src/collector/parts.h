@@ -9,6 +9,7 @@
 #include "admin/admin.h"
 #include "collector/collector.h"
 #include "collector/recover.h"
+#include "collector/reload.h"
 #include "collector/state_file.h"
 
 enum { ADDRESS_MAX = 64 };
@@ -33,6 +34,8 @@ struct collector {
     struct collector_host host;
     struct setup setup;
     struct setup_loaded loaded;
+    const struct config *config; /* the one that runs; main's */
+    struct reload *reload;
     struct memory *memory; /* host.memory */
     struct labels *labels;
     struct policy_shared policies;
@@ -41,6 +44,7 @@ struct collector {
     struct worker_shared shared;
     struct receive_listener receive_listeners[MAX_LISTENERS];
     struct listener listeners[MAX_LISTENERS];
+    size_t segment_bytes; /* of the journal */
     struct journal *journal;
     struct journal_names names;
     const char *exporter_names[EXPORTER_MAX];
@@ -73,7 +77,8 @@ enum err build_rooms(struct collector *c, struct err_info *info) MUST_CHECK;
 
 /* ---- build_journal.c ---- */
 
-/* Never refused memory are a segment of the outbox and a request of each exporter. */
+/* Never refused memory are a segment of the outbox and a request of each exporter. Again after a
+ * change of the limit. */
 void build_hold_back(struct collector *c);
 /* Reads what limits and the like knew, if there is a folder for it. */
 void build_state(struct collector *c);

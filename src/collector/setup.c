@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BYTES_BEFORE_CONFIG = 64 * 1024 * 1024 };
+enum { MAX_BYTES_BEFORE_CONFIG = 64 * 1024 * 1024, DESCRIPTION_MAX = 16 * 1024 * 1024 };
 
 static enum err install_rooms(void *arg, lua_State *L, int env, struct err_info *info)
 {
@@ -171,6 +171,21 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     }
 }
 
+/* Once all that it names has been read. */
+static void finish_load(struct setup_loaded *l)
+{
+    struct buf text;
+
+    config_rehash(l->config, l->recording);
+    buf_init(&text, DESCRIPTION_MAX, NULL);
+    config_describe(l->L, l->recording, &text);
+    buf_byte(&text, 0);
+    l->description = buf_ok(&text) ? strdup((const char *)text.data) : strdup("");
+    if (!l->description)
+        abort();
+    buf_fini(&text);
+}
+
 /* config.lua and what it names. On failure `report` has errors only: hints are for what is
  * accepted. */
 static enum err load_into(const struct setup *s, struct setup_loaded *out, struct buf *report)
@@ -187,6 +202,8 @@ static enum err load_into(const struct setup *s, struct setup_loaded *out, struc
         check_components(s, out, report, &errors);
         if (errors.len)
             buf_clear(report);
+        else
+            finish_load(out);
     } else {
         check_components(s, out, NULL, &errors);
     }
@@ -219,6 +236,7 @@ void setup_fini(struct setup_loaded *l)
     config_free(l->config);
     config_recording_free(l->recording);
     free_names(l);
+    free(l->description);
     *l = (struct setup_loaded){0};
 }
 

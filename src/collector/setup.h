@@ -29,6 +29,7 @@ struct setup_loaded {
     lua_State *L;               /* ran config.lua; the caller may take it (and set NULL) */
     size_t policies, exporters; /* how many were checked */
     const char **policy_names;  /* in order; NULL: none */
+    char *description;          /* config_describe */
 };
 
 /* Reads config.lua and everything that it names, policies and exporters included, without any other

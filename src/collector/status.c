@@ -1,6 +1,5 @@
 /* What /readyz and the control socket say. */
-#include "admin/admin.h"
-#include "collector/collector.h"
+#include "collector/parts.h"
 #include "collector/rescue.h"
 
 #include <stdio.h>
@@ -23,6 +22,24 @@ static const char *not_ready_because(struct collector *c)
     return NULL;
 }
 
+/* What was last asked of it and is not so. */
+static void write_reload(const struct reload_outcome *last, struct buf *out)
+{
+    size_t len = 0;
+
+    if (last && last->restart.len)
+        buf_printf(out, "config needs a restart: %.*s\n", (int)last->restart.len,
+                   (const char *)last->restart.data);
+    while (last && !last->is_taken && len < last->report.len) {
+        const uint8_t *line = last->report.data + len;
+        const uint8_t *end = memchr(line, '\n', last->report.len - len);
+        size_t n = end ? (size_t)(end - line) : last->report.len - len;
+
+        buf_printf(out, "config refused: %.*s\n", (int)n, (const char *)line);
+        len += n + 1;
+    }
+}
+
 static void write_parts(struct collector *c, struct buf *out)
 {
     uint64_t age_ns;
@@ -30,6 +47,7 @@ static void write_parts(struct collector *c, struct buf *out)
     const struct config *config = collector_config(c);
 
     buf_printf(out, "config %s hash %s\n", config->path, config->hash);
+    write_reload(collector_last_reload(c), out);
     buf_printf(out, "memory %llu of %llu bytes%s\n", (unsigned long long)l->memory_used,
                (unsigned long long)config->memory.limit,
                memory_is_high(collector_memory(c)) ? ", deciding early" : "");
@@ -66,6 +84,11 @@ enum err collector_control(void *collector, struct slice command, struct buf *ou
     }
     if (command.len >= 7 && memcmp(command.data, "rescue ", 7) == 0)
         return collector_rescue(collector, slice_make(command.data + 7, command.len - 7), out);
-    buf_printf(out, "unknown command; known: summary, rescue\n");
+    if (slice_is(command, "reload") || (command.len > 7 && memcmp(command.data, "reload ", 7) == 0))
+        return reload_control(((struct collector *)collector)->reload,
+                              slice_make(command.data + (command.len > 6 ? 7 : 6),
+                                         command.len > 6 ? command.len - 7 : 0),
+                              out);
+    buf_printf(out, "unknown command; known: summary, rescue, reload\n");
     return ERR_PARSE;
 }

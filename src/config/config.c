@@ -1,3 +1,4 @@
+#include "base/hash.h"
 #include "config/snapshot.h"
 #include "lua/embed.h"
 #include "lua/scripts.h"
@@ -200,6 +201,11 @@ static struct config *snapshot_new(lua_State *L, const struct loader *l)
     return c;
 }
 
+void config_rehash(struct config *c, const struct config_recording *recording)
+{
+    snprintf(c->hash, sizeof(c->hash), "%016" PRIx64, recording_hash(recording));
+}
+
 void config_free(struct config *c)
 {
     struct snapshot *s = (struct snapshot *)c;
@@ -226,7 +232,9 @@ enum err config_load(lua_State *L, const struct config_source *source, struct co
     }
     l.folder = folder;
     l.recording = recording_new(text, len);
+    l.recording->folder_len = strlen(folder) + 1;
     lua_scripts_set(L, source->disk, folder);
+    lua_scripts_read_by(L, recording_read, l.recording);
     e = run_config(L, &l, report);
     if (!e) {
         lua_getfield(L, -1, "hints");
@@ -235,6 +243,7 @@ enum err config_load(lua_State *L, const struct config_source *source, struct co
         *recording = l.recording;
         lua_pop(L, 1);
     } else {
+        lua_scripts_set(L, source->disk, folder); /* what the report needs is read anew */
         config_recording_free(l.recording);
     }
     close_env(L);
@@ -255,6 +264,7 @@ enum err config_replay(lua_State *L, const struct config_source *source,
 
     buf_init(&report, sizeof(info->text), NULL);
     lua_scripts_set(L, source->disk, folder);
+    lua_scripts_read_by(L, recording_read_again, l.recording);
     e = run_config(L, &l, &report);
     if (e)
         err_fail(info, ERR_CONFIG, "%.*s", (int)report.len, (const char *)report.data);
@@ -311,6 +321,18 @@ static void print_with(lua_State *L, const char *name, bool flag, struct buf *ou
 void config_print(lua_State *L, bool defaults, struct buf *out)
 {
     print_with(L, "print", defaults, out);
+}
+
+void config_describe(lua_State *L, const struct config_recording *recording, struct buf *out)
+{
+    static const char prefix[] = "script exporters/";
+    const struct hash_key zero = {0, 0};
+
+    print_with(L, "describe", false, out);
+    for (const struct config_answer *a = recording->answers; a; a = a->next)
+        if (a->text && strncmp(a->question, prefix, sizeof(prefix) - 1) == 0)
+            buf_printf(out, "~%s=%" PRIx64 "\n", a->question + strlen("script "),
+                       siphash24(zero, (const uint8_t *)a->text, a->len));
 }
 
 void config_print_docs(lua_State *L, struct buf *out)

@@ -31,7 +31,7 @@ struct config_listener {
 };
 
 struct config {
-    char hash[17];    /* of the text and what env, secret and file answered; hex */
+    char hash[17];    /* of the text, what env, secret and file answered, and scripts; hex */
     const char *path; /* "(built in)" for the embedded one */
     uint64_t workers;
     const char *jit; /* "auto" | "on" | "off" */
@@ -77,21 +77,26 @@ struct config_source {
     void *env_arg;
 };
 
-/* The answers of env, secret and file, so that every state sees the same. */
+/* The answers of env, secret and file, and the scripts that were read, so that every state sees the
+ * same. */
 struct config_recording;
 
 /* Runs the file in L, validates every key, and gives the snapshot. All errors at once in `report`
  * (sentences, one a line: "config.lua:12: tail_sampling.decision_wait is 'fast'; allowed: ...").
  * ERR_CONFIG; nothing is left. On success `report` may hold hints, one a line, about what was
  * accepted without effect; and the checked Lua table stays in L
- * (config_push). Of a table with errors the fields without stay, so that what they name can be
- * checked as well. Snapshot and recording are owned by the caller. */
+ * (config_push), which reads its scripts through the recording: that outlives L. Of a table with
+ * errors the fields without stay, so that what they name can be checked as well. Snapshot and
+ * recording are owned by the caller. */
 struct buf;
 enum err config_load(lua_State *L, const struct config_source *source, struct config **out,
                      struct config_recording **recording, struct buf *report) MUST_CHECK;
 /* Runs the same text in another state with the recorded answers; leaves its table there. */
 enum err config_replay(lua_State *L, const struct config_source *source,
                        const struct config_recording *recording, struct err_info *info) MUST_CHECK;
+/* Takes the scripts into the hash that were read since: after all that config.lua names is loaded.
+ */
+void config_rehash(struct config *c, const struct config_recording *recording);
 void config_free(struct config *c);
 void config_recording_free(struct config_recording *r);
 
@@ -104,5 +109,9 @@ void config_push_env(lua_State *L);
 /* Every key with its default (defaults = true; config.lua need not have run) or its value; secrets
  * as ****. As Lua that loads. */
 void config_print(lua_State *L, bool defaults, struct buf *out);
+/* Keys with their values, secrets in full, as sorted lines "KEY=VALUE": what differs between two
+ * versions. Without policies and processors; of exporters also the scripts ("~PATH"). For the state
+ * of config_load. */
+void config_describe(lua_State *L, const struct config_recording *recording, struct buf *out);
 /* docs/configuration.md. */
 void config_print_docs(lua_State *L, struct buf *out);

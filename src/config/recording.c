@@ -109,6 +109,60 @@ void recording_push_ask(lua_State *L, struct loader *loader)
     lua_pushcclosure(L, ask, 1);
 }
 
+/* ---- scripts ---- */
+
+static void question_of(const struct config_recording *r, const char *path, char question[600])
+{
+    size_t len = strlen(path), skipped = len > r->folder_len ? r->folder_len : 0;
+
+    snprintf(question, 600, "script %s", path + skipped);
+}
+
+static enum err give(const struct config_answer *a, const char *path, char **text, size_t *len,
+                     struct err_info *info)
+{
+    if (!a->text)
+        return err_fail(info, ERR_IO, "%s: no such file", path);
+    *len = a->len;
+    *text = malloc(a->len + 1);
+    if (!*text)
+        abort();
+    memcpy(*text, a->text, a->len);
+    (*text)[a->len] = '\0';
+    return ERR_OK;
+}
+
+enum err recording_read_again(void *recording, struct disk *disk, const char *path, size_t max,
+                              char **text, size_t *len, struct err_info *info)
+{
+    const struct config_answer *a;
+    char question[600];
+
+    question_of(recording, path, question);
+    a = find(recording, question);
+    return a ? give(a, path, text, len, info) : disk_read_file(disk, path, max, text, len, info);
+}
+
+enum err recording_read(void *recording, struct disk *disk, const char *path, size_t max,
+                        char **text, size_t *len, struct err_info *info)
+{
+    struct config_recording *r = recording;
+    const struct config_answer *a;
+    char question[600], *read = NULL;
+    size_t read_len = 0;
+    enum err e = ERR_OK;
+
+    question_of(r, path, question);
+    a = find(r, question);
+    if (!a) {
+        e = disk_read_file(disk, path, max, &read, &read_len, info);
+        if (e && !strcasestr(info->text, ": no such file"))
+            return e;
+        a = record(r, question, read, read_len);
+    }
+    return give(a, path, text, len, info);
+}
+
 /* Length before text, so that no two recordings run together to the same bytes. */
 static void add(struct buf *b, const char *text, size_t len)
 {

@@ -15,8 +15,17 @@ static const char place_key;
 
 struct place {
     struct disk *disk;
+    lua_read_fn *read;
+    void *read_arg;
     char folder[]; /* "" with disk NULL */
 };
+
+static enum err read_from_disk(void *arg, struct disk *disk, const char *path, size_t max,
+                               char **text, size_t *len, struct err_info *info)
+{
+    (void)arg;
+    return disk_read_file(disk, path, max, text, len, info);
+}
 
 /* Without a disk there are only built-in scripts; place_of gives NULL then as well. */
 void lua_scripts_set(lua_State *L, struct disk *disk, const char *folder)
@@ -26,19 +35,31 @@ void lua_scripts_set(lua_State *L, struct disk *disk, const char *folder)
     lua_pushlightuserdata(L, (void *)&place_key);
     p = lua_newuserdata(L, sizeof(*p) + strlen(folder) + 1);
     p->disk = disk;
+    p->read = read_from_disk;
+    p->read_arg = NULL;
     memcpy(p->folder, folder, strlen(folder) + 1);
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
-static const struct place *place_of(lua_State *L)
+static struct place *place_of(lua_State *L)
 {
-    const struct place *p;
+    struct place *p;
 
     lua_pushlightuserdata(L, (void *)&place_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
     p = lua_touserdata(L, -1);
     lua_pop(L, 1); /* the registry keeps it */
     return p && p->disk ? p : NULL;
+}
+
+void lua_scripts_read_by(lua_State *L, lua_read_fn *read, void *arg)
+{
+    struct place *p = place_of(L);
+
+    if (!p)
+        return;
+    p->read = read;
+    p->read_arg = arg;
 }
 
 /* policy -> policies; processor, exporter: an s. */
@@ -72,7 +93,7 @@ static enum err read_disk(const struct place *p, const char *path, struct lua_sc
     enum err e;
 
     snprintf(script->name, sizeof(script->name), "%s", path);
-    e = disk_read_file(p->disk, path, SCRIPT_MAX, &script->text, &script->len, info);
+    e = p->read(p->read_arg, p->disk, path, SCRIPT_MAX, &script->text, &script->len, info);
     if (e && is_absent(info))
         return ERR_AGAIN;
     return e ? ERR_CONFIG : ERR_OK;

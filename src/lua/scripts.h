@@ -16,6 +16,13 @@
  * only), `folder` is copied. config_load and config_replay call it. */
 void lua_scripts_set(lua_State *L, struct disk *disk, const char *folder);
 
+/* Reads scripts in place of disk_read_file: so that all states of one configuration see one text.
+ */
+typedef enum err lua_read_fn(void *arg, struct disk *disk, const char *path, size_t max,
+                             char **text, size_t *len, struct err_info *info);
+/* After lua_scripts_set. `arg` is borrowed for the state's life. */
+void lua_scripts_read_by(lua_State *L, lua_read_fn *read, void *arg);
+
 /* A script's text, owned by the caller (lua_script_fini). */
 struct lua_script {
     char *text;

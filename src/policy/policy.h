@@ -60,12 +60,12 @@ const char *policy_failure_name(enum policy_failure f); /* "error", "bad_verdict
 
 /* One per process. */
 struct policy_shared {
-    struct labels *labels;              /* decisions; borrowed */
-    struct cells *cells;                /* the live world; borrowed; NULL: there is none */
-    double keep_traces_per_second;      /* bound on policy_error keeps; set before threads start */
-    _Atomic uint64_t bucket_ns;         /* the token bucket for them */
-    struct labels *failures;            /* (policy, kind); owned */
-    _Atomic uint64_t errors[LABEL_MAX]; /* failed calls, by label of `failures` */
+    struct labels *labels;                 /* decisions; borrowed */
+    struct cells *cells;                   /* the live world; borrowed; NULL: there is none */
+    _Atomic double keep_traces_per_second; /* bound on policy_error keeps */
+    _Atomic uint64_t bucket_ns;            /* the token bucket for them */
+    struct labels *failures;               /* (policy, kind); owned */
+    _Atomic uint64_t errors[LABEL_MAX];    /* failed calls, by label of `failures` */
 };
 /* Start-up only: aborts without memory. `labels` outlives it. */
 void policy_shared_init(struct policy_shared *s, struct labels *labels,

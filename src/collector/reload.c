@@ -1,0 +1,448 @@
+#include "collector/reload.h"
+
+#include "base/log.h"
+#include "collector/parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { REPORT_MAX = 1 << 20 };
+
+static const uint64_t look_again_ns = 20 * NS_PER_MS; /* at workers, who wake the builder */
+
+struct version {
+    struct setup_loaded loaded;
+    struct rules *rules[]; /* by worker, until they are offered */
+};
+
+struct reload {
+    struct collector *collector;
+    _Atomic unsigned asked, causes;
+    _Atomic(struct reload_outcome *) told; /* from the builder to main */
+    /* The builder's: */
+    unsigned seen;                  /* of asked */
+    struct version *running;        /* NULL: that of the start */
+    struct version *offered;        /* some worker has not exchanged yet */
+    unsigned returned;              /* past rules, since they were offered */
+    struct version *past;           /* freed when main has heard of the next */
+    struct reload_outcome *outcome; /* of what is offered */
+    /* Main's: */
+    struct reload_outcome *last;
+    uint64_t taken_unix_ns;
+};
+
+/* ---- what wants a restart ---- */
+
+static bool is_fixed(const char *line)
+{
+    static const char *const prefixes[] = {
+        "workers=", "receivers.", "admin", "journal.", "exporters", "tail_sampling.decision_cache=",
+        "~"};
+
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+        if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+static size_t line_len(const char *line)
+{
+    return strcspn(line, "\n");
+}
+
+static size_t key_len(const char *line)
+{
+    return strcspn(line, "=\n");
+}
+
+static const char *next_line(const char *line)
+{
+    line += line_len(line);
+    return *line ? line + 1 : line;
+}
+
+/* Of sorted lines; an end comes last. */
+static int compare_keys(const char *a, const char *b)
+{
+    size_t len_a = key_len(a) + 1, len_b = key_len(b) + 1;
+    int order;
+
+    if (!*a || !*b)
+        return !*b - !*a ? (!*a ? 1 : -1) : 0;
+    order = strncmp(a, b, len_a < len_b ? len_a : len_b);
+    return order;
+}
+
+static void add_fixed(struct buf *keys, const char *line)
+{
+    if (!is_fixed(line))
+        return;
+    line += *line == '~';
+    if (keys->len)
+        buf_str(keys, ", ");
+    buf_append(keys, line, key_len(line));
+}
+
+/* The keys of two descriptions that differ and whose change wants a restart. */
+static void find_restart(const char *running, const char *wanted, struct buf *keys)
+{
+    while (*running || *wanted) {
+        int order = compare_keys(running, wanted);
+        size_t len = line_len(running);
+
+        if (order != 0 || len != line_len(wanted) || memcmp(running, wanted, len) != 0)
+            add_fixed(keys, order <= 0 ? running : wanted);
+        if (order <= 0)
+            running = next_line(running);
+        if (order >= 0)
+            wanted = next_line(wanted);
+    }
+}
+
+static bool same_exporters(const char *a, const char *b)
+{
+    const char *in_a = strstr(a, "\nexporters="), *in_b = strstr(b, "\nexporters=");
+
+    return in_a && in_b && line_len(in_a + 1) == line_len(in_b + 1) &&
+           memcmp(in_a, in_b, line_len(in_a + 1) + 1) == 0;
+}
+
+/* What was made at the start stays; its strings live as long as the collector. */
+static void keep_fixed(struct config *c, const struct config *start)
+{
+    c->workers = start->workers;
+    c->grpc = start->grpc;
+    c->http = start->http;
+    c->admin_listen = start->admin_listen;
+    c->admin_control = start->admin_control;
+    c->journal = start->journal;
+    c->tail.decision_cache = start->tail.decision_cache;
+}
+
+/* ---- building ---- */
+
+static void version_free(struct version *v, unsigned workers)
+{
+    if (!v)
+        return;
+    for (unsigned i = 0; i < workers; i++)
+        rules_free(v->rules[i]);
+    setup_fini(&v->loaded);
+    free(v);
+}
+
+/* The first worker takes the state that was checked. */
+static enum err build_rules(struct collector *c, struct version *v, unsigned worker,
+                            struct err_info *info)
+{
+    bool same = same_exporters(c->loaded.description, v->loaded.description);
+    lua_State *L = v->loaded.L;
+    enum err err = ERR_OK;
+
+    if (worker > 0)
+        err = setup_state(&c->setup, &v->loaded, &L, info);
+    else
+        v->loaded.L = NULL;
+    return err == ERR_OK ? rules_new(L, v->loaded.config, same ? c->exporters : NULL, &c->policies,
+                                     &v->rules[worker], info)
+                         : err;
+}
+
+static struct version *build(struct collector *c, struct reload_outcome *outcome)
+{
+    unsigned workers = c->shared.count;
+    struct version *v = calloc(1, sizeof(*v) + workers * sizeof(v->rules[0]));
+    struct err_info info = {0};
+    enum err err;
+
+    if (!v)
+        abort();
+    err = setup_load(&c->setup, &v->loaded, &outcome->report);
+    if (err == ERR_OK) {
+        find_restart(c->loaded.description, v->loaded.description, &outcome->restart);
+        keep_fixed(v->loaded.config, c->loaded.config);
+        for (unsigned i = 0; err == ERR_OK && i < workers; i++)
+            err = build_rules(c, v, i, &info);
+        if (err != ERR_OK)
+            buf_printf(&outcome->report, "%s\n", info.text);
+    }
+    if (err == ERR_OK)
+        return v;
+    version_free(v, workers);
+    return NULL;
+}
+
+/* Bounds that belong to no worker; rules follow at once. */
+static void apply_bounds(struct collector *c, const struct config *config)
+{
+    memory_set_limits(c->memory, config->memory.limit, config->memory.spike_limit);
+    build_hold_back(c);
+    c->policies.keep_traces_per_second = config->tail.keep_traces_per_second;
+}
+
+static void offer(struct reload *r)
+{
+    struct collector *c = r->collector;
+
+    r->returned = 0;
+    apply_bounds(c, r->offered->loaded.config);
+    for (unsigned i = 0; i < c->shared.count; i++) {
+        atomic_store_explicit(&c->workers[i]->next_rules, r->offered->rules[i],
+                              memory_order_release);
+        r->offered->rules[i] = NULL;
+        loop_wake(c->workers[i]->loop);
+    }
+}
+
+static void tell(struct reload *r)
+{
+    atomic_store_explicit(&r->told, r->outcome, memory_order_release);
+    r->outcome = NULL;
+    loop_wake(r->collector->shared.main_loop);
+}
+
+static struct reload_outcome *outcome_new(struct reload *r)
+{
+    struct reload_outcome *outcome = calloc(1, sizeof(*outcome));
+
+    if (!outcome)
+        abort();
+    buf_init(&outcome->report, REPORT_MAX, NULL);
+    buf_init(&outcome->restart, REPORT_MAX, NULL);
+    outcome->number = r->seen;
+    outcome->causes = atomic_exchange(&r->causes, 0);
+    return outcome;
+}
+
+static void begin(struct reload *r)
+{
+    const struct clock *clock = r->collector->host.clock;
+    uint64_t began_ns = clock_now_ns(clock);
+
+    r->seen = atomic_load_explicit(&r->asked, memory_order_acquire);
+    r->outcome = outcome_new(r);
+    r->offered = build(r->collector, r->outcome);
+    r->outcome->ns = clock_now_ns(clock) - began_ns;
+    if (r->offered)
+        offer(r);
+    else
+        tell(r);
+}
+
+/* ---- ending the past ---- */
+
+/* True: every worker has exchanged. */
+static bool take_back(struct reload *r)
+{
+    for (unsigned i = 0; i < r->collector->shared.count; i++) {
+        struct worker *w = r->collector->workers[i];
+        struct rules *past = atomic_exchange_explicit(&w->past_rules, NULL, memory_order_acq_rel);
+
+        r->returned += past != NULL;
+        rules_free(past);
+    }
+    return r->returned == r->collector->shared.count;
+}
+
+static void settle(struct reload *r)
+{
+    r->outcome->is_taken = true;
+    r->outcome->config = r->offered->loaded.config;
+    r->past = r->running;
+    r->running = r->offered;
+    r->offered = NULL;
+    tell(r);
+}
+
+uint64_t reload_step(void *reload, uint64_t now_ns)
+{
+    struct reload *r = reload;
+
+    if (r->offered) {
+        if (!take_back(r))
+            return now_ns + look_again_ns;
+        settle(r);
+    }
+    if (atomic_load_explicit(&r->told, memory_order_acquire))
+        return NEVER_NS; /* main wakes */
+    version_free(r->past, r->collector->shared.count);
+    r->past = NULL;
+    if (atomic_load_explicit(&r->asked, memory_order_acquire) == r->seen ||
+        collector_phase(r->collector) != PHASE_RUNNING)
+        return NEVER_NS;
+    begin(r);
+    return r->offered ? now_ns : NEVER_NS;
+}
+
+/* ---- main ---- */
+
+unsigned reload_ask(struct reload *r, enum reload_cause cause)
+{
+    unsigned number;
+
+    atomic_fetch_or(&r->causes, (unsigned)cause);
+    number = atomic_fetch_add_explicit(&r->asked, 1, memory_order_acq_rel) + 1;
+    loop_wake(r->collector->shared.builder_loop);
+    return number;
+}
+
+static const char *causes_text(unsigned causes)
+{
+    if (causes & RELOAD_COMMAND)
+        return "command";
+    return causes & RELOAD_SIGNAL ? "SIGHUP" : "change of a file";
+}
+
+/* The first of its lines. */
+static void first_line(const struct buf *report, char *text, size_t size)
+{
+    struct slice all = buf_slice(report);
+    const uint8_t *end = all.len ? memchr(all.data, '\n', all.len) : NULL;
+    size_t len = end ? (size_t)(end - all.data) : all.len;
+
+    snprintf(text, size, "%.*s", (int)(len < size ? len : size - 1), (const char *)all.data);
+}
+
+static unsigned count_lines(const struct buf *report)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < report->len; i++)
+        n += report->data[i] == '\n';
+    return n;
+}
+
+static void log_refused(const struct reload_outcome *o)
+{
+    char line[1024], more[24];
+    unsigned lines = count_lines(&o->report);
+
+    first_line(&o->report, line, sizeof(line));
+    snprintf(more, sizeof(more), "%u", lines > 0 ? lines - 1 : 0);
+    log_event(LOG_ERROR, "the configuration was refused; what runs stays", "cause",
+              causes_text(o->causes), "error", line, "more_errors", lines > 1 ? more : NULL);
+}
+
+static void log_taken(const struct reload_outcome *o)
+{
+    char ms[24], keys[1024];
+
+    snprintf(ms, sizeof(ms), "%" PRIu64, o->ns / NS_PER_MS);
+    snprintf(keys, sizeof(keys), "%.*s", (int)o->restart.len,
+             o->restart.len ? (const char *)o->restart.data : "");
+    log_event(LOG_INFO, "reloaded", "cause", causes_text(o->causes), "config", o->config->path,
+              "hash", o->config->hash, "ms", ms);
+    if (o->restart.len)
+        log_event(LOG_WARN, "needs a restart; the rest of the change is applied", "keys", keys);
+}
+
+static void outcome_free(struct reload_outcome *o)
+{
+    if (!o)
+        return;
+    buf_fini(&o->report);
+    buf_fini(&o->restart);
+    free(o);
+}
+
+static void take(struct reload *r, const struct reload_outcome *o)
+{
+    struct collector *c = r->collector;
+
+    c->config = o->config;
+    r->taken_unix_ns = clock_unix_ns(c->host.clock);
+    if (c->host.configured)
+        c->host.configured(c->host.arg, o->config);
+    log_taken(o);
+}
+
+void reload_hear(struct reload *r)
+{
+    struct reload_outcome *o = atomic_load_explicit(&r->told, memory_order_acquire);
+
+    if (!o)
+        return;
+    if (o->is_taken)
+        take(r, o);
+    else
+        log_refused(o);
+    outcome_free(r->last);
+    r->last = o;
+    atomic_store_explicit(&r->told, NULL, memory_order_release);
+    loop_wake(r->collector->shared.builder_loop);
+}
+
+const struct reload_outcome *reload_last(const struct reload *r)
+{
+    return r->last;
+}
+
+uint64_t reload_taken_unix_ns(const struct reload *r)
+{
+    return r->taken_unix_ns;
+}
+
+static void write_outcome(const struct reload_outcome *o, const struct config *running,
+                          struct buf *out)
+{
+    if (o->is_taken)
+        buf_printf(out, "taken %s\n", running->hash);
+    else
+        buf_str(out, "refused\n");
+    buf_append(out, o->report.data, o->report.len);
+    if (o->restart.len)
+        buf_printf(out, "needs a restart: %.*s\n", (int)o->restart.len,
+                   (const char *)o->restart.data);
+}
+
+enum err reload_control(struct reload *r, struct slice arguments, struct buf *out)
+{
+    char text[16];
+    unsigned number;
+
+    if (collector_phase(r->collector) != PHASE_RUNNING) {
+        buf_str(out, "not now: it is shutting down");
+        return ERR_AGAIN;
+    }
+    if (arguments.len == 0) {
+        buf_printf(out, "asked %u\n", reload_ask(r, RELOAD_COMMAND));
+        return ERR_OK;
+    }
+    snprintf(text, sizeof(text), "%.*s", (int)(arguments.len < 15 ? arguments.len : 15),
+             (const char *)arguments.data);
+    number = (unsigned)strtoul(text, NULL, 10);
+    if (!r->last || (int)(r->last->number - number) < 0)
+        buf_str(out, "working\n");
+    else
+        write_outcome(r->last, r->collector->config, out);
+    return ERR_OK;
+}
+
+/* ---- life ---- */
+
+struct reload *reload_new(struct collector *c)
+{
+    struct reload *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        abort();
+    r->collector = c;
+    return r;
+}
+
+void reload_free(struct reload *r)
+{
+    unsigned workers;
+
+    if (!r)
+        return;
+    workers = r->collector->shared.count;
+    version_free(r->past, workers);
+    version_free(r->offered, workers);
+    version_free(r->running, workers);
+    outcome_free(r->outcome);
+    outcome_free(atomic_load(&r->told));
+    outcome_free(r->last);
+    free(r);
+}

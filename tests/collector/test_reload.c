@@ -1,0 +1,315 @@
+/* The configuration is read again while spans come in. */
+#include "scenario.h"
+
+static const char keep_all[] =
+    CONFIG("decision_wait = '1s', policies = { policy 'always_sample' }", OTLP("a", "1", ""));
+static const char drop_all[] =
+    CONFIG("decision_wait = '1s', policies = { policy { name = 'never',\n"
+           " decide = function(trace) return drop('no') end } }",
+           OTLP("a", "1", ""));
+static const char broken[] =
+    CONFIG("decision_wait = '1s',\n policies = { policy 'always_sampel' }", OTLP("a", "1", ""));
+
+static void post_trace(struct sim *s, int fd, uint64_t trace)
+{
+    struct test_span span = {.trace_high = trace,
+                             .trace_low = mix(trace),
+                             .id = 1,
+                             .start_ms = now_ms,
+                             .duration_ms = 5};
+
+    post(s, fd, &span, 1);
+}
+
+/* Asks and lets it come to its end; whether the configuration was taken. */
+static bool reload(struct sim *s)
+{
+    unsigned number = collector_reload(s->collector, RELOAD_COMMAND);
+    const struct reload_outcome *last;
+
+    sim_run(s, 2 * NS_PER_MS);
+    last = collector_last_reload(s->collector);
+    CHECK(last && last->number == number);
+    return last && last->is_taken;
+}
+
+static bool report_has(struct sim *s, const char *text)
+{
+    const struct reload_outcome *last = collector_last_reload(s->collector);
+
+    return last->report.len > 0 &&
+           memmem(last->report.data, last->report.len, text, strlen(text)) != NULL;
+}
+
+static void a_new_version_decides_what_is_decided_after_it(void)
+{
+    struct backend b;
+    struct sim s;
+    char first[17];
+    int fd;
+
+    sim_with_backend(&s, &b, keep_all);
+    snprintf(first, sizeof(first), "%s", collector_config(s.collector)->hash);
+    fd = sim_connect(&s);
+    post_trace(&s, fd, 1);
+    sim_run(&s, 1100 * NS_PER_MS); /* decided */
+    post_trace(&s, fd, 2);
+    sim_write(&s, drop_all);
+    CHECK(reload(&s));
+    post_trace(&s, fd, 3);
+    CHECK(strcmp(collector_config(s.collector)->hash, first) != 0);
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(sim_kept(&s, "always_sample", NULL) == 1);
+    CHECK(sim_dropped(&s, "never", "no") == 2); /* also the one that came before */
+    post_trace(&s, fd, 1);                      /* late: as its trace was */
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(sim_kept(&s, "always_sample", NULL) == 2);
+    CHECK(backend_read(&b, 1) == 2);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void a_version_that_is_wrong_changes_nothing_and_says_where(void)
+{
+    struct backend b;
+    struct sim s;
+    struct buf page;
+    char first[17];
+    int fd;
+
+    sim_with_backend(&s, &b, keep_all);
+    snprintf(first, sizeof(first), "%s", collector_config(s.collector)->hash);
+    fd = sim_connect(&s);
+    sim_write(&s, broken);
+    CHECK(!reload(&s));
+    CHECK(report_has(&s, "config.lua:3: "));
+    CHECK(strcmp(collector_config(s.collector)->hash, first) == 0);
+    buf_init(&page, 1 << 20, NULL);
+    CHECK(collector_write_ready(s.collector, true, &page) == 200);
+    CHECK(memmem(page.data, page.len, "config refused: ", 16) != NULL);
+    buf_clear(&page);
+    collector_write_metrics(s.collector, false, &page);
+    CHECK(memmem(page.data, page.len, "\nmoontail_config_last_reload_successful 0\n", 42));
+    post_trace(&s, fd, 1);
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(sim_kept(&s, "always_sample", NULL) == 1);
+
+    sim_write(&s, drop_all); /* mended */
+    CHECK(reload(&s));
+    buf_clear(&page);
+    collector_write_metrics(s.collector, false, &page);
+    CHECK(memmem(page.data, page.len, "\nmoontail_config_last_reload_successful 1\n", 42));
+    buf_fini(&page);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void a_syntax_error_and_a_file_that_is_gone_are_refused(void)
+{
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, keep_all);
+    sim_write(&s, "return {");
+    CHECK(!reload(&s));
+    CHECK(report_has(&s, "config.lua:1: "));
+    CHECK(remove(s.path) == 0);
+    CHECK(!reload(&s));
+    CHECK(report_has(&s, "config.lua: "));
+    sim_write(&s, keep_all);
+    CHECK(reload(&s));
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void write_policy(struct sim *s, const char *text)
+{
+    char path[192];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/policies.mine.lua", s->folder);
+    file = fopen(path, "we");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+        abort();
+}
+
+static void a_script_that_changed_is_another_version(void)
+{
+    struct backend b;
+    struct sim s;
+    char first[17];
+    int fd;
+
+    sim_with_backend(&s, &b, keep_all);
+    write_policy(&s, "return policy { decide = function(trace) return keep('one') end }");
+    sim_write(&s, CONFIG("decision_wait = '1s', policies = { policy 'mine' }", OTLP("a", "1", "")));
+    CHECK(reload(&s));
+    snprintf(first, sizeof(first), "%s", collector_config(s.collector)->hash);
+    fd = sim_connect(&s);
+    post_trace(&s, fd, 1);
+    sim_run(&s, 1500 * NS_PER_MS);
+    write_policy(&s, "return policy { decide = function(trace) return keep('two') end }");
+    CHECK(reload(&s));
+    CHECK(strcmp(collector_config(s.collector)->hash, first) != 0);
+    post_trace(&s, fd, 2);
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(sim_kept(&s, "mine", "one") == 1);
+    CHECK(sim_kept(&s, "mine", "two") == 1);
+    write_policy(&s, "return policy { decide = function(trace) return keep('one') end }");
+    CHECK(reload(&s));
+    CHECK(strcmp(collector_config(s.collector)->hash, first) == 0);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void limits_follow_and_what_wants_a_restart_is_named(void)
+{
+    struct backend b;
+    struct sim s;
+    const struct reload_outcome *last;
+    int fd;
+
+    sim_with_backend(&s, &b, keep_all);
+    fd = sim_connect(&s);
+    sim_write(&s,
+              "return { workers = 2, memory_limiter = { limit = '64MiB', spike_limit = '16MiB' },\n"
+              "receivers = { otlp = { grpc = false, http = '127.0.0.1:0' } },\n"
+              "tail_sampling = { decision_wait = '5s', policies = { policy 'always_sample' } },\n"
+              "exporters = { exporter 'otlp/a' { endpoint = 'http://h:2', compression = 'none',\n"
+              "protocol = 'http/protobuf', batch = { timeout = '10ms' } } } }");
+    CHECK(reload(&s));
+    last = collector_last_reload(s.collector);
+    CHECK(last->restart.len == strlen("exporters.otlp/a.endpoint, workers") &&
+          memcmp(last->restart.data, "exporters.otlp/a.endpoint, workers", last->restart.len) == 0);
+    CHECK(s.memory.limit == 64 << 20 && s.memory.soft_limit == 48 << 20);
+    post_trace(&s, fd, 1);
+    sim_run(&s, 4500 * NS_PER_MS);
+    CHECK(sim_ledger(&s)->pending == 1);
+    sim_run(&s, NS_PER_S);
+    CHECK(sim_kept(&s, "always_sample", NULL) == 1);
+    CHECK(backend_read(&b, 1) == 1); /* the exporter of the start */
+    sim_write(&s, keep_all);
+    CHECK(reload(&s));
+    CHECK(collector_last_reload(s.collector)->restart.len == 0);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void where_follows_as_long_as_the_exporters_are_the_same(void)
+{
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    sim_with_backend(&s, &b,
+                     CONFIG("decision_wait = '1s', policies = { policy 'always_sample' }",
+                            OTLP("a", "1", "where = match { is_error = true }")));
+    fd = sim_connect(&s);
+    sim_write(&s, CONFIG("decision_wait = '1s', policies = { policy 'always_sample' }",
+                         OTLP("a", "1", "") ", " OTLP("b", "2", "")));
+    for (int i = 0; i < 3; i++)
+        CHECK(reload(&s)); /* other exporters: what runs keeps its where */
+    post_trace(&s, fd, 1);
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(sim_kept(&s, "always_sample", NULL) == 1);
+    CHECK(backend_read(&b, 1) == 0);
+    sim_write(&s, keep_all);
+    CHECK(reload(&s));
+    post_trace(&s, fd, 2);
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(backend_read(&b, 1) == 1);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void tail_sampling_comes_and_goes(void)
+{
+    static const char none[] = "return { receivers = { otlp = { grpc = false, http = "
+                               "'127.0.0.1:0' } }, exporters = { " OTLP("a", "1", "") " } }";
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    sim_with_backend(&s, &b, none);
+    fd = sim_connect(&s);
+    post_trace(&s, fd, 1);
+    sim_write(&s, drop_all);
+    CHECK(reload(&s));
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(sim_dropped(&s, "never", "no") == 1);
+    sim_write(&s, none);
+    CHECK(reload(&s));
+    post_trace(&s, fd, 2);
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(sim_kept(&s, "none", NULL) == 1);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void a_hundred_reloads_a_third_of_them_broken_lose_nothing(void)
+{
+    const char *const versions[] = {keep_all, broken, drop_all};
+    struct backend b;
+    struct sim s;
+    uint64_t memory = 0;
+    int fd;
+
+    backend_init(&b);
+    sim_init(&s, &(struct sim_options){
+                     .config = keep_all, .cpus = 2, .serve = backend_serve, .serve_arg = &b});
+    fd = sim_connect(&s);
+    for (unsigned i = 0; i < 100; i++) {
+        post_trace(&s, fd, 2 * i + 1);
+        sim_write(&s, versions[i % 3]);
+        CHECK(reload(&s) == (i % 3 != 1));
+        post_trace(&s, fd, 2 * i + 2);
+        sim_run(&s, 200 * NS_PER_MS);
+        balanced(&s);
+        if (i == 50)
+            memory = memory_used(&s.memory);
+    }
+    sim_run(&s, 3 * NS_PER_S);
+    CHECK(memory_used(&s.memory) < memory + (4 << 20));
+    CHECK(sim_kept(&s, "always_sample", NULL) + sim_dropped(&s, "never", "no") == 200);
+    CHECK(sim_dropped(&s, "never", "no") > 0);
+    CHECK(backend_read(&b, 1) == sim_kept(&s, "always_sample", NULL));
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void a_collector_may_end_in_the_middle_of_a_reload(void)
+{
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, keep_all);
+    sim_write(&s, drop_all);
+    collector_reload(s.collector, RELOAD_SIGNAL);
+    sim_kill(&s); /* asked */
+    sim_start(&s);
+    collector_reload(s.collector, RELOAD_SIGNAL);
+    sim_stop(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+int main(void)
+{
+    RUN(a_new_version_decides_what_is_decided_after_it);
+    RUN(a_version_that_is_wrong_changes_nothing_and_says_where);
+    RUN(a_syntax_error_and_a_file_that_is_gone_are_refused);
+    RUN(a_script_that_changed_is_another_version);
+    RUN(limits_follow_and_what_wants_a_restart_is_named);
+    RUN(where_follows_as_long_as_the_exporters_are_the_same);
+    RUN(tail_sampling_comes_and_goes);
+    RUN(a_hundred_reloads_a_third_of_them_broken_lose_nothing);
+    RUN(a_collector_may_end_in_the_middle_of_a_reload);
+    return DONE();
+}
