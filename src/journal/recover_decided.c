@@ -186,8 +186,9 @@ static void log_again(struct recovered *r, const struct entry *e)
     details.source_count = e->source_count;
     translate(r, &d);
     buf_init(&entry, entry_size(&details), NULL);
-    if (entry_write(&entry, &d, &details) &&
-        decision_log_room(&r->journal->log, entry.len, r->now_ns))
+    if (!entry_write(&entry, &d, &details))
+        recover_fail(r);
+    else if (decision_log_room(&r->journal->log, entry.len, r->now_ns))
         decision_log_append(&r->journal->log, buf_slice(&entry), r->now_ns);
     buf_fini(&entry);
     free(sources);

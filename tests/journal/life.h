@@ -238,6 +238,19 @@ static inline void life_set_clock(struct life *l)
     }
 }
 
+/* Opens the folder, and recovers nothing yet. False: it did not open. */
+static inline bool life_start(struct life *l, struct ledger *ledger, struct fake_disk *disk,
+                              enum journal_ack ack, uint64_t seed)
+{
+    *l = (struct life){.disk = disk, .ledger = ledger, .ack = ack};
+    rng_seed(&l->rng, seed);
+    memory_init(&l->memory, 3 << 20, 5 << 19);
+    life_set_clock(l);
+    l->writers = 1 + (unsigned)rng_below(&l->rng, LIFE_WRITERS);
+    life_open(l);
+    return l->journal != NULL;
+}
+
 /* Begins on what an earlier life left; the ledger was cut at its end. False: it did not open. */
 static inline bool life_begin(struct life *l, struct ledger *ledger, struct fake_disk *disk,
                               enum journal_ack ack, uint64_t seed)
@@ -245,13 +258,7 @@ static inline bool life_begin(struct life *l, struct ledger *ledger, struct fake
     struct recovery to = {l, life_found_decision, life_found_frame};
     struct err_info info;
 
-    *l = (struct life){.disk = disk, .ledger = ledger, .ack = ack};
-    rng_seed(&l->rng, seed);
-    memory_init(&l->memory, 3 << 20, 5 << 19);
-    life_set_clock(l);
-    l->writers = 1 + (unsigned)rng_below(&l->rng, LIFE_WRITERS);
-    life_open(l);
-    if (!l->journal)
+    if (!life_start(l, ledger, disk, ack, seed))
         return false;
     if (journal_recover(l->journal, &to, l->clock.now, &l->found, &info) != ERR_OK) {
         complain("it does not recover: %s", info.text);

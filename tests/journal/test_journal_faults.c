@@ -54,6 +54,15 @@ static void check_kill(const struct life *from, uint64_t seed)
     fake_disk_fini(&after);
 }
 
+/* Space is looked for now and then: at least every 2 s. */
+static void wait_for_space(struct life *l)
+{
+    for (unsigned i = 0; i < 200 && journal_is_refusing(l->journal); i++) {
+        fake_clock_advance(&l->clock, 10 * NS_PER_MS);
+        life_journal_step(l);
+    }
+}
+
 /* The disk is well again: answers come, and everything goes out. */
 static void check_well(struct life *l)
 {
@@ -62,6 +71,7 @@ static void check_well(struct life *l)
     for (unsigned w = 0; w < l->writers; w++)
         if (journal_acked(l->writer[w]) != journal_ticket(l->writer[w]))
             complain("writer %u is not answered when the disk is well again", w);
+    wait_for_space(l);
     if (journal_is_refusing(l->journal))
         complain("it refuses though the disk is well again");
 }
