@@ -151,11 +151,11 @@ describe("state", function()
         decide = function(_, _, my) if my:take() then return t.keep() end end,
       }
     end
-    local first, second = t.chain({ policy "one", policy "two" }, t.drop()), nil
+    local first = t.chain({ policy "one", policy "two" }, t.drop())
     for i = 1, 4 do limits[i] = first:decide(one)[2] end
     assert.same({ "one", "one", "two", "two" }, limits)
     assert.same({ "drop", "default", "default" }, first:decide(one))
-    second = t.chain({ policy "one" }, t.drop()) -- a spec begins anew
+    local second = t.chain({ policy "one" }, t.drop()) -- a spec begins anew
     assert.equal("one", second:decide(one)[2])
   end)
 

@@ -68,6 +68,25 @@ static inline void put_text(struct message *m, uint64_t number, const char *text
     put_bytes(m, number, text, strlen(text));
 }
 
+/* A field of a wire type, with the shortest value. */
+static inline void put_value_of_type(struct message *m, uint64_t number, unsigned type)
+{
+    switch (type) {
+    case 0:
+        put_uint(m, number, 1);
+        break;
+    case 1:
+        put_fixed64(m, number, 1);
+        break;
+    case 2:
+        put_text(m, number, "");
+        break;
+    default:
+        put_fixed32(m, number, 1);
+        break;
+    }
+}
+
 static inline void put_message(struct message *m, uint64_t number, const struct message *child)
 {
     put_bytes(m, number, child->data, child->len);

@@ -255,24 +255,6 @@ static const struct {
 };
 enum { KNOWN_FIELDS = sizeof known_fields / sizeof known_fields[0] };
 
-static void put_value_of_type(struct message *m, uint64_t number, unsigned type)
-{
-    switch (type) {
-    case 0:
-        put_uint(m, number, 1);
-        break;
-    case 1:
-        put_fixed64(m, number, 1);
-        break;
-    case 2:
-        put_text(m, number, "");
-        break;
-    default:
-        put_fixed32(m, number, 1);
-        break;
-    }
-}
-
 /* The body that has `field` (a whole field) at the end of `path`. */
 static struct message body_with(const char *path, const struct message *field)
 {

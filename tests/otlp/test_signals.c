@@ -173,24 +173,6 @@ struct field_check {
     unsigned fields;
 };
 
-static void put_value_of_type(struct message *m, uint64_t number, unsigned type)
-{
-    switch (type) {
-    case 0:
-        put_uint(m, number, 1);
-        break;
-    case 1:
-        put_fixed64(m, number, 1);
-        break;
-    case 2:
-        put_text(m, number, "");
-        break;
-    default:
-        put_fixed32(m, number, 1);
-        break;
-    }
-}
-
 static void check_types_of_field(void *arg, const struct path *path)
 {
     static const unsigned types[] = {0, 1, 2, 5};
