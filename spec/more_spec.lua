@@ -123,3 +123,33 @@ describe("json", function()
     assert.error_matches(function() t.json.decode(5) end, "json.decode takes a string, not number")
   end)
 end)
+
+describe("a reason", function()
+  local lint = require "moontail.lint"
+
+  local function hints(source)
+    local lines = {}
+    for i, found in ipairs(lint.reasons(source)) do lines[i] = found[1] end
+    return lines
+  end
+
+  it("that is no literal is said with its line", function()
+    assert.same({ 1 }, hints "return keep(trace.entry.name)")
+    assert.same({ 2, 3 }, hints("local p = 0.5\nreturn sample(p, name)\n  or at_least(math.max(p, 1), \"a\" .. name)"))
+    assert.match("the reason of keep%(...%) is no literal: each different one is a label of metrics", lint.reasons("return keep(x)")[1][2])
+  end)
+
+  it("that is a literal, none, or of setup is not", function()
+    assert.same({}, hints 'return keep("slow"), keep "slow", keep(), drop(nil), sample(p), sample(f(a, b), "x"), keep(my.reasons[1]), keep(opt.reason)')
+    assert.same({}, hints "local function keep(x) return x end return keep(name)")
+    assert.same({}, hints "return my:keep(name) or my.keep(name)")
+  end)
+
+  it("of a shipped policy is bounded", function()
+    for _, name in ipairs { "always_sample", "drop_health_checks", "latency", "probabilistic", "status_code" } do
+      local file = assert(io.open("lua/policies/" .. name .. ".lua"))
+      assert.same({}, hints(file:read "*a"))
+      file:close()
+    end
+  end)
+end)

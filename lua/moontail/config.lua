@@ -1,5 +1,6 @@
 -- config.lua: what it may call, and what is checked about it beyond the single fields.
 local component = require "moontail.component"
+local lint = require "moontail.lint"
 local locate = require "moontail.locate"
 local printer = require "moontail.config_print"
 local schema = require "moontail.schema"
@@ -175,6 +176,7 @@ function M.check(result, fields, name, text, environment)
   local run = schema.check(result, fields, { file = name, env = environment })
   check_available(run, fields)
   check_together(run)
+  for _, found in ipairs(lint.reasons(text)) do run.hints[#run.hints + 1] = name .. ":" .. found[1] .. ": " .. found[2] end
   if state.errors[1] then leave_out_unknown(run) end
   for i = #state.errors, 1, -1 do table.insert(run.errors, 1, state.errors[i]) end
   checked = { run = run, fields = fields }

@@ -78,6 +78,50 @@ local function check_comparison(tokens, i, fail)
   fail(tokens[i], ("'%s' is never a %s%s; allowed: %s"):format(given, tokens[i].text, near, table.concat(values, ", ")))
 end
 
+-- ---- reasons ----
+
+local REASON_AT = { keep = 1, drop = 1, sample = 2, at_least = 2 }
+
+-- The first token of the argument with that number, of the call whose ( is at token i.
+local function argument_at(tokens, i, number)
+  local depth, argument = 0, 1
+  for k = i + 1, #tokens do
+    if argument == number and depth == 0 then return k end
+    local text = text_at(tokens, k)
+    if text == "(" or text == "{" or text == "[" then depth = depth + 1 end
+    if text == ")" or text == "}" or text == "]" then depth = depth - 1 end
+    if depth < 0 then return nil end
+    if text == "," and depth == 0 then argument = argument + 1 end
+  end
+end
+
+-- A literal, nothing, or what setup or the options hold: of these there are few.
+local function is_bounded(tokens, i)
+  local t = tokens[i]
+  if t.kind == "string" then
+    local after = text_at(tokens, i + 1)
+    return after == ")" or after == ","
+  end
+  return t.text == ")" or t.text == "nil" or t.text == "my" or t.text == "opt"
+end
+
+-- Sentences about reasons that may be many different ones, each with its line: { line, sentence }.
+-- Policies see at most 64 of them as labels of metrics; then it is "other".
+function lint.reasons(text)
+  local tokens, found = locate.tokens(text), {}
+  local own = own_names(tokens)
+  for i, t in ipairs(tokens) do
+    local before = text_at(tokens, i - 1)
+    if t.kind == "name" and REASON_AT[t.text] and not own[t.text] and text_at(tokens, i + 1) == "(" and before ~= "." and before ~= ":" then
+      local at = argument_at(tokens, i + 1, REASON_AT[t.text])
+      if at and not is_bounded(tokens, at) then
+        found[#found + 1] = { t.line, ("the reason of %s(...) is no literal: each different one is a label of metrics, at most 64 a policy"):format(t.text) }
+      end
+    end
+  end
+  return found
+end
+
 -- The sentence about the first of them, and its line; or nil.
 function lint.check(text)
   local tokens = locate.tokens(text)

@@ -6,6 +6,7 @@ local cells = require "moontail.cells"
 local component = require "moontail.component"
 local core = require "moontail.policy_core"
 local env = require "moontail.env"
+local lint = require "moontail.lint"
 local match = require "moontail.match"
 local option = require "moontail.option"
 local schema = require "moontail.schema"
@@ -79,6 +80,22 @@ local function place(c)
   return c.file .. ":" .. (c.line and c.line .. ": " or " ")
 end
 
+local hints = {} -- once each
+local hinted = {}
+
+local function add_hints(name, source)
+  if hinted[name] then return end
+  hinted[name] = true
+  for _, found in ipairs(lint.reasons(source)) do hints[#hints + 1] = name .. ":" .. found[1] .. ": " .. found[2] .. "\n" end
+end
+
+-- What is allowed and may not be meant, a line each, since the last call.
+function M.take_hints()
+  local text = table.concat(hints)
+  hints, hinted = {}, {}
+  return text
+end
+
 -- Each instance runs its file anew, so that instances share no locals (and no compiled code).
 local function spec_of(c)
   if c.spec then
@@ -86,8 +103,9 @@ local function spec_of(c)
     if wrong then error(place(c) .. tostring(c) .. ": " .. wrong, 0) end
     return c.spec
   end
-  local chunk, name = core.load_script(c.type, environment())
+  local chunk, name, source = core.load_script(c.type, environment())
   if not chunk then error(place(c) .. name, 0) end
+  add_hints(name, source)
   local spec = chunk()
   if not specs[spec or false] then error(name .. ": the file must return policy { ... }", 0) end
   local wrong = spec_error(spec, false)

@@ -164,6 +164,8 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     if (!read_policies(l->L, s->shared, &policies, errors) && policies) {
         copy_names(l, policies);
         policy_set_free(policies);
+        if (hints)
+            policy_take_hints(l->L, hints);
     }
     if (!read_exporters(s, l->L, &exporters, hints, errors) && exporters) {
         l->exporters = exporter_specs_count(exporters);

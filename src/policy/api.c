@@ -56,8 +56,8 @@ static struct policy_state *state_new(lua_State *L)
     return s;
 }
 
-/* load_script(type, env) -> the file's chunk, its name for messages; or nil and why there is none.
- */
+/* load_script(type, env) -> the file's chunk, its name for messages, its text; or nil and why there
+ * is none. */
 static int load_script(lua_State *L)
 {
     struct lua_script script;
@@ -75,8 +75,10 @@ static int load_script(lua_State *L)
         lua_pushstring(L, info.text);
     else
         lua_pushstring(L, script.name);
+    if (!e)
+        lua_pushlstring(L, script.text, script.len);
     lua_script_fini(&script);
-    return e ? lua_error(L) : 2;
+    return e ? lua_error(L) : 3;
 }
 
 /* glob(pattern, text) */
@@ -168,6 +170,20 @@ enum err policy_api_install(lua_State *L, int env, struct policy_shared *shared,
     lua_remove(L, -2);
     lua_pushvalue(L, env);
     return lua_run(L, 1, 0, info);
+}
+
+void policy_take_hints(lua_State *L, struct buf *hints)
+{
+    struct err_info info;
+
+    if (lua_require(L, "moontail.policy", &info))
+        return;
+    lua_getfield(L, -1, "take_hints");
+    lua_remove(L, -2);
+    if (lua_run(L, 0, 1, &info))
+        return;
+    buf_str(hints, lua_tostring(L, -1));
+    lua_pop(L, 1);
 }
 
 enum err policy_api_text(lua_State *L, const char *what, struct err_info *info)

@@ -86,6 +86,9 @@ enum err policy_set_new(lua_State *L, int policies, int default_verdict,
                         struct policy_shared *shared, struct policy_set **out,
                         struct buf *errors) MUST_CHECK;
 void policy_set_free(struct policy_set *p);
+/* Appends what is allowed in the policies made since the last call and may not be meant, a line
+ * each. */
+void policy_take_hints(lua_State *L, struct buf *hints);
 
 size_t policy_set_count(const struct policy_set *p);
 const char *policy_set_name(const struct policy_set *p, size_t i);

@@ -286,6 +286,24 @@ static void a_broken_config_leaves_nothing(void)
     fixture_free(f);
 }
 
+static void reasons_that_are_no_literals_are_hints(void)
+{
+    struct fixture *f = fixture_new(
+        "return { tail_sampling = { policies = { policy 'names', policy 'names/b',\n"
+        "  policy { name = 'inline', decide = function(t) return drop(t.id) end } } },\n"
+        "  exporters = { exporter 'nop' } }\n");
+
+    put(&f->disk, "m/policies/names.lua",
+        "return policy { decide = function(trace)\n"
+        "  return keep(trace.entry.name)\nend }\n");
+    CHECK(fixture_load(f) == ERR_OK);
+    CHECK(report_is(f, "m/config.lua:2: the reason of drop(...) is no literal: each different one "
+                       "is a label of metrics, at most 64 a policy\n"
+                       "m/policies/names.lua:2: the reason of keep(...) is no literal: each "
+                       "different one is a label of metrics, at most 64 a policy\n"));
+    fixture_free(f);
+}
+
 int main(void)
 {
     RUN(a_file_dropped_beside_the_config_is_a_policy);
@@ -300,5 +318,6 @@ int main(void)
     RUN(every_state_gets_the_same_policies);
     RUN(without_tail_sampling_there_are_no_policies);
     RUN(a_broken_config_leaves_nothing);
+    RUN(reasons_that_are_no_literals_are_hints);
     return DONE();
 }
