@@ -27,8 +27,8 @@ struct store_config {
     unsigned reserve;    /* regions that only `reserved` takes get */
     bool oldest_first;   /* reuse the region that was put back first (history), else last */
     bool durable;        /* files are synced, and their names, before anything of them is given
-                          * out, and so is each write of `acked`; else store_sync does it for what
-                          * was written (not for `acked`) */
+                          * out, and when they are found, and so is each write of `acked`; else store_sync
+                          * does it for what        was written (not for `acked`) */
 };
 
 /* A region, by its number: 1 .. store_count. Numbers of files that are gone are all zeros until
@@ -116,5 +116,6 @@ struct store_stats {
     uint64_t failed_bytes; /* in regions of files that are not trusted */
     uint64_t cut_regions;  /* that files had when they were last written, and had not when they were
                             * found; and those that a file ended in */
+    uint64_t syncs;        /* of files, by store_sync */
 };
 void store_stats(const struct store *s, struct store_stats *stats);

@@ -99,6 +99,18 @@ static enum err make_folder(struct store *s, struct err_info *info)
     return ERR_OK;
 }
 
+/* What a killed process wrote and did not sync is read like the rest; it is durable before anything
+ * is built on it. A file of which that fails is not trusted. */
+static void sync_found(struct store *s)
+{
+    for (uint32_t i = 0; i < s->file_count; i++) {
+        struct store_file *f = &s->files[i];
+
+        f->dirty = f->number && f->fd >= 0 && !f->failed;
+    }
+    (void)!store_sync(s, NULL);
+}
+
 static enum err open_all(struct store *s, struct err_info *info)
 {
     char path[STORE_PATH_MAX];
@@ -120,6 +132,8 @@ static enum err open_all(struct store *s, struct err_info *info)
     err = s->disk->open(s->disk, path, O_RDWR | O_CREAT, 0600, &s->acked_fd, info);
     if (!err && s->config.durable) /* its name; all others wait for their first use */
         err = s->disk->sync_folder(s->disk, s->path, info);
+    if (!err && s->config.durable)
+        sync_found(s);
     return err;
 }
 

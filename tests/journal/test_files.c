@@ -222,6 +222,28 @@ static void what_was_acknowledged_is_there_after_a_kill(void)
     end(j);
 }
 
+/* A power cut soon after a kill: the second process knows what the first one had not synced. */
+static void what_was_found_after_a_kill_is_durable(void)
+{
+    struct journal *j = (begin(), open_journal(ACK_WRITTEN));
+    struct fake_disk after;
+    struct found f;
+
+    decide(j, write_frame(j, 'a', 100), 'a', true, 3);
+    write_frame(j, 'b', 100);
+    journal_step(j, fake.now);
+    journal_free(j); /* the disk goes on: as it was, not synced */
+    j = recover(ACK_FSYNC, &f);
+    CHECK(f.frames == 2 && f.decisions == 1);
+    fake_disk_crash(&disk, CRASH_POWER, NULL, &after);
+    journal_free(j);
+    fake_disk_fini(&disk);
+    disk = after;
+    j = recover(ACK_FSYNC, &f);
+    CHECK(f.frames == 2 && f.decisions == 1);
+    end(j);
+}
+
 static void decisions_and_the_outbox_are_there_too(void)
 {
     struct journal *j = (begin(), open_journal(ACK_WRITTEN));
@@ -415,6 +437,7 @@ int main(void)
     RUN(a_full_disk_sheds_then_decides_then_refuses_and_comes_back);
     RUN(a_frame_is_acknowledged_once_it_is_written);
     RUN(what_was_acknowledged_is_there_after_a_kill);
+    RUN(what_was_found_after_a_kill_is_durable);
     RUN(decisions_and_the_outbox_are_there_too);
     RUN(exporters_go_on_where_they_were);
     RUN(nothing_is_left_after_an_orderly_end);
