@@ -44,7 +44,7 @@ static void add_files(const struct journal *j, struct journal_stats *s)
     s->spilled = j->spill.spilled + j->outbox.spilled;
     s->loaded = j->spill.loaded + j->outbox.loaded;
     s->written_bytes = f->written_bytes;
-    s->syncs = f->syncs;
+    s->syncs = store.syncs;
     s->write_errors = f->write_errors;
     s->sync_errors = f->sync_errors;
     s->decisions_logged = j->log.entries;

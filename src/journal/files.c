@@ -359,7 +359,6 @@ bool files_sync(struct files *f, uint64_t now_ns)
 
     if (!f->store || f->config->ack != ACK_FSYNC)
         return true;
-    f->syncs++;
     if (store_sync(f->store, &info) == ERR_OK)
         return true;
     f->sync_errors++;

@@ -27,7 +27,7 @@ struct files {
         struct segment *segment; /* that has left it, and is not safe elsewhere yet; or NULL */
     } left[LEFT_MAX];            /* regions to mark free later */
     unsigned left_count;
-    uint64_t written_bytes, syncs, write_errors, sync_errors;
+    uint64_t written_bytes, write_errors, sync_errors;
     bool is_short;    /* no region could be had */
     bool cannot_grow; /* the last try found no space, though max_bytes would allow it */
     bool is_failing;  /* the last round could not be written */

@@ -171,7 +171,8 @@ uint64_t house_step(struct journal *j, uint64_t now_ns)
     uint64_t due = NEVER_NS;
 
     house_collect(j);
-    outbox_reclaim(&j->outbox);
+    if (!j->remakes)
+        outbox_reclaim(&j->outbox);
     for (unsigned i = 0; i < j->config.workers; i++)
         due = earlier_ns(due, serve(j, &j->writers[i], now_ns));
     due = earlier_ns(due, segments_trim(&j->segments, now_ns));

@@ -297,6 +297,7 @@ static void settle_round(struct journal *j)
     j->is_recording = !j->is_recording && decision_log_release(&j->log);
     if (j->is_recording)
         return;
+    j->remakes = false;
     for (unsigned i = 0; i < j->config.workers; i++)
         commit(&j->writers[i]);
     if (outbox_publish(&j->outbox))
@@ -327,6 +328,16 @@ static bool has_decisions(const struct journal *j)
     return false;
 }
 
+/* Until there are more frames, or long enough. */
+static uint64_t gather(struct journal *j, uint64_t now_ns)
+{
+    uint64_t due;
+
+    (void)atomic_exchange_explicit(&j->pause, PAUSE_FRAMES, memory_order_acq_rel);
+    due = house_step(j, now_ns);
+    return pace_gathers(j, now_ns) ? earlier_ns(due, j->gather_ns) : now_ns;
+}
+
 uint64_t journal_step(struct journal *j, uint64_t now_ns)
 {
     bool gathers;
@@ -334,6 +345,8 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns)
 
     /* Exchanges only, no stores: each of them sees what came before the others. */
     (void)atomic_exchange_explicit(&j->pause, PAUSE_NONE, memory_order_acq_rel);
+    if (pace_gathers(j, now_ns))
+        return gather(j, now_ns);
     if (!j->files.is_failing && !j->is_recording && pace_may_take(j, now_ns))
         take_decisions(j, now_ns);
     gathers = now_ns < pace_rest_ns(j);
@@ -346,7 +359,10 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns)
         return earlier_ns(house_step(j, now_ns), j->retry_ns);
     }
     j->backoff_ns = 0;
+    pace_note_round(j, now_ns);
     settle_round(j);
+    if (pace_gathers(j, now_ns))
+        return gather(j, now_ns);
     /* Whoever comes after this exchange wakes; what came before it is seen below. */
     (void)atomic_exchange_explicit(&j->pause, gathers ? PAUSE_SHORT : PAUSE_LONG,
                                    memory_order_acq_rel);

@@ -63,8 +63,9 @@ struct journal_writer {
 /* What the journal thread does at the moment. */
 enum pause {
     PAUSE_NONE,
-    PAUSE_SHORT, /* it lets decisions gather */
-    PAUSE_LONG,  /* it waits for something to do */
+    PAUSE_FRAMES, /* it lets frames gather, and decisions: pace.c */
+    PAUSE_SHORT,  /* it lets decisions gather */
+    PAUSE_LONG,   /* it waits for something to do */
 };
 
 struct journal {
@@ -80,8 +81,11 @@ struct journal {
     uint64_t acked_ns;             /* when that was */
     uint64_t acked_sum;            /* of the positions then */
     uint64_t retry_ns, backoff_ns; /* of a disk that fails */
+    uint64_t gather_ns;            /* frames of the next round gather until then; */
+    _Atomic uint64_t goal;         /* or until there are so many */
     uint64_t taken_ns;             /* when decisions were last taken; 0: never */
     uint64_t turned_ns;            /* when old open segments were last looked for */
+    bool remakes;                  /* records that recovery has made again are not at the level */
     bool is_recording; /* records of the decisions taken are on their way to the level */
     struct journal_writer *writers;
     struct loop *own, *exporter;
@@ -106,7 +110,14 @@ static inline void journal_wake_loop(struct loop *loop)
         loop_wake(loop);
 }
 
-/* ---- pace.c: when decisions are taken ---- */
+/* ---- pace.c: when a round begins, and when decisions are taken ---- */
+
+/* A round that began then is at the level, and its frames are about to be acknowledged. */
+void pace_note_round(struct journal *j, uint64_t began_ns);
+/* The next round does not begin yet: more frames are expected than there are. */
+bool pace_gathers(const struct journal *j, uint64_t now_ns);
+/* Fewer frames wait than are expected. Any thread. */
+bool pace_is_short(const struct journal *j);
 
 /* Somebody waits for that, or there are many. */
 bool pace_is_hurried(const struct journal *j);

@@ -1,9 +1,17 @@
-/* pace.c: when the journal thread takes decisions.
+/* pace.c: when a round begins, and when the journal thread takes decisions.
  *
  * At level fsync a sync costs more than what it writes. Nobody waits for a trace's decision, so
  * decisions gather for longer there, and most rounds write and sync frames alone.
+ *
+ * Senders that wait for their answer send again when they have it. The frames that came while a
+ * round was on its way and those that it had are about as many as there are senders, and the next
+ * round waits for as many: else half of the senders are in each round, and there are twice as many
+ * of them. It waits at most as long again as the last one took: senders that have stopped, and a
+ * lone one, are not worth more.
  */
 #include "journal/journal_impl.h"
+
+static const uint64_t longest_gather_ns = NS_PER_MS;
 
 static const uint64_t linger_ns = 2 * NS_PER_MS;
 static const uint64_t linger_sync_ns = 20 * NS_PER_MS;
@@ -30,4 +38,36 @@ bool pace_is_hurried(const struct journal *j)
 bool pace_may_take(const struct journal *j, uint64_t now_ns)
 {
     return j->config.ack != ACK_FSYNC || now_ns >= pace_rest_ns(j) || pace_is_hurried(j);
+}
+
+static uint64_t waiting(const struct journal *j)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < j->config.workers; i++)
+        n += atomic_load_explicit(&j->writers[i].submitted, memory_order_acquire) -
+             atomic_load_explicit(&j->writers[i].acked, memory_order_relaxed);
+    return n;
+}
+
+void pace_note_round(struct journal *j, uint64_t began_ns)
+{
+    uint64_t now_ns;
+
+    if (j->config.ack != ACK_FSYNC)
+        return;
+    now_ns = clock_now_ns(j->config.clock);
+    j->gather_ns =
+        now_ns + (now_ns - began_ns < longest_gather_ns ? now_ns - began_ns : longest_gather_ns);
+    atomic_store_explicit(&j->goal, waiting(j), memory_order_relaxed);
+}
+
+bool pace_is_short(const struct journal *j)
+{
+    return waiting(j) < atomic_load_explicit(&j->goal, memory_order_relaxed);
+}
+
+bool pace_gathers(const struct journal *j, uint64_t now_ns)
+{
+    return now_ns < j->gather_ns && pace_is_short(j) && !pace_is_hurried(j);
 }

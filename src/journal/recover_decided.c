@@ -188,8 +188,10 @@ static void log_again(struct recovered *r, const struct entry *e)
     buf_init(&entry, entry_size(&details), NULL);
     if (!entry_write(&entry, &d, &details))
         recover_fail(r);
-    else if (decision_log_room(&r->journal->log, entry.len, r->now_ns))
+    else if (decision_log_room(&r->journal->log, entry.len, r->now_ns)) {
         decision_log_append(&r->journal->log, buf_slice(&entry), r->now_ns);
+        r->journal->remakes = true;
+    }
     buf_fini(&entry);
     free(sources);
 }

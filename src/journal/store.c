@@ -202,6 +202,7 @@ void store_stats(const struct store *s, struct store_stats *stats)
         if (s->files[i].number && s->files[i].failed)
             stats->failed_bytes += s->files[i].bytes;
     stats->cut_regions = s->cut_regions;
+    stats->syncs = s->syncs;
 }
 
 /* ---- taking and giving back ---- */
@@ -397,6 +398,7 @@ enum err store_sync(struct store *s, struct err_info *info)
         if (!f->dirty)
             continue;
         f->dirty = false;
+        s->syncs++;
         if (s->disk->datasync(s->disk, f->fd, err ? NULL : info) == ERR_OK)
             continue;
         err = ERR_IO;

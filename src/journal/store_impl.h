@@ -52,7 +52,7 @@ struct store {
     uint8_t *image;   /* of fresh regions: what store_grow writes */
     size_t image_len; /* at most GROW_STEP, a multiple of region_bytes */
     bool removed;     /* a file, since names were last made durable */
-    uint64_t cut_regions;
+    uint64_t cut_regions, syncs;
     bool has_doomed; /* names that could not be removed */
 
     bool acked_known; /* the number of the last good copy was read */

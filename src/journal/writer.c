@@ -196,6 +196,18 @@ static void publish(struct journal_writer *w, uint32_t number)
         atomic_store_explicit(&segment->published, segment->used, memory_order_release);
 }
 
+/* Senders wait, so a round is to begin, unless the journal thread waits for more of them. Reads
+ * with an exchange: what stands there now, not what stood there before the frames were submitted.
+ */
+static void urge_round(struct journal *j)
+{
+    if (j->config.ack == ACK_FSYNC &&
+        atomic_fetch_or_explicit(&j->pause, 0, memory_order_acq_rel) == PAUSE_FRAMES &&
+        pace_is_short(j))
+        return;
+    journal_urge(j);
+}
+
 void journal_submit(struct journal_writer *w)
 {
     if (!w->journal->files.store)
@@ -209,7 +221,7 @@ void journal_submit(struct journal_writer *w)
     publish(w, w->open);
     publish(w, w->large);
     atomic_store_explicit(&w->submitted, w->sequence, memory_order_release);
-    journal_urge(w->journal); /* its sender waits */
+    urge_round(w->journal);
 }
 
 /* ---- reading and releasing ---- */
@@ -321,6 +333,7 @@ uint64_t journal_decide(struct journal_writer *w, const struct decision_record *
 {
     struct decision decision = {.record = *d};
     uint32_t space = ring_space(&w->ring);
+    bool hurries; /* what is passed on has a sender that waits */
 
     if (space == 0) {
         journal_urge(w->journal);
@@ -332,9 +345,10 @@ uint64_t journal_decide(struct journal_writer *w, const struct decision_record *
         buf_take(payload, &decision.payload);
     if (!ring_push(&w->ring, &decision)) /* never: there was space */
         return 0;
-    if (decision_signal(d) != 0) /* passed on: its sender waits */
+    hurries = decision_signal(d) != 0 && w->journal->config.ack == ACK_FSYNC;
+    if (hurries)
         atomic_store_explicit(&w->hurries, true, memory_order_release);
-    if (space == DECISION_RING / 2 || (decision_signal(d) != 0 && w->journal->files.store))
+    if (hurries || space == DECISION_RING / 2)
         journal_urge(w->journal);
     else
         journal_wake(w->journal);
