@@ -3,6 +3,7 @@
 #include "check.h"
 #include "cli/explanation.h"
 #include "journal/acked_file.h"
+#include "journal/journals.h"
 #include "journal/made_segment.h"
 #include "spans.h"
 
@@ -19,35 +20,16 @@ static struct buf text;
 
 /* ---- a folder ---- */
 
-static size_t label_count(void *arg)
-{
-    (void)arg;
-    return 5;
-}
-
-static void label_of(void *arg, uint16_t label, const char **policy, const char **reason)
-{
-    static const char *const pairs[][2] = {{"default", ""},
-                                           {"errors", "status"},
-                                           {"slow", "over 2s\x1b[31m"},
-                                           {"base", "sampled"},
-                                           {"rescue", "rescued"}};
-
-    (void)arg;
-    *policy = pairs[label][0];
-    *reason = pairs[label][1];
-}
-
+static const char *const labels[][2] = {{"default", ""},
+                                        {"errors", "status"},
+                                        {"slow", "over 2s\x1b[31m"},
+                                        {"base", "sampled"},
+                                        {"rescue", "rescued"}};
 static const char *const exporters[] = {"xray", "archive"};
 static const char *const policies[] = {"errors", "slow", "base"};
 static const struct journal_names names = {
-    .labels = label_count,
-    .label = label_of,
-    .exporters = exporters,
-    .exporter_count = 2,
-    .policies = policies,
-    .policy_count = 3,
-    .config_hash = "00c0ffee00c0ffee",
+    LABEL_PAIRS(labels),  .exporters = exporters, .exporter_count = 2,
+    .policies = policies, .policy_count = 3,      .config_hash = "00c0ffee00c0ffee",
 };
 
 static void begin(enum segment_use use)

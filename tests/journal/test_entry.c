@@ -1,5 +1,6 @@
 #include "check.h"
 #include "journal/entry.h"
+#include "journal/journals.h"
 
 #include <stdlib.h>
 
@@ -161,32 +162,13 @@ static void a_longer_entry_of_later_times_is_read(void)
 
 /* ---- names ---- */
 
-static size_t three(void *arg)
-{
-    (void)arg;
-    return 3;
-}
-
-static void label_of(void *arg, uint16_t label, const char **policy, const char **reason)
-{
-    static const char *const pairs[][2] = {
-        {"default", ""}, {"keep_errors", "error"}, {"slow", "over \"2s\""}};
-
-    (void)arg;
-    *policy = pairs[label][0];
-    *reason = pairs[label][1];
-}
-
+static const char *const labels[][2] = {
+    {"default", ""}, {"keep_errors", "error"}, {"slow", "over \"2s\""}};
 static const char *const exporters[] = {"xray", "archive"};
 static const char *const policies[] = {"keep_errors", "slow", "base", "rare"};
 static const struct journal_names names = {
-    .labels = three,
-    .label = label_of,
-    .exporters = exporters,
-    .exporter_count = 2,
-    .policies = policies,
-    .policy_count = 4,
-    .config_hash = "0123abcd",
+    LABEL_PAIRS(labels),  .exporters = exporters, .exporter_count = 2,
+    .policies = policies, .policy_count = 4,      .config_hash = "0123abcd",
 };
 
 static void names_come_back(void)

@@ -1,195 +1,5 @@
 /* The journal with files, on a disk in memory: what is there again after each kind of end. */
-#include "base/fake_disk.h"
-#include "check.h"
-#include "journals.h"
-
-#include <string.h>
-
-enum { SEGMENT = 64 << 10, LABELS = 4 };
-
-static struct memory memory;
-static struct fake_clock fake;
-static struct fake_disk disk;
-
-/* ---- names ---- */
-
-static size_t count_labels(void *arg)
-{
-    (void)arg;
-    return LABELS;
-}
-
-static void label(void *arg, uint16_t number, const char **policy, const char **reason)
-{
-    static const char *const policies[LABELS] = {"other", "latency", "health", "random"};
-
-    (void)arg;
-    *policy = policies[number];
-    *reason = "because";
-}
-
-static uint16_t intern(void *arg, const char *policy, const char *reason)
-{
-    (void)arg, (void)reason;
-    for (uint16_t i = 0; i < LABELS; i++) {
-        const char *p, *r;
-
-        label(NULL, i, &p, &r);
-        if (strcmp(p, policy) == 0)
-            return i;
-    }
-    return 0;
-}
-
-static const char *const exporters[] = {"one", "two"};
-static const char *const policies[] = {"latency", "random"};
-static const struct journal_names names = {.labels = count_labels,
-                                           .label = label,
-                                           .intern = intern,
-                                           .exporters = exporters,
-                                           .exporter_count = 2,
-                                           .policies = policies,
-                                           .policy_count = 2,
-                                           .config_hash = "abc"};
-
-/* ---- a journal and what it finds ---- */
-
-static struct journal *open_journal(enum journal_ack ack)
-{
-    return journal_made(&(struct journal_config){.workers = 1,
-                                                 .exporters = 2,
-                                                 .segment_bytes = SEGMENT,
-                                                 .memory = &memory,
-                                                 .clock = &fake.clock,
-                                                 .ack = ack,
-                                                 .disk = &disk.disk,
-                                                 .path = "/j",
-                                                 .file_bytes = 4 * SEGMENT,
-                                                 .max_bytes = 64 * SEGMENT,
-                                                 .wait_ns = 10 * NS_PER_S,
-                                                 .decision_cache = 1000,
-                                                 .salt_seed = 7,
-                                                 .names = &names});
-}
-
-struct found {
-    struct journal *journal;
-    struct journal_recovered counts;
-    unsigned frames, decisions;
-    char bodies[64]; /* the first byte of each frame */
-    frame_id ids[64];
-    bool has_source[64];
-    struct decision_record decided[64];
-};
-
-static void on_decision(void *arg, const struct decision_record *d)
-{
-    struct found *f = arg;
-
-    if (f->decisions < 64)
-        f->decided[f->decisions] = *d;
-    f->decisions++;
-}
-
-/* The trace id of a frame is its first byte, sixteen times. */
-static uint32_t on_frame(void *arg, const struct recovered_frame *frame)
-{
-    struct found *f = arg;
-    uint8_t id[16];
-
-    memset(id, frame->body.data[0], sizeof(id));
-    f->bodies[f->frames] = (char)frame->body.data[0];
-    f->ids[f->frames] = frame->frame;
-    f->has_source[f->frames] = recovery_has_source(f->journal, id, frame->source);
-    f->frames++;
-    for (unsigned i = 0; i < f->decisions && i < 64; i++)
-        if (memcmp(f->decided[i].trace_id, id, sizeof(id)) == 0)
-            return 0;
-    return frame->items;
-}
-
-static struct journal *recover(enum journal_ack ack, struct found *f)
-{
-    struct journal *j = open_journal(ack);
-    struct recovery to = {f, on_decision, on_frame};
-    struct err_info info;
-
-    *f = (struct found){.journal = j};
-    CHECK(journal_recover(j, &to, fake.now, &f->counts, &info) == ERR_OK);
-    return j;
-}
-
-static frame_id write_frame(struct journal *j, char fill, size_t len)
-{
-    struct journal_writer *w = journal_writer(j, 0, NULL);
-    uint8_t *at = journal_stage(w, len);
-    frame_id frame;
-
-    for (int i = 0; !at && i < 10; i++) {
-        journal_step(j, fake.now);
-        at = journal_stage(w, len);
-    }
-    CHECK(at);
-    memset(at, fill, len);
-    frame = journal_commit(w, len, 1, SIGNAL_TRACES, fake.now);
-    journal_submit(w);
-    return frame;
-}
-
-static void decide(struct journal *j, frame_id frame, char fill, bool keep, uint64_t mask)
-{
-    struct journal_writer *w = journal_writer(j, 0, NULL);
-    uint64_t source = journal_source(j, frame), sequence;
-    struct decision_details details = {.sources = &source, .source_count = 1};
-    struct decision_record d = {.keep = keep,
-                                .label = keep ? 1 : 2,
-                                .spans = 1,
-                                .unix_ns = fake.unix_now,
-                                .exporters = keep ? mask : 0,
-                                .payload_spans = keep};
-    struct buf payload;
-
-    memset(d.trace_id, fill, sizeof(d.trace_id));
-    buf_init(&payload, 1024, NULL);
-    buf_append(&payload, &fill, 1);
-    sequence = journal_decide(w, &d, &details, keep ? &payload : NULL);
-    buf_fini(&payload);
-    CHECK(sequence > 0);
-    for (int i = 0; i < 4 && journal_decided(w) < sequence; i++) {
-        uint64_t due = journal_step(j, fake.now);
-
-        if (due != NEVER_NS && due > fake.now && journal_decided(w) < sequence)
-            fake_clock_advance(&fake, due - fake.now);
-    }
-    CHECK(journal_decided(w) == sequence);
-    journal_release(w, frame, 1);
-}
-
-static void begin(void)
-{
-    memory_init(&memory, 64 << 20, 16 << 20);
-    fake_clock_init(&fake, 100 * NS_PER_S, 1700000000 * NS_PER_S);
-    fake_disk_init(&disk);
-}
-
-static void kill_journal(struct journal *j)
-{
-    struct fake_disk after;
-
-    fake_disk_crash(&disk, CRASH_KILL, NULL, &after);
-    journal_free(j);
-    fake_disk_fini(&disk);
-    disk = after;
-}
-
-static void end(struct journal *j)
-{
-    journal_free(j);
-    CHECK(memory_used(&memory) == 0);
-    fake_disk_fini(&disk);
-}
-
-/* ---- tests ---- */
+#include "journal/restarts.h"
 
 static void a_frame_is_acknowledged_once_it_is_written(void)
 {
@@ -265,6 +75,38 @@ static void decisions_and_the_outbox_are_there_too(void)
     CHECK(outbox_read(j, outbox_acked(j, 0), &item) && item.payload.len == 1 &&
           item.payload.data[0] == 'a' && item.record.label == 1);
     CHECK(!outbox_read(j, item.next, &item));
+    end(j);
+}
+
+/* Late spans may be in the frame of the first decision's, and a rescue sends what was dropped. */
+static void late_decisions_on_the_same_frames_are_known_each(void)
+{
+    struct journal *j = (begin(), open_journal(ACK_WRITTEN));
+    struct outbox_item item;
+    struct found f;
+    frame_id a, b;
+
+    a = write_frame_of(j, 'a', 100, 3);
+    b = write_frame_of(j, 'b', 100, 2);
+    decide(j, a, 'a', true, 3);
+    decide(j, b, 'b', false, 0);
+    fake_clock_advance(&fake, NS_PER_MS);
+    decide_late(j, a, 'a', 3);
+    fake_clock_advance(&fake, NS_PER_MS);
+    decide_late(j, a, 'a', 3);
+    decide_late(j, b, 'b', 3);
+    for (unsigned kill = 0; kill < 2; kill++) {
+        kill_journal(j);
+        j = recover(ACK_WRITTEN, &f);
+        CHECK(f.decisions == 5 && f.counts.decisions == 5);
+        CHECK(!f.decided[0].late && !f.decided[1].late);
+        for (unsigned i = 2; i < 5; i++)
+            CHECK(f.decided[i].late && f.decided[i].keep);
+        CHECK(outbox_read(j, outbox_acked(j, 0), &item) && !item.record.late);
+        for (unsigned i = 0; i < 3; i++)
+            CHECK(outbox_read(j, item.next, &item) && item.record.late);
+        CHECK(!outbox_read(j, item.next, &item));
+    }
     end(j);
 }
 
@@ -439,6 +281,7 @@ int main(void)
     RUN(what_was_acknowledged_is_there_after_a_kill);
     RUN(what_was_found_after_a_kill_is_durable);
     RUN(decisions_and_the_outbox_are_there_too);
+    RUN(late_decisions_on_the_same_frames_are_known_each);
     RUN(exporters_go_on_where_they_were);
     RUN(nothing_is_left_after_an_orderly_end);
     RUN(segments_are_used_again_and_again);

@@ -1,5 +1,6 @@
 #include "base/fake_disk.h"
 #include "check.h"
+#include "journal/journals.h"
 #include "journal/made_segment.h"
 #include "journal/reader.h"
 
@@ -43,28 +44,12 @@ static struct reader *opened(void)
 
 /* ---- what the segments say ---- */
 
-static const char *policy_name;
-
-static size_t one_label(void *arg)
-{
-    (void)arg;
-    return 1;
-}
-
-static void the_label(void *arg, uint16_t label, const char **policy, const char **reason)
-{
-    (void)arg;
-    (void)label;
-    *policy = policy_name;
-    *reason = "";
-}
-
 static void add_names(const char *policy)
 {
-    const struct journal_names names = {.labels = one_label, .label = the_label};
+    const char *const label[][2] = {{policy, ""}};
+    const struct journal_names names = {LABEL_PAIRS(label)};
     struct buf body;
 
-    policy_name = policy;
     buf_init(&body, 4096, NULL);
     CHECK(names_write(&body, &names));
     segment_add(&segment, FRAME_NAMES, 1, buf_slice(&body));
