@@ -24,15 +24,21 @@ struct rig {
     int env, exporters; /* stack indexes */
     struct exporter_source source;
     struct exporter_specs *specs;
+    const char *exporter_names[EXPORTER_MAX];
+    struct journal_names names;
     struct export *export;
     struct err_info info;
     uint64_t due_ns; /* of the last step */
     uint64_t lua_due_ns;
 };
 
-/* What a test adds: the API of scripts beyond this room's, and the hooks. */
+/* What a test adds: the API of scripts beyond this room's, and the hooks; and that the journal lies
+ * in files, in segments of RIG_SEGMENT, with so much memory before it is short. */
 static void (*rig_install)(lua_State *L, int env);
 static struct export_hooks rig_hooks;
+static size_t rig_files_memory;
+
+enum { RIG_SEGMENT = 64 << 10 };
 
 #define RIG_START (1000 * NS_PER_S)
 #define RIG_UNIX  (UINT64_C(1700000000) * NS_PER_S)
@@ -97,6 +103,46 @@ static inline enum err rig_specs(struct rig *r, const char *config)
     return e;
 }
 
+static inline size_t rig_labels(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+static inline void rig_label(void *arg, uint16_t label, const char **policy, const char **reason)
+{
+    (void)arg, (void)label;
+    *policy = *reason = "default";
+}
+
+static inline uint16_t rig_intern(void *arg, const char *policy, const char *reason)
+{
+    (void)arg, (void)policy, (void)reason;
+    return 0;
+}
+
+static inline void rig_use_files(struct rig *r, struct journal_config *jc)
+{
+    for (unsigned i = 0; i < jc->exporters; i++)
+        r->exporter_names[i] = exporter_specs_name(r->specs, i);
+    r->names = (struct journal_names){.labels = rig_labels,
+                                      .label = rig_label,
+                                      .intern = rig_intern,
+                                      .exporters = r->exporter_names,
+                                      .exporter_count = jc->exporters,
+                                      .config_hash = "abc"};
+    jc->segment_bytes = RIG_SEGMENT;
+    jc->ack = ACK_WRITTEN;
+    jc->disk = &r->disk.disk;
+    jc->path = "/j";
+    jc->file_bytes = 4 * RIG_SEGMENT;
+    jc->max_bytes = (uint64_t)1 << 30;
+    jc->decision_cache = 100;
+    jc->salt_seed = 1;
+    jc->names = &r->names;
+    r->memory.soft_limit = (int64_t)(memory_used(&r->memory) + rig_files_memory);
+}
+
 /* After rig_base. `http` may be NULL. False: r->info says why. */
 static inline bool rig_go(struct rig *r, const char *config, struct http_client *http)
 {
@@ -108,6 +154,8 @@ static inline bool rig_go(struct rig *r, const char *config, struct http_client 
     if (rig_specs(r, config) != ERR_OK)
         return false;
     jc.exporters = (unsigned)exporter_specs_count(r->specs);
+    if (rig_files_memory)
+        rig_use_files(r, &jc);
     if (journal_new(&jc, &r->journal, &r->info) != ERR_OK)
         abort();
     r->writer = journal_writer(r->journal, 0, NULL);
@@ -266,6 +314,7 @@ static inline struct export_stats rig_stats(const struct rig *r, size_t i)
 
     export_stats(r->export, i, OTLP_TRACES, &s);
     CHECK(s.enqueued == s.queued + s.delivered + s.filtered + s.lost_permanent +
-                            s.lost_retry_exhausted + s.lost_outbox_full);
+                            s.lost_retry_exhausted + s.lost_outbox_full + s.lost_disk_full +
+                            s.lost_damaged);
     return s;
 }

@@ -31,7 +31,8 @@ struct life {
     uint32_t in_hand[IN_HAND_MAX]; /* decisions that are not committed */
     unsigned in_hand_count;
     struct life_reader {
-        uint64_t at; /* behind what was read */
+        uint64_t at;   /* behind what was read */
+        uint64_t seen; /* behind what was looked at */
         uint32_t read[READ_MAX];
         unsigned count;
     } reader[LEDGER_EXPORTERS]; /* by bit */
@@ -171,12 +172,14 @@ static inline void find_queued(struct life *l, unsigned bit)
     struct outbox_item item;
 
     l->reader[bit].at = outbox_acked(l->journal, bit);
-    for (uint64_t at = l->reader[bit].at; outbox_read(l->journal, at, &item); at = item.next) {
+    l->reader[bit].seen = l->reader[bit].at;
+    while (outbox_look(l->journal, l->reader[bit].seen, &item) == OUTBOX_HERE) {
         uint32_t number = check_queued(l, &item);
 
         if (l->ledger->decision[number].is_queued[exporter] && !l->ledger->may_repeat)
             complain("decision %u is queued twice", number);
         l->ledger->decision[number].is_queued[exporter] = true;
+        l->reader[bit].seen = item.next;
     }
 }
 
@@ -464,17 +467,31 @@ static inline void note_promises(struct life *l)
     l->in_hand_count = kept;
 }
 
+/* Looks at what is new and reads a little, of which some may be on disk only. */
+static inline void read_some(struct life *l, unsigned bit)
+{
+    struct life_reader *r = &l->reader[bit];
+    struct outbox_item item;
+
+    outbox_read_begin(l->journal);
+    while (outbox_look(l->journal, r->seen, &item) == OUTBOX_HERE)
+        r->seen = item.next;
+    for (uint64_t n = rng_below(&l->rng, 6);
+         n > 0 && r->count < READ_MAX && outbox_look(l->journal, r->at, &item) == OUTBOX_HERE;
+         n--) {
+        r->read[r->count++] = check_queued(l, &item);
+        r->at = item.next;
+    }
+    outbox_hold(l->journal, bit, r->seen, r->at);
+    outbox_read_end(l->journal);
+}
+
 static inline void export_some(struct life *l, unsigned bit)
 {
     struct life_reader *r = &l->reader[bit];
     unsigned exporter = l->exporters[bit];
-    struct outbox_item item;
 
-    for (uint64_t n = rng_below(&l->rng, 6);
-         n > 0 && r->count < READ_MAX && outbox_read(l->journal, r->at, &item); n--) {
-        r->read[r->count++] = check_queued(l, &item);
-        r->at = item.next;
-    }
+    read_some(l, bit);
     if (!chance(l, 60))
         return;
     for (unsigned i = 0; i < r->count; i++)
@@ -526,11 +543,8 @@ static inline bool life_drain(struct life *l)
         life_journal_step(l);
         done = g->oldest == g->frames && (!g->frames || !waits(&g->frame[g->frames])) &&
                l->in_hand_count == 0;
-        for (unsigned bit = 0; done && bit < LEDGER_EXPORTERS; bit++) {
-            struct outbox_item item;
-
-            done = l->reader[bit].count == 0 && !outbox_read(l->journal, l->reader[bit].at, &item);
-        }
+        for (unsigned bit = 0; done && bit < LEDGER_EXPORTERS; bit++)
+            done = l->reader[bit].count == 0 && outbox_ends_at(l->journal, l->reader[bit].at);
     }
     return done;
 }
