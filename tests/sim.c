@@ -28,22 +28,25 @@ static struct http_client *new_http(void *arg, struct loop *loop)
     return http_client_fake(s->serve ? s->serve : serve_ok, s->serve_arg);
 }
 
-static void write_config(struct sim *s)
+static enum err write_config(struct sim *s)
 {
     struct disk *d = s->host.disk;
+    enum err err;
     int fd;
 
-    if (d->unlink(d, s->path, NULL) != ERR_OK ||
-        d->open(d, s->path, O_RDWR | O_CREAT, 0600, &fd, NULL) != ERR_OK ||
-        d->pwrite(d, fd, s->config, strlen(s->config), 0, NULL) != ERR_OK)
-        abort();
+    err = d->open(d, s->path, O_RDWR | O_CREAT | O_TRUNC, 0600, &fd, NULL);
+    if (err)
+        return err;
+    err = d->pwrite(d, fd, s->config, strlen(s->config), 0, NULL);
     d->close(d, fd);
+    return err;
 }
 
 void sim_write(struct sim *s, const char *config)
 {
     s->config = config;
-    write_config(s);
+    if (write_config(s) != ERR_OK)
+        abort();
 }
 
 static void make_folder(struct sim *s)
@@ -60,7 +63,8 @@ bool sim_try_start(struct sim *s)
     struct buf report;
     enum err err;
 
-    write_config(s);
+    if (write_config(s) != ERR_OK)
+        return false;
     snprintf(journal, sizeof(journal), "%s/journal", s->folder);
     setenv("STATE_DIRECTORY", journal, 1);
     buf_init(&report, 1 << 20, NULL);

@@ -1,12 +1,14 @@
 /* The whole collector from a seed: traffic, backends that are down, a disk that fails, kills, power
- * cuts, restarts with other workers, clocks that are set. What was acknowledged arrives.
+ * cuts, restarts with other workers and exporters, clocks that are set. Every ledger balances at
+ * every step; what was acknowledged arrives, as its level promises; a trace has one decision.
  *
- *     collector_test_simulation [SEEDS [FIRST_SEED]]
+ *     collector_test_simulation [SEEDS [FIRST_SEED [log]]]
  */
-#include "base/fake_disk.h"
-#include "scenario.h"
+#include "backends.h"
+#include "invariants.h"
+#include "senders.h"
 
-enum { TRACES = 400, SPANS_OF_TRACE = 64, STEPS = 30, BATCH = 12 };
+#include <signal.h>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 static unsigned seeds = 1;
@@ -14,83 +16,7 @@ static unsigned seeds = 1;
 static unsigned seeds = 4;
 #endif
 static uint64_t first_seed = 1;
-static unsigned long acknowledged, delivered_again, ends;
-
-static struct world {
-    struct sim sim;
-    struct backend backend;
-    struct fake_disk disk;
-    struct rng rng, fault_rng;
-    bool is_durable;                             /* ack = fsync */
-    uint8_t sent[TRACES + 1];                    /* spans of each trace */
-    uint64_t acked[TRACES + 1];                  /* a bit for each span */
-    uint8_t arrived[TRACES + 1][SPANS_OF_TRACE]; /* how often */
-} w;
-
-static bool chance(unsigned percent)
-{
-    return rng_below(&w.rng, 100) < percent;
-}
-
-/* All spans of a kept trace are slow, so that whichever of them are there decide the same. */
-static bool is_kept(uint64_t trace)
-{
-    return trace % 3 != 0;
-}
-
-static void send_batch(uint64_t newest)
-{
-    struct test_span spans[BATCH];
-    uint64_t traces[BATCH];
-    unsigned count = 0;
-    int fd = sim_connect(&w.sim), status;
-
-    for (uint64_t n = 1 + rng_below(&w.rng, BATCH); n > 0; n--) {
-        uint64_t trace = 1 + (chance(70) && newest > 8 ? newest - 1 - rng_below(&w.rng, 8)
-                                                       : rng_below(&w.rng, newest));
-
-        if (w.sent[trace] == SPANS_OF_TRACE)
-            continue;
-        traces[count] = trace;
-        spans[count++] = (struct test_span){.trace_high = trace,
-                                            .trace_low = mix(trace),
-                                            .id = ++w.sent[trace],
-                                            .parent = w.sent[trace] == 1 ? 0 : 1,
-                                            .start_ms = now_ms,
-                                            .duration_ms = is_kept(trace) ? 900 : 1};
-    }
-    if (count == 0 || fd < 0)
-        return;
-    status = post_status(&w.sim, fd, spans, count);
-    fake_net_close(w.sim.net, fd);
-    for (unsigned i = 0; i < count && status == 200; i++)
-        w.acked[traces[i]] |= UINT64_C(1) << (spans[i].id - 1);
-    acknowledged += status == 200 ? count : 0;
-}
-
-/* ---- ends ---- */
-
-static void start_again(void)
-{
-    w.sim.host.cpus = 1 + (unsigned)rng_below(&w.rng, 4);
-    w.sim.host.seed = rng_next(&w.rng) | 1;
-    if (chance(30))
-        w.sim.clock.unix_now += rng_below(&w.rng, 60 * NS_PER_S) - 30 * NS_PER_S;
-    sim_start(&w.sim);
-    balanced(&w.sim);
-    ends++;
-}
-
-static void crash(enum crash kind)
-{
-    struct fake_disk after;
-
-    fake_disk_crash(&w.disk, kind, &w.rng, &after);
-    sim_kill(&w.sim);
-    fake_disk_fini(&w.disk);
-    w.disk = after;
-    start_again();
-}
+static bool shows_log;
 
 static void heal(void)
 {
@@ -98,132 +24,227 @@ static void heal(void)
     w.disk.faults.chance = 0;
 }
 
-static void stop(void)
+/* ---- lives ---- */
+
+static void start(void)
 {
+    w.sim.host.seed = rng_next(&w.rng) | 1;
+    if (has(CLOCK_STEPS) && chance(30))
+        w.sim.clock.unix_now += rng_below(&w.rng, 60 * NS_PER_S) - 30 * NS_PER_S;
+    w.moment++;
+    change_exporters();
+    make_config(1 + (unsigned)rng_below(&w.rng, 4));
+    ends++;
+    if (has(FAULTY_DISK) && chance(30)) {
+        w.disk.faults.chance = 0.1;
+        if (sim_try_start(&w.sim))
+            return;
+        say("does not start");
+    }
     heal();
-    sim_stop(&w.sim);
-    sim_kill(&w.sim);
-    start_again();
+    sim_start(&w.sim);
 }
 
-static void fail_disk(void)
+static void crash(enum crash kind)
 {
-    w.disk.full = chance(30);
-    w.disk.faults = (struct fake_faults){.rng = &w.fault_rng,
-                                         .chance = chance(50) ? 0.05 : 0.5,
-                                         .calls = 1U << FAKE_CALL_WRITE | 1U << FAKE_CALL_SYNC,
-                                         .errors = FAKE_EIO | FAKE_ENOSPC};
+    struct fake_disk after;
+
+    say("crash: %s", kind == CRASH_KILL ? "kill" : "power");
+    if (w.level == LEVEL_MEMORY || (w.level == LEVEL_WRITTEN && kind == CRASH_POWER))
+        excuse_all();
+    w.killed_ns = w.sim.clock.now;
+    end_life();
+    fake_disk_crash(&w.disk, kind, &w.rng, &after);
+    sim_kill(&w.sim);
+    fake_disk_fini(&w.disk);
+    w.disk = after;
+    heal();
+    start();
+}
+
+static bool all_good(void)
+{
+    for (unsigned i = 0; i < EXPORTERS; i++)
+        if (w.place[i].is_on && w.place[i].mood != GOOD)
+            return false;
+    return true;
+}
+
+/* An orderly end. With good backends it leaves nothing, or, where it keeps, what waits. */
+static void stop(void)
+{
+    const struct ledger *l;
+    bool is_good =
+        all_good() && w.disk.faults.chance == 0 && !w.disk.full && !has(SMALL_DISK | SMALL_MEMORY);
+
+    say("stop");
+    sim_stop(&w.sim);
+    check_now();
+    l = sim_ledger(&w.sim);
+    MUST(!is_good || w.keeps || (l->pending == 0 && ledger_unsettled(l) == 0),
+         "%llu pending and %llu not settled after the end", (unsigned long long)l->pending,
+         (unsigned long long)ledger_unsettled(l));
+    if (w.level == LEVEL_MEMORY)
+        excuse_all();
+    w.killed_ns = w.sim.clock.now;
+    end_life();
+    sim_kill(&w.sim);
+    start();
+}
+
+/* SIGTERM, and before it is done, a second one. */
+static void stop_twice(void)
+{
+    say("stop, and a kill");
+    collector_stop(w.sim.collector, w.sim.clock.now);
+    sim_run(&w.sim, rng_below(&w.rng, 200 * NS_PER_MS));
+    crash(CRASH_KILL);
 }
 
 /* ---- a run ---- */
+
+static void fail_disk(void)
+{
+    w.disk.full = has(FULL_DISK) && chance(50);
+    if (has(FAULTY_DISK))
+        w.disk.faults = (struct fake_faults){
+            .rng = &w.fault_rng,
+            .chance = chance(50) ? 0.05 : 0.5,
+            .calls = 1U << FAKE_CALL_WRITE | 1U << FAKE_CALL_SYNC |
+                     (chance(30) ? 1U << FAKE_CALL_OPEN | 1U << FAKE_CALL_SYNC_FOLDER : 0),
+            .errors = FAKE_EIO | FAKE_ENOSPC | FAKE_EMFILE};
+    say("the disk fails: full %d, chance %.2f", w.disk.full, w.disk.faults.chance);
+}
+
+static void change_mood(void)
+{
+    unsigned i = (unsigned)rng_below(&w.rng, EXPORTERS);
+
+    w.place[i].mood = chance(40) ? GOOD : (enum mood)rng_below(&w.rng, MOODS);
+    say("%c is %d", 'a' + i, w.place[i].mood);
+}
 
 static void something_happens(void)
 {
     uint64_t dice = rng_below(&w.rng, 100);
 
-    if (dice < 8) {
-        heal();
+    if (dice < 8 && has(KILLS))
         crash(CRASH_KILL);
-    } else if (dice < 12 && w.is_durable) {
-        heal();
+    else if (dice >= 8 && dice < 12 && has(POWER_CUTS))
         crash(CRASH_POWER);
-    } else if (dice < 15) {
+    else if (dice >= 12 && dice < 16 && has(STOPS))
         stop();
-    } else if (dice < 23) {
+    else if (dice >= 16 && dice < 18 && has(STOPS))
+        stop_twice();
+    else if (dice >= 18 && dice < 28 && has(FAULTY_DISK | FULL_DISK))
         fail_disk();
-    } else if (dice < 35) {
+    else if (dice >= 28 && dice < 40)
         heal();
-    } else if (dice < 50) {
-        w.backend.down[1] = !w.backend.down[1];
-    } else if (dice < 55) {
-        w.backend.delay_ns = rng_below(&w.rng, 2 * NS_PER_S);
-    } else if (dice < 60) {
+    else if (dice >= 40 && dice < 65 && has(BAD_BACKENDS))
+        change_mood();
+    else if (dice >= 65 && dice < 70 && has(CLOCK_STEPS))
         w.sim.clock.unix_now += rng_below(&w.rng, 120 * NS_PER_S) - 60 * NS_PER_S;
+}
+
+static void all_get_well(void)
+{
+    heal();
+    for (unsigned i = 0; i < EXPORTERS; i++)
+        w.place[i].mood = GOOD;
+    for (int i = 0; i < 10; i++) {
+        sim_run(&w.sim, 60 * NS_PER_S);
+        check_now();
+        if (sim_ledger(&w.sim)->pending == 0 && ledger_unsettled(sim_ledger(&w.sim)) == 0)
+            return;
     }
 }
 
-static void count_arrived(void)
+static void begin(uint64_t seed)
 {
-    backend_read(&w.backend, 1);
-    for (size_t i = 0; i < w.backend.count; i++) {
-        uint64_t trace = view_id(slice_make(w.backend.spans[i].trace_id, 8));
-        uint64_t id = w.backend.spans[i].span_id;
-
-        if (trace == 0 || trace > TRACES || id == 0 || id > w.sent[trace] || !is_kept(trace)) {
-            printf("  trace %llu span %llu\n", (unsigned long long)trace, (unsigned long long)id);
-            CHECK(!"the backend has only what was sent and kept");
-            continue;
-        }
-        delivered_again += w.arrived[trace][id - 1]++ > 0;
-    }
-}
-
-static void check_all(void)
-{
-    unsigned lost = 0;
-
-    CHECK(sim_ledger(&w.sim)->pending == 0);
-    CHECK(sim_ledger(&w.sim)->exporters[0].stats.queued == 0);
-    for (uint64_t t = 1; t <= TRACES; t++)
-        for (unsigned i = 0; i < w.sent[t]; i++)
-            lost += is_kept(t) && w.acked[t] >> i & 1 && !w.arrived[t][i];
-    if (lost)
-        printf("  %u spans are lost\n", lost);
-    CHECK(lost == 0);
-}
-
-static void simulate(uint64_t seed)
-{
-    static const char *const configs[] = {
-        "return { shutdown_timeout = '3s', receivers = { otlp = { grpc = false, http = "
-        "'127.0.0.1:0' } },\n"
-        "  journal = { ack = 'written' },\n"
-        "  tail_sampling = { decision_wait = '4s', policies = { policy 'latency' { threshold_ms = "
-        "500 } } },\n  exporters = { " OTLP("all", "1", "queue = { on_full = 'refuse' }") " } }\n",
-        "return { shutdown_timeout = '3s', receivers = { otlp = { grpc = false, http = "
-        "'127.0.0.1:0' } },\n"
-        "  journal = { ack = 'fsync' },\n"
-        "  tail_sampling = { decision_wait = '4s', policies = { policy 'latency' { threshold_ms = "
-        "500 } } },\n  exporters = { " OTLP("all", "1", "queue = { on_full = 'refuse' }") " } }\n",
-    };
-
     memset(&w, 0, sizeof(w));
+    w.seed = seed;
     rng_seed(&w.rng, seed);
     rng_seed(&w.fault_rng, ~seed);
-    w.is_durable = seed % 2 == 0;
+    buf_init(&w.log, 64 << 20, NULL);
+    w.families = (unsigned)(rng_next(&w.rng) & (rng_next(&w.rng) | rng_next(&w.rng))) &
+                 ((1U << FAMILIES) - 1);
+    w.families |= 1U << rng_below(&w.rng, FAMILIES);
+    w.level = (enum level)rng_below(&w.rng, 3);
+    w.keeps = chance(50);
+    w.drops_oldest = chance(30);
+    w.has_history = chance(30);
     fake_disk_init(&w.disk);
-    backend_init(&w.backend);
-    sim_init(&w.sim, &(struct sim_options){.config = configs[w.is_durable],
+    change_exporters();
+    make_config(1 + (unsigned)(seed % 3));
+    log_redirect(log_line, NULL);
+    log_use_clock(&w.sim.clock.clock);
+    sim_init(&w.sim, &(struct sim_options){.config = w.config,
                                            .cpus = 1 + (unsigned)(seed % 3),
                                            .seed = seed,
-                                           .serve = backend_serve,
-                                           .serve_arg = &w.backend,
+                                           .serve = serve_world,
                                            .disk = &w.disk.disk});
-    for (unsigned i = 0; i < STEPS && !check_failures; i++) {
-        something_happens();
-        for (uint64_t n = rng_below(&w.rng, 6); n > 0; n--)
-            send_batch(1 + (TRACES - 1) * (i + 1) / STEPS);
-        sim_run(&w.sim, rng_below(&w.rng, 3 * NS_PER_S));
-        balanced(&w.sim);
-    }
-    heal();
-    w.backend.down[1] = false;
-    w.backend.delay_ns = 0;
-    sim_run(&w.sim, 120 * NS_PER_S);
-    balanced(&w.sim);
-    count_arrived();
-    check_all();
-    if (check_failures)
-        printf("  replay: collector_test_simulation 1 %llu\n", (unsigned long long)seed);
+    say("seed %llu, families %x, level %d", (unsigned long long)seed, w.families, w.level);
+}
+
+static void end(void)
+{
+    log_flush();
     sim_fini(&w.sim);
-    backend_fini(&w.backend);
     fake_disk_fini(&w.disk);
+    log_redirect(NULL, NULL);
+    log_use_clock(NULL);
+    if (check_failures || shows_log)
+        show_log();
+}
+
+/* One seed; its log stays until the next begins (buf_fini). */
+static void simulate(uint64_t seed)
+{
+    begin(seed);
+    for (unsigned i = 0; i < STEPS && !check_failures; i++) {
+        w.moment++;
+        something_happens();
+        for (uint64_t n = rng_below(&w.rng, 6); n > 0 && !check_failures; n--)
+            send_batch(1 + (uint64_t)(TRACES - 1) * (i + 1) / STEPS);
+        if (has(PASSING) && chance(50))
+            send_items(chance(50) ? OTLP_LOGS : OTLP_METRICS);
+        sim_run(&w.sim, rng_below(&w.rng, 3 * NS_PER_S));
+        check_now();
+    }
+    if (!check_failures)
+        all_get_well();
+    if (!check_failures)
+        check_all();
+    end();
 }
 
 static void what_was_acknowledged_arrives_whatever_happens(void)
 {
-    for (uint64_t seed = first_seed; seed < first_seed + seeds && !check_failures; seed++)
+    for (uint64_t seed = first_seed; seed < first_seed + seeds && !check_failures; seed++) {
         simulate(seed);
+        buf_fini(&w.log);
+    }
+}
+
+static void a_seed_gives_the_same_run_again(void)
+{
+    struct buf first;
+
+    simulate(first_seed);
+    first = w.log;
+    simulate(first_seed);
+    CHECK(first.len > 1000 && first.len == w.log.len &&
+          memcmp(first.data, w.log.data, first.len) == 0);
+    buf_fini(&first);
+    buf_fini(&w.log);
+}
+
+static void on_abort(int number)
+{
+    (void)number;
+    signal(SIGABRT, SIG_DFL);
+    show_log();
+    abort();
 }
 
 int main(int argc, char **argv)
@@ -232,7 +253,11 @@ int main(int argc, char **argv)
         seeds = (unsigned)atoi(argv[1]);
     if (argc > 2)
         first_seed = strtoull(argv[2], NULL, 10);
+    shows_log = argc > 3;
+    signal(SIGABRT, on_abort);
     RUN(what_was_acknowledged_arrives_whatever_happens);
+    if (argc == 1)
+        RUN(a_seed_gives_the_same_run_again);
     printf("%lu spans acknowledged, %lu delivered again, %lu ends\n", acknowledged, delivered_again,
            ends);
     return DONE();

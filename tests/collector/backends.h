@@ -1,0 +1,139 @@
+/* backends.h: where the simulated exporters send to: port 1 + i of http://h is place[i]. */
+#pragma once
+
+#include "world.h"
+
+static inline enum otlp_signal signal_of_url(const char *url)
+{
+    const char *name = strrchr(url, '/') + 1;
+    enum otlp_signal signal;
+
+    if (!otlp_signal_find(name, strlen(name), &signal))
+        abort();
+    return signal;
+}
+
+/* A span came once more than it was sent: allowed for what was on its way at a kill, or too young
+ * for its exporter to have noted. Where backends and disks fail it may be older. */
+static inline void check_again(struct place *p, uint64_t trace, unsigned i)
+{
+    static const uint64_t noted_after_ns = 300 * NS_PER_MS;
+    uint64_t before = p->arrived_ns[trace][i];
+
+    if (p->arrived[trace][i] < w.copies[trace][i])
+        return;
+    delivered_again++;
+    if (has(FAULTY_DISK | FULL_DISK | SMALL_DISK | POWER_CUTS | BAD_BACKENDS))
+        return;
+    MUST(w.killed_ns && before <= w.killed_ns && w.killed_ns - before <= noted_after_ns,
+         "span %u of trace %llu is sent again, %llu ms after it was taken", i + 1,
+         (unsigned long long)trace, (unsigned long long)(w.sim.clock.now - before) / NS_PER_MS);
+}
+
+static inline void take_span(struct place *p, uint64_t trace, uint64_t id)
+{
+    if (trace == 0 || trace > TRACES || id == 0 || id > w.sent[trace] || kind_of(trace) == 0) {
+        MUST(false, "span %llu of trace %llu arrives, which was never sent, or is to be dropped",
+             (unsigned long long)id, (unsigned long long)trace);
+        return;
+    }
+    check_again(p, trace, (unsigned)id - 1);
+    p->arrived[trace][id - 1]++;
+    p->arrived_ns[trace][id - 1] = w.sim.clock.now;
+}
+
+/* Takes all but the first `refused`; returns how many there are. */
+static inline size_t take_spans(struct place *p, struct slice body, bool takes, uint64_t *refused)
+{
+    struct scan_result result;
+    struct scan_span *spans;
+
+    if (scan_traces(body, NULL, 0, &result) == ERR_PARSE)
+        abort();
+    MUST(result.rejected == 0, "an exporter sends %zu spans that are not valid",
+         (size_t)result.rejected);
+    spans = calloc(result.spans + 1, sizeof(*spans));
+    if (!spans || scan_traces(body, spans, result.spans, &result) != ERR_OK)
+        abort();
+    if (*refused > result.spans)
+        *refused = result.spans;
+    for (size_t i = *refused; takes && i < result.spans; i++)
+        take_span(p, view_id(slice_make(spans[i].trace_id, 8)), spans[i].span_id);
+    free(spans);
+    return result.spans;
+}
+
+/* Items are found by their names. */
+static inline size_t take_items(struct place *p, enum otlp_signal signal, struct slice body,
+                                bool takes)
+{
+    const uint8_t *at = body.data, *end = body.data + body.len;
+    size_t found = 0;
+
+    while ((at = memmem(at, (size_t)(end - at), signal == OTLP_LOGS ? "log-" : "met-", 4))) {
+        char digits[6] = {0};
+        unsigned item;
+
+        memcpy(digits, at + 4, 5);
+        item = (unsigned)atoi(digits);
+        found++;
+        at += 9;
+        MUST(item < w.items[signal], "item %u arrives, which was never sent", item);
+        if (takes && item < w.items[signal])
+            p->item_arrived[signal][item]++;
+    }
+    return found;
+}
+
+/* Export...ServiceResponse { partial_success = 1 { rejected_... = 1 } } */
+static inline void answer_partly(struct http_answer *answer, uint64_t refused)
+{
+    const uint8_t bytes[] = {0x0a, 2, 8, (uint8_t)refused};
+
+    buf_append(&answer->body, bytes, sizeof(bytes));
+}
+
+static inline uint64_t answer_in(struct place *p, const struct http_request *request,
+                                 struct http_answer *answer)
+{
+    enum otlp_signal signal = signal_of_url(request->url);
+    bool takes = p->mood == GOOD || p->mood == SLOW || p->mood == UNSURE || p->mood == PARTIAL;
+    uint64_t refused = p->mood == PARTIAL && signal == OTLP_TRACES ? 1 + rng_below(&w.rng, 3) : 0;
+    size_t items = signal == OTLP_TRACES ? take_spans(p, request->body, takes, &refused)
+                                         : take_items(p, signal, request->body, takes);
+
+    answer->status = p->mood == BUSY       ? chance(50) ? 503 : 429
+                     : p->mood == DENYING  ? 401
+                     : p->mood == REFUSING ? 400
+                                           : 200;
+    if (p->mood == REFUSING)
+        refused = items;
+    if (p->mood == PARTIAL && refused)
+        answer_partly(answer, refused);
+    if (p->mood == DOWN || p->mood == UNSURE) {
+        answer->err = ERR_IO;
+        snprintf(answer->error, sizeof(answer->error), "connection %s",
+                 p->mood == DOWN ? "refused" : "reset");
+    }
+    if (p->mood == BUSY && chance(50))
+        buf_append(&answer->headers, "retry-after: 2\n", 15);
+    p->refused += refused;
+    if (takes && p->mood != UNSURE)
+        p->taken_in_life[signal] += items - refused;
+    return p->mood == SLOW ? rng_below(&w.rng, 3 * NS_PER_S) : 0;
+}
+
+static inline uint64_t serve_world(void *arg, const struct http_request *request,
+                                   struct http_answer *answer)
+{
+    unsigned port = (unsigned)(request->url[strlen("http://h:")] - '1');
+    struct place *p = &w.place[port];
+    uint64_t delay;
+
+    (void)arg;
+    if (port >= EXPORTERS)
+        abort();
+    delay = answer_in(p, request, answer);
+    say("%c gets %zu bytes: %d", 'a' + port, request->body.len, answer->err ? 0 : answer->status);
+    return delay;
+}

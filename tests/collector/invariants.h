@@ -1,0 +1,175 @@
+/* invariants.h: what must hold of the simulated collector, at each moment and at the end. */
+#pragma once
+
+#include "world.h"
+
+static inline uint64_t lost_of(const struct export_stats *s)
+{
+    return s->lost_permanent + s->lost_retry_exhausted + s->lost_outbox_full + s->lost_disk_full;
+}
+
+static inline uint64_t lost_before_exporters(const struct ledger *l)
+{
+    uint64_t lost = 0;
+
+    for (int i = 0; i < LOST_COUNT; i++)
+        lost += l->sum.lost[i];
+    return lost;
+}
+
+static inline struct place *place_of(const struct ledger_exporter *x)
+{
+    return &w.place[x->name[strlen("otlp/")] - 'a'];
+}
+
+static inline const struct export_stats *stats_of(const struct ledger *l, enum otlp_signal signal,
+                                                  size_t i)
+{
+    return signal == OTLP_TRACES ? &l->exporters[i].stats : &l->passed[signal].exporters[i].stats;
+}
+
+/* An exporter counts nothing as delivered that its backend did not take, and loses nothing that no
+ * bound and no backend made it lose. */
+static inline void check_exporter(const struct ledger *l, size_t i)
+{
+    const struct place *p = place_of(&l->exporters[i]);
+    bool may_shed = w.drops_oldest && has(SMALL_QUEUES | SMALL_DISK | FULL_DISK | FAULTY_DISK);
+    uint64_t permanent = 0;
+
+    for (int signal = 0; signal < OTLP_SIGNALS; signal++) {
+        const struct export_stats *s = stats_of(l, (enum otlp_signal)signal, i);
+
+        permanent += s->lost_permanent;
+        MUST(s->delivered <= p->taken_in_life[signal],
+             "exporter %s counts %llu as delivered, and its backend took %llu",
+             l->exporters[i].name, (unsigned long long)s->delivered,
+             (unsigned long long)p->taken_in_life[signal]);
+        MUST(may_shed || s->lost_outbox_full + s->lost_disk_full == 0,
+             "exporter %s lost %llu and %llu", l->exporters[i].name,
+             (unsigned long long)s->lost_outbox_full, (unsigned long long)s->lost_disk_full);
+        MUST(s->lost_retry_exhausted == 0, "a batch is given up");
+    }
+    MUST(permanent <= p->refused, "%llu are lost for good, and the backend refused %llu",
+         (unsigned long long)permanent, (unsigned long long)p->refused);
+}
+
+/* Bounds, and the order in which what is short is given up. */
+static inline void check_bounds(const struct ledger *l)
+{
+    const struct journal_stats *j = &l->journal;
+
+    MUST(!has(SMALL_MEMORY) || l->memory_peak <= memory_limit() + (1 << 20),
+         "%llu bytes of memory, of %llu", (unsigned long long)l->memory_peak,
+         (unsigned long long)memory_limit());
+    MUST(has(FAULTY_DISK) || j->file_bytes <= j->file_max_bytes, "%llu bytes of files, of %llu",
+         (unsigned long long)j->file_bytes, (unsigned long long)j->file_max_bytes);
+    MUST(has(FAULTY_DISK | FULL_DISK | SMALL_DISK) || l->receive.refused[REFUSED_DISK] == 0,
+         "refused for the disk, of which there is enough");
+    MUST(has(SMALL_MEMORY | SMALL_QUEUES | BAD_BACKENDS) || l->receive.refused[REFUSED_MEMORY] == 0,
+         "refused for memory, of which there is enough");
+}
+
+static inline void check_now(void)
+{
+    const struct ledger *l = sim_ledger(&w.sim);
+
+    balanced(&w.sim);
+    MUST(l->sum.received >= w.acked_in_life, "%llu spans received, and %llu acknowledged",
+         (unsigned long long)l->sum.received, (unsigned long long)w.acked_in_life);
+    MUST(has(FAULTY_DISK | POWER_CUTS) || l->sum.lost[LOST_DAMAGED] == 0, "%llu spans are damaged",
+         (unsigned long long)l->sum.lost[LOST_DAMAGED]);
+    for (size_t i = 0; i < l->exporter_count; i++)
+        check_exporter(l, i);
+    check_bounds(l);
+    say("received %llu pending %llu dropped %llu", (unsigned long long)l->sum.received,
+        (unsigned long long)l->pending, (unsigned long long)ledger_sum(l->sum.dropped, l->labels));
+}
+
+/* A life is over: what it counted is remembered. */
+static inline void end_life(void)
+{
+    const struct ledger *l = sim_ledger(&w.sim);
+
+    w.lost += lost_before_exporters(l);
+    for (size_t i = 0; i < l->exporter_count; i++)
+        for (int signal = 0; signal < OTLP_SIGNALS; signal++)
+            place_of(&l->exporters[i])->lost[signal] +=
+                lost_of(stats_of(l, (enum otlp_signal)signal, i));
+    for (unsigned i = 0; i < EXPORTERS; i++)
+        memset(w.place[i].taken_in_life, 0, sizeof(w.place[i].taken_in_life));
+    w.acked_in_life = 0;
+}
+
+/* What was acknowledged so far may be gone. */
+static inline void excuse_all(void)
+{
+    memset(w.excused, 1, sizeof(w.excused));
+    for (unsigned t = 1; t <= TRACES; t++)
+        w.excused[t] = w.sent[t] > 0;
+    memset(w.item_acked, 0, sizeof(w.item_acked));
+}
+
+/* ---- the end ---- */
+
+static inline bool is_anywhere(uint64_t trace)
+{
+    for (unsigned i = 0; i < EXPORTERS; i++)
+        for (unsigned k = 0; k < w.sent[trace]; k++)
+            if (w.place[i].arrived[trace][k])
+                return true;
+    return false;
+}
+
+/* Spans that were acknowledged and did not arrive: of traces that must be kept, and of those of
+ * which another span was. */
+static inline uint64_t missing_spans(const struct place *p)
+{
+    uint64_t missing = 0;
+
+    for (uint64_t t = 1; t <= TRACES; t++) {
+        if (w.excused[t] || w.since[t] < p->since || kind_of(t) == 0 ||
+            (kind_of(t) == 2 && !is_anywhere(t)))
+            continue;
+        for (unsigned k = 0; k < w.sent[t]; k++)
+            if (w.acked[t] >> k & 1 && !p->arrived[t][k]) {
+                if (missing++ < 10)
+                    say("missing: span %u of trace %llu", k + 1, (unsigned long long)t);
+            }
+    }
+    return missing;
+}
+
+static inline uint64_t missing_items(const struct place *p, enum otlp_signal signal)
+{
+    uint64_t missing = 0;
+
+    for (unsigned i = 0; i < w.items[signal]; i++)
+        missing += w.item_acked[signal][i] > p->since && !p->item_arrived[signal][i];
+    return missing;
+}
+
+static inline void check_all(void)
+{
+    const struct ledger *l = sim_ledger(&w.sim);
+
+    MUST(l->pending == 0 && ledger_unsettled(l) == 0, "%llu pending, %llu not settled",
+         (unsigned long long)l->pending, (unsigned long long)ledger_unsettled(l));
+    end_life();
+    for (unsigned i = 0; i < EXPORTERS; i++) {
+        const struct place *p = &w.place[i];
+        uint64_t spans = missing_spans(p);
+
+        if (!p->is_on)
+            continue;
+        MUST(spans <= p->lost[OTLP_TRACES] + w.lost,
+             "%llu spans are missing at %c, %llu are counted as lost", (unsigned long long)spans,
+             'a' + i, (unsigned long long)(p->lost[OTLP_TRACES] + w.lost));
+        for (int signal = OTLP_METRICS; signal < OTLP_SIGNALS; signal++) {
+            uint64_t items = missing_items(p, (enum otlp_signal)signal);
+
+            MUST(items <= p->lost[signal], "%llu %s are missing at %c, %llu are counted as lost",
+                 (unsigned long long)items, otlp_signal_name((enum otlp_signal)signal), 'a' + i,
+                 (unsigned long long)p->lost[signal]);
+        }
+    }
+}
