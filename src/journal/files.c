@@ -135,11 +135,11 @@ static void say(struct files *f, const char *what, const struct err_info *info, 
 
 /* A region for the segment, its header in front of the segment's memory. */
 static bool take_region(struct files *f, struct segment *segment, struct segment_header *header,
-                        struct err_info *info)
+                        bool reserved, struct err_info *info)
 {
     uint32_t region;
 
-    if (store_take(f->store, segment->size, header->use != USE_FRAMES, &region, info) != ERR_OK)
+    if (store_take(f->store, segment->size, reserved, &region, info) != ERR_OK)
         return false;
     if (header->generation == 0)
         header->generation = store_region(f->store, region)->header.generation + 1;
@@ -173,7 +173,7 @@ bool files_open(struct files *f, uint32_t number, enum segment_use use, unsigned
     do
         header.salt = rng_next(&f->rng);
     while (header.salt == 0);
-    if (!take_region(f, segment, &header, &info)) {
+    if (!take_region(f, segment, &header, use != USE_FRAMES, &info)) {
         f->is_short = true;
         if (segment->size <= f->config->segment_bytes)
             pace_growth(f, true, now_ns);
@@ -269,7 +269,8 @@ static bool move_region(struct files *f, struct segment *segment, uint64_t now_n
 
     if (f->left_count == LEFT_MAX)
         return false;
-    if (!take_region(f, segment, &header, &info)) {
+    /* From the reserve: while it has no place, nothing is decided, so nothing would become free. */
+    if (!take_region(f, segment, &header, true, &info)) {
         say(f, "the journal has no other place to write to", &info, now_ns);
         return false;
     }

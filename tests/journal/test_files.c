@@ -273,8 +273,49 @@ static void a_disk_that_fails_is_seldom_asked_for_new_files(void)
     end(j);
 }
 
+static void write_more(struct journal *j)
+{
+    struct journal_writer *w = journal_writer(j, 0, NULL);
+    uint8_t *at = journal_stage(w, 30000);
+
+    if (at) {
+        memset(at, 'a', 30000);
+        (void)journal_commit(w, 30000, 1, SIGNAL_TRACES, fake.now);
+        journal_submit(w);
+    }
+    fake_clock_advance(&fake, NS_PER_MS);
+    journal_step(j, fake.now);
+}
+
+/* Nothing is decided while something cannot be written, so that nothing else would make room. */
+static void what_a_failed_file_held_finds_a_place_on_a_full_disk(void)
+{
+    struct journal *j = (begin(), open_journal(ACK_WRITTEN));
+    struct journal_writer *w = journal_writer(j, 0, NULL);
+    struct rng rng;
+
+    rng_seed(&rng, 1);
+    for (int i = 0; i < 1000 && !journal_is_refusing(j); i++)
+        write_more(j);
+    CHECK(journal_is_refusing(j) && journal_acked(w) == journal_ticket(w));
+    write_frame(j, 'b', 100);
+    disk.faults = (struct fake_faults){&rng, 1, 1U << FAKE_CALL_WRITE, FAKE_EIO};
+    journal_step(j, fake.now);
+    CHECK(journal_acked(w) < journal_ticket(w));
+    disk.faults.chance = 0;
+    for (int i = 0; i < 15; i++) /* new frames take what room there is before it is tried again */
+        write_more(j);
+    for (int i = 0; i < 10; i++) {
+        fake_clock_advance(&fake, NS_PER_S);
+        journal_step(j, fake.now);
+    }
+    CHECK(journal_acked(w) == journal_ticket(w));
+    end(j);
+}
+
 int main(void)
 {
+    RUN(what_a_failed_file_held_finds_a_place_on_a_full_disk);
     RUN(a_disk_that_fails_is_seldom_asked_for_new_files);
     RUN(a_full_disk_sheds_then_decides_then_refuses_and_comes_back);
     RUN(a_frame_is_acknowledged_once_it_is_written);
