@@ -215,11 +215,12 @@ static enum err take_large(struct store *s, uint64_t bytes, bool reserved, uint3
     uint64_t missing = s->config.reserve > s->free_count ? s->config.reserve - s->free_count : 0;
     uint64_t kept = missing * s->config.region_bytes, max = s->config.max_bytes;
 
-    return store_make_large(s, bytes,
-                            reserved     ? UINT64_MAX
-                            : kept < max ? max - kept
-                                         : 0,
-                            number, info);
+    uint64_t limit = reserved ? UINT64_MAX : kept < max ? max - kept : 0;
+    enum err err = store_make_large(s, bytes, limit, number, info);
+
+    if (err == ERR_FULL && !reserved && store_make_way(s, bytes, limit, s->config.reserve))
+        err = store_make_large(s, bytes, limit, number, info);
+    return err;
 }
 
 enum err store_take(struct store *s, size_t bytes, bool reserved, uint32_t *number,

@@ -219,6 +219,36 @@ static bool shrink(struct store *s)
     return false;
 }
 
+/* The regions of a file that nothing lives in, if `keep` of the free ones stay without them. */
+static unsigned idle_regions(const struct store *s, uint32_t file, unsigned free_count,
+                             unsigned keep)
+{
+    const struct store_file *f = &s->files[file];
+    unsigned regions = (unsigned)(f->bytes / s->config.region_bytes);
+
+    if (!f->number || f->fd < 0 || f->taken > 0 || f->unread || f->is_large || f->failed)
+        return 0;
+    return free_count >= keep + regions ? regions : 0;
+}
+
+bool store_make_way(struct store *s, uint64_t bytes, uint64_t limit, unsigned keep)
+{
+    uint64_t held = held_bytes(s), idle = 0;
+    unsigned left = s->free_count;
+
+    for (uint32_t i = 0; i < s->file_count; i++)
+        if (idle_regions(s, i, left, keep)) {
+            left -= idle_regions(s, i, left, keep);
+            idle += s->files[i].bytes;
+        }
+    if (held + bytes <= limit || held + bytes > limit + idle)
+        return false;
+    for (uint32_t i = 0; i < s->file_count && held_bytes(s) + bytes > limit; i++)
+        if (idle_regions(s, i, s->free_count, keep))
+            store_drop_file(s, i);
+    return true;
+}
+
 bool store_grow(struct store *s, unsigned wanted)
 {
     if (s->has_doomed)

@@ -84,7 +84,10 @@ enum err store_no_memory(const struct store *s, struct err_info *info) MUST_CHEC
  * yet. */
 enum err store_find_files(struct store *s, struct err_info *info) MUST_CHECK;
 
-/* store_grow.c: a file of its own for `bytes`; its region is neither free nor taken. `limit`: bytes
- * that all files may have with it. */
+/* Drops files that nothing lives in, so that a large one of `bytes` fits under `limit`; `keep` free
+ * regions stay. False: nothing was dropped, for it is not over the limit, or that would not do. */
+bool store_make_way(struct store *s, uint64_t bytes, uint64_t limit, unsigned keep);
+/* store_grow.c, both: a file of its own for `bytes`; its region is neither free nor taken. `limit`:
+ * bytes that all files may have with it. */
 enum err store_make_large(struct store *s, uint64_t bytes, uint64_t limit, uint32_t *number,
                           struct err_info *info) MUST_CHECK;

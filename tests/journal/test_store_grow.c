@@ -17,7 +17,8 @@ static void max_bytes_and_min_free_bound_all_files_together(void)
     store_stats(s, &stats);
     CHECK(stats.file_bytes == 9 * R && stats.max_bytes == 9 * R + 100);
     CHECK(stats.free_bytes == 6 * R && stats.failed_bytes == 0);
-    CHECK(store_take(s, R + 1, false, &n, &info) == ERR_FULL);
+    CHECK(store_take(s, 7 * R, false, &n, &info) == ERR_FULL);
+    CHECK(store_free_regions(s) == 6);
     store_put(s, large);
     while (store_grow(s, 9))
         ;
@@ -29,6 +30,31 @@ static void max_bytes_and_min_free_bound_all_files_together(void)
     CHECK(store_free_regions(s) == 9);
     CHECK(!store_grow(s, 10) && store_free_regions(s) == 9);
     CHECK(store_take(s, R + 1, true, &n, &info) == ERR_FULL && strstr(info.text, "100.0 %"));
+    store_close(s);
+}
+
+/* Else what was once used for small bodies would never be there for large ones. */
+static void files_that_nothing_lives_in_make_way_for_a_large_body(void)
+{
+    struct store_config config = USUAL;
+    struct store_stats stats;
+    uint32_t n, live;
+    struct store *s;
+
+    config.max_bytes = 12 * R; /* three files */
+    config.reserve = 2;
+    s = opened(config);
+    while (store_grow(s, 100))
+        ;
+    live = take_live(s, USE_FRAMES, 1);
+    CHECK(store_free_regions(s) == 11);
+    CHECK(store_take(s, 9 * R, false, &n, &info) == ERR_FULL && store_free_regions(s) == 11);
+    CHECK(store_take(s, 5 * R, false, &n, &info) == ERR_OK && store_free_regions(s) == 3);
+    store_stats(s, &stats);
+    CHECK(stats.file_bytes <= config.max_bytes);
+    CHECK(store_take(s, 2 * R, false, &n, &info) == ERR_OK);
+    CHECK(store_take(s, 2 * R, false, &n, &info) == ERR_FULL && store_free_regions(s) == 3);
+    CHECK(store_region(s, live)->taken);
     store_close(s);
 }
 
@@ -219,6 +245,7 @@ static void a_large_file_that_cannot_be_made_leaves_nothing(void)
 int main(void)
 {
     RUN_FRESH(max_bytes_and_min_free_bound_all_files_together);
+    RUN_FRESH(files_that_nothing_lives_in_make_way_for_a_large_body);
     RUN_FRESH(a_lowered_max_bytes_removes_files_without_live_regions);
     RUN_FRESH(files_grow_in_bounded_steps);
     RUN_FRESH(a_file_that_was_growing_is_made_longer);
