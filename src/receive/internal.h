@@ -28,6 +28,7 @@ enum {
 
 #define LINGER_NS     (1 * NS_PER_S)   /* reading on after the last answer, so that it arrives */
 #define PAUSE_STEP_NS (5 * NS_PER_MS)  /* how often a paused request asks again */
+#define FIRST_GAP_NS  (50 * NS_PER_US) /* the same, when it comes to be staged twice */
 #define SCAN_STEP_NS  (50 * NS_PER_MS) /* how often at most all connections are looked at */
 
 enum encoding {
@@ -61,13 +62,14 @@ struct receive_request {
     enum encoding encoding;
     bool json;
     bool was_paused;
-    uint8_t *staged;       /* where the sink takes it directly, while we own its space */
-    uint8_t *data;         /* gathered here otherwise */
-    size_t len;            /* bytes in staged or data */
-    size_t capacity;       /* of data, counted in the memory limiter */
-    size_t wanted;         /* paused while READING: the capacity to reserve */
-    uint64_t pause_end_ns; /* refused then; 0: never paused yet */
-    uint64_t patience_ns;  /* the longest pause */
+    uint8_t *staged;                 /* where the sink takes it directly, while we own its space */
+    uint8_t *data;                   /* gathered here otherwise */
+    size_t len;                      /* bytes in staged or data */
+    size_t capacity;                 /* of data, counted in the memory limiter */
+    size_t wanted;                   /* paused while READING: the capacity to reserve */
+    uint64_t retry_ns, retry_gap_ns; /* paused while STAGING: not staged again before */
+    uint64_t pause_end_ns;           /* refused then; 0: never paused yet */
+    uint64_t patience_ns;            /* the longest pause */
 };
 
 /* How a connection speaks: http1.c and h2.c. */

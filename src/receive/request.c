@@ -296,9 +296,20 @@ static bool keep(struct receive_request *q, struct slice body)
     return request_append(q, body);
 }
 
+/* What is short may be there at the next step, or for a long time not: each try copies and scans
+ * all of the body. */
+static void pace_staging(struct receive_request *q)
+{
+    q->retry_ns = q->receive->now_ns + q->retry_gap_ns;
+    q->retry_gap_ns = q->retry_gap_ns ? q->retry_gap_ns * 2 : FIRST_GAP_NS;
+    if (q->retry_gap_ns > PAUSE_STEP_NS)
+        q->retry_gap_ns = PAUSE_STEP_NS;
+}
+
 static void pause_staging(struct receive_request *q, struct slice body)
 {
     q->state = REQUEST_STAGING;
+    pace_staging(q);
     if (keep(q, body))
         pause_request(q);
     else
@@ -384,7 +395,7 @@ void request_retry(struct receive_request *q)
         resume(q);
     } else if (q->receive->now_ns >= q->pause_end_ns) {
         request_reply(q, &(struct reply){.code = REPLY_NO_MEMORY});
-    } else if (q->state == REQUEST_STAGING) {
+    } else if (q->state == REQUEST_STAGING && q->receive->now_ns >= q->retry_ns) {
         link_remove(&q->paused);
         stage(q, slice_make(q->data, q->len));
     } else {

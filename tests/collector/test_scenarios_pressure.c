@@ -152,7 +152,7 @@ static void without_memory_a_request_waits_two_seconds_and_nothing_is_stuck_for_
     fill_memory_and_recover(1, 32, 8, 512);
     fill_memory_and_recover(1, 32, 20, 0);
     fill_memory_and_recover(1, 48, 28, 0);
-    fill_memory_and_recover(4, 64, 8, 512);
+    fill_memory_and_recover(4, 64, 8, 1536);
 }
 
 /* A kept trace needs as much memory again as it has, more than is left to decisions. */
