@@ -259,6 +259,7 @@ static enum err make(const struct run_options *options, struct collector **c)
                                   .memory = count_memory(),
                                   .cpus = process_cpus(),
                                   .has_admin = true,
+                                  .watches_files = true,
                                   .journal_path = options->journal_path,
                                   .any_port = options->any_port};
     struct buf report;

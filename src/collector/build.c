@@ -202,10 +202,10 @@ static void init_reload(struct collector *c)
 {
     struct task *t;
 
-    c->reload = reload_new(c);
-    t = add_task(c, "builder", c->reload);
+    t = add_task(c, "builder", NULL);
     t->step = reload_step;
     c->shared.builder_loop = t->loop;
+    t->arg = c->reload = reload_new(c);
 }
 
 static void choose_rendezvous_loops(struct collector *c)

@@ -31,6 +31,7 @@ struct collector_host {
     struct memory *memory; /* the one that the libraries' hooks count in; outlives the collector */
     unsigned cpus;         /* for workers = 0 */
     uint64_t seed;         /* 0: random */
+    bool watches_files;    /* of the configuration, with the system's inotify */
     bool has_admin;        /* admin and control sockets are served (they use real sockets) */
     const char *journal_path; /* in place of the configuration's; NULL: that one */
     bool any_port; /* listeners take 127.0.0.1:0 whatever the configuration says, and no control

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "collector/parts.h"
+#include "collector/watch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ struct version {
 
 struct reload {
     struct collector *collector;
+    struct watch *watch; /* NULL: files are not watched */
     _Atomic unsigned asked, causes;
     _Atomic(struct reload_outcome *) told; /* from the builder to main */
     /* The builder's: */
@@ -255,10 +257,18 @@ static void settle(struct reload *r)
     tell(r);
 }
 
-uint64_t reload_step(void *reload, uint64_t now_ns)
+static uint64_t watch_files(struct reload *r, uint64_t now_ns)
 {
-    struct reload *r = reload;
+    uint64_t due_ns = NEVER_NS;
 
+    if (r->watch && watch_step(r->watch, now_ns, &due_ns))
+        reload_ask(r, RELOAD_FILE);
+    return due_ns;
+}
+
+/* Moves what has been asked for on; returns when to look again. */
+static uint64_t advance(struct reload *r, uint64_t now_ns)
+{
     if (r->offered) {
         if (!take_back(r))
             return now_ns + look_again_ns;
@@ -273,6 +283,14 @@ uint64_t reload_step(void *reload, uint64_t now_ns)
         return NEVER_NS;
     begin(r);
     return r->offered ? now_ns : NEVER_NS;
+}
+
+uint64_t reload_step(void *reload, uint64_t now_ns)
+{
+    struct reload *r = reload;
+    uint64_t watch_ns = watch_files(r, now_ns);
+
+    return earlier_ns(watch_ns, advance(r, now_ns));
 }
 
 /* ---- main ---- */
@@ -428,6 +446,8 @@ struct reload *reload_new(struct collector *c)
     if (!r)
         abort();
     r->collector = c;
+    if (c->host.watches_files && c->setup.path)
+        r->watch = watch_new(c->setup.path, c->shared.builder_loop);
     return r;
 }
 
@@ -438,6 +458,7 @@ void reload_free(struct reload *r)
     if (!r)
         return;
     workers = r->collector->shared.count;
+    watch_free(r->watch);
     version_free(r->past, workers);
     version_free(r->offered, workers);
     version_free(r->running, workers);

@@ -30,7 +30,7 @@ struct reload_outcome {
     uint64_t ns;                 /* that it took */
 };
 
-/* Start-up only. */
+/* Start-up only; the builder's loop is there. */
 struct reload *reload_new(struct collector *c);
 /* After the workers are freed. NULL is allowed. */
 void reload_free(struct reload *r);

@@ -1,0 +1,149 @@
+"""The configuration is read again: each way in which it changes, and what is refused."""
+import os
+import signal
+
+import pytest
+from clients import post
+from harness import config, exporter, run
+from messages import request_with, span, trace_id
+
+KEEP = 'policies = { policy "always_sample" }'
+MINE = 'policies = { policy "mine" }'
+SCRIPT = 'return policy { decide = function(trace) return keep("%s") end }\n'
+
+
+def text_of(collector, tail):
+    return config(exporter("nop"), tail=tail, wait="10ms").replace("FOLDER", collector.folder)
+
+
+def send(collector, number):
+    post(collector.http, request_with(span(trace_id(number), 1)).SerializeToString())
+
+
+def reloads(collector, cause, count=1):
+    """Waits for the log to say so."""
+    def says(line):
+        return "msg=reloaded" in line and f'cause={cause}' in line
+    collector.wait_line(lambda line: says(line) and sum(map(says, filter(
+        None, collector.lines))) >= count)
+
+
+def in_place(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def rename_over(path, text):
+    in_place(path + "~", text)
+    os.rename(path + "~", path)
+
+
+def as_vim(path, text):
+    os.rename(path, path + "~")
+    in_place(path, text)
+    os.unlink(path + "~")
+
+
+FILE = '"change of a file"'
+
+
+@pytest.mark.parametrize("change", [in_place, rename_over, as_vim])
+def test_a_change_of_config_lua_is_taken(start, change):
+    collector = start(config(exporter("nop"), tail=KEEP, wait="10ms"))
+    assert collector.http
+    change(os.path.join(collector.folder, "config.lua"),
+           text_of(collector, 'default = keep("all"), policies = { policy "latency" '
+                              '{ threshold_ms = 99999 } }'))
+    reloads(collector, FILE)
+    send(collector, 1)
+    collector.wait_metrics(lambda m: m.total("moontail_kept_spans_total", policy="default",
+                                             reason="all") == 1)
+
+
+def test_a_script_in_a_folder_that_is_new_is_taken(start):
+    collector = start(config(exporter("nop"), tail=KEEP, wait="10ms"))
+    assert collector.http
+    scripts = os.path.join(collector.folder, "policies")
+    os.mkdir(scripts)
+    in_place(os.path.join(scripts, "mine.lua"), SCRIPT % "one")
+    reloads(collector, FILE)
+    rename_over(os.path.join(collector.folder, "config.lua"), text_of(collector, MINE))
+    reloads(collector, FILE, 2)
+    in_place(os.path.join(scripts, "mine.lua"), SCRIPT % "two")
+    reloads(collector, FILE, 3)
+    send(collector, 1)
+    collector.wait_metrics(lambda m: m.total("moontail_kept_spans_total", policy="mine",
+                                             reason="two") == 1)
+
+
+def data_folder(mount, number, files):
+    folder = f"..2026_{number}"
+    os.makedirs(os.path.join(mount, folder))
+    for name, text in files.items():
+        in_place(os.path.join(mount, folder, name), text)
+    os.symlink(folder, os.path.join(mount, "..data_tmp"))
+    os.rename(os.path.join(mount, "..data_tmp"), os.path.join(mount, "..data"))
+
+
+def test_the_swap_of_a_config_map_is_taken(start, tmp_path):
+    """As the kubelet does it: files are links through ..data, which is renamed over."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    for name in ("config.lua", "policies.mine.lua"):
+        os.symlink(f"..data/{name}", mount / name)
+    text = config(exporter("nop"), tail=MINE, wait="10ms").replace("FOLDER", str(mount))
+    data_folder(mount, 1, {"config.lua": text, "policies.mine.lua": SCRIPT % "one"})
+    collector = start(text, folder=mount)  # writes config.lua again, through the link
+    assert collector.http
+    data_folder(mount, 2, {"config.lua": text, "policies.mine.lua": SCRIPT % "two"})
+    reloads(collector, FILE)
+    send(collector, 1)
+    collector.wait_metrics(lambda m: m.total("moontail_kept_spans_total", policy="mine",
+                                             reason="two") == 1)
+
+
+def test_what_is_wrong_is_refused_and_stays_visible(start):
+    collector = start(config(exporter("nop"), tail=KEEP, wait="10ms"))
+    path = os.path.join(collector.folder, "config.lua")
+    before = collector.scrape()
+    hash_ = next(dict(labels)["hash"] for name, labels in before
+                 if name == "moontail_config_info")
+    assert before.total("moontail_config_last_reload_successful") == 1
+    rename_over(path, text_of(collector, 'policies = { policy "always_sampel" }'))
+    collector.wait_metrics(lambda m: m.total("moontail_config_last_reload_successful") == 0)
+    line = collector.wait_line(lambda x: "the configuration was refused" in x)
+    assert "config.lua:6: " in line and "always_sampel" in line
+    status, _, ready = collector.get("/readyz?verbose")
+    assert status == 200 and "config refused: " in ready and "config.lua:6: " in ready, ready
+    done = run("reload", "--journal", f"{collector.folder}/journal", folder=collector.folder)
+    assert done.returncode == 78 and "config.lua:6: " in done.stderr, done
+    done = run("reload", "--config", path, folder=collector.folder)
+    assert done.returncode == 78 and "config.lua:6: " in done.stderr, done
+    metrics = collector.scrape()
+    assert metrics.total("moontail_config_info", hash=hash_) == 1
+    send(collector, 1)
+    collector.wait_metrics(lambda m: m.total("moontail_kept_spans_total",
+                                             policy="always_sample") == 1)
+    rename_over(path, text_of(collector, KEEP))
+    metrics = collector.wait_metrics(
+        lambda m: m.total("moontail_config_last_reload_successful") == 1)
+    assert metrics.total("moontail_config_info", hash=hash_) == 1
+    since = "moontail_config_last_reload_success_timestamp_seconds"
+    assert metrics.total(since) > before.total(since)
+
+
+def test_a_signal_and_a_command_reload_and_say_what_wants_a_restart(start):
+    collector = start(config(exporter("nop"), tail=KEEP))
+    path = os.path.join(collector.folder, "config.lua")
+    assert collector.http
+    collector.signal(signal.SIGHUP)
+    reloads(collector, "SIGHUP")
+    in_place(path, text_of(collector, KEEP).replace("workers = 1", "workers = 2"))
+    done = run("reload", "--config", path, folder=collector.folder)
+    assert done.returncode == 0 and done.stdout.startswith("reloaded, hash "), done
+    assert "needs a restart: workers\n" in done.stdout
+    collector.wait_line(lambda line: "needs a restart" in line and "keys=workers" in line)
+    assert "config needs a restart: workers\n" in collector.get("/readyz?verbose")[2]
+    collector.stop()
+    done = run("reload", "--config", path, folder=collector.folder)
+    assert done.returncode == 1 and "is moontail running" in done.stderr, done
