@@ -75,7 +75,6 @@ local function unavailable(run, keys, what)
 end
 
 local NOT_ENFORCED = {
-  ["tail_sampling.budget.cpu"] = true,
   ["tail_sampling.quarantine.errors"] = true,
   ["tail_sampling.quarantine.window"] = true,
 }

@@ -32,7 +32,11 @@ static enum lua_jit jit_of(const struct config *c)
 static struct lua_options options_of(const struct setup *s, const struct config *c)
 {
     return (struct lua_options){
-        .memory = s->memory, .max_bytes = c->tail.budget_memory, .jit = jit_of(c)};
+        .memory = s->memory,
+        .max_bytes = c->tail.budget_memory,
+        .max_cpu_ns = c->tail.budget_cpu_ns,
+        .jit = jit_of(c),
+    };
 }
 
 /* Ends what gave its sentences in `errors`: the first of them go to `info`. */

@@ -194,7 +194,7 @@ void lua_job_encode(struct export_lua *l, struct lua_job *job)
         lua_pushnumber(L, job->items);
         lua_pushnumber(L, (lua_Number)job->body.len);
         l->current = job;
-        result = lua_run(L, 5, 1, &info);
+        result = lua_run_bounded(L, 5, 1, &info);
         l->current = NULL;
         if (l->owner->config.hooks.end_trace)
             l->owner->config.hooks.end_trace(l->owner->config.hooks.arg, L);
@@ -274,7 +274,7 @@ void lua_job_reply(struct export_lua *l, struct lua_job *job)
         lua_pushinteger(L, job->status);
         lua_pushlstring(L, (const char *)job->answer.data, job->answer.len);
         lua_pushlstring(L, (const char *)job->answer_headers.data, job->answer_headers.len);
-        result = lua_run(L, 5, 2, &info);
+        result = lua_run_bounded(L, 5, 2, &info);
     }
     if (result == ERR_OK)
         take_verdict(L, job);

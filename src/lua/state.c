@@ -2,10 +2,10 @@
 
 #include "base/log.h"
 #include "lua/embed.h"
+#include "lua/heap.h"
 #include "lua/host.h"
 
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -24,64 +24,8 @@
 #define THREAD_SANITIZER false
 #endif
 
-enum { COUNT_STEP = 64 * 1024 }; /* the shared counter hears of changes in steps of this */
-
-/* The allocator's argument: lives outside of the state that it counts. */
-struct heap {
-    struct memory *memory;
-    size_t used;    /* bytes that the state holds */
-    size_t counted; /* of these, told to `memory`, in whole steps */
-    size_t max;     /* 0: no bound */
-    unsigned runs;  /* nested lua_run: only in them the bound holds */
-    bool jit;
-};
-
-static void heap_tell(struct heap *h)
-{
-    size_t want = (h->used + COUNT_STEP - 1) / COUNT_STEP * COUNT_STEP;
-
-    if (!h->memory)
-        return;
-    if (want > h->counted) {
-        memory_add(h->memory, want - h->counted);
-        h->counted = want;
-    } else if (h->counted >
-               want + COUNT_STEP) { /* slack, so that a boundary is not crossed often */
-        memory_release(h->memory, h->counted - want);
-        h->counted = want;
-    }
-}
-
-static void *heap_alloc(void *arg, void *p, size_t old, size_t size)
-{
-    struct heap *h = arg;
-    void *moved;
-
-    if (size == 0) {
-        free(p);
-        h->used -= old;
-        heap_tell(h);
-        return NULL;
-    }
-    if (h->max && h->runs && size > old &&
-        size - old > h->max - (h->used < h->max ? h->used : h->max))
-        return NULL;
-    moved = realloc(p, size);
-    if (!moved)
-        return NULL;
-    h->used += size - old;
-    heap_tell(h);
-    return moved;
-}
-
-/* A state that another program made (the testing module's) has no bounds of ours. */
-static struct heap *heap_of(const lua_State *L)
-{
-    static _Thread_local struct heap foreign;
-    void *heap;
-
-    return lua_getallocf((lua_State *)L, &heap) == heap_alloc ? heap : &foreign;
-}
+/* CPU time of what runs once: a file, setup, a module. Far above what any needs. */
+#define ONCE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
 
 /* Whether a page that was written may be made executable: what the compiler does. */
 static bool machine_code_allowed(void)
@@ -194,6 +138,7 @@ lua_State *lua_state_new(const struct lua_options *options)
     if (!h)
         return NULL;
     *h = (struct heap){.memory = options->memory, .max = options->max_bytes};
+    h->bound_ns = options->max_cpu_ns;
     h->jit = jit_wanted(options);
     L = lua_newstate(heap_alloc, h);
     if (!L) {
@@ -231,8 +176,14 @@ void lua_state_configure(lua_State *L, const struct lua_options *options)
     struct heap *h = heap_of(L);
 
     h->max = options->max_bytes;
+    h->bound_ns = options->max_cpu_ns;
     h->jit = jit_wanted(options);
     set_engine(L, h->jit);
+}
+
+void lua_state_bound_cpu(lua_State *L, uint64_t max_cpu_ns)
+{
+    heap_of(L)->bound_ns = max_cpu_ns;
 }
 
 bool lua_state_jit(const lua_State *L)
@@ -245,25 +196,59 @@ size_t lua_state_bytes(const lua_State *L)
     return heap_of(L)->used;
 }
 
-enum err lua_run(lua_State *L, int args, int results, struct err_info *info)
+/* Of a call that ended in an error, which is on the top, or was over its budget. */
+static enum err fail_run(lua_State *L, const struct heap *h, struct err_info *info)
+{
+    if (h->call.failure == LUA_OVERRUN)
+        return err_fail(info, ERR_SCRIPT, "%s",
+                        h->call.where[0] ? h->call.where : "more CPU time than is allowed");
+    if (lua_type(L, -1) == LUA_TSTRING)
+        return err_fail(info, ERR_SCRIPT, "%s", lua_tostring(L, -1));
+    return err_fail(info, ERR_SCRIPT, "error value of type %s", luaL_typename(L, -1));
+}
+
+static enum err run(lua_State *L, int args, int results, uint64_t budget_ns, struct err_info *info)
 {
     struct heap *h = heap_of(L);
-    int status;
+    int base = lua_gettop(L) - args - 1, status;
     enum err e;
 
-    h->runs++;
+    if (h->runs++ == 0)
+        heap_begin(h, budget_ns);
     status = lua_pcall(L, args, results, 0);
     h->runs--;
-    if (status == 0)
+    if (status == 0 && (h->runs > 0 || !h->call.overrun)) {
+        h->call.failure = LUA_RAN;
         return ERR_OK;
-    if (lua_type(L, -1) == LUA_TSTRING)
-        e = err_fail(info, ERR_SCRIPT, "%s", lua_tostring(L, -1));
-    else
-        e = err_fail(info, ERR_SCRIPT, "error value of type %s", luaL_typename(L, -1));
-    lua_pop(L, 1);
-    if (status == LUA_ERRMEM)
+    }
+    h->call.failure = h->call.overrun        ? LUA_OVERRUN
+                      : status == LUA_ERRMEM ? LUA_NO_MEMORY
+                                             : LUA_RAISED;
+    e = fail_run(L, h, info);
+    lua_settop(L, base);
+    if (h->call.failure != LUA_RAISED && h->runs == 0)
         lua_gc(L, LUA_GCCOLLECT, 0);
     return e;
+}
+
+enum err lua_run(lua_State *L, int args, int results, struct err_info *info)
+{
+    return run(L, args, results, ONCE_NS, info);
+}
+
+enum err lua_run_bounded(lua_State *L, int args, int results, struct err_info *info)
+{
+    return run(L, args, results, heap_of(L)->bound_ns, info);
+}
+
+enum lua_failure lua_run_failure(const lua_State *L)
+{
+    return heap_of(L)->call.failure;
+}
+
+uint64_t lua_run_looks(const lua_State *L)
+{
+    return heap_of(L)->call.looks;
 }
 
 static int call_require(lua_State *L)
@@ -305,67 +290,4 @@ enum err lua_env_seal(lua_State *L, int env, struct err_info *info)
     lua_remove(L, -2);
     lua_pushvalue(L, env);
     return lua_run(L, 1, 0, info);
-}
-
-void lua_name_in_full(struct err_info *info, const char *name)
-{
-    struct err_info copy;
-    const char *tail = copy.text + 3, *end;
-    size_t len, name_len = strlen(name);
-
-    if (!info || strncmp(info->text, "...", 3) != 0)
-        return;
-    copy = *info;
-    end = strchr(tail, ':');
-    len = end ? (size_t)(end - tail) : SIZE_MAX;
-    if (len > name_len || strncmp(name + name_len - len, tail, len) != 0)
-        return;
-    err_fail(info, copy.code, "%s%s", name, end);
-}
-
-/* What compiles but can't be meant: moontail.lint. */
-static enum err check_text(lua_State *L, struct slice text, const char *name, struct err_info *info)
-{
-    int top = lua_gettop(L);
-    enum err e = lua_require(L, "moontail.lint", info);
-
-    if (e)
-        return e;
-    lua_getfield(L, -1, "check");
-    lua_pushlstring(L, (const char *)text.data, text.len);
-    e = lua_run(L, 1, 2, info);
-    if (!e && lua_isstring(L, -2))
-        e = err_fail(info, ERR_SCRIPT, "%s:%d: %s", name, (int)lua_tointeger(L, -1),
-                     lua_tostring(L, -2));
-    lua_settop(L, top);
-    return e;
-}
-
-enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
-                         struct err_info *info)
-{
-    char chunk[512];
-    enum err e;
-
-    if (env < 0 && env > LUA_REGISTRYINDEX)
-        env = lua_gettop(L) + env + 1;
-    if (text.len && text.data[0] == LUA_SIGNATURE[0])
-        return err_fail(info, ERR_SCRIPT, "%s:1: compiled Lua is not accepted: give the source",
-                        name);
-    snprintf(chunk, sizeof(chunk), "@%s", name);
-    /* mode "t": also refuses bytecode behind a byte order mark or a first line with '#'. */
-    if (luaL_loadbufferx(L, (const char *)text.data, text.len, chunk, "t") != 0) {
-        e = err_fail(info, ERR_SCRIPT, "%s", lua_tostring(L, -1));
-        lua_name_in_full(info, name);
-        lua_pop(L, 1);
-        return e;
-    }
-    e = check_text(L, text, name, info);
-    if (e) {
-        lua_pop(L, 1);
-        return e;
-    }
-    lua_pushvalue(L, env);
-    lua_setfenv(L, -2);
-    return ERR_OK;
 }

@@ -10,11 +10,14 @@
 #include "base/memory.h"
 #include "base/slice.h"
 
+#include <stdint.h>
+
 #include <lua.h>
 
 struct lua_options {
     struct memory *memory; /* counted; may be NULL */
     size_t max_bytes;      /* of this state, enforced inside of lua_run; 0: no bound of its own */
+    uint64_t max_cpu_ns;   /* CPU time of one lua_run_bounded; 0: no bound */
     enum lua_jit { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* auto: off where W^X forbids it */
 };
 
@@ -26,6 +29,9 @@ bool lua_state_jit(const lua_State *L); /* runs compiled */
 size_t lua_state_bytes(const lua_State *L);
 /* Changes what the options said, once the configuration is known. */
 void lua_state_configure(lua_State *L, const struct lua_options *options);
+
+/* Another max_cpu_ns than the options said. */
+void lua_state_bound_cpu(lua_State *L, uint64_t max_cpu_ns);
 
 /* Pushes the return value of a trusted embedded module ("moontail.schema"), loading it once.
  * ERR_SCRIPT with the message in info, nothing pushed. */
@@ -42,7 +48,8 @@ enum err lua_env_seal(lua_State *L, int env, struct err_info *info) MUST_CHECK;
 /* Compiles `text` (never bytecode) as a chunk called `name`, in the environment table at `env`;
  * pushes the function. Also refuses what compiles but can't be meant: a verdict whose value is
  * thrown away, and a comparison with a kind or status that there is not (lua/moontail/lint.lua).
- * ERR_SCRIPT: "name:line: message", nothing pushed. */
+ * Its loops, functions and jumps count down (rewrite.h), so that lua_run_bounded can end them;
+ * names that begin with __mt are refused. ERR_SCRIPT: "name:line: message", nothing pushed. */
 enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,
                          struct err_info *info) MUST_CHECK;
 
@@ -50,8 +57,20 @@ enum err lua_load_script(lua_State *L, struct slice text, const char *name, int 
  * message begins with a shortened form of it. */
 void lua_name_in_full(struct err_info *info, const char *name);
 
-/* pcall with a readable message. args are popped; on failure nothing is pushed.
- * The state's bound of memory holds in here only, so that calls around it can't fail; a script that
- * met it is followed by a full collection. Other values than strings: "error value of type table".
- */
+/* pcall with a readable message, for what runs once: files, setup, modules. args are popped; on
+ * failure nothing is pushed. The state's bound of memory holds in here only, so that calls around
+ * it can't fail. Scripts may use 10 s of CPU time, so that an endless loop in a file ends. A call
+ * that met a bound is followed by a full collection. Other values than strings: "error value of
+ * type table". Calls nest: the outermost one's bounds hold. */
 enum err lua_run(lua_State *L, int args, int results, struct err_info *info) MUST_CHECK;
+
+/* As lua_run, for what is called over and over (a policy, a processor, an exporter): within
+ * max_cpu_ns of the thread's CPU time. Past it each loop, call and jump of the script raises, again
+ * and again; and whatever the script made of that, the call fails with ERR_SCRIPT. */
+enum err lua_run_bounded(lua_State *L, int args, int results, struct err_info *info) MUST_CHECK;
+
+/* How the last lua_run or lua_run_bounded of the state ended. */
+enum lua_failure { LUA_RAN, LUA_RAISED, LUA_NO_MEMORY, LUA_OVERRUN };
+enum lua_failure lua_run_failure(const lua_State *L);
+/* How often the outermost call that ran last looked at the clock: for tests. */
+uint64_t lua_run_looks(const lua_State *L);

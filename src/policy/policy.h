@@ -55,8 +55,15 @@ struct policy_verdict {
 };
 
 /* Why a call of a policy gave no verdict. */
-enum policy_failure { FAILURE_ERROR, FAILURE_BAD_VERDICT, FAILURE_MEMORY, FAILURE_COUNT };
-const char *policy_failure_name(enum policy_failure f); /* "error", "bad_verdict", "memory" */
+enum policy_failure {
+    FAILURE_ERROR,
+    FAILURE_BAD_VERDICT,
+    FAILURE_MEMORY,
+    FAILURE_BUDGET, /* of CPU time */
+    FAILURE_COUNT
+};
+/* "error", "bad_verdict", "memory", "budget" */
+const char *policy_failure_name(enum policy_failure f);
 
 /* One per process. */
 struct policy_shared {

@@ -307,6 +307,16 @@ static void bad_verdict(struct policy_set *p, struct policy *policy, struct chai
     log_failure(policy, id, text, now_ns);
 }
 
+/* Why the call of Lua that just ended failed. */
+static enum policy_failure failure_of(const struct policy_set *p)
+{
+    enum lua_failure how = lua_run_failure(p->L);
+
+    if (how == LUA_OVERRUN)
+        return FAILURE_BUDGET;
+    return how == LUA_NO_MEMORY || p->reader->no_memory ? FAILURE_MEMORY : FAILURE_ERROR;
+}
+
 static void ask(struct policy_set *p, struct policy *policy, struct chain *chain, uint64_t now_ns)
 {
     lua_State *L = p->L;
@@ -318,10 +328,8 @@ static void ask(struct policy_set *p, struct policy *policy, struct chain *chain
     p->state->asked_cells = false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, policy->ask);
     lua_pushnumber(L, p->reader->face.number);
-    if (lua_run(L, 1, 1, &info)) {
-        bool memory = p->reader->no_memory || strcmp(info.text, "not enough memory") == 0;
-
-        note_failure(p, policy, memory ? FAILURE_MEMORY : FAILURE_ERROR, chain);
+    if (lua_run_bounded(L, 1, 1, &info)) {
+        note_failure(p, policy, failure_of(p), chain);
         log_failure(policy, id, info.text, now_ns);
         return;
     }

@@ -5,7 +5,7 @@
 
 const char *policy_failure_name(enum policy_failure f)
 {
-    static const char *const names[] = {"error", "bad_verdict", "memory"};
+    static const char *const names[] = {"error", "bad_verdict", "memory", "budget"};
 
     return f < FAILURE_COUNT ? names[f] : "error";
 }

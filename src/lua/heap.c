@@ -1,0 +1,136 @@
+#include "lua/heap.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+enum {
+    COUNT_STEP = 64 * 1024,   /* the shared counter hears of changes in steps of this */
+    BLOCK_LOOKED = 64 * 1024, /* a block that is this large is worth a look at the clock */
+    BLOCK_LARGE = 256 * 1024, /* what is done with blocks like this takes long */
+    COUNT = 1000,             /* ticks between two looks at the clock */
+};
+
+static void heap_tell(struct heap *h)
+{
+    size_t want = (h->used + COUNT_STEP - 1) / COUNT_STEP * COUNT_STEP;
+
+    if (!h->memory)
+        return;
+    if (want > h->counted) {
+        memory_add(h->memory, want - h->counted);
+        h->counted = want;
+    } else if (h->counted >
+               want + COUNT_STEP) { /* slack, so that a boundary is not crossed often */
+        memory_release(h->memory, h->counted - want);
+        h->counted = want;
+    }
+}
+
+static size_t large_part(size_t size)
+{
+    return size >= BLOCK_LARGE ? size : 0;
+}
+
+static bool refuses(struct heap *h, size_t old, size_t size)
+{
+    if (!h->runs || size <= old)
+        return false;
+    if (h->max && size - old > h->max - (h->used < h->max ? h->used : h->max))
+        return true;
+    /* Making large blocks takes time without a tick, as `..` of long strings does. */
+    return size >= BLOCK_LOOKED && heap_over(h);
+}
+
+void *heap_alloc(void *arg, void *p, size_t old, size_t size)
+{
+    struct heap *h = arg;
+    void *moved = NULL;
+
+    if (size == 0) {
+        free(p);
+    } else {
+        moved = refuses(h, old, size) ? NULL : realloc(p, size);
+        if (!moved)
+            return NULL;
+    }
+    h->used += size - old;
+    h->large += large_part(size) - large_part(old);
+    heap_tell(h);
+    return moved;
+}
+
+struct heap *heap_of(const lua_State *L)
+{
+    static _Thread_local struct heap foreign;
+    void *heap;
+
+    return lua_getallocf((lua_State *)L, &heap) == heap_alloc ? heap : &foreign;
+}
+
+void heap_begin(struct heap *h, uint64_t budget_ns)
+{
+    h->call.budget_ns = budget_ns;
+    h->call.looks = 0;
+    h->call.started = h->call.overrun = false;
+}
+
+/* Wall time is never less than CPU time and cheaper to read, so it is asked first. */
+bool heap_over(struct heap *h)
+{
+    struct heap_call *c = &h->call;
+
+    if (!h->runs || !c->budget_ns || c->overrun)
+        return h->runs && c->overrun;
+    c->looks++;
+    if (!c->started) {
+        c->started = true;
+        c->start_ns = clock_monotonic_ns();
+        c->start_cpu_ns = clock_thread_cpu_ns();
+        return false;
+    }
+    if (clock_monotonic_ns() - c->start_ns <= c->budget_ns)
+        return false;
+    c->overrun = clock_thread_cpu_ns() - c->start_cpu_ns > c->budget_ns;
+    if (c->overrun)
+        c->where[0] = 0;
+    return c->overrun;
+}
+
+/* At a script's function that called, or tail-called, what checks. */
+static void raise_overrun(lua_State *L, struct heap *h)
+{
+    luaL_where(L, 1);
+    if (!h->call.where[0])
+        snprintf(h->call.where, sizeof(h->call.where), "%.99smore than %.6g ms of CPU time",
+                 lua_tostring(L, -1), (double)h->call.budget_ns / 1e6);
+    lua_pop(L, 1);
+    lua_pushstring(L, h->call.where);
+    lua_error(L);
+}
+
+void heap_check(lua_State *L)
+{
+    struct heap *h = heap_of(L);
+
+    if (heap_over(h))
+        raise_overrun(L, h);
+}
+
+/* With large strings and tables about a single step can take a millisecond: look more often. */
+static int next_count(const struct heap *h)
+{
+    size_t rest = COUNT * (size_t)BLOCK_LARGE / (h->large + 1);
+
+    return rest >= COUNT ? COUNT : (int)rest / 4;
+}
+
+int heap_tick(lua_State *L)
+{
+    heap_check(L);
+    lua_pushinteger(L, next_count(heap_of(L)));
+    return 1;
+}

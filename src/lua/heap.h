@@ -1,0 +1,46 @@
+/* heap.h: what a state may use: memory, and CPU time of one call. Internal to lua.
+ *
+ * The struct is the allocator's argument and lives outside of the state that it counts.
+ */
+#pragma once
+
+#include "base/memory.h"
+#include "lua/state.h"
+
+#include <stdint.h>
+
+#include <lua.h>
+
+struct heap {
+    struct memory *memory;
+    size_t used;    /* bytes that the state holds */
+    size_t counted; /* of these, told to `memory`, in whole steps */
+    size_t max;     /* 0: no bound */
+    size_t large;   /* of `used`, in large blocks */
+    unsigned runs;  /* nested lua_run: only in them the bounds hold */
+    bool jit;
+    uint64_t bound_ns; /* CPU time of one lua_run_bounded; 0: no bound of its own */
+    struct heap_call { /* the outermost call that runs, or ran last */
+        uint64_t budget_ns;
+        uint64_t start_ns, start_cpu_ns; /* of its first look at the clock */
+        uint64_t looks;
+        bool started, overrun;
+        enum lua_failure failure; /* of the lua_run that ended last */
+        char where[200];          /* of the overrun: the message that was raised first */
+    } call;
+};
+
+/* The allocator of states (lua_Alloc). */
+void *heap_alloc(void *arg, void *p, size_t old, size_t size);
+/* A state that another program made (the testing module's) has no bounds of ours. */
+struct heap *heap_of(const lua_State *L);
+
+/* The outermost call begins: its clock starts when it is looked at first. */
+void heap_begin(struct heap *h, uint64_t budget_ns);
+/* Whether the call is over its budget; once it is, it stays so. */
+bool heap_over(struct heap *h);
+
+/* __mtt of rewritten scripts: raises over the budget, else gives the next count. */
+int heap_tick(lua_State *L);
+/* For functions that work long without a tick: raises over the budget. */
+void heap_check(lua_State *L);
