@@ -41,15 +41,87 @@ local function pick(from, names)
   return t
 end
 
-local strings = pick(string, "byte char find format gmatch gsub len lower match reverse sub upper")
+-- Functions that work long without a loop of the script's are bounded: in what they take, or by a
+-- look at the clock before and after.
+local look = host.look
+local LOOK_BYTES = 4096
+local MOVES_MAX, SORT_MAX = 10000, 10000
+
+local strings = pick(string, "byte char len sub")
+for name, fn in pairs(host.patterns) do strings[name] = fn end
+
+-- Short plain searches are compiled.
+local plain_find, bounded_find = string.find, host.patterns.find
+function strings.find(s, what, init, plain)
+  if plain and type(s) == "string" and type(what) == "string" and #s * #what <= LOOK_BYTES then
+    return plain_find(s, what, init, true)
+  end
+  return bounded_find(s, what, init, plain)
+end
+
+local function looking(fn)
+  return function(s, ...)
+    if type(s) == "string" and #s > LOOK_BYTES then look() end
+    return fn(s, ...)
+  end
+end
+
+strings.lower, strings.upper, strings.reverse = looking(string.lower), looking(string.upper), looking(string.reverse)
+
+local rep = string.rep
 function strings.rep(s, n)
   if #s * n > MAX_REP then error("string.rep would make more than 64 KiB", 2) end
-  return string.rep(s, n)
+  if #s * n > LOOK_BYTES then look() end
+  return rep(s, n)
+end
+
+local format = string.format
+function strings.format(...)
+  local made = format(...)
+  if #made > LOOK_BYTES then look() end
+  return made
+end
+
+local tables = {}
+
+local concat = table.concat
+function tables.concat(t, ...)
+  local made = concat(t, ...)
+  if #made > LOOK_BYTES or #t > 100 then look() end
+  return made
+end
+
+-- Moving `count` elements of a table.
+local function check_moves(count, what)
+  if count > MOVES_MAX then error("table." .. what .. " would move more than " .. MOVES_MAX .. " elements", 3) end
+  if count > 100 then look() end
+end
+
+local insert = table.insert
+function tables.insert(t, ...)
+  if select("#", ...) ~= 2 then return insert(t, ...) end
+  local at, value = ...
+  if type(t) == "table" and type(at) == "number" then check_moves(#t - at, "insert") end
+  return insert(t, at, value)
+end
+
+local remove = table.remove
+function tables.remove(t, ...)
+  local at = ...
+  if type(t) == "table" and type(at) == "number" then check_moves(#t - at, "remove") end
+  return remove(t, ...)
+end
+
+local sort = table.sort
+function tables.sort(t, ...)
+  if type(t) == "table" and #t > SORT_MAX then error("table.sort takes " .. SORT_MAX .. " elements at most", 2) end
+  look()
+  return sort(t, ...)
 end
 
 local libraries = {
   string = env.frozen(strings, "string"),
-  table = env.frozen(pick(table, "concat insert remove sort"), "table"),
+  table = env.frozen(tables, "table"),
   math = env.frozen(
     pick(math, "abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp log log10 max min modf pi pow rad sin sinh sqrt tan tanh"),
     "math"

@@ -1,6 +1,7 @@
 /* Makes the rooms and wires them into tasks. */
 #include "base/log.h"
 #include "collector/parts.h"
+#include "lua/state.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,6 +61,9 @@ static bool any_lua_exporter(const struct collector *c)
     return false;
 }
 
+/* An exporter's call is about a batch, a policy's about a trace. */
+enum { EXPORT_BUDGETS = 10 };
+
 /* The Lua exporters' thread has a state of its own, with the same configuration in it. */
 static enum err init_export_lua(struct collector *c, struct task *t, struct err_info *info)
 {
@@ -71,6 +75,7 @@ static enum err init_export_lua(struct collector *c, struct task *t, struct err_
         err = setup_push_exporters(&c->setup, c->export_state, &source, info);
     if (err != ERR_OK)
         return err;
+    lua_state_bound_cpu(c->export_state, EXPORT_BUDGETS * c->loaded.config->tail.budget_cpu_ns);
     err = export_lua_attach(c->export, c->export_state, &source, info);
     policy_use_cells(c->export_state, c->cells, collector_now_ns(c));
     lua_settop(c->export_state, 0);

@@ -4,14 +4,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <lauxlib.h>
 
 enum {
     COUNT_STEP = 64 * 1024,   /* the shared counter hears of changes in steps of this */
-    BLOCK_LOOKED = 64 * 1024, /* a block that is this large is worth a look at the clock */
     BLOCK_LARGE = 256 * 1024, /* what is done with blocks like this takes long */
-    COUNT = 1000,             /* ticks between two looks at the clock */
+    COUNT = 100,              /* ticks between two looks at the clock */
 };
 
 static void heap_tell(struct heap *h)
@@ -35,14 +35,11 @@ static size_t large_part(size_t size)
     return size >= BLOCK_LARGE ? size : 0;
 }
 
-static bool refuses(struct heap *h, size_t old, size_t size)
+static bool refuses(const struct heap *h, size_t old, size_t size)
 {
     if (!h->runs || size <= old)
         return false;
-    if (h->max && size - old > h->max - (h->used < h->max ? h->used : h->max))
-        return true;
-    /* Making large blocks takes time without a tick, as `..` of long strings does. */
-    return size >= BLOCK_LOOKED && heap_over(h);
+    return h->max && size - old > h->max - (h->used < h->max ? h->used : h->max);
 }
 
 void *heap_alloc(void *arg, void *p, size_t old, size_t size)
@@ -100,14 +97,29 @@ bool heap_over(struct heap *h)
     return c->overrun;
 }
 
-/* At a script's function that called, or tail-called, what checks. */
+/* Pushes "file:line: " of the innermost function of a script. */
+static void push_where(lua_State *L)
+{
+    lua_Debug d;
+
+    for (int level = 0; lua_getstack(L, level, &d); level++) {
+        lua_getinfo(L, "Sl", &d);
+        if (d.currentline > 0 && strncmp(d.source, "@lua/moontail/", 14) != 0) {
+            lua_pushfstring(L, "%s:%d: ", d.short_src, d.currentline);
+            return;
+        }
+    }
+    lua_pushliteral(L, "");
+}
+
 static void raise_overrun(lua_State *L, struct heap *h)
 {
-    luaL_where(L, 1);
-    if (!h->call.where[0])
+    if (!h->call.where[0]) {
+        push_where(L);
         snprintf(h->call.where, sizeof(h->call.where), "%.99smore than %.6g ms of CPU time",
                  lua_tostring(L, -1), (double)h->call.budget_ns / 1e6);
-    lua_pop(L, 1);
+        lua_pop(L, 1);
+    }
     lua_pushstring(L, h->call.where);
     lua_error(L);
 }

@@ -2,6 +2,8 @@
 
 #include "base/units.h"
 #include "lua/embed.h"
+#include "lua/heap.h"
+#include "lua/pattern.h"
 
 #include <lauxlib.h>
 
@@ -65,16 +67,25 @@ static int host_file(lua_State *L)
     return 1;
 }
 
+static int host_look(lua_State *L)
+{
+    heap_check(L);
+    return 0;
+}
+
 void lua_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"duration", host_duration}, {"size", host_size}, {"nearest", host_nearest},
-        {"file", host_file},         {NULL, NULL},
+        {"file", host_file},         {"look", host_look}, {NULL, NULL},
     };
 
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
+    lua_newtable(L);
+    lua_pattern_register(L);
+    lua_setfield(L, -2, "patterns");
     lua_setfield(L, -2, "moontail.host");
     lua_pop(L, 1);
 }

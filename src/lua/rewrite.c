@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define PREFIX "local __mtn,__mtt=1000,... return function(...) "
+#define PREFIX "local __mtn,__mtt=100,... return function(...) "
 #define SUFFIX "\nend"
 #define TICK   " __mtn=__mtn-1 if __mtn<0 then __mtn=__mtt() end "
 
