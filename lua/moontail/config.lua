@@ -74,11 +74,6 @@ local function unavailable(run, keys, what)
   run:fail(keys, what .. " is not available in this version")
 end
 
-local NOT_ENFORCED = {
-  ["tail_sampling.quarantine.errors"] = true,
-  ["tail_sampling.quarantine.window"] = true,
-}
-
 -- What needs files has no effect at level memory.
 local function hint_memory(run)
   local values = run.values
@@ -91,7 +86,7 @@ local function hint_memory(run)
 end
 
 -- What the names say but this version does not do yet.
-local function check_available(run, fields)
+local function check_available(run)
   local values = run.values
   hint_memory(run)
   if (values["head_sampling.sampling_percentage"] or 100) < 100 then
@@ -102,13 +97,6 @@ local function check_available(run, fields)
       if processor.type ~= "resource" or list == "received" then
         unavailable(run, { "processors", list, i }, "processors." .. list .. "[" .. i .. "] = " .. tostring(processor) .. " (allowed: processors.kept = { processor \"resource\" { ... } })")
       end
-    end
-  end
-  for _, field in ipairs(fields) do
-    local key = field.path
-    if NOT_ENFORCED[key] and run.given[key] ~= nil and ("%q"):format(run.given[key]) ~= field.default_text
-      and tostring(run.given[key]) ~= field.default_text then
-      run:hint({ "tail_sampling", key:match "%.([^.]+)%.", key:match "[^.]+$" }, key .. " is not enforced in this version")
     end
   end
 end
@@ -173,7 +161,7 @@ function M.check(result, fields, name, text, environment)
     return { errors = { name .. ": returns " .. what .. "; allowed: return { ... }" }, hints = {} }
   end
   local run = schema.check(result, fields, { file = name, env = environment })
-  check_available(run, fields)
+  check_available(run)
   check_together(run)
   for _, found in ipairs(lint.reasons(text)) do run.hints[#run.hints + 1] = name .. ":" .. found[1] .. ": " .. found[2] end
   if state.errors[1] then leave_out_unknown(run) end

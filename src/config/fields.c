@@ -132,7 +132,7 @@ const struct schema_field config_fields[] = {
     {"tail_sampling.budget.memory", SCHEMA_SIZE, "\"32MiB\"", 4 * MIB, GIB, .offset = OF(tail.budget_memory),
      .doc = "of the policies of one worker, and of all exporters in Lua"},
     {"tail_sampling.quarantine.errors", NUMBER, "10", 1, 1e6, .offset = OF(tail.quarantine_errors),
-     .doc = "failures within the window after which a policy is not asked (not enforced in this version)"},
+     .doc = "failures within the window after which a policy is not asked"},
     {"tail_sampling.quarantine.window", SCHEMA_DURATION, "\"60s\"", S_NS, 24 * H_NS, .offset = OF(tail.quarantine_window_ns),
      .doc = "see quarantine.errors"},
     {"tail_sampling.policies", SCHEMA_POLICIES, NULL, 1, 1000, .flags = SCHEMA_REQUIRED, .offset = NO,
