@@ -15,6 +15,8 @@ static void init_shared(struct collector *c, const struct config *config)
 {
     memory_set_limits(c->memory, config->memory.limit, config->memory.spike_limit);
     c->policies.keep_traces_per_second = config->tail.keep_traces_per_second;
+    c->policies.quarantine_errors = config->tail.quarantine_errors;
+    c->policies.quarantine_window_ns = config->tail.quarantine_window_ns;
     accept_choose_listeners(c, config);
     c->config = c->shared.config = config;
     c->shared.memory = c->memory;

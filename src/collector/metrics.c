@@ -236,6 +236,19 @@ static void write_state(struct page *p)
     cells_each(p->c->cells, write_overflow, &p->m);
 }
 
+static void write_quarantine(struct page *p)
+{
+    const struct policy_shared *shared = collector_policy_shared(p->c);
+    const char *policy;
+    size_t at = 0;
+    bool out;
+
+    metrics_family(&p->m, "moontail_policy_quarantined", METRIC_GAUGE,
+                   "1: the policy failed too often and is not asked.");
+    while (policy_quarantine_next(shared, &at, &policy, &out))
+        metrics_sample(&p->m, out, "policy", policy, (char *)0);
+}
+
 static void write_memory(struct page *p)
 {
     const struct config *config = collector_config(p->c);
@@ -353,6 +366,7 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     metrics_write_journal(&p.m, p.l, &p.c->recovered);
     metrics_write_items(&p.m, p.l);
     write_policy_errors(&p);
+    write_quarantine(&p);
     write_state(&p);
     write_memory(&p);
     write_build(&p);

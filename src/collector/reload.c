@@ -181,6 +181,8 @@ static void apply_bounds(struct collector *c, const struct config *config)
     memory_set_limits(c->memory, config->memory.limit, config->memory.spike_limit);
     build_hold_back(c);
     c->policies.keep_traces_per_second = config->tail.keep_traces_per_second;
+    c->policies.quarantine_errors = config->tail.quarantine_errors;
+    c->policies.quarantine_window_ns = config->tail.quarantine_window_ns;
 }
 
 static void offer(struct reload *r)
@@ -249,6 +251,7 @@ static bool take_back(struct reload *r)
 
 static void settle(struct reload *r)
 {
+    policy_quarantine_lift(&r->collector->policies); /* nobody asks the old ones any more */
     r->outcome->is_taken = true;
     r->outcome->config = r->offered->loaded.config;
     r->past = r->running;

@@ -58,6 +58,19 @@ static void write_parts(struct collector *c, struct buf *out)
                    l->exporters[i].stats.circuit_open ? l->exporters[i].stats.last_error : "");
 }
 
+/* Those that nobody asks until a reload. */
+static void write_quarantined(const struct collector *c, struct buf *out)
+{
+    const struct policy_shared *shared = collector_policy_shared(c);
+    const char *policy;
+    size_t at = 0;
+    bool quarantined;
+
+    while (policy_quarantine_next(shared, &at, &policy, &quarantined))
+        if (quarantined)
+            buf_printf(out, "policy %s in quarantine: it failed too often\n", policy);
+}
+
 int collector_write_ready(void *collector, bool verbose, struct buf *out)
 {
     struct collector *c = collector;
@@ -67,8 +80,10 @@ int collector_write_ready(void *collector, bool verbose, struct buf *out)
         buf_printf(out, "not ready: %s\n", because);
     else
         buf_str(out, "ready\n");
-    if (verbose && collector_phase(c) != PHASE_RECOVERING)
+    if (verbose && collector_phase(c) != PHASE_RECOVERING) {
         write_parts(c, out);
+        write_quarantined(c, out);
+    }
     return because ? 503 : 200;
 }
 

@@ -59,10 +59,11 @@ enum policy_failure {
     FAILURE_ERROR,
     FAILURE_BAD_VERDICT,
     FAILURE_MEMORY,
-    FAILURE_BUDGET, /* of CPU time */
+    FAILURE_BUDGET,     /* of CPU time */
+    FAILURE_QUARANTINE, /* it was not asked: it had failed too often */
     FAILURE_COUNT
 };
-/* "error", "bad_verdict", "memory", "budget" */
+/* "error", "bad_verdict", "memory", "budget", "quarantine" */
 const char *policy_failure_name(enum policy_failure f);
 
 /* One per process. */
@@ -71,8 +72,11 @@ struct policy_shared {
     struct cells *cells;                   /* the live world; borrowed; NULL: there is none */
     _Atomic double keep_traces_per_second; /* bound on policy_error keeps */
     _Atomic uint64_t bucket_ns;            /* the token bucket for them */
-    struct labels *failures;               /* (policy, kind); owned */
-    _Atomic uint64_t errors[LABEL_MAX];    /* failed calls, by label of `failures` */
+    _Atomic uint64_t quarantine_errors;    /* within quarantine_window_ns; 0: never */
+    _Atomic uint64_t quarantine_window_ns;
+    struct policy_health *health;       /* by label of `failures`; owned */
+    struct labels *failures;            /* (policy, kind); owned */
+    _Atomic uint64_t errors[LABEL_MAX]; /* failed calls, by label of `failures` */
 };
 /* Start-up only: aborts without memory. `labels` outlives it. */
 void policy_shared_init(struct policy_shared *s, struct labels *labels,
@@ -82,6 +86,14 @@ void policy_shared_fini(struct policy_shared *s);
  * that was ever made is there, with 0 too. Names are borrowed for life. Any thread. */
 bool policy_errors_next(const struct policy_shared *s, size_t *at, const char **policy,
                         const char **kind, uint64_t *count);
+
+/* Walks the policies: `out` is whether it is in quarantine, which all workers share: it failed
+ * quarantine_errors times within the window, so it is not asked until policy_quarantine_lift. *at,
+ * names and threads as above. */
+bool policy_quarantine_next(const struct policy_shared *s, size_t *at, const char **policy,
+                            bool *out);
+/* All are asked again, as after a reload. Any thread. */
+void policy_quarantine_lift(struct policy_shared *s);
 
 struct policy_set;
 

@@ -256,6 +256,7 @@ static uint16_t vote_label(struct policy_set *p, struct policy *policy, enum pol
     return *label;
 }
 
+/* It has no opinion; without one of others the trace may be kept for that. */
 static void note_failure(struct policy_set *p, struct policy *policy, enum policy_failure kind,
                          struct chain *chain)
 {
@@ -265,6 +266,26 @@ static void note_failure(struct policy_set *p, struct policy *policy, enum polic
         (struct policy_vote){OPINION_FAILED, vote_label(p, policy, kind), .probability = -1};
     if (!chain->failed)
         chain->failed = policy;
+}
+
+static bool is_quarantined(const struct policy_set *p, const struct policy *policy)
+{
+    return policy_shared_is_out(p->shared, policy->failure_labels[FAILURE_QUARANTINE]);
+}
+
+static void fail(struct policy_set *p, struct policy *policy, enum policy_failure kind,
+                 struct chain *chain, const char *text, uint64_t now_ns)
+{
+    uint16_t label = policy->failure_labels[FAILURE_QUARANTINE];
+    bool out = policy_shared_failed(p->shared, label, now_ns);
+
+    note_failure(p, policy, kind, chain);
+    if (out)
+        policy->next_log_ns = 0; /* the last that is heard of it */
+    log_failure(policy, p->reader->trace->id, text, now_ns);
+    if (out)
+        log_event(LOG_ERROR, "a policy failed too often; it is not asked until the next reload",
+                  "policy", policy->name, "error", text, "decide", policy->where);
 }
 
 static void take_verdict(struct policy_set *p, struct policy *policy, const struct verdict *v,
@@ -297,14 +318,13 @@ static void take_verdict(struct policy_set *p, struct policy *policy, const stru
 }
 
 static void bad_verdict(struct policy_set *p, struct policy *policy, struct chain *chain,
-                        const uint8_t id[16], uint64_t now_ns)
+                        uint64_t now_ns)
 {
     char text[128];
 
     snprintf(text, sizeof(text), "decide returned a %s; allowed: a verdict or nil",
              luaL_typename(p->L, -1));
-    note_failure(p, policy, FAILURE_BAD_VERDICT, chain);
-    log_failure(policy, id, text, now_ns);
+    fail(p, policy, FAILURE_BAD_VERDICT, chain, text, now_ns);
 }
 
 /* Why the call of Lua that just ended failed. */
@@ -320,27 +340,28 @@ static enum policy_failure failure_of(const struct policy_set *p)
 static void ask(struct policy_set *p, struct policy *policy, struct chain *chain, uint64_t now_ns)
 {
     lua_State *L = p->L;
-    const uint8_t *id = p->reader->trace->id;
     const struct verdict *v;
     struct err_info info;
 
+    if (is_quarantined(p, policy)) {
+        note_failure(p, policy, FAILURE_QUARANTINE, chain);
+        return;
+    }
     reader_retry(p->reader);
     p->state->asked_cells = false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, policy->ask);
     lua_pushnumber(L, p->reader->face.number);
     if (lua_run_bounded(L, 1, 1, &info)) {
-        note_failure(p, policy, failure_of(p), chain);
-        log_failure(policy, id, info.text, now_ns);
+        fail(p, policy, failure_of(p), chain, info.text, now_ns);
         return;
     }
     v = verdict_get(L, -1);
     if (p->reader->no_memory) {
-        note_failure(p, policy, FAILURE_MEMORY, chain);
-        log_failure(policy, id, "no memory to read the trace", now_ns);
+        fail(p, policy, FAILURE_MEMORY, chain, "no memory to read the trace", now_ns);
     } else if (v) {
         take_verdict(p, policy, v, chain);
     } else if (!lua_isnil(L, -1)) {
-        bad_verdict(p, policy, chain, id, now_ns);
+        bad_verdict(p, policy, chain, now_ns);
     } else {
         vote_of(p, policy)->opinion = OPINION_NONE;
     }

@@ -3,9 +3,12 @@
 
 #include "base/clock.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 const char *policy_failure_name(enum policy_failure f)
 {
-    static const char *const names[] = {"error", "bad_verdict", "memory", "budget"};
+    static const char *const names[] = {"error", "bad_verdict", "memory", "budget", "quarantine"};
 
     return f < FAILURE_COUNT ? names[f] : "error";
 }
@@ -17,6 +20,11 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
     s->cells = NULL;
     s->keep_traces_per_second = keep_traces_per_second;
     atomic_init(&s->bucket_ns, 0);
+    s->quarantine_errors = 0;
+    s->quarantine_window_ns = 0;
+    s->health = calloc(LABEL_MAX, sizeof(*s->health));
+    if (!s->health)
+        abort();
     s->failures = labels_new();
     for (size_t i = 0; i < LABEL_MAX; i++)
         atomic_init(&s->errors[i], 0);
@@ -26,6 +34,8 @@ void policy_shared_fini(struct policy_shared *s)
 {
     labels_free(s->failures);
     s->failures = NULL;
+    free(s->health);
+    s->health = NULL;
 }
 
 bool policy_errors_next(const struct policy_shared *s, size_t *at, const char **policy,
@@ -61,4 +71,45 @@ bool policy_shared_may_keep(struct policy_shared *s, uint64_t now_ns)
     } while (!atomic_compare_exchange_weak_explicit(&s->bucket_ns, &full, next,
                                                     memory_order_relaxed, memory_order_relaxed));
     return true;
+}
+
+/* Where two workers see the window end at once, a failure may be counted into the old one. */
+bool policy_shared_failed(struct policy_shared *s, uint16_t label, uint64_t now_ns)
+{
+    struct policy_health *h = &s->health[label];
+    uint64_t since = atomic_load(&h->since_ns);
+
+    if (!s->quarantine_errors || label == 0) /* 0 stands for many: too many policies are named */
+        return false;
+    if (since == 0 || now_ns - since > s->quarantine_window_ns) {
+        if (atomic_compare_exchange_strong(&h->since_ns, &since, now_ns ? now_ns : 1))
+            atomic_store(&h->failures, 0);
+    }
+    if (atomic_fetch_add(&h->failures, 1) + 1 < s->quarantine_errors)
+        return false;
+    return !atomic_exchange(&h->out, true);
+}
+
+bool policy_quarantine_next(const struct policy_shared *s, size_t *at, const char **policy,
+                            bool *out)
+{
+    size_t i = *at < 1 ? 1 : *at;
+
+    while (i < labels_count(s->failures) &&
+           strcmp(labels_reason(s->failures, (uint16_t)i), policy_failure_name(FAILURE_QUARANTINE)))
+        i++;
+    if (i >= labels_count(s->failures))
+        return false;
+    *policy = labels_policy(s->failures, (uint16_t)i);
+    *out = policy_shared_is_out(s, (uint16_t)i);
+    *at = i + 1;
+    return true;
+}
+
+void policy_quarantine_lift(struct policy_shared *s)
+{
+    for (size_t i = 0; i < LABEL_MAX; i++) {
+        atomic_store(&s->health[i].since_ns, 0);
+        atomic_store(&s->health[i].out, false);
+    }
 }

@@ -308,17 +308,18 @@ static void check_interval_is_accepted_with_a_hint(void)
     fini(&l);
 }
 
-static void what_is_not_enforced_yet_is_said(void)
+static void budgets_and_quarantine_are_read(void)
 {
     struct loaded l;
 
     load(&l, "return { exporters = { exporter 'nop' }, tail_sampling = {\n"
              "  budget = { cpu = '5ms', memory = '64MiB' },\n"
-             "  quarantine = { errors = 10, window = '30s' },\n"
+             "  quarantine = { errors = 7, window = '30s' },\n"
              "  policies = { policy 'x' } } }");
-    CHECK(!l.err);
-    CHECK(report_is(&l, "config.lua:3: tail_sampling.quarantine.window is not enforced in this "
-                        "version\n"));
+    CHECK(!l.err && report_is(&l, ""));
+    CHECK(l.config->tail.budget_cpu_ns == 5000000 && l.config->tail.budget_memory == 64 << 20);
+    CHECK(l.config->tail.quarantine_errors == 7);
+    CHECK(l.config->tail.quarantine_window_ns == UINT64_C(30000000000));
     fini(&l);
 }
 
@@ -563,7 +564,7 @@ int main(void)
     RUN(unknown_keys_are_named_with_the_nearest);
     RUN(names_of_the_other_collector_get_hints);
     RUN(check_interval_is_accepted_with_a_hint);
-    RUN(what_is_not_enforced_yet_is_said);
+    RUN(budgets_and_quarantine_are_read);
     RUN(what_this_version_lacks_is_refused);
     RUN(keys_that_disagree_are_refused);
     RUN(all_errors_come_at_once_each_with_its_line);

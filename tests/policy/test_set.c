@@ -200,6 +200,90 @@ static void failures_are_counted_by_policy_and_kind(void)
     state_fini(&s);
 }
 
+#define SECOND UINT64_C(1000000000)
+
+/* Fails while its count is at most `bad`; without policy_error keeps the default is drop. */
+static void state_init_failing(struct test_state *s, int bad)
+{
+    char text[256];
+
+    state_init(s, true, 0);
+    s->shared.quarantine_errors = 3;
+    s->shared.quarantine_window_ns = 60 * SECOND;
+    snprintf(text, sizeof(text),
+             "local n = 0 return { policy { name = 'a', decide = function() n = n + 1 "
+             "if n <= %d then error('x') end return keep('fine') end } }, drop()",
+             bad);
+    state_must_load(s, text);
+}
+
+static bool is_out(const struct test_state *s)
+{
+    const char *policy;
+    size_t at = 0;
+    bool out = false;
+
+    CHECK(policy_quarantine_next(&s->shared, &at, &policy, &out) && strcmp(policy, "a") == 0);
+    CHECK(!policy_quarantine_next(&s->shared, &at, &policy, &(bool){false}));
+    return out;
+}
+
+static void a_policy_that_fails_too_often_is_not_asked_until_a_reload(void)
+{
+    struct test_state s;
+    struct test_trace t;
+    struct policy_verdict v;
+
+    state_init_failing(&s, 3);
+    trace_init(&t, test_id, healthy, 2);
+    for (unsigned i = 1; i <= 10; i++) {
+        CHECK(is_out(&s) == (i > 3));
+        CHECK(strcmp(state_decide(&s, &t.trace, i * SECOND, &v), "drop default/default") == 0);
+    }
+    CHECK(policy_set_votes(s.set)->opinion == OPINION_FAILED);
+    CHECK(strcmp(labels_reason(s.labels, policy_set_votes(s.set)->label), "quarantine") == 0);
+    CHECK(errors_of(&s, "a", "error") == 3 && errors_of(&s, "a", "quarantine") == 7);
+    policy_quarantine_lift(&s.shared);
+    CHECK(!is_out(&s));
+    CHECK(strcmp(state_decide(&s, &t.trace, 11 * SECOND, &v), "keep a/fine") == 0);
+    trace_fini(&t);
+    state_fini(&s);
+}
+
+static void failures_that_are_far_apart_put_nobody_out(void)
+{
+    struct test_state s;
+    struct test_trace t;
+    struct policy_verdict v;
+
+    state_init_failing(&s, 20);
+    trace_init(&t, test_id, healthy, 2);
+    for (unsigned i = 1; i <= 20; i++)
+        state_decide(&s, &t.trace, i * 31 * SECOND, &v);
+    CHECK(!is_out(&s) && errors_of(&s, "a", "error") == 20);
+    CHECK(strcmp(state_decide(&s, &t.trace, 1000 * SECOND, &v), "keep a/fine") == 0);
+    trace_fini(&t);
+    state_fini(&s);
+}
+
+/* An endless loop that catches its own end, then says keep. */
+static void an_overrun_voids_the_verdict(void)
+{
+    struct test_state s;
+    struct test_trace t;
+    struct policy_verdict v;
+
+    state_init(&s, true, 0);
+    lua_state_bound_cpu(s.L, 2000000);
+    state_must_load(&s,
+                    CHAIN(INLINE("a", "pcall(function() while true do end end) return keep()")));
+    trace_init(&t, test_id, healthy, 2);
+    CHECK(strcmp(state_decide(&s, &t.trace, 1, &v), "drop default/default") == 0);
+    CHECK(errors_of(&s, "a", "budget") == 1);
+    trace_fini(&t);
+    state_fini(&s);
+}
+
 /* Kept of 5,000 traces a second for two seconds by a chain that always fails. */
 static unsigned kept_by_failures(const char *chain, double bound)
 {
@@ -320,6 +404,9 @@ int main(void)
     RUN(every_policy_that_was_asked_has_its_vote);
     RUN(a_failed_policy_has_no_opinion);
     RUN(failures_are_counted_by_policy_and_kind);
+    RUN(a_policy_that_fails_too_often_is_not_asked_until_a_reload);
+    RUN(failures_that_are_far_apart_put_nobody_out);
+    RUN(an_overrun_voids_the_verdict);
     RUN(keeps_by_failed_policies_are_bounded);
     RUN(every_reason_is_a_label_up_to_sixty_four);
     RUN(what_is_wrong_is_said_when_it_loads);
