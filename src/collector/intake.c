@@ -110,6 +110,7 @@ static void add_spans(struct worker *w, const struct scan_span *spans, size_t co
             journal_release(w->journal, frame, 1);
         }
     }
+    decider_group_late(w->decider, frame);
 }
 
 /* Where each owner's run begins once the scanned spans are sorted: starts[o] .. starts[o + 1]. */

@@ -1,5 +1,7 @@
 #include "collector/decider.h"
 
+#include <stdlib.h>
+
 bool decider_reserve_late(struct decider *d, size_t count)
 {
     return fifo_room(&d->late, count);
@@ -30,6 +32,24 @@ void decider_add_late(struct decider *d, const struct scan_span *s, frame_id fra
                             .resource_offset = s->resource_offset,
                             .scope_offset = s->scope_offset};
     memcpy(l->trace_id, s->trace_id, sizeof(l->trace_id));
+}
+
+static int compare_late(const void *a, const void *b)
+{
+    const struct late_span *x = a, *y = b;
+    int order = memcmp(x->trace_id, y->trace_id, sizeof(x->trace_id));
+
+    return order ? order : (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+void decider_group_late(struct decider *d, frame_id frame)
+{
+    size_t end = fifo_len(&d->late), begin = end;
+
+    while (begin > 0 && ((const struct late_span *)fifo_at(&d->late, begin - 1))->frame == frame)
+        begin--;
+    if (end - begin > 2)
+        qsort(fifo_at(&d->late, begin), end - begin, sizeof(struct late_span), compare_late);
 }
 
 /* How many of the oldest late spans are of one trace. */

@@ -87,6 +87,7 @@ static uint32_t take_run(struct worker *w, const struct scan_span *spans, size_t
             abort();
         taken -= !take_late(w, &spans[i], f, &late);
     }
+    decider_group_late(w->decider, f->frame);
     w->counts.recovered += taken;
     return taken;
 }

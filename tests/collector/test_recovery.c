@@ -90,6 +90,36 @@ static void a_decision_is_remembered_over_kills_and_late_spans_follow_it(void)
     backend_fini(&b);
 }
 
+/* Recovery knows frames that are done by trace: two records of one frame could be torn apart by a
+ * kill, and the second one's spans would pass for done. */
+static void late_spans_of_a_trace_in_one_request_are_one_record(void)
+{
+    struct decision_record recent[8];
+    struct test_span spans[6];
+    size_t n, records = 0;
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, CONFIG(SLOW, OTLP("all", "1", "")));
+    post_one(&s, 1, 1, 900);
+    post_one(&s, 2, 1, 900);
+    sim_run(&s, 12 * NS_PER_S);
+    for (uint64_t i = 0; i < 6; i++) /* by turns */
+        spans[i] = span_of(1 + i % 2, 2 + i, 1);
+    post(&s, sim_connect(&s), spans, 6);
+    sim_run(&s, 3 * NS_PER_S);
+    n = journal_recent(collector_journal(s.collector), recent, 8);
+    for (size_t i = 0; i < n; i++)
+        if (recent[i].late) {
+            records++;
+            CHECK(recent[i].spans == 3 && recent[i].payload_spans == 3);
+        }
+    CHECK(n == 4 && records == 2 && sums(&s)->late_kept == 6);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void what_was_queued_for_a_backend_is_sent_after_a_kill(void)
 {
     enum { TRACES = 50 };
@@ -328,6 +358,7 @@ int main(void)
     RUN(a_queue_that_is_larger_than_memory_is_on_disk_and_arrives_whole);
     RUN(pending_spans_are_decided_after_a_kill_by_any_number_of_workers);
     RUN(a_decision_is_remembered_over_kills_and_late_spans_follow_it);
+    RUN(late_spans_of_a_trace_in_one_request_are_one_record);
     RUN(what_was_queued_for_a_backend_is_sent_after_a_kill);
     RUN(what_is_recovered_keeps_its_deadline_but_no_sooner_than_five_seconds);
     RUN(a_shutdown_that_keeps_decides_nothing_and_the_next_start_goes_on);
