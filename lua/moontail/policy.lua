@@ -91,9 +91,9 @@ end
 
 -- What is allowed and may not be meant, a line each, since the last call.
 function M.take_hints()
-  local text = table.concat(hints)
+  local lines = table.concat(hints)
   hints, hinted = {}, {}
-  return text
+  return lines
 end
 
 -- Each instance runs its file anew, so that instances share no locals (and no compiled code).

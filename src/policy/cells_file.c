@@ -4,6 +4,7 @@
 #include "policy/cells.h"
 #include "policy/cells_world.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char magic[8] = {'M', 'T', 'C', 'E', 'L', 'L', 'S', '1'};
@@ -148,7 +149,7 @@ static double get_double(struct reading *r)
     double value;
 
     memcpy(&value, &bits, sizeof(value));
-    return value;
+    return isfinite(value) && value > 0 ? value : 0;
 }
 
 static void get_text(struct reading *r, char text[CELL_NAME_MAX + 1])

@@ -72,9 +72,10 @@ static char logged[4096];
 
 static void on_log(void *arg, const char *line, size_t len)
 {
+    size_t had = strlen(logged);
+
     (void)arg;
-    if (strstr(line, "state of policies"))
-        snprintf(logged, sizeof(logged), "%.*s", (int)len, line);
+    snprintf(logged + had, sizeof(logged) - had, "%.*s", (int)len, line);
 }
 
 static void start_sparse(struct sim *s)
@@ -91,6 +92,40 @@ static uint64_t kept_of_20(struct sim *s, uint64_t *number)
     send(s, fd, number, 10, 20);
     sim_run(s, 4 * NS_PER_S);
     return kept(s) - before;
+}
+
+static bool metrics_say(struct sim *s, const char *line)
+{
+    struct buf page;
+    bool said;
+
+    buf_init(&page, 1 << 20, NULL);
+    CHECK(collector_write_metrics(s->collector, false, &page) == 200);
+    buf_byte(&page, 0);
+    said = strstr((const char *)page.data, line) != NULL;
+    buf_fini(&page);
+    return said;
+}
+
+static void keys_and_overflows_are_metrics(void)
+{
+    struct sim s;
+    uint64_t number = 0;
+
+    sim_init(&s, &(struct sim_options){
+                     .config = CONFIG(
+                         "policies = { policy { name = 'p', decide = (function()\n"
+                         "  local ids = seen { window = '1h', max_keys = 3, name = 'ids' }\n"
+                         "  return function(trace) if ids:add(trace.id) then return keep 'few' end "
+                         "end\nend)() } }, decision_wait = '1s'",
+                         "exporter 'nop'")});
+    CHECK(kept_of_20(&s, &number) == 4);
+    CHECK(metrics_say(
+        &s, "moontail_state_keys{component=\"config.lua\",kind=\"seen\",name=\"ids\"} 3"));
+    CHECK(metrics_say(
+        &s,
+        "moontail_state_overflow_total{component=\"config.lua\",kind=\"seen\",name=\"ids\"} 17"));
+    sim_fini(&s);
 }
 
 static void a_limit_goes_on_where_it_was_after_a_kill(void)
@@ -143,6 +178,7 @@ static void a_damaged_state_file_begins_anew_and_is_said(void)
 
 int main(void)
 {
+    RUN(keys_and_overflows_are_metrics);
     RUN(a_limit_goes_on_where_it_was_after_a_kill);
     RUN(a_damaged_state_file_begins_anew_and_is_said);
     RUN(two_workers_keep_exactly_what_one_limit_allows);

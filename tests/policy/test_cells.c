@@ -1,5 +1,6 @@
 /* Cells: exact over threads, bounded, carried over, and back from a file. */
 #include "base/clock.h"
+#include "base/crc32c.h"
 #include "check.h"
 #include "policy/cells.h"
 
@@ -415,6 +416,50 @@ static void a_damaged_file_is_refused_whole(void)
     buf_fini(&file);
 }
 
+static void put_checksum(struct buf *file)
+{
+    uint32_t sum = crc32c(0, file->data, file->len - 4);
+
+    for (int i = 0; i < 4; i++)
+        file->data[file->len - 4 + (size_t)i] = (uint8_t)(sum >> (8 * i));
+}
+
+/* Whoever can write a checksum may write anything behind it. */
+static void a_forged_file_is_refused_or_within_bounds(void)
+{
+    struct buf file;
+    struct err_info info;
+
+    write_some(&file);
+    for (size_t i = 8; i < file.len - 4; i++)
+        for (int bit = 0; bit < 8; bit += 7) {
+            struct stored s = {.cells = cells_new(NULL)};
+
+            file.data[i] ^= (uint8_t)(1 << bit);
+            put_checksum(&file);
+            if (cells_read(s.cells, buf_slice(&file), START_NS, UNIX_NS, &info) != ERR_OK)
+                CHECK(cells_is_empty(s.cells));
+            hold(&s, START_NS);
+            CHECK(take_all(s.limit, slice_str("a"), START_NS) <= 5);
+            CHECK(cell_counter_per_second(s.counter, slice_str("a"), START_NS) >= 0);
+            let_go(&s);
+            file.data[i] ^= (uint8_t)(1 << bit);
+        }
+    put_checksum(&file);
+    for (size_t len = 36; len < file.len; len++) {
+        struct stored s = {.cells = cells_new(NULL)};
+        struct buf cut;
+
+        buf_init(&cut, 1 << 20, NULL);
+        buf_append(&cut, file.data, len);
+        put_checksum(&cut);
+        (void)!cells_read(s.cells, buf_slice(&cut), START_NS, UNIX_NS, &info);
+        buf_fini(&cut);
+        cells_free(s.cells);
+    }
+    buf_fini(&file);
+}
+
 static void what_nobody_declares_any_more_is_forgotten_when_it_is_over(void)
 {
     struct cells *c = cells_new(NULL);
@@ -453,6 +498,7 @@ int main(void)
     RUN(levels_come_back_from_a_file_after_another_boot);
     RUN(a_clock_that_went_back_takes_nothing_away);
     RUN(a_damaged_file_is_refused_whole);
+    RUN(a_forged_file_is_refused_or_within_bounds);
     RUN(what_nobody_declares_any_more_is_forgotten_when_it_is_over);
     return DONE();
 }
