@@ -145,6 +145,43 @@ static void a_limit_goes_on_where_it_was_after_a_kill(void)
     sim_fini(&s);
 }
 
+#define SETUP(limit)                                                                               \
+    CONFIG(                                                                                        \
+        "policies = { policy { name = 'p', setup = function() return " limit " end,\n"             \
+        "  decide = function(trace, opt, my) if my:take() then return keep 'few' end end } },\n"   \
+        "decision_wait = '1s'",                                                                    \
+        "exporter 'nop'")
+
+static bool reload(struct sim *s, const char *config)
+{
+    unsigned number;
+
+    sim_write(s, config);
+    number = collector_reload(s->collector, RELOAD_COMMAND);
+    sim_run(s, NS_PER_S);
+    return collector_last_reload(s->collector)->number == number &&
+           collector_last_reload(s->collector)->is_taken;
+}
+
+static void a_reload_keeps_levels_and_carries_them_over_to_other_rates(void)
+{
+    struct sim s;
+    uint64_t number = 0;
+
+    sim_init(&s,
+             &(struct sim_options){.config = SETUP("limit { rate = 10, per = '1h' }"), .cpus = 2});
+    CHECK(kept_of_20(&s, &number) == 10);
+    CHECK(reload(&s, SETUP("limit { per = '1h', rate = 10 }")));
+    CHECK(kept_of_20(&s, &number) == 0);
+    CHECK(!reload(&s, SETUP("limit { per = '1h', rate = 10 }:take()"))); /* no time yet */
+    CHECK(reload(&s, SETUP("limit { per = '1h', rate = 15 }")));
+    CHECK(kept_of_20(&s, &number) == 5);
+    CHECK(reload(&s, SETUP("limit { per = '1h', rate = 15, name = 'another' }")));
+    CHECK(kept_of_20(&s, &number) == 15);
+    balanced(&s);
+    sim_fini(&s);
+}
+
 static void write_state(const struct sim *s, const char *text)
 {
     char path[256];
@@ -180,6 +217,7 @@ int main(void)
 {
     RUN(keys_and_overflows_are_metrics);
     RUN(a_limit_goes_on_where_it_was_after_a_kill);
+    RUN(a_reload_keeps_levels_and_carries_them_over_to_other_rates);
     RUN(a_damaged_state_file_begins_anew_and_is_said);
     RUN(two_workers_keep_exactly_what_one_limit_allows);
     return DONE();
