@@ -80,7 +80,7 @@ local function class(name, fields, methods, numeric)
     error(name .. " can't be changed: '" .. tostring(key) .. "'", 2)
   end
   self.__eq = function(a, b)
-    return rawequal(debug_getmetatable(a), debug_getmetatable(b)) and a[1] == b[1] and a[2] == b[2] and rawget(a, 3) == rawget(b, 3)
+    return debug_getmetatable(a).name == debug_getmetatable(b).name and a[1] == b[1] and a[2] == b[2] and rawget(a, 3) == rawget(b, 3)
   end
   self.__tostring = function() return name end
   return self
@@ -405,6 +405,10 @@ end
 
 return {
   Trace = Trace,
+  Span = Span,
+  by_name = { span = Span, resource = Resource, event = Event, link = Link },
+  class = class,
+  check = check,
   reader = reader,
   find = find_match,
   fields = FIELDS,

@@ -70,10 +70,6 @@ end
 
 function M.close() state = nil end
 
-local function unavailable(run, keys, what)
-  run:fail(keys, what .. " is not available in this version")
-end
-
 -- What needs files has no effect at level memory.
 local function hint_memory(run)
   local values = run.values
@@ -82,22 +78,6 @@ local function hint_memory(run)
   if (values["journal.history"] or 0) > 0 then run:hint({ "journal", "history" }, "journal.history" .. without) end
   if values["journal.on_shutdown"] == "keep" then
     run:hint({ "journal", "on_shutdown" }, "journal.on_shutdown = \"keep\"" .. without)
-  end
-end
-
--- What the names say but this version does not do yet.
-local function check_available(run)
-  local values = run.values
-  hint_memory(run)
-  if (values["head_sampling.sampling_percentage"] or 100) < 100 then
-    unavailable(run, { "head_sampling", "sampling_percentage" }, "head_sampling.sampling_percentage below 100")
-  end
-  for _, list in ipairs { "received", "kept" } do
-    for i, processor in ipairs(values["processors." .. list] or {}) do
-      if processor.type ~= "resource" or list == "received" then
-        unavailable(run, { "processors", list, i }, "processors." .. list .. "[" .. i .. "] = " .. tostring(processor) .. " (allowed: processors.kept = { processor \"resource\" { ... } })")
-      end
-    end
   end
 end
 
@@ -161,7 +141,7 @@ function M.check(result, fields, name, text, environment)
     return { errors = { name .. ": returns " .. what .. "; allowed: return { ... }" }, hints = {} }
   end
   local run = schema.check(result, fields, { file = name, env = environment })
-  check_available(run)
+  hint_memory(run)
   check_together(run)
   for _, found in ipairs(lint.reasons(text)) do run.hints[#run.hints + 1] = name .. ":" .. found[1] .. ": " .. found[2] end
   if state.errors[1] then leave_out_unknown(run) end

@@ -262,4 +262,7 @@ function M.prepare(list)
   return ready
 end
 
+-- For processors, whose scripts see the same.
+M.add_globals, M.place, M.frozen_options = add_globals, place, frozen_options
+
 return M

@@ -48,6 +48,7 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     policy_shared_init(&c->policies, c->labels, 0);
     c->cells = cells_new(c->memory);
     c->policies.cells = c->cells;
+    c->policies.memory = c->memory;
     c->setup = (struct setup){
         .path = config_path, .disk = host->disk, .memory = c->memory, .shared = &c->policies};
     err = setup_load(&c->setup, &c->loaded, report);

@@ -80,9 +80,11 @@ void decider_edit_threshold(const struct decider *d, uint64_t threshold, bool ha
 {
     const struct rules *rules = d->worker->rules;
 
+    if (!rules->policies || (threshold != THRESHOLD_NONE && threshold < rules->head_threshold))
+        threshold = rules->head_threshold;
     e->th_always = threshold > 0 || rules->config->tail.tracestate_always;
     e->threshold = threshold;
-    if (!rules->policies)
+    if (!rules->policies && threshold == 0)
         e->th = TH_LEAVE;
     else if (threshold == THRESHOLD_NONE)
         e->th = has_trace_state ? TH_ERASE : TH_LEAVE;
@@ -123,8 +125,6 @@ static struct decision_record record_of(const struct decider *d, const struct tr
         .probability = v->probability,
         .duration_ns = scan_duration_ns(sums),
         .unix_ns = p->decided_unix_ns,
-        .exporters = v->keep ? decider_exporters(d, p) : 0,
-        .payload_spans = v->keep ? trace->spans : 0,
         .errors = sums->errors,
         .randomness = d->has_details ? sampling_randomness(p) : 0,
     };
@@ -133,12 +133,14 @@ static struct decision_record record_of(const struct decider *d, const struct tr
     return r;
 }
 
-static void count_decision(struct worker *w, const struct trace *trace,
+static void count_decision(struct decider *d, const struct trace *trace,
                            const struct policy_verdict *v)
 {
+    struct worker *w = d->worker;
+
     w->counts.decided[trace->complete][trace->trigger]++;
     if (v->keep) {
-        w->counts.kept[v->label] += trace->spans;
+        w->counts.kept[v->label] += trace->spans - decider_count_filtered(d);
         w->counts.kept_traces[v->label]++;
     } else {
         w->counts.dropped[v->label] += trace->spans;
@@ -174,7 +176,7 @@ uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
 static void finish(struct decider *d, struct trace *trace, const struct policy_verdict *v,
                    uint64_t exporters, uint64_t sequence)
 {
-    count_decision(d->worker, trace, v);
+    count_decision(d, trace, v);
     for (uint32_t i = 0; i < trace->spans; i++)
         decider_queue_release(d, sequence, d->refs[i].frame, 1);
     trace_table_decided(d->worker->table, trace,
@@ -194,6 +196,19 @@ static bool has_room(struct decider *d, const struct trace *trace)
            fifo_room(&d->releases, trace->spans);
 }
 
+/* Makes what is composed of a kept trace ready; false: no memory now. */
+static bool prepare_kept(struct decider *d, struct policy_trace *p, struct policy_verdict *v,
+                         struct decision_record *r, struct compose_edits *edits, uint64_t now_ns)
+{
+    decider_view(d, p->count);
+    if (!decider_process(d, p, &v->entry, now_ns))
+        return false;
+    r->payload_spans = p->count;
+    r->exporters = p->count > 0 ? decider_exporters(d, p) : 0;
+    decider_edits(d, p, v, edits);
+    return true;
+}
+
 enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64_t now_ns)
 {
     struct policy_trace p;
@@ -211,11 +226,9 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
         describe(d, trace, now_ns, &p);
         judge(d, &p, now_ns, &v);
         r = record_of(d, trace, &p, &v);
-        if (v.keep) {
-            decider_view(d, trace->spans);
-            decider_edits(d, &p, &v, &edits);
-        }
-        sequence = decider_hand_on(d, &r, decider_details(d, trace->spans, false), &edits);
+        if (!v.keep || prepare_kept(d, &p, &v, &r, &edits, now_ns))
+            sequence = decider_hand_on(d, &r, decider_details(d, trace->spans, false), &edits);
+        decider_end_processing(d);
     }
     if (sequence == 0) {
         trace_table_put_back(d->worker->table, trace);

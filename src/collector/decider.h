@@ -30,6 +30,7 @@ struct decider {
     struct span_ref *refs; /* scratch, each with room for `capacity` spans */
     struct compose_span *kept;
     size_t capacity;
+    struct processed processed; /* what the processors made of the trace that is decided */
     size_t exporters;
     uint64_t unix_ns; /* the time of day at unix_now_ns: many are decided in a step */
     uint64_t unix_now_ns;
@@ -76,6 +77,16 @@ void decider_edits(const struct decider *d, const struct policy_trace *p,
  * nothing was done. */
 uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
                          const struct decision_details *details, const struct compose_edits *edits);
+
+/* ---- kept.c ---- */
+
+/* Runs the processors over the spans in kept: p describes what is left then, *entry is its entry.
+ * False: no memory now. decider_end_processing when it is composed. */
+bool decider_process(struct decider *d, struct policy_trace *p, uint32_t *entry, uint64_t now_ns);
+/* Frees what the processors made. */
+void decider_end_processing(struct decider *d);
+/* Counts what they dropped; returns how many spans. */
+uint32_t decider_count_filtered(struct decider *d);
 
 /* ---- details.c ---- */
 

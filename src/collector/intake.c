@@ -1,6 +1,7 @@
 #include "collector/intake.h"
 
 #include "collector/decide.h"
+#include "collector/door.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,7 +209,7 @@ enum err intake_refuse_malformed(struct receive_request *request, const struct s
     return ERR_OK;
 }
 
-/* Nothing of a request without good spans is held: it is answered at once. */
+/* Nothing of a request without spans that come in is held: it is answered at once. */
 static void answer_taken(struct worker *w, struct receive_request *request,
                          const struct scan_result *result, uint64_t now_ns)
 {
@@ -225,15 +226,20 @@ static enum err accept_spans(struct worker *w, size_t len, struct receive_reques
 {
     struct scan_result result;
     uint64_t now_ns = clock_now_ns(w->shared->clock);
-    enum err err = intake_scan(w, slice_make(w->staged.data, len), false, &result);
+    struct slice body = slice_make(w->staged.data, len);
+    enum err err = intake_scan(w, body, false, &result);
+    size_t scanned = result.spans;
 
     if (err == ERR_PARSE)
         return intake_refuse_malformed(request, &result);
+    if (err == ERR_OK)
+        result.spans = door_filter(w, body, scanned, now_ns);
     if (err == ERR_OK && result.spans > 0)
         err = take_spans(w, len, result.spans, now_ns);
     if (err != ERR_OK)
         return ERR_FULL;
-    w->counts.received += result.spans + result.rejected;
+    w->counts.received += scanned + result.rejected;
+    door_count(w);
     w->counts.rejected += result.rejected;
     answer_taken(w, request, &result, now_ns);
     return ERR_OK;

@@ -99,10 +99,38 @@ static void finish(struct decider *d, const struct decision_record *r, uint64_t 
 {
     struct worker_counts *counts = &d->worker->counts;
 
-    (r->keep ? counts->kept : counts->dropped)[r->label] += r->spans;
+    if (r->keep)
+        counts->kept[r->label] += r->spans - decider_count_filtered(d);
+    else
+        counts->dropped[r->label] += r->spans;
     for (size_t i = 0; i < r->spans; i++)
         decider_queue_release(d, sequence, d->refs[i].frame, 1);
     fifo_drop(&d->late, r->spans);
+}
+
+/* What the processors of kept spans see of late ones: a trace of these spans, and its decision. */
+static bool process_run(struct decider *d, const struct late_span *late, size_t count,
+                        struct decision_record *r)
+{
+    const struct policy_verdict v = {.keep = true,
+                                     .label = r->label,
+                                     .probability = r->probability,
+                                     .threshold = r->threshold,
+                                     .entry = UINT32_MAX};
+    struct policy_trace p = {.trigger = "wait",
+                             .decided_unix_ns = r->unix_ns,
+                             .count = (uint32_t)count,
+                             .only_root = POLICY_ROOT_UNKNOWN,
+                             .decision = &v};
+    uint32_t entry = UINT32_MAX;
+
+    memcpy(p.id, late->trace_id, sizeof(p.id));
+    decider_view(d, count);
+    if (!decider_process(d, &p, &entry, clock_now_ns(d->worker->shared->clock)))
+        return false;
+    r->payload_spans = p.count;
+    r->exporters = p.count > 0 ? r->exporters : 0;
+    return true;
 }
 
 /* Hands on the oldest run, as its trace was; false: no room now, or its bodies are not here. */
@@ -117,15 +145,13 @@ static bool hand_on_run(struct decider *d)
     if (!decider_scratch(d, count) || !fifo_room(&d->releases, count))
         return false;
     copy_refs(d, late, count);
-    if (r.keep) {
-        if (!decider_has_bodies(d, count))
-            return false;
-        decider_view(d, count);
-    }
+    if (r.keep && (!decider_has_bodies(d, count) || !process_run(d, late, count, &r)))
+        return false;
     decider_edit_resource(d, &edits);
     /* whether they have a tracestate is not known */
     decider_edit_threshold(d, r.threshold, true, &edits);
     sequence = decider_hand_on(d, &r, decider_details(d, count, true), &edits);
+    decider_end_processing(d);
     if (sequence == 0)
         return false;
     finish(d, &r, sequence);

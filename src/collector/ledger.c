@@ -33,7 +33,7 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
 {
     l->sum.received += w->received;
     l->sum.rejected += w->rejected;
-    l->sum.filtered += w->filtered;
+    add_labels(l->sum.filtered, w->filtered, l->filters);
     l->sum.recovered += w->recovered;
     add_labels(l->sum.lost, w->lost, LOST_COUNT);
     l->sum.late_kept += w->late_kept;
@@ -74,7 +74,7 @@ static void balance_passed(struct ledger *l, enum otlp_signal signal)
 
 void ledger_balance(struct ledger *l)
 {
-    uint64_t ended = l->sum.rejected + l->sum.filtered + l->pending +
+    uint64_t ended = l->sum.rejected + ledger_sum(l->sum.filtered, l->filters) + l->pending +
                      ledger_sum(l->sum.lost, LOST_COUNT) + ledger_sum(l->sum.kept, l->labels) +
                      ledger_sum(l->sum.dropped, l->labels);
 

@@ -42,7 +42,6 @@ struct worker_counts {
     uint64_t received;
     uint64_t recovered; /* spans that were read back at the start, damaged ones included */
     uint64_t rejected;
-    uint64_t filtered;
     uint64_t lost[LOST_COUNT];
     uint64_t late_kept, late_dropped;   /* spans */
     uint64_t rescued;                   /* spans that were counted as dropped before */
@@ -50,6 +49,7 @@ struct worker_counts {
     uint64_t decided[2][TRIGGER_COUNT]; /* traces: [complete][trigger] */
     uint64_t kept_traces[LABEL_MAX], dropped_traces[LABEL_MAX];
     uint64_t kept[LABEL_MAX], dropped[LABEL_MAX]; /* spans, by label */
+    uint64_t filtered[LABEL_MAX];                 /* by label of policy_shared.filters */
     struct passed_counts passed[OTLP_SIGNALS];    /* of metrics and logs */
 };
 
@@ -76,7 +76,7 @@ struct ledger {
     struct receive_stats receive;
     struct journal_stats journal;
     uint64_t memory_used, memory_peak;
-    size_t labels;
+    size_t labels, filters; /* how many there are */
     size_t exporter_count;
     struct loop_turns turns; /* of the workers: the longest, and all slow ones */
     struct ledger_exporter exporters[EXPORTER_MAX];

@@ -3,6 +3,7 @@
 #include "collector/collector.h"
 #include "collector/parts.h"
 #include "collector/process.h"
+#include "policy/processor.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,6 +38,23 @@ static void by_label(struct page *p, const char *name, const char *help, const u
                            labels_reason(p->labels, (uint16_t)i), (char *)0);
 }
 
+/* One sample is there from the start: what nobody has filtered is 0. */
+static void write_filtered(struct page *p)
+{
+    const struct labels *filters = collector_policy_shared(p->c)->filters;
+    const uint64_t *values = p->l->sum.filtered;
+
+    metrics_family(&p->m, "moontail_filtered_spans_total", METRIC_COUNTER,
+                   "Spans dropped by processors, and by head_sampling.");
+    if (ledger_sum(values, p->l->filters) == 0)
+        metrics_sample(&p->m, 0, "processor", "none", "reason", "none", (char *)0);
+    for (size_t i = 0; i < p->l->filters; i++)
+        if (values[i])
+            metrics_sample(&p->m, (double)values[i], "processor",
+                           labels_policy(filters, (uint16_t)i), "reason",
+                           labels_reason(filters, (uint16_t)i), (char *)0);
+}
+
 static void write_spans(struct page *p)
 {
     const struct worker_counts *s = &p->l->sum;
@@ -48,7 +66,7 @@ static void write_spans(struct page *p)
     counter(p, "moontail_rejected_spans_total",
             "Spans refused by themselves (wrong ids, invalid UTF-8) in requests that were taken.",
             s->rejected);
-    counter(p, "moontail_filtered_spans_total", "Spans dropped by processors.", s->filtered);
+    write_filtered(p);
     gauge(p, "moontail_pending_spans", "Spans that wait for their trace's decision.",
           (double)p->l->pending);
     by_label(p, "moontail_dropped_spans_total", "Spans of dropped traces.", s->dropped);
@@ -212,6 +230,12 @@ static void write_policy_errors(struct page *p)
                    "Calls of policies that failed, by kind.");
     while (policy_errors_next(shared, &at, &policy, &kind, &count))
         metrics_sample(&p->m, (double)count, "policy", policy, "kind", kind, (char *)0);
+    metrics_family(&p->m, "moontail_processor_errors_total", METRIC_COUNTER,
+                   "Calls of processors that failed, by kind.");
+    for (at = 0; processor_errors_next(shared, &at, &policy, &kind, &count);)
+        metrics_sample(&p->m, (double)count, "processor", policy, "kind", kind, (char *)0);
+    counter(p, "moontail_truncated_strings_total", "Strings that processors cut.",
+            atomic_load_explicit(&shared->truncated, memory_order_relaxed));
 }
 
 static void write_overflow(void *arg, const struct cell_stats *s)

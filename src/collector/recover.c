@@ -1,6 +1,7 @@
 #include "collector/recover.h"
 
 #include "collector/decide.h"
+#include "collector/door.h"
 #include "collector/intake.h"
 
 #include <stdlib.h>
@@ -131,15 +132,20 @@ static uint64_t came_ns(struct recovering *r, const struct recovered_frame *f)
 static uint32_t on_frame(void *arg, const struct recovered_frame *f)
 {
     struct recovering *r = arg;
+    struct worker *scanner = r->shared->workers[0];
     struct scan_result result;
+    size_t left;
     uint32_t taken;
 
     count_call(r);
     if (f->signal != SIGNAL_TRACES)
         return 0;
-    if (intake_scan(r->shared->workers[0], f->body, true, &result) != ERR_OK)
+    if (intake_scan(scanner, f->body, true, &result) != ERR_OK)
         return 0; /* not what this program wrote: its CRC held, so it is counted as it was */
-    taken = take_all(r, result.spans, f, came_ns(r, f));
+    left = door_filter(scanner, f->body, result.spans, r->now_ns); /* as it was when it came */
+    scanner->counts.recovered += result.spans - left;
+    door_count(scanner);
+    taken = take_all(r, left, f, came_ns(r, f));
     r->spans += taken;
     return taken;
 }

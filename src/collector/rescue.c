@@ -344,8 +344,6 @@ static struct decision_record record_of(const struct worker *w, const struct pol
         .probability = -1,
         .duration_ns = scan_duration_ns(&p->sums),
         .unix_ns = p->decided_unix_ns,
-        .exporters = decider_exporters(w->decider, p),
-        .payload_spans = p->count,
         .errors = p->sums.errors,
     };
 
@@ -362,22 +360,28 @@ static bool commit(struct worker *w, struct rescue *r)
     struct policy_verdict v;
     struct compose_edits edits;
     struct decision_record record;
+    bool committed;
 
     if (!journal_can_decide(w->journal) || !decider_scratch(d, r->count))
         return false;
     describe(w, r, &p, &v);
     record = record_of(w, &p);
-    decider_edits(d, &p, &v, &edits);
     for (uint32_t i = 0; i < r->count; i++)
         d->kept[i] = (struct compose_span){span_at(r, i), r->bodies[r->spans[i].body].data};
+    if (!decider_process(d, &p, &v.entry, clock_now_ns(w->shared->clock)))
+        return false;
+    record.payload_spans = p.count;
+    record.exporters = p.count > 0 ? decider_exporters(d, &p) : 0;
+    decider_edits(d, &p, &v, &edits);
     /* There are at most as many bodies as spans. */
     for (uint32_t i = 0; i < r->body_count && i < d->capacity; i++)
         d->sources[details.source_count++] = r->bodies[i].source;
     details.sources = d->sources;
-    if (decider_hand_on(d, &record, &details, &edits) == 0)
-        return false;
-    w->counts.rescued += r->count;
-    return true;
+    committed = decider_hand_on(d, &record, &details, &edits) != 0;
+    decider_end_processing(d);
+    if (committed)
+        w->counts.rescued += p.count;
+    return committed;
 }
 
 bool rescue_step(struct worker *w)

@@ -54,14 +54,20 @@ enum err rules_new(lua_State *L, const struct config *config,
 
     if (!r)
         abort();
-    *r = (struct rules){.config = config,
-                        .version = version_of(config),
-                        .L = L,
-                        .where_state = exporters ? L : NULL,
-                        .keeps_where = !exporters};
+    *r =
+        (struct rules){.config = config,
+                       .version = version_of(config),
+                       .head_threshold = sampling_threshold(config->head_sampling_percentage / 100),
+                       .L = L,
+                       .where_state = exporters ? L : NULL,
+                       .keeps_where = !exporters};
     err = setup_policies(L, config, shared, &r->policies, info);
     if (err == ERR_OK)
         err = resource_edits_new(L, &r->resource, info);
+    if (err == ERR_OK)
+        err = setup_processors(L, "received", shared, &r->received, info);
+    if (err == ERR_OK)
+        err = setup_processors(L, "kept", shared, &r->kept, info);
     if (err != ERR_OK) {
         rules_free(r);
         return err;
@@ -79,6 +85,8 @@ void rules_free(struct rules *r)
         return;
     policy_set_free(r->policies);
     resource_edits_free(r->resource);
+    processor_set_free(r->received);
+    processor_set_free(r->kept);
     free(r->votes);
     free(r->policy_labels);
     lua_state_close(r->where_state);

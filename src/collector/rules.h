@@ -10,6 +10,7 @@
 #include "export/export.h"
 #include "journal/journal.h"
 #include "policy/policy.h"
+#include "policy/processor.h"
 
 #include <lua.h>
 
@@ -21,6 +22,8 @@ struct rules {
     uint16_t *policy_labels;     /* of a policy without an opinion, by policy */
     struct decision_vote *votes; /* scratch: one for each policy */
     struct resource_edits *resource;
+    uint64_t head_threshold;                 /* T of head_sampling; 0: every trace comes in */
+    struct processor_set *received, *kept;   /* NULL: none */
     const struct match *where[EXPORTER_MAX]; /* of the exporters that run; in where_state */
     uint64_t every_exporter;                 /* mask of those without where */
     lua_State *where_state;                  /* L, or an earlier version's; NULL: a later one's */

@@ -3,6 +3,7 @@
 #include "collector/resource.h"
 #include "lua/state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,39 @@ enum err setup_policies(lua_State *L, const struct config *config, struct policy
         return ERR_OK;
     buf_init(&errors, sizeof(info->text), NULL);
     return fail_with(&errors, read_policies(L, shared, out, &errors), info);
+}
+
+static enum err read_processors(lua_State *L, const char *on, struct policy_shared *shared,
+                                struct processor_set **out, struct buf *errors)
+{
+    int top = lua_gettop(L);
+    char path[32];
+    enum err e;
+
+    snprintf(path, sizeof(path), "processors.%s", on);
+    config_push(L, path);
+    e = processor_set_new(L, on, top + 1, shared, out, errors);
+    lua_settop(L, top);
+    return e;
+}
+
+enum err setup_processors(lua_State *L, const char *on, struct policy_shared *shared,
+                          struct processor_set **out, struct err_info *info)
+{
+    struct buf errors;
+
+    buf_init(&errors, sizeof(info->text), NULL);
+    return fail_with(&errors, read_processors(L, on, shared, out, &errors), info);
+}
+
+/* Tries those of one list. */
+static void check_processors(const struct setup *s, lua_State *L, const char *on,
+                             struct buf *errors)
+{
+    struct processor_set *processors = NULL;
+
+    if (!read_processors(L, on, s->shared, &processors, errors))
+        processor_set_free(processors);
 }
 
 /* Pushes what the file of an exporter sees: no env, secret or file, which are config.lua's. */
@@ -165,6 +199,8 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     if (resource_edits_new(l->L, &edits, &info))
         buf_printf(errors, "%s\n", info.text);
     resource_edits_free(edits);
+    check_processors(s, l->L, "received", errors);
+    check_processors(s, l->L, "kept", errors);
     if (!read_policies(l->L, s->shared, &policies, errors) && policies) {
         copy_names(l, policies);
         policy_set_free(policies);

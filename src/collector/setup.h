@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "export/export.h"
 #include "policy/policy.h"
+#include "policy/processor.h"
 
 #include <lua.h>
 
@@ -45,6 +46,10 @@ enum err setup_state(const struct setup *s, const struct setup_loaded *l, lua_St
 /* The policies of a state that ran config.lua: *out is NULL where there is no tail_sampling. */
 enum err setup_policies(lua_State *L, const struct config *config, struct policy_shared *shared,
                         struct policy_set **out, struct err_info *info) MUST_CHECK;
+/* The processors in Lua of a state that ran config.lua: on is "received" or "kept"; *out is NULL
+ * where there are none. */
+enum err setup_processors(lua_State *L, const char *on, struct policy_shared *shared,
+                          struct processor_set **out, struct err_info *info) MUST_CHECK;
 /* Pushes what exporters are read from (two values: the list, and an environment for their files)
  * and fills *source with it; *source is good until they are popped. Nothing is pushed on failure.
  */

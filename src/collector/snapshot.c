@@ -90,6 +90,7 @@ static void sum_turns(struct loop_turns *to, struct loop_turns from)
 static void sum_up(struct collector *c, struct ledger *l)
 {
     *l = (struct ledger){.labels = labels_count(c->labels),
+                         .filters = labels_count(c->policies.filters),
                          .exporter_count = exporter_specs_count(c->exporters),
                          .journal = c->journal_stats,
                          .memory_used = memory_used(c->memory),

@@ -105,7 +105,8 @@ static void write_ledger(const struct ledger *l, struct buf *out)
                "ledger  received %" PRIu64 " + recovered %" PRIu64 " = rejected %" PRIu64
                " + filtered %" PRIu64 " + pending %" PRIu64 " + dropped %" PRIu64 " + kept %" PRIu64
                " + lost %" PRIu64 "   unaccounted %" PRId64 "\n",
-               l->sum.received, l->sum.recovered, l->sum.rejected, l->sum.filtered, l->pending,
+               l->sum.received, l->sum.recovered, l->sum.rejected,
+               ledger_sum(l->sum.filtered, l->filters), l->pending,
                ledger_sum(l->sum.dropped, l->labels), ledger_sum(l->sum.kept, l->labels),
                ledger_sum(l->sum.lost, LOST_COUNT), l->unaccounted);
 }

@@ -1,6 +1,7 @@
 #include "collector/worker.h"
 
 #include "collector/decide.h"
+#include "collector/door.h"
 #include "collector/intake.h"
 #include "collector/rescue.h"
 
@@ -282,6 +283,7 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     init_table(w);
     pass_init(w);
     init_receive(w);
+    door_init(w);
     err = answers_init(&w->answers, w->journal, shared->ack, shared->memory) && intake_init(w)
               ? ERR_OK
               : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
@@ -310,6 +312,7 @@ void worker_free(struct worker *w)
     answers_fini(&w->answers);
     intake_fini(w);
     pass_fini(w);
+    door_fini(w);
     rules_free(w->rules);
     rules_free(atomic_load(&w->next_rules));
     rules_free(atomic_load(&w->past_rules));

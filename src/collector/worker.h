@@ -54,6 +54,14 @@ struct worker_shared {
     struct worker **workers;
 };
 
+/* What the door dropped of one body, by label of policy_shared.filters. */
+struct door {
+    uint32_t *tally;
+    uint16_t *labels; /* of the tally: those that are not 0 */
+    size_t label_count;
+    uint16_t head_label; /* of head_sampling */
+};
+
 /* An accepted socket on its way to a worker. */
 struct accepted {
     int fd;
@@ -80,6 +88,7 @@ struct worker {
     uint8_t *owners;         /* of each of them, with several workers */
     size_t span_capacity;
 
+    struct door door;        /* door.h */
     size_t added;            /* spans since the last step */
     struct decider *decider; /* decide.h */
     struct pass pass;        /* metrics and logs */

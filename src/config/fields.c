@@ -98,12 +98,12 @@ const struct schema_field config_fields[] = {
      .doc = "from limit - spike_limit on, the oldest traces are decided early"},
 
     {"head_sampling.sampling_percentage", SCHEMA_NUMBER, "100", 0, 100, .offset = OF(head_sampling_percentage),
-     .doc = "of traces let in at the door (below 100 is not in this version)"},
+     .doc = "of traces let in at the door, by their randomness; the others are filtered"},
 
     {"processors.received", SCHEMA_PROCESSORS, "{}", .offset = NO,
-     .doc = "asked for each span as it comes, in order (none in this version)"},
+     .doc = "asked about each span as it comes, in order"},
     {"processors.kept", SCHEMA_PROCESSORS, "{}", .offset = NO,
-     .doc = "asked for the spans of kept traces, in order (in this version only processor \"resource\")"},
+     .doc = "run over the spans of kept traces, in order"},
 
     {"tail_sampling", SCHEMA_SECTION, .flags = SCHEMA_OPTIONAL, .offset = OF(tail.enabled),
      .doc = "how traces are judged; without it everything is kept"},

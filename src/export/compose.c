@@ -195,7 +195,8 @@ static void put_resource(const struct plan *p, const struct group *resource,
     for (uint32_t i = resource->first; i != NONE; i = p->scopes[i].next)
         bytes += p->scopes[i].bytes;
     f = field_begin(out, 1, bytes);
-    compose_resource_fields(p->spans[p->scopes[resource->first].first].view.resource, edits, out);
+    splice_resource(p->spans[p->scopes[resource->first].first].view.resource, &edits->resource,
+                    out);
     for (uint32_t i = resource->first; i != NONE; i = p->scopes[i].next)
         put_scope(p, &p->scopes[i], edits, out);
     field_end(out, f);

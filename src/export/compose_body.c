@@ -17,7 +17,7 @@ static void put_resource(struct slice resource, const struct compose_edits *edit
 {
     struct open_field field = field_begin(out, RESOURCES, resource.len + 256);
 
-    compose_resource_fields(resource, edits, out);
+    splice_resource(resource, &edits->resource, out);
     put_scopes(resource, out);
     field_end(out, field);
 }

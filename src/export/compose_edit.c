@@ -4,9 +4,6 @@
 
 /* Field numbers of trace.proto and common.proto. */
 enum {
-    RESOURCE_SPANS_RESOURCE = 1,
-    RESOURCE_SPANS_SCOPE_SPANS = 2,
-    RESOURCE_ATTRIBUTES = 1,
     SCOPE_SPANS_SPANS = 2,
     SPAN_TRACE_STATE = 3,
     SPAN_ATTRIBUTES = 9,
@@ -67,72 +64,6 @@ static struct slice pair_key(struct slice pair)
         if (f.number == KEY_VALUE_KEY && f.type == WIRE_LEN)
             key = f.bytes;
     return key;
-}
-
-/* ---- resource attributes ---- */
-
-/* Attributes that were in none of the Resource messages. */
-static void put_new_attrs(struct slice resource_spans, const struct compose_edits *edits,
-                          struct buf *out)
-{
-    splice_absent(OWNER_RESOURCE, resource_spans, RESOURCE_ATTRIBUTES, &edits->resource, out);
-}
-
-static void put_edited_resource(struct slice resource, bool is_last, struct slice resource_spans,
-                                const struct compose_edits *edits, struct buf *out)
-{
-    struct open_field field =
-        field_begin(out, RESOURCE_SPANS_RESOURCE, resource.len + 16 * edits->resource.count);
-
-    splice_present(resource, RESOURCE_ATTRIBUTES, &edits->resource, out);
-    if (is_last)
-        put_new_attrs(resource_spans, edits, out);
-    field_end(out, field);
-}
-
-static void put_new_resource(struct slice resource_spans, const struct compose_edits *edits,
-                             struct buf *out)
-{
-    size_t start = out->len;
-    struct open_field field = field_begin(out, RESOURCE_SPANS_RESOURCE, 64);
-
-    put_new_attrs(resource_spans, edits, out);
-    if (buf_ok(out) && out->len == field.start)
-        out->len = start; /* nothing to say: none is made */
-    else
-        field_end(out, field);
-}
-
-static const uint8_t *last_resource(struct slice resource_spans)
-{
-    struct wire w = wire_of(resource_spans);
-    struct wire_field f;
-    const uint8_t *last = NULL;
-
-    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
-        if (f.number == RESOURCE_SPANS_RESOURCE && f.type == WIRE_LEN)
-            last = start;
-    return last;
-}
-
-void compose_resource_fields(struct slice resource_spans, const struct compose_edits *edits,
-                             struct buf *out)
-{
-    bool edit = edits->resource.count > 0;
-    const uint8_t *last = edit ? last_resource(resource_spans) : NULL;
-    struct wire w = wire_of(resource_spans);
-    struct wire_field f;
-
-    if (edit && !last)
-        put_new_resource(resource_spans, edits, out);
-    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at) {
-        if (f.number == RESOURCE_SPANS_SCOPE_SPANS && f.type == WIRE_LEN)
-            continue;
-        if (edit && f.number == RESOURCE_SPANS_RESOURCE && f.type == WIRE_LEN)
-            put_edited_resource(f.bytes, start == last, resource_spans, edits, out);
-        else
-            copy_run(out, start, w.at);
-    }
 }
 
 /* ---- spans ---- */

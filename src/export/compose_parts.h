@@ -1,5 +1,5 @@
 /* compose_parts.h: what the files of the composer share: fields whose length is known afterwards,
- * the edits of resource attributes, of the entry span and of the tracestate.
+ * the edits of the entry span and of the tracestate.
  */
 #pragma once
 
@@ -18,10 +18,6 @@ void field_end(struct buf *out, struct open_field field);
 
 /* Copies [from, to) unless it is empty. */
 void copy_run(struct buf *out, const uint8_t *from, const uint8_t *to);
-
-/* Writes the fields of a ResourceSpans other than its ScopeSpans, attributes edited. */
-void compose_resource_fields(struct slice resource_spans, const struct compose_edits *edits,
-                             struct buf *out);
 
 /* Writes one Span field (number 2) with the edits of span and tracestate. */
 void compose_edited_span(struct slice span, bool is_entry, const struct compose_edits *edits,

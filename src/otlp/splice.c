@@ -64,7 +64,10 @@ static void put_edited(struct buf *out, uint32_t number, struct slice pair, cons
     }
 }
 
-void splice_present(struct slice message, uint32_t number, const struct splice *s, struct buf *out)
+/* Appends the fields of `message`, whose attributes are in field `number`: those that are there
+ * with the edits, in their places. */
+static void put_present(struct slice message, uint32_t number, const struct splice *s,
+                        struct buf *out)
 {
     struct wire w = wire_of(message);
     struct wire_field f;
@@ -85,8 +88,9 @@ static bool is_last_of_its_key(const struct splice *s, size_t i)
     return true;
 }
 
-void splice_absent(enum attr_owner owner, struct slice message, uint32_t number,
-                   const struct splice *s, struct buf *out)
+/* Appends the attributes that the edits make where `owner`'s `message` has none of the key. */
+static void put_absent(enum attr_owner owner, struct slice message, uint32_t number,
+                       const struct splice *s, struct buf *out)
 {
     const struct splice_edit *set;
     struct value value;
@@ -107,8 +111,64 @@ void splice_attrs(enum attr_owner owner, struct slice message, const struct spli
                       : owner == OWNER_LINK ? ATTRS_LINK
                                             : ATTRS_SPAN;
 
-    splice_present(message, number, s, out);
-    splice_absent(owner, message, number, s, out);
+    put_present(message, number, s, out);
+    put_absent(owner, message, number, s, out);
+}
+
+/* ---- resources ---- */
+
+enum { RESOURCE = 1, SCOPES = 2 }; /* of a ResourceSpans, the same in every signal */
+
+static void put_resource(struct slice resource, bool is_last, struct slice resource_spans,
+                         const struct splice *s, struct buf *out)
+{
+    size_t begin = otlp_write_begin(out, RESOURCE);
+
+    put_present(resource, ATTRS_RESOURCE, s, out);
+    if (is_last)
+        put_absent(OWNER_RESOURCE, resource_spans, ATTRS_RESOURCE, s, out);
+    otlp_write_end(out, begin);
+}
+
+static void put_new_resource(struct slice resource_spans, const struct splice *s, struct buf *out)
+{
+    size_t start = out->len, begin = otlp_write_begin(out, RESOURCE);
+
+    put_absent(OWNER_RESOURCE, resource_spans, ATTRS_RESOURCE, s, out);
+    if (buf_ok(out) && out->len == begin)
+        out->len = start; /* nothing to say: none is made */
+    else
+        otlp_write_end(out, begin);
+}
+
+static const uint8_t *last_resource(struct slice resource_spans)
+{
+    struct wire w = wire_of(resource_spans);
+    struct wire_field f;
+    const uint8_t *last = NULL;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
+        if (f.number == RESOURCE && f.type == WIRE_LEN)
+            last = start;
+    return last;
+}
+
+void splice_resource(struct slice resource_spans, const struct splice *s, struct buf *out)
+{
+    const uint8_t *last = s->count > 0 ? last_resource(resource_spans) : NULL;
+    struct wire w = wire_of(resource_spans);
+    struct wire_field f;
+
+    if (s->count > 0 && !last)
+        put_new_resource(resource_spans, s, out);
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at) {
+        if (f.number == SCOPES && f.type == WIRE_LEN)
+            continue;
+        if (s->count > 0 && f.number == RESOURCE && f.type == WIRE_LEN)
+            put_resource(f.bytes, start == last, resource_spans, s, out);
+        else
+            copy_run(out, start, w.at);
+    }
 }
 
 /* ---- fields ---- */

@@ -39,14 +39,10 @@ enum {
     SPLICE_SPAN_STATUS = 15,
 };
 
-/* Appends the fields of `message`, whose attributes are in field `number`: those that are there
- * with the edits, in their places. */
-void splice_present(struct slice message, uint32_t number, const struct splice *s, struct buf *out);
-/* Appends the attributes that the edits make where `owner`'s `message` has none of the key. */
-void splice_absent(enum attr_owner owner, struct slice message, uint32_t number,
-                   const struct splice *s, struct buf *out);
-
-/* Both, for a Span, an Event or a Link. */
+/* Appends a ResourceSpans (of any signal) without its ScopeSpans, the attributes of its Resource
+ * edited. Where it has several Resource messages, which merge, new attributes go to the last. */
+void splice_resource(struct slice resource_spans, const struct splice *s, struct buf *out);
+/* Appends a Span, an Event or a Link with its attributes edited. */
 void splice_attrs(enum attr_owner owner, struct slice message, const struct splice *s,
                   struct buf *out);
 

@@ -25,6 +25,7 @@ static int state_gc(lua_State *L)
     struct policy_state *s = lua_touserdata(L, 1);
 
     handles_fini(s);
+    editor_fini(&s->editor);
     reader_fini(&s->reader);
     return 0;
 }
@@ -48,6 +49,7 @@ static struct policy_state *state_new(lua_State *L)
     s = lua_newuserdata(L, sizeof(*s));
     *s = (struct policy_state){.cells = NULL};
     reader_init(&s->reader);
+    editor_init(&s->editor, &s->reader);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, state_gc);
     lua_setfield(L, -2, "__gc");
@@ -56,13 +58,14 @@ static struct policy_state *state_new(lua_State *L)
     return s;
 }
 
-/* load_script(type, env) -> the file's chunk, its name for messages, its text; or nil and why there
- * is none. */
+/* load_script(type, env, kind) -> the file's chunk, its name for messages, its text; or nil and why
+ * there is none. */
 static int load_script(lua_State *L)
 {
     struct lua_script script;
     struct err_info info;
-    enum err e = lua_find_script(L, "policy", luaL_checkstring(L, 1), &script, &info);
+    enum err e =
+        lua_find_script(L, luaL_optstring(L, 3, "policy"), luaL_checkstring(L, 1), &script, &info);
 
     luaL_checktype(L, 2, LUA_TTABLE);
     if (e) {
@@ -124,6 +127,7 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
     lua_newtable(L);
     access_register(L, &s->reader);
+    edit_register(L, &s->editor);
     match_register(L);
     verdict_register(L);
     handles_register(L, s);

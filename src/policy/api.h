@@ -2,7 +2,7 @@
 #pragma once
 
 #include "policy/cells.h"
-#include "policy/reader.h"
+#include "policy/edit.h"
 
 struct cell_handle; /* handles.h */
 
@@ -16,6 +16,7 @@ struct policy_state {
     uint64_t log_window_ns; /* when the present ten seconds of log lines began */
     unsigned log_lines;     /* in them */
     bool asked_cells; /* an answer came from what other traces left; whoever looks clears it */
+    struct editor editor;
 };
 
 /* The state's, made by policy_api_install; NULL before. */

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/memory.h"
 #include "otlp/scan.h"
 #include "otlp/view.h"
 #include "policy/cells.h"
@@ -77,6 +78,11 @@ struct policy_shared {
     struct policy_health *health;       /* by label of `failures`; owned */
     struct labels *failures;            /* (policy, kind); owned */
     _Atomic uint64_t errors[LABEL_MAX]; /* failed calls, by label of `failures` */
+    struct memory *memory;  /* counts what processors make; NULL at first: nothing does */
+    struct labels *filters; /* (processor, reason) of dropped spans; owned */
+    struct labels *processor_failures;            /* (processor, kind); owned */
+    _Atomic uint64_t processor_errors[LABEL_MAX]; /* by label of them */
+    _Atomic uint64_t truncated;                   /* strings that processors cut */
 };
 /* Start-up only: aborts without memory. `labels` outlives it. */
 void policy_shared_init(struct policy_shared *s, struct labels *labels,
@@ -142,6 +148,8 @@ uint64_t sampling_threshold(double p);
 /* R of a trace: the root's rv (without a root, of the smallest span id that has one), else the last
  * 7 bytes of the id. */
 uint64_t sampling_randomness(const struct policy_trace *trace);
+/* Without any rv: of the last 7 bytes of the id. */
+uint64_t sampling_randomness_of_id(const uint8_t id[16]);
 /* 1 - T / 2^56. */
 double sampling_probability(uint64_t threshold);
 /* The `ot` member of a tracestate. rv: exactly 14 lower-case hex digits; th: 1 to 14. False if

@@ -124,6 +124,13 @@ const struct span_fields *reader_fields(struct reader *r, size_t span)
     return &slot->fields;
 }
 
+void reader_set_view(struct reader *r, size_t span, const struct span_view *view)
+{
+    assert(r->ready && span < r->count);
+    r->slots[span].view = *view;
+    r->have[span] = HAVE_VIEW;
+}
+
 /* ---- order ---- */
 
 static int compare_numbers(uint64_t a, uint64_t b)

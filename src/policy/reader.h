@@ -120,6 +120,9 @@ bool reader_ready(struct reader *r);
 const struct span_view *reader_view(struct reader *r, size_t span);
 const struct span_fields *reader_fields(struct reader *r, size_t span);
 
+/* A processor edited the span: from here on it reads so. What order it has stays. */
+void reader_set_view(struct reader *r, size_t span, const struct span_view *view);
+
 /* The span at position `rank` < count. */
 size_t reader_order(struct reader *r, size_t rank);
 /* The earliest span without a parent id, or READER_NONE. */

@@ -147,7 +147,7 @@ bool sampling_th(struct slice trace_state, uint64_t *threshold)
 
 /* ---- R ---- */
 
-static uint64_t id_randomness(const uint8_t id[16])
+uint64_t sampling_randomness_of_id(const uint8_t id[16])
 {
     uint64_t r = 0;
 
@@ -189,7 +189,7 @@ uint64_t reader_randomness(struct reader *r)
                                 : any_rv(r, &rv))
             return rv;
     }
-    return id_randomness(r->trace->id);
+    return sampling_randomness_of_id(r->trace->id);
 }
 
 uint64_t sampling_randomness(const struct policy_trace *trace)

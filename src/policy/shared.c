@@ -2,6 +2,7 @@
 #include "policy/shared.h"
 
 #include "base/clock.h"
+#include "policy/processor.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
 {
     s->labels = labels;
     s->cells = NULL;
+    s->memory = NULL;
     s->keep_traces_per_second = keep_traces_per_second;
     atomic_init(&s->bucket_ns, 0);
     s->quarantine_errors = 0;
@@ -28,28 +30,47 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
     s->failures = labels_new();
     for (size_t i = 0; i < LABEL_MAX; i++)
         atomic_init(&s->errors[i], 0);
+    s->filters = labels_new();
+    s->processor_failures = labels_new();
+    for (size_t i = 0; i < LABEL_MAX; i++)
+        atomic_init(&s->processor_errors[i], 0);
+    atomic_init(&s->truncated, 0);
 }
 
 void policy_shared_fini(struct policy_shared *s)
 {
     labels_free(s->failures);
-    s->failures = NULL;
     free(s->health);
     s->health = NULL;
+    labels_free(s->filters);
+    labels_free(s->processor_failures);
+    s->failures = s->filters = s->processor_failures = NULL;
+}
+
+static bool errors_next(const struct labels *labels, const _Atomic uint64_t *errors, size_t *at,
+                        const char **name, const char **kind, uint64_t *count)
+{
+    size_t i = *at < 1 ? 1 : *at; /* 0 is nobody's */
+
+    if (i >= labels_count(labels))
+        return false;
+    *name = labels_policy(labels, (uint16_t)i);
+    *kind = labels_reason(labels, (uint16_t)i);
+    *count = atomic_load_explicit(&errors[i], memory_order_relaxed);
+    *at = i + 1;
+    return true;
 }
 
 bool policy_errors_next(const struct policy_shared *s, size_t *at, const char **policy,
                         const char **kind, uint64_t *count)
 {
-    size_t i = *at < 1 ? 1 : *at; /* 0 is no policy's */
+    return errors_next(s->failures, s->errors, at, policy, kind, count);
+}
 
-    if (i >= labels_count(s->failures))
-        return false;
-    *policy = labels_policy(s->failures, (uint16_t)i);
-    *kind = labels_reason(s->failures, (uint16_t)i);
-    *count = atomic_load_explicit(&s->errors[i], memory_order_relaxed);
-    *at = i + 1;
-    return true;
+bool processor_errors_next(const struct policy_shared *s, size_t *at, const char **processor,
+                           const char **kind, uint64_t *count)
+{
+    return errors_next(s->processor_failures, s->processor_errors, at, processor, kind, count);
 }
 
 /* A token bucket that is full with one second's worth: bucket_ns is the time at which it will be

@@ -276,7 +276,7 @@ static void every_counter_that_is_wrong_unbalances_its_ledger(void)
     c = &collector_worker(s.collector, 0)->counts;
     counters[0] = &c->received;
     counters[1] = &c->rejected;
-    counters[2] = &c->filtered;
+    counters[2] = &c->filtered[0];
     counters[3] = &c->lost[LOST_MEMORY];
     counters[4] = &c->kept[1];
     counters[5] = &c->recovered;

@@ -172,7 +172,7 @@ static void errors_of_keys_hide_none_of_what_they_name(void)
         "m/config.lua:2: workers is",
         "m/config.lua:3: unknown key tail_sampling.polices",
         "m/config.lua:3: policy \"latency\": threshold_ms is missing",
-        "m/config.lua:4: processors.kept[1] = processor \"redact\"",
+        "m/config.lua:4: there is no processor \"redact\"",
         "m/config.lua:5: exporter \"debug\": verbosity is 'loud'"};
     size_t lines = 0;
 

@@ -323,19 +323,6 @@ static void budgets_and_quarantine_are_read(void)
     fini(&l);
 }
 
-static void what_this_version_lacks_is_refused(void)
-{
-    CHECK(key_refused("head_sampling = { sampling_percentage = 50 }",
-                      "head_sampling.sampling_percentage below 100 is not available in this "
-                      "version"));
-    CHECK(key_refused("processors = { kept = { processor 'redact' {} } }",
-                      "processors.kept[1] = processor \"redact\" (allowed: processors.kept = { "
-                      "processor \"resource\" { ... } }) is not available in this version"));
-    CHECK(key_refused("processors = { received = { processor 'resource' {} } }",
-                      "processors.received[1] = processor \"resource\" (allowed: processors.kept = "
-                      "{ processor \"resource\" { ... } }) is not available in this version"));
-}
-
 static void keys_that_disagree_are_refused(void)
 {
     CHECK(key_refused("memory_limiter = { limit = '64MiB' }",
@@ -565,7 +552,6 @@ int main(void)
     RUN(names_of_the_other_collector_get_hints);
     RUN(check_interval_is_accepted_with_a_hint);
     RUN(budgets_and_quarantine_are_read);
-    RUN(what_this_version_lacks_is_refused);
     RUN(keys_that_disagree_are_refused);
     RUN(all_errors_come_at_once_each_with_its_line);
     RUN(a_file_that_does_not_run_says_where);

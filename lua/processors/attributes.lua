@@ -1,0 +1,42 @@
+-- A list of { key, value } in the order of the keys, so that every worker writes the same bytes.
+local function sorted(map)
+  local list = {}
+  for key, value in pairs(map or {}) do list[#list + 1] = { key, value } end
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  return list
+end
+
+return processor {
+  doc = "Edit attributes of spans or of their resources.",
+  on = "kept",
+  options = {
+    target = option.string { default = "span", one_of = { "span", "resource" }, doc = "whose attributes" },
+    insert = option.map { optional = true, doc = "set where they are not there" },
+    update = option.map { optional = true, doc = "set where they are there" },
+    upsert = option.map { optional = true, doc = "set in any case" },
+    delete = option.list { optional = true, doc = "names of attributes that are taken away" },
+    rename = option.map { optional = true, doc = "old name = new name; the value stays, one under the new name goes" },
+    hash = option.list { optional = true, doc = "names of attributes whose value becomes the SHA-256 of its text, in hex" },
+  },
+  -- Text that is to be hashed must not leave as it is.
+  on_error = "strip",
+  setup = function(opt)
+    local my = { insert = sorted(opt.insert), update = sorted(opt.update), upsert = sorted(opt.upsert), rename = sorted(opt.rename) }
+    my.delete, my.hash = opt.delete or {}, opt.hash or {}
+    return my
+  end,
+  span = function(span, opt, my)
+    local target = opt.target == "resource" and span.resource or span
+    for _, pair in ipairs(my.insert) do target:set_new(pair[1], pair[2]) end
+    for _, pair in ipairs(my.update) do
+      if target:has(pair[1]) then target:set(pair[1], pair[2]) end
+    end
+    for _, pair in ipairs(my.upsert) do target:set(pair[1], pair[2]) end
+    for _, key in ipairs(my.delete) do target:unset(key) end
+    for _, pair in ipairs(my.rename) do target:rename(pair[1], pair[2]) end
+    for _, key in ipairs(my.hash) do
+      local text = target:attr_text(key)
+      if text then target:set(key, hex(sha256(text))) end
+    end
+  end,
+}

@@ -1,0 +1,86 @@
+#include "collector/door.h"
+
+#include <stdlib.h>
+
+/* R, as the tail draws it: the trace's rv, which all of its spans carry, else its id. */
+static bool is_head_sampled(const struct scan_span *s, struct slice body, uint64_t threshold)
+{
+    struct span_fields f;
+    uint64_t r = 0;
+
+    if (threshold == 0)
+        return true;
+    if (s->flags & SCAN_TRACE_STATE) {
+        view_span_fields(slice_make(body.data + s->offset, s->len), &f);
+        if (sampling_rv(f.trace_state, &r))
+            return r >= threshold;
+    }
+    return sampling_randomness_of_id(s->trace_id) >= threshold;
+}
+
+static bool is_dropped(struct worker *w, const struct scan_span *s, struct slice body,
+                       uint64_t now_ns, uint16_t *label)
+{
+    struct span_view view =
+        span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset);
+
+    return processor_set_drops(w->rules->received, s->trace_id, &view, now_ns, label);
+}
+
+static void note(struct door *d, uint16_t label)
+{
+    if (d->tally[label]++ == 0)
+        d->labels[d->label_count++] = label;
+}
+
+static void clear_tally(struct door *d)
+{
+    while (d->label_count > 0)
+        d->tally[d->labels[--d->label_count]] = 0;
+}
+
+size_t door_filter(struct worker *w, struct slice body, size_t count, uint64_t now_ns)
+{
+    uint64_t threshold = w->rules->head_threshold;
+    uint16_t label = w->door.head_label;
+    size_t left = 0;
+
+    clear_tally(&w->door);
+    if (threshold == 0 && !w->rules->received)
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        const struct scan_span *s = &w->spans[i];
+
+        if (!is_head_sampled(s, body, threshold))
+            note(&w->door, w->door.head_label);
+        else if (w->rules->received && is_dropped(w, s, body, now_ns, &label))
+            note(&w->door, label);
+        else
+            w->spans[left++] = *s;
+    }
+    return left;
+}
+
+void door_count(struct worker *w)
+{
+    for (size_t i = 0; i < w->door.label_count; i++)
+        w->counts.filtered[w->door.labels[i]] += w->door.tally[w->door.labels[i]];
+}
+
+void door_init(struct worker *w)
+{
+    struct door *d = &w->door;
+
+    d->tally = calloc(LABEL_MAX, sizeof(*d->tally));
+    d->labels = calloc(LABEL_MAX, sizeof(*d->labels));
+    if (!d->tally || !d->labels)
+        abort(); /* at start */
+    d->head_label = labels_intern(w->shared->policies->filters, slice_str("head_sampling"),
+                                  slice_str("sampling_percentage"));
+}
+
+void door_fini(struct worker *w)
+{
+    free(w->door.tally);
+    free(w->door.labels);
+}

@@ -1,0 +1,18 @@
+/* door.h: what is dropped before anything is held: head_sampling, and processors on = "received".
+ *
+ * Data path: receive -> scan -> [door] -> journal, table. A part of the worker. What is dropped is
+ * counted as filtered; where some of a body's spans stay, its bytes are written as they came, and
+ * nobody refers to the others.
+ */
+#pragma once
+
+#include "collector/worker.h"
+
+void door_init(struct worker *w);
+void door_fini(struct worker *w);
+
+/* Takes what is dropped out of the first `count` of w->spans, which lie in `body`, and returns how
+ * many are left, in their order. The tally is of this body alone. */
+size_t door_filter(struct worker *w, struct slice body, size_t count, uint64_t now_ns);
+/* Counts the tally: the body was taken. */
+void door_count(struct worker *w);

@@ -1,0 +1,298 @@
+/* The processors of one worker: made from the configuration, asked about spans. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "lua/state.h"
+#include "policy/processor_parts.h"
+#include "policy/verdict.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+#define LOG_PAUSE_NS (10 * NS_PER_S) /* between two logged errors of one processor */
+
+/* ---- making ---- */
+
+static char *copy_field(lua_State *L, const char *key)
+{
+    char *copy;
+
+    lua_getfield(L, -1, key);
+    copy = strdup(lua_tostring(L, -1));
+    if (!copy)
+        abort(); /* at start */
+    lua_pop(L, 1);
+    return copy;
+}
+
+/* nil: LUA_NOREF. */
+static int reference(lua_State *L, const char *key)
+{
+    lua_getfield(L, -1, key);
+    if (!lua_isnil(L, -1))
+        return luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 1);
+    return LUA_NOREF;
+}
+
+static enum on_error on_error_of(lua_State *L)
+{
+    enum on_error how = ON_ERROR_PASS;
+
+    lua_getfield(L, -1, "on_error");
+    if (strcmp(lua_tostring(L, -1), "strip") == 0)
+        how = ON_ERROR_STRIP;
+    else if (strcmp(lua_tostring(L, -1), "drop") == 0)
+        how = ON_ERROR_DROP;
+    lua_pop(L, 1);
+    return how;
+}
+
+static void init_processor(struct processor_set *p, struct processor *x)
+{
+    lua_State *L = p->L;
+    struct slice name;
+
+    x->name = copy_field(L, "name");
+    x->type = copy_field(L, "type");
+    x->where = copy_field(L, "where");
+    x->on_error = on_error_of(L);
+    x->span = reference(L, "span");
+    x->trace = reference(L, "trace");
+    lua_getfield(L, -1, "when");
+    x->when = match_get(L, -1);
+    lua_pop(L, 1);
+    x->when_ref = reference(L, "when");
+    name = slice_str(x->name);
+    x->error_label = labels_intern(p->shared->filters, name, slice_str("error"));
+    for (int i = 0; i < FAILURE_COUNT; i++)
+        x->failure_labels[i] =
+            labels_intern(p->shared->processor_failures, name,
+                          slice_str(policy_failure_name((enum policy_failure)i)));
+}
+
+/* Pushes the list of those in Lua. */
+static enum err prepare(lua_State *L, const char *on, int list, struct buf *errors)
+{
+    struct err_info info;
+    enum err e = lua_require(L, "moontail.processor", &info);
+
+    if (!e) {
+        lua_getfield(L, -1, "prepare");
+        lua_remove(L, -2);
+        lua_pushvalue(L, list);
+        lua_pushstring(L, on);
+        e = lua_run(L, 2, 2, &info);
+    }
+    if (e) {
+        buf_printf(errors, "%s\n", info.text);
+        return ERR_CONFIG;
+    }
+    if (!lua_istable(L, -2)) {
+        buf_printf(errors, "%s\n", lua_tostring(L, -1));
+        lua_pop(L, 2);
+        return ERR_CONFIG;
+    }
+    lua_pop(L, 1);
+    return ERR_OK;
+}
+
+enum err processor_set_new(lua_State *L, const char *on, int list, struct policy_shared *shared,
+                           struct processor_set **out, struct buf *errors)
+{
+    struct policy_state *state = policy_state_of(L);
+    struct processor_set *p;
+    size_t count;
+
+    *out = NULL;
+    if (!state || prepare(L, on, list, errors))
+        return ERR_CONFIG;
+    count = lua_objlen(L, -1);
+    if (count > 0) {
+        p = calloc(1, sizeof(*p) + count * sizeof(p->processors[0]));
+        if (!p)
+            abort();
+        p->L = L;
+        p->reader = &state->reader;
+        p->editor = &state->editor;
+        p->shared = shared;
+        editor_count(p->editor, shared->memory);
+        for (; p->count < count; p->count++) {
+            lua_rawgeti(L, -1, (int)p->count + 1);
+            init_processor(p, &p->processors[p->count]);
+            lua_pop(L, 1);
+        }
+        *out = p;
+    }
+    lua_pop(L, 1);
+    return ERR_OK;
+}
+
+void processor_set_free(struct processor_set *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->count; i++) {
+        struct processor *x = &p->processors[i];
+
+        luaL_unref(p->L, LUA_REGISTRYINDEX, x->span);
+        luaL_unref(p->L, LUA_REGISTRYINDEX, x->trace);
+        luaL_unref(p->L, LUA_REGISTRYINDEX, x->when_ref);
+        free(x->name);
+        free(x->type);
+        free(x->where);
+    }
+    free(p->views);
+    free(p);
+}
+
+size_t processor_set_count(const struct processor_set *p)
+{
+    return p ? p->count : 0;
+}
+
+/* ---- asking ---- */
+
+static const char *const done_to_span[] = {
+    [ON_ERROR_PASS] = "a processor failed; the span passes",
+    [ON_ERROR_STRIP] = "a processor failed; the span is stripped",
+    [ON_ERROR_DROP] = "a processor failed; the span is dropped"};
+
+static void log_failure(struct processor *x, const uint8_t id[16], const char *text,
+                        uint64_t now_ns)
+{
+    char hex[33], more[24];
+
+    if (now_ns < x->next_log_ns) {
+        x->unlogged++;
+        return;
+    }
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + 2 * (size_t)i, 3, "%02x", id[i]);
+    snprintf(more, sizeof(more), "%" PRIu64, x->unlogged);
+    log_event(LOG_WARN, done_to_span[x->on_error], "processor", x->name, "error", text, "function",
+              x->where, "trace_id", hex, "not_logged_before", x->unlogged ? more : NULL);
+    x->unlogged = 0;
+    x->next_log_ns = now_ns + LOG_PAUSE_NS;
+}
+
+static enum answer fail(struct processor_set *p, struct processor *x, enum policy_failure kind,
+                        const char *text, uint64_t now_ns)
+{
+    atomic_fetch_add_explicit(&p->shared->processor_errors[x->failure_labels[kind]], 1,
+                              memory_order_relaxed);
+    log_failure(x, p->reader->trace->id, text, now_ns);
+    return ANSWER_FAILED;
+}
+
+static enum policy_failure failure_of(const struct processor_set *p)
+{
+    enum lua_failure how = lua_run_failure(p->L);
+
+    if (p->reader->no_memory || p->editor->no_memory || how == LUA_NO_MEMORY)
+        return FAILURE_MEMORY;
+    return how == LUA_OVERRUN ? FAILURE_BUDGET : FAILURE_ERROR;
+}
+
+/* Runs the function and its `args` on the stack; false: it failed, nothing is on the stack. */
+static bool run(struct processor_set *p, struct processor *x, int args, int results,
+                uint64_t now_ns)
+{
+    struct err_info info;
+
+    if (lua_run_bounded(p->L, args, results, &info)) {
+        fail(p, x, failure_of(p), info.text, now_ns);
+        return false;
+    }
+    if (!p->reader->no_memory)
+        return true;
+    lua_pop(p->L, results);
+    fail(p, x, FAILURE_MEMORY, "no memory to read the trace", now_ns);
+    return false;
+}
+
+static uint16_t drop_label(struct processor_set *p, struct processor *x, const struct verdict *v)
+{
+    struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(x->type);
+
+    if (x->serial != v->serial) {
+        x->label = labels_intern(p->shared->filters, slice_str(x->name), reason);
+        x->serial = v->serial;
+    }
+    return x->label;
+}
+
+/* What it returned is on the stack. */
+static enum answer answer_of(struct processor_set *p, struct processor *x, uint64_t now_ns,
+                             uint16_t *label)
+{
+    const struct verdict *v = verdict_get(p->L, -1);
+    char text[128];
+
+    if (v && v->kind == VERDICT_DROP) {
+        *label = drop_label(p, x, v);
+        return ANSWER_DROP;
+    }
+    if (lua_isnil(p->L, -1))
+        return ANSWER_LEAVE;
+    snprintf(text, sizeof(text), "span returned %s; allowed: drop() or nil",
+             v ? "another verdict" : luaL_typename(p->L, -1));
+    return fail(p, x, FAILURE_BAD_VERDICT, text, now_ns);
+}
+
+enum answer processor_ask(struct processor_set *p, struct processor *x, size_t span,
+                          uint64_t now_ns, uint16_t *label)
+{
+    enum answer answer;
+
+    reader_retry(p->reader);
+    lua_rawgeti(p->L, LUA_REGISTRYINDEX, x->span);
+    lua_pushnumber(p->L, p->reader->face.number);
+    lua_pushnumber(p->L, (double)span);
+    if (!run(p, x, 2, 1, now_ns))
+        return ANSWER_FAILED;
+    answer = answer_of(p, x, now_ns, label);
+    lua_pop(p->L, 1);
+    return answer;
+}
+
+bool processor_ask_trace(struct processor_set *p, struct processor *x, uint64_t now_ns)
+{
+    if (x->trace == LUA_NOREF)
+        return true;
+    lua_rawgeti(p->L, LUA_REGISTRYINDEX, x->trace);
+    lua_pushnumber(p->L, p->reader->face.number);
+    return run(p, x, 1, 0, now_ns);
+}
+
+bool processor_set_drops(struct processor_set *p, const uint8_t trace_id[16],
+                         struct span_view *view, uint64_t now_ns, uint16_t *label)
+{
+    struct policy_trace one = {.trigger = "wait",
+                               .count = 1,
+                               .only_root = POLICY_ROOT_UNKNOWN,
+                               .span = policy_span_in_array,
+                               .span_arg = view};
+    bool dropped = false;
+
+    memcpy(one.id, trace_id, sizeof(one.id));
+    policy_begin_time(p->L, now_ns);
+    reader_begin(p->reader, &one);
+    for (size_t i = 0; i < p->count && !dropped; i++) {
+        struct processor *x = &p->processors[i];
+        enum answer answer;
+
+        if (!reader_ready(p->reader) || (x->when && !match_reads(x->when, p->reader, 0)))
+            continue;
+        answer = processor_ask(p, x, 0, now_ns, label);
+        if (answer == ANSWER_FAILED)
+            *label = x->error_label;
+        dropped =
+            answer == ANSWER_DROP || (answer == ANSWER_FAILED && x->on_error == ON_ERROR_DROP);
+    }
+    reader_end(p->reader);
+    policy_end_time(p->L);
+    return dropped;
+}

@@ -1,0 +1,46 @@
+/* processor.h: runs the processors of one worker: at the door (on = "received") and on the spans of
+ * kept traces before they are composed (on = "kept").
+ *
+ * Data path: receive -> scan -> [received] -> journal ...; policies -> [kept] -> composer. A
+ * processor_set belongs to one Lua state. A processor that raises does to the span what its
+ * on_error says: pass it as it was, strip it, or drop it.
+ */
+#pragma once
+
+#include "policy/policy.h"
+
+struct processor_set;
+
+/* Makes the processors in the list at `list` (processors.received or processors.kept of a config
+ * that ran in L) ready: loads their files, validates options, runs setup. on: "received" or "kept".
+ * Those called "resource" are not its business. *out is NULL where there are no others. ERR_CONFIG
+ * with all sentences in `errors`, a line each. Owned by the caller; L outlives it. */
+enum err processor_set_new(lua_State *L, const char *on, int list, struct policy_shared *shared,
+                           struct processor_set **out, struct buf *errors) MUST_CHECK;
+void processor_set_free(struct processor_set *p);
+size_t processor_set_count(const struct processor_set *p); /* NULL: none */
+
+/* What became of the spans of a trace. The bytes live until processor_set_end, the rest until the
+ * next run. */
+struct processed {
+    struct span_view *views; /* those that are left, in the order they came */
+    uint32_t count;
+    uint32_t entry;          /* which of them is the entry; UINT32_MAX: not asked for, or none */
+    const uint16_t *dropped; /* a label of shared->filters for each that is not left */
+    uint32_t dropped_count;
+};
+
+/* Runs those of "kept" over a trace. entry: the index of its entry span, UINT32_MAX: nobody asks.
+ * False: no memory for so many spans, nothing was run. */
+bool processor_set_run(struct processor_set *p, const struct policy_trace *trace, uint32_t entry,
+                       uint64_t now_ns, struct processed *out);
+/* Frees what the last run made. */
+void processor_set_end(struct processor_set *p);
+
+/* Asks those of "received" about one span. True: it is dropped; *label is of shared->filters. */
+bool processor_set_drops(struct processor_set *p, const uint8_t trace_id[16],
+                         struct span_view *view, uint64_t now_ns, uint16_t *label);
+
+/* Walks moontail_processor_errors_total as policy_errors_next does. */
+bool processor_errors_next(const struct policy_shared *s, size_t *at, const char **processor,
+                           const char **kind, uint64_t *count);

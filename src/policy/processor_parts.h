@@ -1,0 +1,49 @@
+/* processor_parts.h: the inside of a processor_set, for processor.c (making and asking) and
+ * processor_run.c (the spans of a trace). Internal to policy.
+ */
+#pragma once
+
+#include "policy/api.h"
+#include "policy/match.h"
+#include "policy/processor.h"
+
+#include <lauxlib.h>
+
+enum on_error { ON_ERROR_PASS, ON_ERROR_STRIP, ON_ERROR_DROP };
+
+struct processor {
+    char *name, *type;
+    char *where; /* file:line of its function */
+    int span;    /* reference to its function: number of the trace, span -> verdict; or LUA_NOREF */
+    int trace;   /* number of the trace -> nothing; or LUA_NOREF */
+    int when_ref;
+    const struct match *when; /* NULL: every span */
+    enum on_error on_error;
+    uint16_t error_label;                   /* of spans that it drops by failing */
+    uint16_t failure_labels[FAILURE_COUNT]; /* of what is counted */
+    uint64_t serial;                        /* of the verdict whose label is the next */
+    uint16_t label;
+    uint64_t next_log_ns, unlogged;
+};
+
+struct processor_set {
+    lua_State *L;
+    struct reader *reader;
+    struct editor *editor;
+    struct policy_shared *shared;
+    struct span_view *views; /* of the trace that is processed; one block with the two below */
+    uint16_t *gone;          /* by span: 1 + the label of why it was dropped; 0: it was not */
+    uint16_t *dropped;       /* labels of those that were */
+    size_t capacity, dropped_count;
+    size_t count;
+    struct processor processors[];
+};
+
+/* What a processor says of a span. */
+enum answer { ANSWER_LEAVE, ANSWER_DROP, ANSWER_FAILED };
+
+/* Asks `x` about a span of the reader's trace. *label: why it is dropped. */
+enum answer processor_ask(struct processor_set *p, struct processor *x, size_t span,
+                          uint64_t now_ns, uint16_t *label);
+/* Calls its trace function, if it has one. False: it failed. */
+bool processor_ask_trace(struct processor_set *p, struct processor *x, uint64_t now_ns);
