@@ -53,6 +53,11 @@ static inline void check_exporter(const struct ledger *l, size_t i)
          (unsigned long long)permanent, (unsigned long long)p->refused);
 }
 
+static inline uint64_t early_traces(const struct ledger *l)
+{
+    return l->sum.decided[0][TRIGGER_PRESSURE] + l->sum.decided[1][TRIGGER_PRESSURE];
+}
+
 /* Bounds, and the order in which what is short is given up. */
 static inline void check_bounds(const struct ledger *l)
 {
@@ -61,6 +66,10 @@ static inline void check_bounds(const struct ledger *l)
     MUST(!has(SMALL_MEMORY) || l->memory_peak <= memory_limit() + (1 << 20),
          "%llu bytes of memory, of %llu", (unsigned long long)l->memory_peak,
          (unsigned long long)memory_limit());
+    MUST(!has(SMALL_MEMORY) ||
+             has(SMALL_QUEUES | SMALL_DISK | FULL_DISK | FAULTY_DISK | BAD_BACKENDS) ||
+             l->receive.refused[REFUSED_MEMORY] == 0 || early_traces(l) > 0,
+         "refused for memory before traces are decided early");
     MUST(has(FAULTY_DISK) || j->file_bytes <= j->file_max_bytes, "%llu bytes of files, of %llu",
          (unsigned long long)j->file_bytes, (unsigned long long)j->file_max_bytes);
     MUST(has(FAULTY_DISK | FULL_DISK | SMALL_DISK) || l->receive.refused[REFUSED_DISK] == 0,
@@ -157,7 +166,7 @@ static inline void check_all(void)
     end_life();
     for (unsigned i = 0; i < EXPORTERS; i++) {
         const struct place *p = &w.place[i];
-        uint64_t spans = missing_spans(p);
+        uint64_t spans = p->is_on ? missing_spans(p) : 0;
 
         if (!p->is_on)
             continue;

@@ -33,7 +33,9 @@ enum family {
     BAD_SENDERS = 1 << 10, /* cut connections, malformed bodies */
     CHANGES = 1 << 11,     /* exporters come and go */
     PASSING = 1 << 12,     /* metrics and logs, too */
-    FAMILIES = 13
+    RELOADS = 1 << 13,     /* of other policies */
+    EARLY = 1 << 14,       /* traces are decided early, for their number or size */
+    FAMILIES = 15
 };
 
 enum level { LEVEL_MEMORY, LEVEL_WRITTEN, LEVEL_FSYNC };
@@ -49,6 +51,7 @@ struct world {
     bool keeps, drops_oldest, has_history;
     char config[4096];
     struct buf log;
+    unsigned threshold_ms; /* of spans' durations */
     unsigned most_cpus;
     unsigned moment; /* counts what happens */
     uint64_t killed_ns;
@@ -122,11 +125,11 @@ __attribute__((format(printf, 1, 2))) static inline void say(const char *format,
 }
 
 /* The last lines, for whoever looks into a failure. */
-static inline void show_log(void)
+static inline void show_log(size_t most)
 {
     size_t from = w.log.len, lines = 0;
 
-    while (from > 0 && lines < 25)
+    while (from > 0 && lines < most)
         lines += w.log.data[--from] == '\n';
     fwrite(w.log.data + from, 1, w.log.len - from, stdout);
     printf("\n  replay: collector_test_simulation 1 %llu\n", (unsigned long long)w.seed);
@@ -188,8 +191,11 @@ static inline void make_config(unsigned cpus)
     if (has(SMALL_MEMORY))
         put("  memory_limiter = { limit = %llu, spike_limit = '8MiB' },\n",
             (unsigned long long)(SMALL_MEMORY_MIB + 8 * cpus) << 20);
-    put("  tail_sampling = { decision_wait = '4s', policies = { policy 'latency' { threshold_ms = "
-        "500 } } },\n  exporters = {\n");
+    put("  tail_sampling = { decision_wait = '4s', %s"
+        "policies = { policy 'latency' { threshold_ms = %u } } },\n  exporters = {\n",
+        has(EARLY) ? "num_traces = 10, max_spans_per_trace = 4, decision_wait_after_root = '2s', "
+                   : "",
+        w.threshold_ms);
     for (unsigned i = 0; i < EXPORTERS; i++)
         if (w.place[i].is_on)
             put("    exporter 'otlp/%c' { endpoint = 'http://h:%u', compression = 'none', protocol "
