@@ -161,8 +161,12 @@ bool recover_next_frame(struct recovered *r, struct frame_walk *walk, struct fra
 {
     enum frame_found what;
 
-    while ((what = frame_next(walk, frame)) == FRAME_DAMAGED)
-        recover_note_damage(r, frame);
+    while ((what = frame_next(walk, frame)) == FRAME_DAMAGED) {
+        if (walk->header->use == USE_DECISIONS) /* what it counts are decisions, not spans */
+            r->found->damaged_frames++;
+        else
+            recover_note_damage(r, frame);
+    }
     if (what == FRAME_END)
         r->found->damaged_frames += walk->damaged;
     return what == FRAME_FOUND;

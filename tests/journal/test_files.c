@@ -1,5 +1,8 @@
 /* The journal with files, on a disk in memory: what is there again after each kind of end. */
+#include "journal/format.h"
 #include "journal/restarts.h"
+
+#include <fcntl.h>
 
 static void a_frame_is_acknowledged_once_it_is_written(void)
 {
@@ -273,6 +276,63 @@ static void a_disk_that_fails_is_seldom_asked_for_new_files(void)
     end(j);
 }
 
+/* Flips a byte in the body of the first frame with items in that region; false: there is none. */
+static bool damage_frame(const char *path, int fd, uint64_t region)
+{
+    struct frame_header header;
+    struct err_info info;
+    size_t got;
+
+    for (uint64_t at = region + FORMAT_PAGE; at < region + SEGMENT; at += 8) {
+        if (disk.disk.pread(&disk.disk, fd, &header, sizeof(header), at, &got, &info) != ERR_OK)
+            return false;
+        if (header.magic == FRAME_MAGIC && header.items > 0)
+            return fake_disk_damage(
+                &disk, path,
+                &(struct fake_damage){FAKE_DAMAGE_FLIP, at + sizeof(header) + 8, 1, 1});
+    }
+    return false;
+}
+
+/* In the first file, each live region of that use; how many there are. */
+static unsigned damage_use(enum segment_use use)
+{
+    const char *path = "/j/segments-00000001";
+    struct segment_header header;
+    struct err_info info;
+    unsigned found = 0;
+    size_t got;
+    int fd;
+
+    CHECK(disk.disk.open(&disk.disk, path, O_RDONLY, 0, &fd, &info) == ERR_OK);
+    for (uint64_t at = 0; at < (uint64_t)4 * SEGMENT; at += SEGMENT) {
+        CHECK(disk.disk.pread(&disk.disk, fd, &header, sizeof(header), at, &got, &info) == ERR_OK);
+        if (header.use == use && header.state == SEGMENT_LIVE)
+            found += damage_frame(path, fd, at);
+    }
+    disk.disk.close(&disk.disk, fd);
+    return found;
+}
+
+/* Each start reads the log of decisions, as long as they are remembered. */
+static void damage_in_the_log_of_decisions_is_not_counted_as_lost_spans(void)
+{
+    struct journal *j = (begin(), open_journal(ACK_WRITTEN));
+    struct found f;
+
+    decide(j, write_frame(j, 'a', 100), 'a', false, 0);
+    decide(j, write_frame(j, 'b', 100), 'b', false, 0);
+    for (int i = 0; i < 10; i++) {
+        fake_clock_advance(&fake, NS_PER_S);
+        journal_step(j, fake.now);
+    }
+    kill_journal(j);
+    CHECK(damage_use(USE_DECISIONS) == 1);
+    j = recover(ACK_WRITTEN, &f);
+    CHECK(f.counts.damaged_frames >= 1 && f.counts.damaged_items == 0);
+    end(j);
+}
+
 static void write_more(struct journal *j)
 {
     struct journal_writer *w = journal_writer(j, 0, NULL);
@@ -315,6 +375,7 @@ static void what_a_failed_file_held_finds_a_place_on_a_full_disk(void)
 
 int main(void)
 {
+    RUN(damage_in_the_log_of_decisions_is_not_counted_as_lost_spans);
     RUN(what_a_failed_file_held_finds_a_place_on_a_full_disk);
     RUN(a_disk_that_fails_is_seldom_asked_for_new_files);
     RUN(a_full_disk_sheds_then_decides_then_refuses_and_comes_back);
