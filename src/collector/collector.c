@@ -49,8 +49,11 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     c->cells = cells_new(c->memory);
     c->policies.cells = c->cells;
     c->policies.memory = c->memory;
+    c->config_path = config_path ? strdup(config_path) : NULL;
+    if (config_path && !c->config_path)
+        abort();
     c->setup = (struct setup){
-        .path = config_path, .disk = host->disk, .memory = c->memory, .shared = &c->policies};
+        .path = c->config_path, .disk = host->disk, .memory = c->memory, .shared = &c->policies};
     err = setup_load(&c->setup, &c->loaded, report);
     if (err == ERR_OK) {
         if (host->configured)
@@ -98,6 +101,7 @@ void collector_free(struct collector *c)
     policy_shared_fini(&c->policies);
     labels_free(c->labels);
     setup_fini(&c->loaded);
+    free(c->config_path);
     cells_free(c->cells);
     free(c);
 }

@@ -32,6 +32,7 @@ struct pushed_trace {
 
 struct collector {
     struct collector_host host;
+    char *config_path; /* of the caller's, copied: it is read again */
     struct setup setup;
     struct setup_loaded loaded;
     const struct config *config; /* the one that runs; main's */

@@ -59,10 +59,12 @@ static void follow_link(const char *path, char folder[PATH_MAX])
 
 static void find_folders(struct watch *w, const char *path)
 {
-    folder_of(path, w->folders[0]);
+    char folder[PATH_MAX];
+
+    folder_of(path, folder);
+    memcpy(w->folders[0], folder, sizeof(folder));
     for (int i = 0; i < 3; i++)
-        if ((size_t)snprintf(w->folders[i + 1], PATH_MAX, "%s/%s", w->folders[0],
-                             folders_below[i]) >= PATH_MAX)
+        if (snprintf(w->folders[i + 1], PATH_MAX, "%s/%s", folder, folders_below[i]) >= PATH_MAX)
             w->folders[i + 1][0] = '\0';
     follow_link(path, w->folders[4]);
 }

@@ -1,5 +1,5 @@
 /* The collector on real threads and sockets: traces whose spans come over several connections, with
- * snapshots taken all the while. */
+ * snapshots taken and the configuration read again all the while. */
 #include "check.h"
 #include "collector/threads.h"
 #include "otlp/view.h"
@@ -33,6 +33,8 @@ struct run {
     struct memory memory;
     struct collector *collector;
     char folder[40]; /* of its own */
+    unsigned asked;  /* reloads */
+    unsigned taken, broken;
     struct connection connections[CONNECTIONS];
     pthread_t senders[SENDERS];
     _Atomic unsigned senders_done;
@@ -187,6 +189,31 @@ static bool is_balanced(const struct ledger *l)
     return l->unaccounted == 0 && l->exporters[0].unaccounted == 0;
 }
 
+static void write_config(const struct run *run, const char *text)
+{
+    char path[64], next[64];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/config.lua", run->folder);
+    snprintf(next, sizeof(next), "%s/next.lua", run->folder);
+    file = fopen(next, "we");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0 || rename(next, path) != 0)
+        abort();
+}
+
+/* As soon as something has come of one reload the next is asked for; each third one is broken. */
+static void reload(struct run *run)
+{
+    const struct reload_outcome *last = collector_last_reload(run->collector);
+
+    if (run->asked > 0 && (!last || last->number != run->asked))
+        return;
+    run->taken += last && last->is_taken;
+    run->broken += last && !last->is_taken;
+    write_config(run, run->asked % 3 == 1 ? "return {" : config);
+    run->asked = collector_reload(run->collector, RELOAD_COMMAND);
+}
+
 /* A snapshot at each of main's steps; once everything is sent, the shutdown. */
 static uint64_t tick(void *arg, uint64_t now_ns)
 {
@@ -199,6 +226,7 @@ static uint64_t tick(void *arg, uint64_t now_ns)
         run->balanced += is_balanced(l);
         run->holding += l->pending > 0;
     }
+    reload(run);
     if (atomic_load(&run->senders_done) == SENDERS ||
         (run->stop_after && atomic_load(&run->answered) >= run->stop_after))
         collector_stop(run->collector, now_ns);
@@ -217,15 +245,12 @@ static void make_collector(struct run *run)
                                   .cpus = 1};
     char path[64];
     struct buf report;
-    FILE *file;
 
     snprintf(run->folder, sizeof(run->folder), "/tmp/moontail-threads-XXXXXX");
     if (!mkdtemp(run->folder))
         abort();
     snprintf(path, sizeof(path), "%s/config.lua", run->folder);
-    file = fopen(path, "we");
-    if (!file || fputs(config, file) < 0 || fclose(file) != 0)
-        abort();
+    write_config(run, config);
     host.journal_path = run->folder;
     memory_init(&run->memory, SIZE_MAX / 2, 0);
     buf_init(&report, 1 << 16, NULL);
@@ -317,6 +342,7 @@ static void traces_that_cross_workers_are_decided_whole_and_every_snapshot_balan
     CHECK(l->pending == 0 && is_balanced(l));
     CHECK(run->fresh > 20 && run->holding > 5);
     CHECK(run->balanced == run->fresh);
+    CHECK(run->taken > 2 && run->broken > 1);
     CHECK(kept_by(run, l, "status_code") == errors * SPANS);
     CHECK(kept_by(run, l, "probabilistic") == sampled * SPANS);
     CHECK(l->exporters[0].stats.delivered == (errors + sampled) * SPANS);

@@ -6,6 +6,7 @@ import pytest
 from clients import post
 from harness import config, exporter, run
 from messages import request_with, span, trace_id
+from reload_campaign import Campaign
 
 KEEP = 'policies = { policy "always_sample" }'
 MINE = 'policies = { policy "mine" }'
@@ -147,3 +148,11 @@ def test_a_signal_and_a_command_reload_and_say_what_wants_a_restart(start):
     collector.stop()
     done = run("reload", "--config", path, folder=collector.folder)
     assert done.returncode == 1 and "is moontail running" in done.stderr, done
+
+
+def test_reloads_under_load_lose_nothing(tmp_path):
+    campaign = Campaign(tmp_path)
+    try:
+        campaign.run(12)
+    finally:
+        campaign.close()
