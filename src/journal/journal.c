@@ -25,7 +25,8 @@ static void init_writers(struct journal *j)
         atomic_store(&w->submitted, w->sequence);
         atomic_store(&w->acked, w->sequence);
         ring_init(&w->blocks, SPARE_BLOCKS, sizeof(uint32_t));
-        ring_init(&w->ring, DECISION_RING, sizeof(struct decision));
+        w->ring_size = j->config.ack == ACK_FSYNC ? DECISION_RING_SYNC : DECISION_RING;
+        ring_init(&w->ring, w->ring_size, sizeof(struct decision));
         ring_init(&w->asked, ASKED_MAX, sizeof(uint32_t));
     }
 }
@@ -176,7 +177,7 @@ static bool append(struct journal *j, struct decision *d, uint64_t now_ns)
 static void take_from(struct journal *j, struct journal_writer *w, uint64_t now_ns)
 {
     (void)atomic_exchange_explicit(&w->hurries, false, memory_order_acq_rel); /* before looking */
-    while (w->taken < DECISION_RING && (w->holds || ring_pop(&w->ring, &w->held))) {
+    while (w->taken < w->ring_size && (w->holds || ring_pop(&w->ring, &w->held))) {
         w->holds = !append(j, &w->held, now_ns);
         if (w->holds)
             break;

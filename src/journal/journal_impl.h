@@ -10,10 +10,11 @@
 
 enum {
     SEGMENT_BYTES_MAX = 2 << 20,
-    SPARE_BLOCKS = 2,     /* blocks a worker has ahead */
-    DECISION_RING = 1024, /* decisions on their way from one worker */
-    RECENT = 1024,        /* decisions that journal_recent shows */
-    GIVEN_MAX = 8,        /* segments of one writer that may have something to write */
+    SPARE_BLOCKS = 2,          /* blocks a worker has ahead */
+    DECISION_RING = 1024,      /* decisions on their way from one worker, */
+    DECISION_RING_SYNC = 4096, /* and at level fsync, where they gather for longer */
+    RECENT = 1024,             /* decisions that journal_recent shows */
+    GIVEN_MAX = 8,             /* segments of one writer that may have something to write */
 };
 
 /* A decision on its way to the journal thread; it owns both. */
@@ -25,6 +26,7 @@ struct decision {
 
 struct journal_writer {
     struct journal *journal;
+    uint32_t ring_size;
     struct loop *loop; /* NULL: nobody to wake */
 
     /* The worker's. */

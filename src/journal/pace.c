@@ -1,7 +1,8 @@
 /* pace.c: when a round begins, and when the journal thread takes decisions.
  *
  * At level fsync a sync costs more than what it writes. Nobody waits for a trace's decision, so
- * decisions gather for longer there, and most rounds write and sync frames alone.
+ * decisions gather for longer there, unless memory or the disk is short of what they let go, and
+ * most rounds write and sync frames alone.
  *
  * Senders that wait for their answer send again when they have it. The frames that came while a
  * round was on its way and those that it had are about as many as there are senders, and the next
@@ -14,13 +15,15 @@
 static const uint64_t longest_gather_ns = NS_PER_MS;
 
 static const uint64_t linger_ns = 2 * NS_PER_MS;
-static const uint64_t linger_sync_ns = 20 * NS_PER_MS;
+static const uint64_t linger_sync_ns = 50 * NS_PER_MS;
 
 uint64_t pace_rest_ns(const struct journal *j)
 {
+    bool is_short = memory_is_high(j->config.memory) || journal_pressure(j) != PRESSURE_NONE;
+
     if (!j->taken_ns)
         return 0;
-    return j->taken_ns + (j->config.ack == ACK_FSYNC ? linger_sync_ns : linger_ns);
+    return j->taken_ns + (j->config.ack == ACK_FSYNC && !is_short ? linger_sync_ns : linger_ns);
 }
 
 bool pace_is_hurried(const struct journal *j)
@@ -28,7 +31,7 @@ bool pace_is_hurried(const struct journal *j)
     for (unsigned i = 0; i < j->config.workers; i++) {
         const struct journal_writer *w = &j->writers[i];
 
-        if (ring_count(&w->ring) > DECISION_RING / 2 ||
+        if (ring_count(&w->ring) > w->ring_size / 2 ||
             atomic_load_explicit(&w->hurries, memory_order_acquire))
             return true;
     }

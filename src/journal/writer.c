@@ -348,7 +348,7 @@ uint64_t journal_decide(struct journal_writer *w, const struct decision_record *
     hurries = decision_signal(d) != 0 && w->journal->config.ack == ACK_FSYNC;
     if (hurries)
         atomic_store_explicit(&w->hurries, true, memory_order_release);
-    if (hurries || space == DECISION_RING / 2)
+    if (hurries || space == w->ring_size / 2)
         journal_urge(w->journal);
     else
         journal_wake(w->journal);

@@ -199,7 +199,7 @@ static void decisions_gather_while_frames_do_not_wait(void)
     second = decide(0, send(0, 'b'), 'b', SIGNAL_TRACES);
     steps();
     CHECK(is_answered(0) && journal_decided(writer[0]) == first);
-    fake_clock_advance(&fake, 20 * NS_PER_MS);
+    fake_clock_advance(&fake, 50 * NS_PER_MS);
     steps();
     CHECK(journal_decided(writer[0]) == second);
     end();
