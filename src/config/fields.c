@@ -87,7 +87,7 @@ const struct schema_field config_fields[] = {
      .doc = "of the file system, left to others"},
     {"journal.history", SCHEMA_SIZE, "0", 0, 1024 * 1024 * GIB, .offset = OF(journal.history),
      .doc = "decided data that is kept so that explain and rescue find it; 0 = none"},
-    {"journal.segment_size", SCHEMA_SIZE, "\"16MiB\"", MIB, GIB, .offset = OF(journal.segment_size),
+    {"journal.segment_size", SCHEMA_SIZE, "\"256MiB\"", MIB, GIB, .offset = OF(journal.segment_size),
      .doc = "of one file, at least 2MiB"},
     {"journal.on_shutdown", SCHEMA_STRING, "\"decide\"", .one_of = "decide|keep", .offset = OF(journal.on_shutdown),
      .doc = "decide = judge and flush what waits; keep = leave it for the next start, on a volume that stays"},

@@ -31,7 +31,7 @@ static const char documented[] =
     "      idle_timeout = '5m', read_timeout = '10s' } } },\n"
     "  admin = { listen = '127.0.0.1:13133', control = 'unix' },\n"
     "  journal = { path = env('STATE_DIRECTORY', '/var/lib/moontail'), ack = 'written',\n"
-    "    max_size = '1GiB', min_free = '10%', history = 0, segment_size = '16MiB',\n"
+    "    max_size = '1GiB', min_free = '10%', history = 0, segment_size = '256MiB',\n"
     "    on_shutdown = 'decide' },\n"
     "  memory_limiter = { limit = '400MiB', spike_limit = '100MiB' },\n"
     "  head_sampling = { sampling_percentage = 100 },\n"
