@@ -2,6 +2,9 @@ local t = require "moontail.testing"
 local api = require "moontail.api"
 local access = require "moontail.access"
 local cells = require "moontail.cells"
+local config = require "moontail.config"
+local exporter_run = require "moontail.exporter_run"
+local exporter_spec = require "moontail.exporter_spec"
 local printer = require "moontail.api_print"
 local policies = require "moontail.policy"
 
@@ -10,6 +13,12 @@ local function sorted(map)
   for name in pairs(map) do names[#names + 1] = name end
   table.sort(names)
   return names
+end
+
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(list) do set[name] = true end
+  return set
 end
 
 -- The names that the table of the API has for a class, with those of all attributes.
@@ -31,9 +40,24 @@ end
 
 describe("the table of the API", function()
   it("has all globals that scripts see, and no other", function()
-    local names = {}
-    for _, name in ipairs(api.global_names()) do names[name] = true end
-    assert.same(sorted(names), sorted(policies.implementations))
+    assert.same(sorted(set_of(api.global_names())), sorted(policies.implementations))
+  end)
+
+  it("has what config.lua and exporters see beside them", function()
+    local environment = {}
+    config.open(environment, function() end)
+    config.close()
+    environment.policy, environment.processor, environment.exporter = nil, nil, nil
+    assert.same(sorted(environment), sorted(set_of(api.global_names "config")))
+    local replies = {}
+    exporter_run.api(replies)
+    replies.log = nil -- all scripts have one
+    assert.same(sorted(replies), sorted(set_of(api.global_names "exporter")))
+    local batch = set_of(exporter_run.batch_fields)
+    for name in pairs(exporter_run.batch_methods) do batch[name] = true end
+    assert.same(sorted(batch), documented(class_called "batch"))
+    assert.same(sorted(exporter_run.request_keys), documented(class_called "request"))
+    assert.same(sorted(exporter_spec.keys), documented(class_called "exporter"))
   end)
 
   it("has all fields and methods of what scripts get", function()
@@ -52,7 +76,11 @@ describe("the table of the API", function()
 
   it("is the page and the file for editors", function()
     local page, cats = printer.docs(), printer.luacats()
-    for _, name in ipairs(api.global_names()) do
+    local names = { "policy", "processor", "exporter" }
+    for _, only in ipairs { false, "config", "exporter" } do
+      for _, name in ipairs(api.global_names(only or nil)) do names[#names + 1] = name end
+    end
+    for _, name in ipairs(names) do
       assert.truthy(page:find("| `" .. name .. "` |", 1, true), name)
       assert.truthy(cats:find("\n" .. name .. " = nil\n", 1, true), name)
     end

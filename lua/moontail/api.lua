@@ -1,8 +1,8 @@
 -- The script API, once: names, types, documentation. From it come the globals that scripts get
 -- (moontail.policy), docs/policies-api.md and the file for editors (`moontail api`).
 --
--- globals: { name, type, doc, scripts = who sees it (else all) }. classes: what the values have; a
--- method's type begins with fun(. Types are LuaCATS.
+-- globals: { name, type, doc, only = "config" or "exporter" }; without it all scripts see the name.
+-- classes: what the values have; a method's type begins with fun(. Types are LuaCATS.
 local M = {}
 
 M.aliases = {
@@ -30,7 +30,7 @@ M.globals = {
   { "seen", "fun(o:{window:string, max_keys?:integer, name?:string}):Seen", "remembers keys for a window" },
   { "counter", "fun(o:{window:string, max_keys?:integer, name?:string}):Counter", "counts over a moving window" },
   { group = "Declarations" },
-  { "policy", "fun(spec:PolicySpec):PolicySpec", "what a policy's file returns" },
+  { "policy", "fun(what:string|PolicySpec):Component", 'in its file: what the file returns. In config.lua: policy "TYPE/instance" { options }, or policy { name =, decide = }' },
   { "option", "OptionTypes", "option.TYPE { default, min, max, one_of, optional, secret, doc }; TYPE is number, integer, string, boolean, duration (milliseconds), size (bytes), list, map, match or policies" },
   { group = "Text and bytes" },
   { "text", "TextLib", "plain strings, no patterns" },
@@ -42,6 +42,17 @@ M.globals = {
   { "url_encode", "fun(text:string):string", "RFC 3986: all but unreserved characters" },
   { "iso8601", "fun(ms:number):string", "Unix milliseconds as 2023-11-14T22:13:20.000Z" },
   { "log", "LogLib", "a line in the collector's log, at most ten in ten seconds for each Lua state" },
+  { group = "In config.lua" },
+  { "exporter", "fun(what:string|ExporterSpec):Component", 'exporter "TYPE/instance" { options }; in its file: what the file returns' },
+  { "processor", "fun(what:string|ProcessorSpec):Component", 'processor "TYPE/instance" { options }; in its file: what the file returns' },
+  { "env", "fun(name:string, default?:string|number|boolean):any", "a variable of the environment; the value has the type of the default, without one it must be set", only = "config" },
+  { "secret", "fun(value:string):Secret", 'shown as ****, also in "Bearer " .. secret(v)', only = "config" },
+  { "file", "fun(path:string):string", "the text of a file beside config.lua, without its last newline", only = "config" },
+  { group = "In exporters" },
+  { "ok", "fun():Reply", "of reply: it has arrived", only = "exporter" },
+  { "retry", "fun(after_s?:number):Reply", "of reply: again later", only = "exporter" },
+  { "reject", "fun(reason?:string):Reply", "of reply: gives up, counted", only = "exporter" },
+  { "send", "fun(request:Request):Reply", "of reply: another request for the same spans", only = "exporter" },
 }
 
 local ATTRIBUTES = {
@@ -140,12 +151,46 @@ M.classes = {
     { "decode", "fun(text:string):any, string?", "the value; or nil and why it is none" },
     { "null", "any", "null: decode gives it, encode takes it" },
   },
+  {
+    "Batch", "batch", "What an exporter's encode gets.",
+    { "id", "string", "the same at every try" },
+    { "signal", '"traces"|"metrics"|"logs"', "" },
+    { "start_ms", "number", "Unix time of its earliest span" },
+    { "span_count", "integer", "0 but for traces" },
+    { "item_count", "integer", "spans, data points or log records" },
+    { "bytes", "integer", "" },
+    { "traces", "fun(self):fun():(integer, Trace)", "for _, trace in batch:traces() do" },
+    { "spans", "fun(self):fun():(integer, Span)", "for _, span in batch:spans() do: of all its traces" },
+    { "otlp", "fun(self):string", "the batch as OTLP protobuf" },
+    { "otlp_json", "fun(self):string", "the batch as OTLP/JSON" },
+  },
+  {
+    "Request", "request", "What encode returns: one, a list of them, or nil.",
+    { "method", "string?", "POST" },
+    { "url", "string", "http:// or https://" },
+    { "headers", "table<string, string|number|Secret>?", "" },
+    { "body", "(string|Secret)?", "" },
+    { "compress", '("gzip"|"zstd")?', "" },
+    { "timeout", "string?", "a duration" },
+    { "tag", "any", "for reply" },
+  },
+  {
+    "ExporterSpec", "exporter", "What an exporter's file returns in exporter { ... }.",
+    { "doc", "string", "a sentence on what it does" },
+    { "name", "string?", "of one written in config.lua" },
+    { "options", "table<string, Option>?", "" },
+    { "signals", "string[]?", 'what encode can take; { "traces" } without it' },
+    { "batch", "{max_spans?:integer, max_bytes?:integer|string, timeout?:string}?", "" },
+    { "setup", "(fun(opt:table):any)?", "" },
+    { "encode", "fun(batch:Batch, opt:table, my:any):Request|Request[]|nil", "" },
+    { "reply", "(fun(r:{status:integer, body:string, headers:table}, request:Request, opt:table, my:any):Reply?)?", "nil: 2xx is ok; 401 403 408 429 5xx are tried again; else rejected" },
+  },
   { "LogLib", "log", "", { "info", "fun(...)", "" }, { "warn", "fun(...)", "" } },
 }
 M.attributes = ATTRIBUTES
 
 -- Without their own entry here: what policies hand out and take, but never look into.
-M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option" }
+M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option", "Secret", "Reply", "ProcessorSpec" }
 
 M.option_types = { "number", "integer", "string", "boolean", "duration", "size", "list", "map", "match", "policies" }
 
@@ -157,11 +202,13 @@ M.policy_spec = {
   { "decide", "fun(trace:Trace, opt:table, my:any):Verdict?", "what it says of a trace", "function" },
 }
 
--- Names of all globals, in order.
-function M.global_names()
+local CONSTRUCTORS = { policy = true, processor = true, exporter = true } -- each room has its own
+
+-- Names of globals, in order: those of all scripts, or those of `only` alone.
+function M.global_names(only)
   local names = {}
   for _, g in ipairs(M.globals) do
-    if g[1] then names[#names + 1] = g[1] end
+    if g[1] and g.only == only and not CONSTRUCTORS[g[1]] then names[#names + 1] = g[1] end
   end
   return names
 end

@@ -101,6 +101,7 @@ function M.luacats()
   for _, class in ipairs(api.classes) do class_cats(out, class[1], class.extends, class, 4, class[3]) end
   class_cats(out, "PolicySpec", nil, api.policy_spec, 1)
   option_cats(out)
+  out[#out + 1] = "---@class Component\n---@overload fun(options:table):Component\n"
   for _, g in ipairs(api.globals) do
     if g[1] then function_cats(out, g) end
   end

@@ -44,6 +44,9 @@ function Batch:otlp_json() return host.export_json() end
 
 local FIELDS = { "id", "signal", "start_ms", "span_count", "item_count", "bytes" }
 
+-- For the test that holds them and the table of the API together.
+M.batch_fields, M.batch_methods = FIELDS, Batch
+
 local function new_batch(id, signal, item_count, bytes)
   local fields = { id = id, signal = signal, item_count = item_count, bytes = bytes }
   fields.span_count = signal == "traces" and item_count or 0
@@ -64,6 +67,7 @@ end
 -- ---- requests ----
 
 local REQUEST = { method = true, url = true, headers = true, body = true, compress = true, timeout = true, tag = true }
+M.request_keys = REQUEST
 local COMPRESS = { gzip = true, zstd = true }
 
 local function text_of(value, what)

@@ -10,6 +10,8 @@ local M = {}
 local COMMON = { where = true, signals = true, batch = true, queue = true, timeout = true, retry = true, circuit = true }
 local KEYS = { doc = "string", encode = "function", options = "table", setup = "function", reply = "function", batch = "table", signals = "table", name = "string" }
 
+M.keys = KEYS -- for the test that holds them and the table of the API together
+
 local function nearest(key)
   local names = {}
   for name in pairs(KEYS) do names[#names + 1] = name end

@@ -50,7 +50,7 @@ local function policy_of_file(spec)
   return spec
 end
 
-local implementations = { option = option.api, text = text, vote = vote.vote, policy = policy_of_file }
+local implementations = { option = option.api, text = text, vote = vote.vote }
 for _, part in ipairs { match.api, cells.api, verdict.api, bytes.api } do
   for name, fn in pairs(part) do implementations[name] = fn end
 end
@@ -72,6 +72,7 @@ end
 local function environment()
   local target = env.new()
   add_globals(target)
+  target.policy = policy_of_file
   return env.seal(target)
 end
 
