@@ -5,7 +5,7 @@
 enum {
     FIRST_LATE = 256,
     FIRST_RELEASES = 256,
-    SLACK = 4 << 20, /* bytes over the limit that decisions may take where nothing else moves */
+    FORCED_MAX = 256 << 10,  /* bytes on their way to the outbox, whatever the limit says */
     PAYLOAD_MAX = 256 << 20, /* bytes; more than max_trace_bytes and what splices add */
 };
 
@@ -149,28 +149,39 @@ static void count_decision(struct decider *d, const struct trace *trace,
 }
 
 /* Memory that is full becomes free by deciding: bodies that came back from disk may have taken what
- * is held back. Not so if it is full of what waits for a backend. */
-static bool is_stuck(const struct decider *d)
+ * is held back. With files what is decided leaves memory too, so a little may always pass. */
+static bool may_pass(struct decider *d)
 {
-    const struct worker_shared *shared = d->worker->shared;
+    if (d->releasing == 0)
+        d->forced_bytes = 0;
+    return d->has_details && d->forced_bytes < FORCED_MAX;
+}
 
-    return d->has_details && d->releasing == 0 &&
-           ((int64_t)memory_used(shared->memory) < shared->memory->limit + SLACK ||
-            !export_has_queued(shared->export));
+static uint64_t compose_and_decide(struct decider *d, const struct decision_record *r,
+                                   const struct decision_details *details,
+                                   const struct compose_edits *edits, bool forced)
+{
+    struct buf payload;
+    uint64_t sequence = 0;
+    size_t len;
+
+    buf_init(&payload, PAYLOAD_MAX, d->worker->shared->memory);
+    payload.forced = forced;
+    if (!r->keep || compose_traces(d->kept, r->payload_spans, edits, &payload) == ERR_OK) {
+        len = payload.len;
+        sequence = journal_decide(d->worker->journal, r, details, &payload);
+        d->forced_bytes += sequence && forced ? len : 0;
+    }
+    buf_fini(&payload);
+    return sequence;
 }
 
 uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
                          const struct decision_details *details, const struct compose_edits *edits)
 {
-    struct buf payload;
-    uint64_t sequence = 0;
+    uint64_t sequence = compose_and_decide(d, r, details, edits, false);
 
-    buf_init(&payload, PAYLOAD_MAX, d->worker->shared->memory);
-    payload.forced = is_stuck(d);
-    if (!r->keep || compose_traces(d->kept, r->payload_spans, edits, &payload) == ERR_OK)
-        sequence = journal_decide(d->worker->journal, r, details, &payload);
-    buf_fini(&payload);
-    return sequence;
+    return sequence || !may_pass(d) ? sequence : compose_and_decide(d, r, details, edits, true);
 }
 
 static void finish(struct decider *d, struct trace *trace, const struct policy_verdict *v,

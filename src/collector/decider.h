@@ -24,9 +24,10 @@ struct release {
 
 struct decider {
     struct worker *worker;
-    struct fifo late;      /* struct late_span */
-    struct fifo releases;  /* struct release */
-    uint64_t releasing;    /* references in them */
+    struct fifo late;     /* struct late_span */
+    struct fifo releases; /* struct release */
+    uint64_t releasing;   /* references in them */
+    size_t forced_bytes;  /* of payloads that no memory was left for, since the last were written */
     struct span_ref *refs; /* scratch, each with room for `capacity` spans */
     struct compose_span *kept;
     size_t capacity;

@@ -277,7 +277,7 @@ bool queue_fill(struct exporter *x, uint64_t now_ns)
 
     look_ahead(x);
     changed = queue_keep_bound(x);
-    while (x->window < WINDOW_MAX && queue_next(x, &item)) {
+    while (x->window < WINDOW_MAX && !x->is_away && queue_next(x, &item)) {
         if (!queue_is_ours(x, &item))
             queue_pass(x, &item);
         else if (!take_record(x, &item, now_ns))

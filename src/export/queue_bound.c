@@ -107,9 +107,11 @@ static bool drop_oldest(struct exporter *x)
 {
     struct batch *open = queue_oldest_open(x);
 
-    for (struct batch *b = x->first; b; b = b->next)
+    for (struct batch *b = x->first; b && !x->is_away; b = b->next)
         if (drop_of_batch(b))
             return true;
+    if (x->is_away)
+        return false; /* one segment after the other comes back */
     if (!open)
         return drop_record(x);
     return drop_of_open(x, open);
@@ -120,9 +122,11 @@ static bool drop_before(struct exporter *x, uint64_t to)
 {
     struct batch *open = queue_oldest_open(x);
 
-    for (struct batch *b = x->first; b && b->from < to; b = b->next)
+    for (struct batch *b = x->first; b && b->from < to && !x->is_away; b = b->next)
         if (b->parts_left > 0 && drop_of_batch(b))
             return true;
+    if (x->is_away)
+        return false;
     if (!open)
         return x->cursor < to && drop_record(x);
     if (open->from >= to)

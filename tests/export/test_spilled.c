@@ -39,6 +39,8 @@ static struct journal_stats stats_of(const struct rig *r)
     return s;
 }
 
+static uint64_t most_bytes; /* that the outbox had in memory */
+
 /* Every fifth trace is for the second exporter too. */
 static void fill(struct rig *r)
 {
@@ -46,6 +48,7 @@ static void fill(struct rig *r)
         rig_keep_mask(r, SPANS, SPAN_BYTES, i % 5 == 0 ? 3 : 1);
         if (i % 10 == 0)
             rig_run(r, NS_PER_MS);
+        most_bytes = stats_of(r).outbox_bytes > most_bytes ? stats_of(r).outbox_bytes : most_bytes;
     }
     rig_run(r, 5 * NS_PER_S);
 }
@@ -90,7 +93,9 @@ static void what_is_given_up_for_a_full_queue_is_read_back_to_be_counted(void)
     CHECK(rig_open(&r, ONE("queue = { max_size = '1MiB' }, batch = { max_spans = 40 }"),
                    http_client_fake(serve, &b)));
     r.memory.soft_limit = 0; /* all of it is on disk that can be */
+    most_bytes = 0;
     fill(&r);
+    CHECK(most_bytes < 10 * RIG_SEGMENT); /* it comes back one after the other */
     rig_run(&r, 10 * NS_PER_S);
     CHECK(stats_of(&r).spilled > 0);
     CHECK(rig_stats(&r, 0).queue_bytes <= bound && rig_stats(&r, 0).queued > 0);
