@@ -97,8 +97,14 @@ local function check_moves(count, what)
   if count > 100 then look() end
 end
 
+-- These write past metatables: what has one is ours, since scripts can't give any.
+local function check_plain(t, what)
+  if getmetatable(t) ~= nil then error("table." .. what .. " takes a plain table; this can't be changed", 3) end
+end
+
 local insert = table.insert
 function tables.insert(t, ...)
+  check_plain(t, "insert")
   if select("#", ...) ~= 2 then return insert(t, ...) end
   local at, value = ...
   if type(t) == "table" and type(at) == "number" then check_moves(#t - at, "insert") end
@@ -107,6 +113,7 @@ end
 
 local remove = table.remove
 function tables.remove(t, ...)
+  check_plain(t, "remove")
   local at = ...
   if type(t) == "table" and type(at) == "number" then check_moves(#t - at, "remove") end
   return remove(t, ...)
@@ -114,6 +121,7 @@ end
 
 local sort = table.sort
 function tables.sort(t, ...)
+  check_plain(t, "sort")
   if type(t) == "table" and #t > SORT_MAX then error("table.sort takes " .. SORT_MAX .. " elements at most", 2) end
   look()
   return sort(t, ...)
