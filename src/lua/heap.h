@@ -22,9 +22,9 @@ struct heap {
     uint64_t bound_ns; /* CPU time of one lua_run_bounded; 0: no bound of its own */
     struct heap_call { /* the outermost call that runs, or ran last */
         uint64_t budget_ns;
-        uint64_t start_ns, start_cpu_ns; /* of its first look at the clock */
+        uint64_t start_ns, start_cpu_ns; /* of its second look */
         uint64_t looks;
-        bool started, overrun;
+        bool overrun;
         enum lua_failure failure; /* of the lua_run that ended last */
         char where[200];          /* of the overrun: the message that was raised first */
     } call;
@@ -35,7 +35,7 @@ void *heap_alloc(void *arg, void *p, size_t old, size_t size);
 /* A state that another program made (the testing module's) has no bounds of ours. */
 struct heap *heap_of(const lua_State *L);
 
-/* The outermost call begins: its clock starts when it is looked at first. */
+/* The outermost call begins. Its clock starts with the second look: most calls never have one. */
 void heap_begin(struct heap *h, uint64_t budget_ns);
 /* Whether the call is over its budget; once it is, it stays so. */
 bool heap_over(struct heap *h);
