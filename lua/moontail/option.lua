@@ -1,13 +1,13 @@
 -- option.number { default = 500, min = 0, doc = "..." }: the options of policies, processors, exporters.
+local api = require "moontail.api"
 local env = require "moontail.env"
 
 local KEYS = { default = true, min = true, max = true, one_of = true, optional = true, secret = true, doc = true }
-local TYPES = { "number", "integer", "string", "boolean", "duration", "size", "list", "map", "match", "policies" }
 
 local meta = { __kind = "option", __metatable = false }
 
 local option = {}
-for _, name in ipairs(TYPES) do
+for _, name in ipairs(api.option_types) do
   option[name] = function(attributes)
     if type(attributes) ~= "table" then error("option." .. name .. " takes a table: option." .. name .. " { doc = \"...\" }", 2) end
     local field = { type = name }

@@ -367,7 +367,7 @@ void cell_counter_add(struct cell_table *t, struct slice key, double n, uint64_t
 
 double cell_counter_per_second(struct cell_table *t, struct slice key, uint64_t now_ns)
 {
-    union cell_space copy;
+    union cell_space copy = {.counter = {.counts = {0}}};
 
     if (!key.data || !read_cell(t, key, &copy.cell)) {
         if (key.data && !is_full(t))
