@@ -3,11 +3,13 @@
  *
  * A trace is a userdata: the bytes, what the scan says of them, and the sums of the trace table.
  */
+#include "export/compose.h"
 #include "lua/host.h"
 #include "lua/scripts.h"
 #include "otlp/scan.h"
 #include "policy/api.h"
 #include "policy/policy.h"
+#include "policy/processor.h"
 #include "policy/verdict.h"
 
 #include <stdlib.h>
@@ -92,20 +94,16 @@ static struct testing_trace *push_trace(lua_State *L, struct slice body)
     return t;
 }
 
-/* scan(bytes, trigger, decided_ns as uint64 text) -> trace; raises where the scanner refuses. */
-static int testing_scan(lua_State *L)
+/* Pushes the trace that `text` is; raises where the scanner refuses. */
+static int scan(lua_State *L, struct slice text, const char *trigger, uint64_t decided_unix_ns)
 {
     struct scan_result result;
     struct scan_span *spans;
-    struct testing_trace *t;
-    size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
-    struct slice body;
+    struct testing_trace *t = push_trace(L, text);
+    struct slice body = slice_make(t->body, text.len);
 
-    t = push_trace(L, slice_make(text, len));
-    body = slice_make(t->body, len);
-    snprintf(t->trigger, sizeof(t->trigger), "%s", luaL_checkstring(L, 2));
-    t->trace.decided_unix_ns = strtoull(luaL_checkstring(L, 3), NULL, 10);
+    snprintf(t->trigger, sizeof(t->trigger), "%s", trigger);
+    t->trace.decided_unix_ns = decided_unix_ns;
     if (scan_traces(body, NULL, 0, &result) == ERR_PARSE)
         return luaL_error(L, "the trace is refused: %s at byte %d", result.error,
                           (int)result.error_offset);
@@ -120,6 +118,16 @@ static int testing_scan(lua_State *L)
     fill(t, body, spans, (uint32_t)result.spans);
     lua_pop(L, 1);
     return 1;
+}
+
+/* scan(bytes, trigger, decided_ns as uint64 text) -> trace. */
+static int testing_scan(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+
+    return scan(L, slice_make(text, len), luaL_checkstring(L, 2),
+                strtoull(luaL_checkstring(L, 3), NULL, 10));
 }
 
 static struct testing_trace *check_trace(lua_State *L, int index)
@@ -228,6 +236,103 @@ static int testing_forget(lua_State *L)
     return 0;
 }
 
+static int processors_gc(lua_State *L)
+{
+    struct processor_set **p = lua_touserdata(L, 1);
+
+    processor_set_free(*p);
+    *p = NULL;
+    return 0;
+}
+
+/* processors(list, "received" or "kept") -> a set of processors. */
+static int testing_processors(lua_State *L)
+{
+    struct processor_set **p;
+    struct buf errors;
+
+    lua_settop(L, 2);
+    p = lua_newuserdata(L, sizeof(struct processor_set *));
+    *p = NULL;
+    buf_init(&errors, 1 << 20, NULL);
+    if (processor_set_new(L, luaL_checkstring(L, 2), 1, &shared, p, &errors)) {
+        lua_pushlstring(L, (const char *)errors.data, errors.len ? errors.len - 1 : 0);
+        buf_fini(&errors);
+        return lua_error(L);
+    }
+    buf_fini(&errors);
+    luaL_newmetatable(L, "moontail.testing.processors");
+    lua_pushcfunction(L, processors_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+/* Pushes the reasons of what was dropped. */
+static void push_reasons(lua_State *L, const uint16_t *labels, uint32_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        lua_pushstring(L, labels_reason(shared.filters, labels[i]));
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
+/* Pushes the trace of what is left, or nil. */
+static void push_left(lua_State *L, const struct testing_trace *t, const struct processed *left)
+{
+    const struct compose_edits no_edits = {.probability = -1, .entry = SIZE_MAX};
+    struct compose_span *spans;
+    struct buf body;
+
+    if (left->count == 0) {
+        lua_pushnil(L);
+        return;
+    }
+    spans = lua_newuserdata(L, left->count * sizeof(*spans));
+    for (uint32_t i = 0; i < left->count; i++)
+        spans[i] = (struct compose_span){.view = left->views[i]};
+    buf_init(&body, 64 << 20, NULL);
+    if (compose_traces(spans, left->count, &no_edits, &body) != ERR_OK)
+        luaL_error(L, "what is left can't be composed");
+    lua_pushlstring(L, (const char *)body.data, body.len);
+    buf_fini(&body);
+    scan(L, slice_make(lua_tostring(L, -1), lua_objlen(L, -1)), t->trigger,
+         t->trace.decided_unix_ns);
+}
+
+/* process(processors, trace) -> the trace of what is left or nil, the reasons of what is not. */
+static int testing_process(lua_State *L)
+{
+    struct processor_set **p = luaL_checkudata(L, 1, "moontail.testing.processors");
+    const struct testing_trace *t = check_trace(L, 2);
+    const struct policy_verdict kept = {.keep = true, .probability = -1};
+    struct policy_trace trace = t->trace;
+    struct processed left;
+
+    trace.decision = &kept;
+    if (!processor_set_run(*p, &trace, UINT32_MAX, 1, &left))
+        return luaL_error(L, "no memory");
+    push_left(L, t, &left);
+    push_reasons(L, left.dropped, left.dropped_count);
+    processor_set_end(*p);
+    return 2;
+}
+
+/* received(processors, trace) -> the reasons of those that are dropped at the door. */
+static int testing_received(lua_State *L)
+{
+    struct processor_set **p = luaL_checkudata(L, 1, "moontail.testing.processors");
+    const struct testing_trace *t = check_trace(L, 2);
+    uint16_t *labels = lua_newuserdata(L, t->trace.count * sizeof(*labels));
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < t->trace.count; i++)
+        count += processor_set_drops(*p, t->trace.id, &t->views[i], 1, &labels[count]);
+    push_reasons(L, labels, count);
+    return 1;
+}
+
 /* where(matcher, trace, policy, reason) -> what an exporter's where says of the kept trace. */
 static int testing_where(lua_State *L)
 {
@@ -255,17 +360,13 @@ __attribute__((visibility("default"))) int luaopen_moontail_testing(lua_State *L
 int luaopen_moontail_testing(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"scan", testing_scan},
-        {"begin", testing_begin},
-        {"finish", testing_finish},
-        {"verdict", testing_verdict},
-        {"chain", testing_chain},
-        {"decide", testing_decide},
-        {"where", testing_where},
-        {"folder", testing_folder},
-        {"advance", testing_advance},
-        {"forget", testing_forget},
-        {NULL, NULL},
+        {"scan", testing_scan},       {"begin", testing_begin},
+        {"finish", testing_finish},   {"verdict", testing_verdict},
+        {"chain", testing_chain},     {"decide", testing_decide},
+        {"where", testing_where},     {"processors", testing_processors},
+        {"process", testing_process}, {"received", testing_received},
+        {"folder", testing_folder},   {"advance", testing_advance},
+        {"forget", testing_forget},   {NULL, NULL},
     };
     struct err_info info;
 

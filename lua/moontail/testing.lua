@@ -265,6 +265,27 @@ function t.policy(what, options)
   return setmetatable(ready[1], Policy)
 end
 
+local Processor = {}
+Processor.__index = Processor
+
+-- Of one on = "kept": the trace of the spans that are left (nil: none), read with t.read, and the
+-- reasons of those that were dropped.
+function Processor:process(trace) return c.process(self.set, trace) end
+
+-- Of one on = "received": the reasons of the spans that are dropped.
+function Processor:received(trace) return c.received(self.set, trace) end
+
+-- processor "TYPE/instance" with its options, or processor { name =, on =, span = } written in place.
+function t.processor(what, options)
+  local made = component.constructor "processor"(what)
+  if options then made = made(options) end
+  made.file, made.line = nil, nil -- what is wrong is the caller's
+  local ok, kept = pcall(c.processors, { made }, "kept")
+  if ok then return setmetatable({ set = kept }, Processor) end
+  if not kept:find("processors.received", 1, true) then error(kept, 2) end
+  return setmetatable({ set = c.processors({ made }, "received") }, Processor)
+end
+
 -- What `fn` returns when it reads the trace as a policy would.
 function t.read(trace, fn)
   local proxy = c.begin(trace)
