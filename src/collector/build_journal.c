@@ -87,6 +87,21 @@ static enum err find_min_free(struct collector *c, double *share, struct err_inf
     return err;
 }
 
+/* With less the segments that are open leave no room for what comes in. */
+static enum err check_max_size(const struct collector *c, struct err_info *info)
+{
+    unsigned long long least = journal_least_bytes(c->shared.count, c->segment_bytes) >> 20;
+    unsigned long long max = c->shared.config->journal.max_size >> 20;
+
+    if (c->shared.ack == ACK_MEMORY || max >= least)
+        return ERR_OK;
+    return err_fail(
+        info, ERR_CONFIG,
+        "journal.max_size is %lluMiB; the segments that %u workers and the outbox have "
+        "open need %lluMiB: write journal = { max_size = \"%lluMiB\" }, or fewer workers",
+        max, c->shared.count, least, least);
+}
+
 static enum err open_journal(struct collector *c, struct err_info *info)
 {
     const struct config *config = c->shared.config;
@@ -120,6 +135,9 @@ enum err build_journal(struct collector *c, struct err_info *info)
     struct err_info why = {0};
     enum err err;
 
+    err = check_max_size(c, info);
+    if (err != ERR_OK)
+        return err;
     find_names(c);
     err = open_journal(c, &why);
     if (err == ERR_OK)

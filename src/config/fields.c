@@ -82,7 +82,7 @@ const struct schema_field config_fields[] = {
     {"journal.ack", SCHEMA_STRING, "\"written\"", .one_of = "memory|written|fsync", .offset = OF(journal.ack),
      .doc = "what an acknowledgement survives: memory = slow backends, written = the end of the process too, fsync = a power cut too (docs/guarantees.md)"},
     {"journal.max_size", SCHEMA_SIZE, "\"1GiB\"", 16 * MIB, 1024 * 1024 * GIB, .offset = OF(journal.max_size),
-     .doc = "of all files: what waits for a decision or for an exporter, decisions, history"},
+     .doc = "of all files: what waits for a decision or for an exporter, decisions, history; at least 16MiB and 6MiB for each worker"},
     {"journal.min_free", SCHEMA_SHARE, "\"10%\"", .offset = OF(journal.min_free),
      .doc = "of the file system, left to others"},
     {"journal.history", SCHEMA_SIZE, "0", 0, 1024 * 1024 * GIB, .offset = OF(journal.history),

@@ -77,6 +77,10 @@ struct journal_config {
     const struct journal_names *names; /* borrowed for life */
 };
 
+/* The least max_bytes with which every worker can go on, also while a backend is down: the segments
+ * that each holds, what the outbox and the decisions have, and what only they may take. */
+uint64_t journal_least_bytes(unsigned workers, size_t segment_bytes);
+
 /* Opens the folder where there is one: ERR_FULL: another process has it; ERR_IO: it can't be used.
  * Start-up only: aborts without memory. */
 enum err journal_new(const struct journal_config *config, struct journal **out,

@@ -176,7 +176,7 @@ static inline void put_journal(void)
     put("  journal = { ack = '%s', segment_size = '1MiB', on_shutdown = '%s', max_size = '%s' "
         "%s},\n",
         levels[w.level], w.keeps && w.level != LEVEL_MEMORY ? "keep" : "decide",
-        has(SMALL_DISK) ? "16MiB" : "256MiB", w.has_history ? ", history = '2MiB' " : "");
+        has(SMALL_DISK) ? "40MiB" : "256MiB", w.has_history ? ", history = '2MiB' " : "");
 }
 
 static inline void make_config(unsigned cpus)

@@ -1,0 +1,105 @@
+/* Scenarios with a small journal.max_size: what fits, what is refused, and what is given up. */
+#include "scenario.h"
+
+#define DISK_OF(size)                                                                              \
+    "local c = (function() " CONFIG(                                                               \
+        "decision_wait = '1s', policies = { policy 'always_sample' {} }",                          \
+        OTLP("all", "1",                                                                           \
+             "queue = { max_size = '1GiB', "                                                       \
+             "on_full = 'drop_oldest' }")) " end)() c.journal = { max_size = '" size               \
+                                           "' } return c"
+
+static struct test_span span_of(uint64_t trace, const char *name)
+{
+    return (struct test_span){.trace_high = trace,
+                              .trace_low = mix(trace),
+                              .id = 1,
+                              .start_ms = now_ms,
+                              .duration_ms = 1,
+                              .name = name};
+}
+
+static void start_with(struct sim *s, unsigned workers)
+{
+    sim_kill(s);
+    s->host.cpus = workers;
+}
+
+/* 40 MiB are 20 segments: three for each worker, eight for what is decided. */
+static void a_bound_too_small_for_the_workers_is_refused_and_the_least_one_works(void)
+{
+    enum { TRACES = 64 };
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, DISK_OF("40MiB"));
+    start_with(&s, 5);
+    CHECK(!sim_try_start(&s));
+    s.host.cpus = 4;
+    CHECK(sim_try_start(&s));
+    for (uint64_t i = 0; i < TRACES; i++) { /* each connection may be another worker's */
+        struct test_span span = span_of(i, "small");
+
+        CHECK(post_status(&s, sim_connect(&s), &span, 1) == 200);
+    }
+    sim_run(&s, 12 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == TRACES);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+/* Sends until spans are given up. Returns how many were acknowledged. */
+static uint64_t fill_disk(struct sim *s)
+{
+    enum { REQUESTS = 400, PER_REQUEST = 50, NAME = 2000 };
+    static char name[NAME];
+    struct test_span spans[PER_REQUEST];
+    uint64_t taken = 0, next = 0;
+    int fd = sim_connect(s);
+
+    memset(name, 'x', sizeof(name) - 1);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        for (unsigned k = 0; k < PER_REQUEST; k++)
+            spans[k] = span_of(next++, name);
+        if (post_status(s, fd, spans, PER_REQUEST) == 200)
+            taken += PER_REQUEST;
+        else
+            fd = sim_connect(s);
+        sim_run(s, 50 * NS_PER_MS);
+    }
+    return taken;
+}
+
+static void spans_given_up_for_a_full_disk_are_counted_to_the_last_one(void)
+{
+    const struct export_stats *stats;
+    struct backend b;
+    struct sim s;
+    uint64_t taken;
+
+    sim_with_backend(&s, &b, DISK_OF("22MiB")); /* the least for one */
+    b.down[1] = true;
+    taken = fill_disk(&s);
+    sim_run(&s, 5 * NS_PER_S);
+    balanced(&s);
+    stats = &sim_ledger(&s)->exporters[0].stats;
+    CHECK(taken > 1000 && sim_ledger(&s)->sum.received == taken);
+    CHECK(stats->lost_disk_full > 0 && stats->lost_outbox_full == 0);
+    CHECK(stats->queued + stats->lost_disk_full == taken);
+    b.down[1] = false;
+    sim_run(&s, 60 * NS_PER_S);
+    balanced(&s);
+    stats = &sim_ledger(&s)->exporters[0].stats;
+    CHECK(stats->queued == 0 && stats->delivered + stats->lost_disk_full == taken);
+    CHECK(backend_read(&b, 1) == stats->delivered);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+int main(void)
+{
+    RUN(a_bound_too_small_for_the_workers_is_refused_and_the_least_one_works);
+    RUN(spans_given_up_for_a_full_disk_are_counted_to_the_last_one);
+    return DONE();
+}
