@@ -3,8 +3,10 @@ local api = require "moontail.api"
 local access = require "moontail.access"
 local cells = require "moontail.cells"
 local config = require "moontail.config"
+local edit = require "moontail.edit"
 local exporter_run = require "moontail.exporter_run"
 local exporter_spec = require "moontail.exporter_spec"
+local processor = require "moontail.processor"
 local printer = require "moontail.api_print"
 local policies = require "moontail.policy"
 
@@ -25,7 +27,7 @@ end
 local function documented(class)
   local names = {}
   for i = 4, #class do names[class[i][1]] = true end
-  if class.extends then
+  if class.extends == "Attributes" then
     for _, e in ipairs(api.attributes) do names[e[1]] = true end
   end
   return sorted(names)
@@ -58,6 +60,14 @@ describe("the table of the API", function()
     assert.same(sorted(batch), documented(class_called "batch"))
     assert.same(sorted(exporter_run.request_keys), documented(class_called "request"))
     assert.same(sorted(exporter_spec.keys), documented(class_called "exporter"))
+  end)
+
+  it("has what processors see beside them", function()
+    local edits = {}
+    for name in pairs(edit.Span.methods) do edits[name] = true end
+    for _, name in ipairs(documented(class_called "span")) do edits[name] = nil end
+    assert.same(sorted(edits), documented(class_called "edited span"))
+    assert.same(sorted(processor.keys), documented(class_called "processor"))
   end)
 
   it("has all fields and methods of what scripts get", function()

@@ -121,8 +121,6 @@ describe("an option that is a list", function()
         decide = function(_, opt)
           local before = table.concat(opt.paths, " ")
           opt.paths[1] = "z"
-          local paths = opt.paths
-          for i = #paths, 1, -1 do table.remove(paths, i) end
           return keep(before)
         end,
       }]])
@@ -134,6 +132,13 @@ describe("an option that is a list", function()
         decide = function(_, opt) opt.paths[3] = "z" end,
       }]])
     local adder = t.policy "adder"
+    write("remover", [[
+      return policy {
+        options = { paths = option.list { default = { "a", "b" }, doc = "some" } },
+        decide = function(_, opt) table.remove(opt.paths, 1) end,
+      }]])
+    local remover = t.policy "remover"
+    assert.match("remover.lua:3: table.remove takes a plain table; this can't be changed", message(function() remover:decide(t.trace { {} }) end))
     assert.match("adder.lua:3: an option can't be changed: '3'", message(function() adder:decide(t.trace { {} }) end))
     os.execute("rm -r " .. folder)
     t.folder "lua"

@@ -18,7 +18,7 @@ local copy_value, copy_text, trace_id, trace_decision = core.value, core.text, c
 
 local setmetatable, getmetatable, error, type, tostring = setmetatable, getmetatable, error, type, tostring
 local debug_getmetatable = debug.getmetatable
-local rawequal, select = rawequal, select
+local select = select
 local text_of = ffi.string
 
 -- enum value_type and enum attr_owner

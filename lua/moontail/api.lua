@@ -125,6 +125,26 @@ M.classes = {
   { "Rpc", "rpc", "rpc.system, rpc.service, rpc.method.", { "system", "string?", "" }, { "service", "string?", "" }, { "method", "string?", "" } },
   { "Event", "event", "An event of a span: its attributes, and:", extends = "Attributes", { "name", "string?", "" }, { "offset_ms", "number", "from the start of the trace" } },
   { "Link", "link", "A link of a span: its attributes, and:", extends = "Attributes", { "trace_id", "string?", "" }, { "span_id", "string?", "" } },
+  {
+    "EditSpan", "edited span", "A span in a processor of kept spans: a Span, and:", extends = "Span",
+    { "set", "fun(self, key:string, value:Value)", "sets an attribute" },
+    { "set_new", "fun(self, key:string, value:Value)", "sets it where it is absent" },
+    { "unset", "fun(self, key:string)", "removes it" },
+    { "rename", "fun(self, old:string, new:string)", "gives it another key" },
+    { "set_name", "fun(self, name:string)", "" },
+    { "set_status", "fun(self, status:Status, message?:string)", "" },
+    { "truncate", "fun(self, max_bytes:number)", "cuts every string, between characters" },
+  },
+  {
+    "ProcessorSpec", "processor", "What a processor's file returns in processor { ... }.",
+    { "doc", "string?", "a sentence on what it does" },
+    { "options", "table<string, Option>?", "" },
+    { "setup", "(fun(opt:table):any)?", "" },
+    { "on", '"received"|"kept"', "each span as it comes: may drop it; or spans of kept traces: may drop and edit" },
+    { "trace", "fun(trace:Trace, opt:table, my:any)?", "of kept ones only: once, before the spans" },
+    { "span", "fun(span:EditSpan, opt:table, my:any, trace?:Trace):Verdict?", "drop(reason) removes the span" },
+    { "on_error", '("pass"|"strip"|"drop")?', "what becomes of a span whose call fails" },
+  },
   { "Limit", "limit", "Made by limit{}.", { "take", "fun(self, key?:string|number, cost?:number):boolean", "takes cost (1) of what the key has, or none of it" } },
   {
     "Seen", "seen", "Made by seen{}.",
@@ -190,7 +210,7 @@ M.classes = {
 M.attributes = ATTRIBUTES
 
 -- Without their own entry here: what policies hand out and take, but never look into.
-M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option", "Secret", "Reply", "ProcessorSpec" }
+M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option", "Secret", "Reply" }
 
 M.option_types = { "number", "integer", "string", "boolean", "duration", "size", "list", "map", "match", "policies" }
 

@@ -13,6 +13,7 @@ local schema = require "moontail.schema"
 local M = {}
 
 local KEYS = { doc = "string", options = "table", setup = "function", on = "string", trace = "function", span = "function", on_error = "string" }
+M.keys = KEYS -- for the test that holds them and the table of the API together
 local ON = { received = true, kept = true }
 local ON_ERROR = { pass = true, strip = true, drop = true }
 local RESERVED = {
