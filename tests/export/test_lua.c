@@ -1,6 +1,8 @@
 #include "base/log.h"
 #include "export/exporter.h"
 #include "export/lua_spec.h"
+#include "lua/hostile.h"
+#include "lua/state.h"
 #include "policy/policy.h"
 #include "rig.h"
 
@@ -186,6 +188,30 @@ static void nil_is_filtered_and_an_error_is_lost(void)
     CHECK(rig_stats(&r, 0).lost_permanent == 3);
     CHECK(strstr(rig_stats(&r, 0).last_error, "a batch has no 'nonsense'"));
     rig_close(&r);
+}
+
+/* The same scripts as a policy and a plain function get. */
+static void a_script_that_never_ends_loses_its_batch_and_stops_nothing_else(void)
+{
+    const struct lua_options bounds = {.max_bytes = 32 << 20};
+
+    for (size_t i = 0; i < HOSTILE_COUNT; i++) {
+        struct rig r;
+        struct server s;
+
+        CHECK(inline_start(&r, &s, hostile_scripts[i].body, NULL));
+        lua_state_configure(r.L, &bounds);
+        lua_state_bound_cpu(r.L, 5 * NS_PER_MS);
+        for (int batch = 0; batch < 2; batch++) {
+            rig_keep(&r, 3, 10);
+            rig_run(&r, NS_PER_S);
+        }
+        if (rig_stats(&r, 0).lost_permanent != 6)
+            printf("  %s: %s\n", hostile_scripts[i].name, rig_stats(&r, 0).last_error);
+        CHECK(rig_stats(&r, 0).lost_permanent == 6 && s.requests == 0);
+        CHECK(export_is_idle(r.export));
+        rig_close(&r);
+    }
 }
 
 static void wrong_requests_are_said_and_not_sent(void)
@@ -481,6 +507,7 @@ int main(void)
     RUN(debug_writes_what_its_verbosity_says);
     RUN(a_request_leaves_as_encode_says);
     RUN(nil_is_filtered_and_an_error_is_lost);
+    RUN(a_script_that_never_ends_loses_its_batch_and_stops_nothing_else);
     RUN(wrong_requests_are_said_and_not_sent);
     RUN(without_reply_the_default_rule_holds);
     RUN(only_the_requests_that_were_not_taken_are_sent_again);
