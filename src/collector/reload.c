@@ -14,7 +14,7 @@ static const uint64_t look_again_ns = 20 * NS_PER_MS; /* at workers, who wake th
 
 struct version {
     struct setup_loaded loaded;
-    struct rules *rules[]; /* by worker, until they are offered */
+    struct rules **rules; /* by worker, until they are offered */
 };
 
 struct reload {
@@ -131,6 +131,7 @@ static void version_free(struct version *v, unsigned workers)
     for (unsigned i = 0; i < workers; i++)
         rules_free(v->rules[i]);
     setup_fini(&v->loaded);
+    free(v->rules);
     free(v);
 }
 
@@ -154,11 +155,14 @@ static enum err build_rules(struct collector *c, struct version *v, unsigned wor
 static struct version *build(struct collector *c, struct reload_outcome *outcome)
 {
     unsigned workers = c->shared.count;
-    struct version *v = calloc(1, sizeof(*v) + workers * sizeof(v->rules[0]));
+    struct version *v = calloc(1, sizeof(*v));
     struct err_info info = {0};
     enum err err;
 
     if (!v)
+        abort();
+    v->rules = calloc(workers, sizeof(struct rules *));
+    if (!v->rules)
         abort();
     err = setup_load(&c->setup, &v->loaded, &outcome->report);
     if (err == ERR_OK) {

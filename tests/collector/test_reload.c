@@ -1,6 +1,8 @@
 /* The configuration is read again while spans come in. */
 #include "scenario.h"
 
+#include <time.h>
+
 static const char keep_all[] =
     CONFIG("decision_wait = '1s', policies = { policy 'always_sample' }", OTLP("a", "1", ""));
 static const char drop_all[] =
@@ -252,6 +254,56 @@ static void tail_sampling_comes_and_goes(void)
     backend_fini(&b);
 }
 
+static const struct task *task_called(struct sim *s, const char *name)
+{
+    unsigned count;
+    const struct task *tasks = collector_tasks(s->collector, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(tasks[i].name, name) == 0)
+            return &tasks[i];
+    abort();
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
+        abort();
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static void an_exchange_holds_a_worker_up_for_less_than_a_millisecond(void)
+{
+    struct backend b;
+    struct sim s;
+    const struct task *builder, *worker;
+    uint64_t longest = 0;
+
+    sim_with_backend(&s, &b, keep_all);
+    builder = task_called(&s, "builder");
+    worker = task_called(&s, "worker-0");
+    for (int i = 0; i < 20; i++) {
+        const struct rules *before = collector_worker(s.collector, 0)->rules;
+        uint64_t began;
+
+        collector_reload(s.collector, RELOAD_SIGNAL);
+        builder->step(builder->arg, s.clock.now);
+        CHECK(collector_worker(s.collector, 0)->rules == before);
+        began = cpu_ns();
+        worker->step(worker->arg, s.clock.now);
+        began = cpu_ns() - began;
+        longest = began > longest ? began : longest;
+        CHECK(collector_worker(s.collector, 0)->rules != before);
+        sim_run(&s, NS_PER_MS);
+    }
+    printf("    longest step: %.1f us\n", (double)longest / 1000);
+    CHECK(longest < NS_PER_MS);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void a_hundred_reloads_a_third_of_them_broken_lose_nothing(void)
 {
     const char *const versions[] = {keep_all, broken, drop_all};
@@ -309,6 +361,7 @@ int main(void)
     RUN(limits_follow_and_what_wants_a_restart_is_named);
     RUN(where_follows_as_long_as_the_exporters_are_the_same);
     RUN(tail_sampling_comes_and_goes);
+    RUN(an_exchange_holds_a_worker_up_for_less_than_a_millisecond);
     RUN(a_hundred_reloads_a_third_of_them_broken_lose_nothing);
     RUN(a_collector_may_end_in_the_middle_of_a_reload);
     return DONE();
