@@ -214,7 +214,8 @@ static void reload(struct run *run)
     run->asked = collector_reload(run->collector, RELOAD_COMMAND);
 }
 
-/* A snapshot at each of main's steps; once everything is sent, the shutdown. */
+/* A snapshot at each of main's steps; once everything is sent and some reloads are over, the
+ * shutdown. */
 static uint64_t tick(void *arg, uint64_t now_ns)
 {
     struct run *run = arg;
@@ -227,7 +228,7 @@ static uint64_t tick(void *arg, uint64_t now_ns)
         run->holding += l->pending > 0;
     }
     reload(run);
-    if (atomic_load(&run->senders_done) == SENDERS ||
+    if ((atomic_load(&run->senders_done) == SENDERS && run->taken > 2 && run->broken > 1) ||
         (run->stop_after && atomic_load(&run->answered) >= run->stop_after))
         collector_stop(run->collector, now_ns);
     return now_ns + NS_PER_MS;
