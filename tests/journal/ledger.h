@@ -43,6 +43,7 @@ struct told_decision {
     size_t may, must;
     size_t settled[LEDGER_EXPORTERS]; /* it may be gone from the outbox from then on */
     uint32_t trace, len;
+    unsigned in_hand; /* earlier ones that may stand behind it in the log */
     bool keep, late, has_no_label, is_hurt;
     unsigned mask;
     /* Of the present life. */
@@ -222,10 +223,12 @@ static inline bool ledger_find_item(struct ledger *l, uint32_t frame, struct tol
     return true;
 }
 
-/* Enough newer decisions may make an old one forgotten. */
+/* Enough newer decisions may make an old one forgotten: newer in the log, where those of several
+ * writers that were on their way together stand in any order, and behind them what recovery has
+ * made again from the outbox because the log had lost it. */
 static inline bool may_be_forgotten(const struct ledger *l, uint32_t number)
 {
-    size_t newer = 0;
+    size_t newer = l->decision[number].in_hand + (l->may_lose ? l->decision_cache / 2 : 0);
 
     for (uint32_t i = number + 1; i <= l->decisions; i++)
         newer += l->decision[i].may == 0;

@@ -376,6 +376,7 @@ static inline void hand_over(struct life *l, uint32_t trace, unsigned writer)
     d.mask = d.keep ? 1 + (unsigned)rng_below(&l->rng, (1 << LEDGER_EXPORTERS) - 1) : 0;
     d.len = random_len(l);
     d.writer = writer;
+    d.in_hand = l->in_hand_count;
     for (unsigned e = 0; e < LEDGER_EXPORTERS; e++)
         d.settled[e] = SIZE_MAX;
     trace_id_of(trace, r.trace_id);
