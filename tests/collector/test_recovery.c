@@ -347,6 +347,37 @@ static void outgrow_memory(unsigned workers, unsigned limit, unsigned over, unsi
     backend_fini(&b);
 }
 
+/* Bodies of traces that are due fill memory, and what they are composed to finds none. */
+static void full_memory_does_not_slow_decisions_down_to_a_trickle(void)
+{
+    enum { PER_REQUEST = 100, REQUESTS = 900 };
+    static const char config[] = "local c = (function() " CONFIG(
+        "policies = { policy 'always_sample' {} }",
+        OTLP("all", "1",
+             "")) " end)() c.memory_limiter = { limit = '32MiB', spike_limit = '8MiB' } return c";
+    struct test_span spans[PER_REQUEST];
+    uint64_t taken = 0, began;
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    sim_with_backend(&s, &b, config);
+    fd = sim_connect(&s);
+    b.down[1] = true;
+    began = s.clock.now;
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        for (uint64_t k = 0; k < PER_REQUEST; k++)
+            spans[k] = span_of(taken++, 1, 10);
+        CHECK(post_status(&s, fd, spans, PER_REQUEST) == 200);
+    }
+    sim_run(&s, 12 * NS_PER_S);
+    CHECK(sim_ledger(&s)->pending == 0);
+    CHECK(s.clock.now - began < 40 * NS_PER_S);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void a_queue_that_is_larger_than_memory_is_on_disk_and_arrives_whole(void)
 {
     outgrow_memory(1, 32, 4, 500);
@@ -355,6 +386,7 @@ static void a_queue_that_is_larger_than_memory_is_on_disk_and_arrives_whole(void
 
 int main(void)
 {
+    RUN(full_memory_does_not_slow_decisions_down_to_a_trickle);
     RUN(a_queue_that_is_larger_than_memory_is_on_disk_and_arrives_whole);
     RUN(pending_spans_are_decided_after_a_kill_by_any_number_of_workers);
     RUN(a_decision_is_remembered_over_kills_and_late_spans_follow_it);

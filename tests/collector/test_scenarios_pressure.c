@@ -97,7 +97,8 @@ static void a_full_queue_that_drops_counts_the_oldest_as_lost(void)
     backend_fini(&b);
 }
 
-/* Nothing leaves and everything is kept, so memory fills up to its limit; when the backend is there
+/* Without files nothing leaves and everything is kept, so memory fills up to its limit (with them
+ * test_recovery.c has what happens: the queue is on disk); when the backend is there
  * again all of it leaves. The limits in MiB, `over` in KiB: what a quarter of spike_limit is too
  * small to hold back for a segment of the outbox and a request. */
 static void fill_memory_and_recover(unsigned workers, unsigned limit, unsigned spike, unsigned over)
@@ -199,9 +200,8 @@ static void a_trace_does_not_grow_larger_than_what_decisions_have(void)
     enum { LARGE = 1 << 20, TRACES = 2, SPANS_MAX = 30 };
     static const char config[] = "local c = (function() " CONFIG(
         "decision_wait = '5s', " EVERYTHING,
-        OTLP("all", "1",
-             "")) " end)() c.journal = { ack = 'memory' } c.memory_limiter = { limit = '24MiB', "
-                  "spike_limit = '4MiB' } return c";
+        OTLP("all", "1", "")) " end)() c.memory_limiter = { limit = '24MiB', "
+                              "spike_limit = '4MiB' } return c";
     static char name[LARGE];
     uint64_t taken = 0;
     int status = 200;
