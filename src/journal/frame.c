@@ -1,6 +1,7 @@
 #include "journal/frame.h"
 
 #include "base/crc32c.h"
+#include "journal/header.h"
 
 #include <string.h>
 
@@ -49,16 +50,6 @@ static bool was_ours(const struct frame_walk *w, struct frame_header header)
     return header_is_good(w, &header);
 }
 
-static bool is_zero(const struct frame_header *header)
-{
-    const uint8_t *bytes = (const uint8_t *)header;
-
-    for (size_t i = 0; i < sizeof(*header); i++)
-        if (bytes[i])
-            return false;
-    return true;
-}
-
 static bool is_earlier(const struct frame_walk *w, const struct frame_header *header)
 {
     return header->magic == FRAME_MAGIC && header->generation < w->header->generation;
@@ -71,7 +62,8 @@ static bool was_written(const struct frame_walk *w, size_t at, const struct fram
 {
     if (was_ours(w, *header))
         return true;
-    return !is_zero(header) && (at % FORMAT_PAGE > 0 || !is_earlier(w, header));
+    return !header_is_zero(header, sizeof(*header)) &&
+           (at % FORMAT_PAGE > 0 || !is_earlier(w, header));
 }
 
 static bool fits(const struct frame_walk *w, size_t at)

@@ -1,7 +1,7 @@
 #include "journal/fsck.h"
 
-#include "base/crc32c.h"
 #include "journal/acked_file.h"
+#include "journal/header.h"
 #include "journal/reader.h"
 
 #include <fcntl.h>
@@ -191,8 +191,6 @@ static enum err write_free_header(struct fsck *f)
 {
     uint8_t page[FORMAT_PAGE] = {0};
     struct segment_header h = {
-        .magic = SEGMENT_MAGIC,
-        .version = SEGMENT_VERSION,
         .state = SEGMENT_IS_FREE,
         .bytes = f->segment->bytes,
     };
@@ -202,7 +200,7 @@ static enum err write_free_header(struct fsck *f)
 
     if (err)
         return err;
-    h.crc = crc32c(0, &h, offsetof(struct segment_header, crc));
+    header_seal(&h);
     memcpy(page, &h, sizeof(h));
     err = f->disk->pwrite(f->disk, fd, page, sizeof(page), f->segment->offset, f->info);
     if (!err)

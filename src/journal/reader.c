@@ -1,7 +1,7 @@
 #include "journal/reader.h"
 
-#include "base/crc32c.h"
 #include "journal/acked_file.h"
+#include "journal/header.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,24 +37,15 @@ struct reader {
 
 /* ---- files ---- */
 
-static bool is_numbered(const char *name, const char *prefix)
-{
-    size_t len = strlen(prefix), digits;
-
-    if (strncmp(name, prefix, len) != 0)
-        return false;
-    digits = strspn(name + len, "0123456789");
-    return digits >= 8 && digits <= 10 && name[len + digits] == '\0';
-}
-
 static void on_name(void *arg, const char *name)
 {
     struct reader *r = arg;
-    bool is_large = is_numbered(name, "large-");
-    struct file *more, file = {.is_large = is_large};
+    struct segment_name parsed;
+    struct file *more, file = {0};
 
-    if (!is_large && !is_numbered(name, "segments-"))
+    if (!header_parse_name(name, &parsed))
         return;
+    file.is_large = parsed.is_large;
     more = reallocarray(r->files, r->file_count + 1, sizeof(*more));
     if (!more || asprintf(&file.path, "%s/%s", r->folder, name) < 0) {
         r->files = more ? more : r->files;
@@ -76,25 +67,18 @@ static int by_path(const void *a, const void *b)
 
 /* ---- headers ---- */
 
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i])
-            return false;
-    return true;
-}
-
 static enum reader_state judge(const struct segment_header *h)
 {
-    if (h->magic != SEGMENT_MAGIC || h->crc != crc32c(0, h, offsetof(struct segment_header, crc)))
-        return is_zero((const uint8_t *)h, sizeof(*h)) ? READER_FRESH : READER_DAMAGED;
-    if (h->version != SEGMENT_VERSION)
-        return READER_NEWER;
-    if (h->state == SEGMENT_IS_FREE && h->use == 0)
+    switch (header_state(h)) {
+    case HEADER_FRESH:
         return READER_FRESH;
-    if (h->state != SEGMENT_LIVE && h->state != SEGMENT_IS_FREE)
+    case HEADER_NEWER:
+        return READER_NEWER;
+    case HEADER_DAMAGED:
         return READER_DAMAGED;
-    return h->use >= USE_FRAMES && h->use <= USE_DECISIONS ? READER_GOOD : READER_DAMAGED;
+    default:
+        return h->use >= USE_FRAMES && h->use <= USE_DECISIONS ? READER_GOOD : READER_DAMAGED;
+    }
 }
 
 /* A header of zeros with something behind it was lost. */
@@ -105,7 +89,7 @@ static bool is_used(struct reader *r, int fd, uint64_t offset)
 
     if (r->disk->pread(r->disk, fd, bytes, sizeof(bytes), offset + FORMAT_PAGE, &got, NULL))
         return true;
-    return !is_zero(bytes, got);
+    return !header_is_zero(bytes, got);
 }
 
 static enum reader_state read_header(struct reader *r, int fd, uint64_t offset,

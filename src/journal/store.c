@@ -1,7 +1,7 @@
 /* store.c: regions and files as tables, and what is written to and read from them. */
 #include "journal/store.h"
 
-#include "base/crc32c.h"
+#include "journal/header.h"
 #include "journal/store_impl.h"
 
 #include <assert.h>
@@ -263,11 +263,9 @@ void store_put(struct store *s, uint32_t number)
 
 void store_seal(const struct store *s, uint64_t bytes, struct segment_header *header)
 {
-    header->magic = SEGMENT_MAGIC;
-    header->version = SEGMENT_VERSION;
     header->bytes = bytes;
     memcpy(header->boot_id, s->boot_id, sizeof(header->boot_id));
-    header->crc = crc32c(0, header, offsetof(struct segment_header, crc));
+    header_seal(header);
 }
 
 /* So that it is seen when some of them are cut off. */

@@ -1,5 +1,5 @@
 /* store_find.c: what an earlier process left: files by their names, regions by their headers. */
-#include "base/crc32c.h"
+#include "journal/header.h"
 #include "journal/store_impl.h"
 
 #include <fcntl.h>
@@ -7,41 +7,17 @@
 #include <string.h>
 
 struct found {
-    struct store_name {
-        bool is_large;
-        uint32_t number;
-    } * names;
+    struct segment_name *names;
     size_t count;
     bool no_memory;
 };
 
-/* "segments-00000001", "large-00000001". */
-static bool parse_name(const char *name, struct store_name *n)
-{
-    const char *digits = strchr(name, '-');
-    size_t len;
-
-    if (!digits)
-        return false;
-    len = (size_t)(digits - name);
-    n->is_large = len == 5 && memcmp(name, "large", 5) == 0;
-    if (!n->is_large && !(len == 8 && memcmp(name, "segments", 8) == 0))
-        return false;
-    digits++;
-    len = strlen(digits);
-    if (len < 8 || len > 10 || strspn(digits, "0123456789") != len ||
-        strtoull(digits, NULL, 10) >= UINT32_MAX)
-        return false;
-    n->number = (uint32_t)strtoull(digits, NULL, 10);
-    return n->number > 0;
-}
-
 static void on_name(void *arg, const char *name)
 {
     struct found *found = arg;
-    struct store_name n, *more;
+    struct segment_name n, *more;
 
-    if (!parse_name(name, &n))
+    if (!header_parse_name(name, &n))
         return;
     more = reallocarray(found->names, found->count + 1, sizeof(*more));
     if (!more) {
@@ -54,7 +30,7 @@ static void on_name(void *arg, const char *name)
 
 static int by_name(const void *a, const void *b)
 {
-    const struct store_name *x = a, *y = b;
+    const struct segment_name *x = a, *y = b;
 
     if (x->is_large != y->is_large)
         return x->is_large - y->is_large;
@@ -63,55 +39,25 @@ static int by_name(const void *a, const void *b)
 
 /* ---- regions ---- */
 
-enum found_state {
-    FOUND_FRESH,   /* never used */
-    FOUND_FREE,    /* used, free now */
-    FOUND_LIVE,    /* and readable */
-    FOUND_DAMAGED, /* its header is not good */
-    FOUND_NEWER,   /* written by another version */
-};
-
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i])
-            return false;
-    return true;
-}
-
-static enum found_state judge(const uint8_t *bytes, size_t got, struct segment_header *h)
-{
-    if (got < sizeof(*h))
-        return is_zero(bytes, got) ? FOUND_FRESH : FOUND_DAMAGED;
-    memcpy(h, bytes, sizeof(*h));
-    if (h->magic != SEGMENT_MAGIC || h->crc != crc32c(0, h, offsetof(struct segment_header, crc)))
-        return is_zero(bytes, sizeof(*h)) ? FOUND_FRESH : FOUND_DAMAGED;
-    if (h->version != SEGMENT_VERSION)
-        return FOUND_NEWER;
-    if (h->state != SEGMENT_LIVE && h->state != SEGMENT_IS_FREE)
-        return FOUND_DAMAGED;
-    if (h->state == SEGMENT_IS_FREE)
-        return h->use == 0 ? FOUND_FRESH : FOUND_FREE; /* store_grow's own header has no use */
-    return FOUND_LIVE;
-}
-
 /* Reads what stands at the beginning of a region. A header of zeros with something behind it was
  * lost: store_grow writes one before a region is ever used. */
 static enum err look(struct store *s, const struct store_file *f, uint64_t offset,
-                     enum found_state *state, struct segment_header *header)
+                     enum header_state *state, struct segment_header *header)
 {
-    uint8_t bytes[128];
+    uint8_t behind[sizeof(struct frame_header)];
     size_t got;
-    enum err err = s->disk->pread(s->disk, f->fd, bytes, sizeof(bytes), offset, &got, NULL);
+    enum err err;
 
+    *header = (struct segment_header){0};
+    err = s->disk->pread(s->disk, f->fd, header, sizeof(*header), offset, &got, NULL);
     if (err)
         return err;
-    *state = judge(bytes, got, header);
-    if (*state != FOUND_FRESH || !is_zero(bytes, got))
+    *state = header_state(header);
+    if (*state != HEADER_FRESH || header->magic)
         return ERR_OK;
-    err = s->disk->pread(s->disk, f->fd, bytes, sizeof(bytes), offset + FORMAT_PAGE, &got, NULL);
-    if (!err && !is_zero(bytes, got))
-        *state = FOUND_DAMAGED;
+    err = s->disk->pread(s->disk, f->fd, behind, sizeof(behind), offset + FORMAT_PAGE, &got, NULL);
+    if (!err && !header_is_zero(behind, got))
+        *state = HEADER_DAMAGED;
     return err;
 }
 
@@ -131,13 +77,13 @@ static enum err refuse(struct store *s, const struct store_file *f,
 }
 
 static void add_found(struct store *s, uint32_t file, uint64_t offset, uint64_t bytes,
-                      enum found_state state, const struct segment_header *header)
+                      enum header_state state, const struct segment_header *header)
 {
     uint32_t number = store_add_region(s, file, offset, bytes);
     struct region *r = &s->slots[number].region;
 
-    r->readable = state == FOUND_LIVE || state == FOUND_FREE;
-    r->taken = state == FOUND_LIVE || state == FOUND_DAMAGED;
+    r->readable = state == HEADER_LIVE || state == HEADER_FREE;
+    r->taken = state == HEADER_LIVE || state == HEADER_DAMAGED;
     if (r->readable)
         r->header = *header;
     s->files[file].taken += r->taken;
@@ -158,19 +104,19 @@ static enum err find_region(struct store *s, uint32_t file, uint64_t offset, uin
 {
     struct store_file *f = &s->files[file];
     struct segment_header header = {0};
-    enum found_state state = FOUND_DAMAGED;
+    enum header_state state = HEADER_DAMAGED;
 
     if (!store_has_room(s, 1))
         return err_fail(info, ERR_FULL, "cannot open %s: it holds over %u regions, or no memory",
                         s->path, STORE_REGIONS_MAX);
     if (look(s, f, offset, &state, &header) != ERR_OK) {
-        state = FOUND_DAMAGED;
+        state = HEADER_DAMAGED;
         f->unread = true;
     }
-    if (state == FOUND_NEWER || ((state == FOUND_LIVE || state == FOUND_FREE) && !f->is_large &&
-                                 header.bytes != s->config.region_bytes))
+    if (state == HEADER_NEWER || ((state == HEADER_LIVE || state == HEADER_FREE) && !f->is_large &&
+                                  header.bytes != s->config.region_bytes))
         return refuse(s, f, &header, info);
-    if (state != FOUND_DAMAGED)
+    if (state != HEADER_DAMAGED)
         note_regions(f, &header);
     add_found(s, file, offset, bytes, state, &header);
     return ERR_OK;
@@ -183,11 +129,11 @@ static enum err find_rest(struct store *s, uint32_t file, uint64_t size, struct 
     struct store_file *f = &s->files[file];
     uint64_t end = f->bytes + s->config.region_bytes;
     struct segment_header header = {0};
-    enum found_state state = FOUND_DAMAGED;
+    enum header_state state = HEADER_DAMAGED;
 
     if (size == f->bytes)
         return ERR_OK;
-    if (look(s, f, f->bytes, &state, &header) == ERR_OK && state == FOUND_FRESH) {
+    if (look(s, f, f->bytes, &state, &header) == ERR_OK && state == HEADER_FRESH) {
         note_regions(f, &header);
         return ERR_OK;
     }
@@ -225,7 +171,7 @@ static enum err find_regions(struct store *s, uint32_t file, uint64_t size, stru
     return err;
 }
 
-static enum err open_file(struct store *s, struct store_name name, uint32_t *at,
+static enum err open_file(struct store *s, struct segment_name name, uint32_t *at,
                           struct err_info *info)
 {
     struct store_file f = {
@@ -279,7 +225,7 @@ enum err store_find_files(struct store *s, struct err_info *info)
     if (found.count)
         qsort(found.names, found.count, sizeof(*found.names), by_name);
     for (size_t i = 0; i < found.count && !err; i++) {
-        const struct store_name *n = &found.names[i];
+        const struct segment_name *n = &found.names[i];
         uint32_t file;
 
         *(n->is_large ? &s->last_large : &s->last_number) = n->number;
