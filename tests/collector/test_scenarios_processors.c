@@ -195,6 +195,26 @@ static void a_processor_that_fails_does_what_its_on_error_says(void)
     }
 }
 
+static void a_processor_that_never_ends_is_ended(void)
+{
+    const struct test_span spans[] = {span(1, 1, "good"), span(1, 2, "bad")};
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b,
+                     WITH("received = { processor { name = 'door', on = 'received',\n"
+                          "    span = function(span) while span.name == 'bad' do end end } },\n"
+                          "kept = { processor { name = 'endless', on = 'kept', on_error = 'drop',\n"
+                          "    span = function(span) while span.name == 'bad' do end end } }",
+                          ""));
+    post(&s, sim_connect(&s), spans, 2);
+    run_out(&s);
+    CHECK(backend_read(&b, 1) == 1);
+    CHECK(filtered_as(&s, "endless", "error") == 1 && filtered(&s) == 1);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void an_exporter_selects_by_what_processors_made(void)
 {
     const struct test_span spans[] = {span(1, 1, "a"), span(2, 1, "b")};
@@ -360,6 +380,7 @@ int main(void)
     RUN(children_of_a_dropped_span_go_to_its_parent);
     RUN(a_trace_of_which_nothing_is_left_goes_nowhere);
     RUN(a_processor_that_fails_does_what_its_on_error_says);
+    RUN(a_processor_that_never_ends_is_ended);
     RUN(an_exporter_selects_by_what_processors_made);
     RUN(edits_in_the_outbox_survive_a_kill);
     return DONE();
