@@ -116,8 +116,8 @@ bool policy_quarantine_next(const struct policy_shared *s, size_t *at, const cha
 {
     size_t i = *at < 1 ? 1 : *at;
 
-    while (i < labels_count(s->failures) &&
-           strcmp(labels_reason(s->failures, (uint16_t)i), policy_failure_name(FAILURE_QUARANTINE)))
+    while (i < labels_count(s->failures) && strcmp(labels_reason(s->failures, (uint16_t)i),
+                                                   policy_failure_name(FAILURE_QUARANTINE)) != 0)
         i++;
     if (i >= labels_count(s->failures))
         return false;
