@@ -15,9 +15,7 @@ static const uint64_t patience_ns = 60 * NS_PER_S; /* until it has been read and
 static int run(int argc, char **argv);
 
 CLI_COMMAND(command, .name = "reload", .synopsis = "[--config FILE | --journal PATH]",
-            .summary = "make the collector that runs read its configuration again; exit 78 with "
-                       "every error if it keeps the one it has",
-            .run = run);
+            .summary = "make a running collector read its configuration again", .run = run);
 
 static int fail(const char *why)
 {
