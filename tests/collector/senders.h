@@ -28,10 +28,16 @@ static inline const char *draw_name(void)
     return name + rng_below(&w.rng, chance(20) ? sizeof(name) - 1 : 1000);
 }
 
+/* It may be taken from now on, and its trace be decided, whatever the answer is. */
 static inline void note_copies(const struct test_span *spans, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
-        w.copies[spans[i].trace_high][spans[i].id - 1]++;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t trace = spans[i].trace_high;
+
+        if (!w.since[trace])
+            w.since[trace] = w.moment;
+        w.copies[trace][spans[i].id - 1]++;
+    }
 }
 
 static inline void note_acked(const struct test_span *spans, unsigned count)
@@ -39,8 +45,6 @@ static inline void note_acked(const struct test_span *spans, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         uint64_t trace = spans[i].trace_high;
 
-        if (!w.acked[trace])
-            w.since[trace] = w.moment;
         w.acked[trace] |= UINT64_C(1) << (spans[i].id - 1);
     }
     w.acked_in_life += count;

@@ -60,7 +60,7 @@ struct world {
     uint8_t sent[TRACES + 1];
     uint8_t copies[TRACES + 1][SPANS_MAX]; /* requests that it was in */
     uint64_t acked[TRACES + 1];            /* a bit for each span */
-    unsigned since[TRACES + 1];            /* the moment of the first one acknowledged */
+    unsigned since[TRACES + 1];            /* the moment the first one was sent */
     bool excused[TRACES + 1];              /* the level promises nothing about it any more */
     unsigned items[OTLP_SIGNALS];
     unsigned item_acked[OTLP_SIGNALS][ITEMS_MAX]; /* the moment; 0: not, or excused */
