@@ -358,11 +358,12 @@ enum outbox_found outbox_find(const struct outbox *o, uint64_t position, struct 
             return OUTBOX_AWAY;
         }
         if (header_at(o, position)->signal == FRAME_KEEP)
-            break;
+            read_keep(o, position, item);
+        /* What was read back is for nobody where its names are lost. */
+        if (header_at(o, position)->signal == FRAME_KEEP && item->record.exporters)
+            return OUTBOX_HERE;
         position = behind(header_at(o, position), position);
     }
-    read_keep(o, position, item);
-    return OUTBOX_HERE;
 }
 
 bool outbox_settle(struct outbox *o, unsigned exporter, uint64_t position)
