@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "lua/state.h"
 #include "policy/processor_parts.h"
+#include "policy/shared.h"
 #include "policy/verdict.h"
 
 #include <inttypes.h>
@@ -54,6 +55,7 @@ static void init_processor(struct processor_set *p, struct processor *x)
 {
     lua_State *L = p->L;
     struct slice name;
+    char quarantine[256];
 
     x->name = copy_field(L, "name");
     x->type = copy_field(L, "type");
@@ -66,6 +68,9 @@ static void init_processor(struct processor_set *p, struct processor *x)
     lua_pop(L, 1);
     x->when_ref = reference(L, "when");
     name = slice_str(x->name);
+    snprintf(quarantine, sizeof(quarantine), "processor %s", x->name);
+    x->health_label = labels_intern(p->shared->failures, slice_str(quarantine),
+                                    slice_str(policy_failure_name(FAILURE_QUARANTINE)));
     x->error_label = labels_intern(p->shared->filters, name, slice_str("error"));
     for (int i = 0; i < FAILURE_COUNT; i++)
         x->failure_labels[i] =
@@ -178,12 +183,33 @@ static void log_failure(struct processor *x, const uint8_t id[16], const char *t
     x->next_log_ns = now_ns + LOG_PAUSE_NS;
 }
 
-static enum answer fail(struct processor_set *p, struct processor *x, enum policy_failure kind,
-                        const char *text, uint64_t now_ns)
+static void count_failure(struct processor_set *p, struct processor *x, enum policy_failure kind)
 {
     atomic_fetch_add_explicit(&p->shared->processor_errors[x->failure_labels[kind]], 1,
                               memory_order_relaxed);
+}
+
+/* In quarantine its on_error goes on, without asking it. */
+static bool is_out(struct processor_set *p, struct processor *x)
+{
+    if (!policy_shared_is_out(p->shared, x->health_label))
+        return false;
+    count_failure(p, x, FAILURE_QUARANTINE);
+    return true;
+}
+
+static enum answer fail(struct processor_set *p, struct processor *x, enum policy_failure kind,
+                        const char *text, uint64_t now_ns)
+{
+    bool out = policy_shared_failed(p->shared, x->health_label, now_ns);
+
+    count_failure(p, x, kind);
+    if (out)
+        x->next_log_ns = 0; /* the last that is heard of it */
     log_failure(x, p->reader->trace->id, text, now_ns);
+    if (out)
+        log_event(LOG_ERROR, "a processor failed too often; it is not asked until the next reload",
+                  "processor", x->name, "error", text, "function", x->where);
     return ANSWER_FAILED;
 }
 
@@ -247,6 +273,8 @@ enum answer processor_ask(struct processor_set *p, struct processor *x, size_t s
 {
     enum answer answer;
 
+    if (is_out(p, x))
+        return ANSWER_FAILED;
     reader_retry(p->reader);
     lua_rawgeti(p->L, LUA_REGISTRYINDEX, x->span);
     lua_pushnumber(p->L, p->reader->face.number);
@@ -262,6 +290,8 @@ bool processor_ask_trace(struct processor_set *p, struct processor *x, uint64_t 
 {
     if (x->trace == LUA_NOREF)
         return true;
+    if (is_out(p, x))
+        return false;
     lua_rawgeti(p->L, LUA_REGISTRYINDEX, x->trace);
     lua_pushnumber(p->L, p->reader->face.number);
     return run(p, x, 1, 0, now_ns);

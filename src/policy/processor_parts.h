@@ -21,6 +21,7 @@ struct processor {
     enum on_error on_error;
     uint16_t error_label;                   /* of spans that it drops by failing */
     uint16_t failure_labels[FAILURE_COUNT]; /* of what is counted */
+    uint16_t health_label;                  /* of its quarantine, among those of policies */
     uint64_t serial;                        /* of the verdict whose label is the next */
     uint16_t label;
     uint64_t next_log_ns, unlogged;

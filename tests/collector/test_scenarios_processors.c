@@ -215,6 +215,36 @@ static void a_processor_that_never_ends_is_ended(void)
     backend_fini(&b);
 }
 
+/* Ten failures: then it is not asked, and its on_error goes on. */
+static void a_processor_that_fails_too_often_is_put_into_quarantine(void)
+{
+    struct test_span spans[30];
+    struct backend b;
+    struct sim s;
+    const char *name;
+    bool out = false, found = false;
+    size_t at = 0;
+
+    for (uint64_t i = 0; i < 30; i++)
+        spans[i] = span(1, i + 1, NULL);
+    sim_with_backend(&s, &b,
+                     KEPT("processor { name = 'counts', on = 'kept', on_error = 'strip',\n"
+                          "  setup = function() return { n = 0 } end,\n"
+                          "  span = function(span, opt, my) my.n = my.n + 1\n"
+                          "    if my.n > 10 then return drop 'asked' end\n"
+                          "    error 'no' end }"));
+    post(&s, sim_connect(&s), spans, 30);
+    run_out(&s);
+    CHECK(backend_read(&b, 1) == 30 && filtered(&s) == 0);
+    for (uint64_t id = 1; id <= 30; id++)
+        CHECK(!has_attr(backend_span(&b, 1, 1, id), "http.request.method"));
+    while (policy_quarantine_next(collector_policy_shared(s.collector), &at, &name, &out))
+        found |= out && strcmp(name, "processor counts") == 0;
+    CHECK(found);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void an_exporter_selects_by_what_processors_made(void)
 {
     const struct test_span spans[] = {span(1, 1, "a"), span(2, 1, "b")};
@@ -381,6 +411,7 @@ int main(void)
     RUN(a_trace_of_which_nothing_is_left_goes_nowhere);
     RUN(a_processor_that_fails_does_what_its_on_error_says);
     RUN(a_processor_that_never_ends_is_ended);
+    RUN(a_processor_that_fails_too_often_is_put_into_quarantine);
     RUN(an_exporter_selects_by_what_processors_made);
     RUN(edits_in_the_outbox_survive_a_kill);
     return DONE();
