@@ -17,7 +17,7 @@ static unsigned repeats = 1; /* of each hostile script; the campaign says 1000 *
 /* With the script's functions by number in table 1. */
 static lua_State *state_with(bool jit)
 {
-    struct lua_options options = {.max_bytes = 32 << 20, .jit = jit ? LUA_JIT_ON : LUA_JIT_OFF};
+    struct lua_options options = {.max_bytes = 32 << 20, .jit = jit ? LUA_JIT_AUTO : LUA_JIT_OFF};
     lua_State *L = lua_state_new(&options);
 
     lua_state_bound_cpu(L, BUDGET_MS * MS);

@@ -24,7 +24,7 @@ static uint64_t failures_of(const struct policy_shared *s, const char *policy)
 static void load(struct test_state *s, const struct hostile *h)
 {
     const struct lua_options bounds = {
-        .max_bytes = 32 << 20, .max_cpu_ns = 5 * MS, .jit = LUA_JIT_ON};
+        .max_bytes = 32 << 20, .max_cpu_ns = 5 * MS, .jit = LUA_JIT_AUTO};
     char text[2048];
 
     state_init(s, true, 10);
