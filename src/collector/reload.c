@@ -71,7 +71,7 @@ static int compare_keys(const char *a, const char *b)
     int order;
 
     if (!*a || !*b)
-        return !*b - !*a ? (!*a ? 1 : -1) : 0;
+        return !*a != !*b ? (!*a ? 1 : -1) : 0;
     order = strncmp(a, b, len_a < len_b ? len_a : len_b);
     return order;
 }

@@ -327,7 +327,7 @@ static int edit_truncate(lua_State *L)
 
     if (!(max >= 0))
         return luaL_error(L, "truncate takes a number of bytes, 0 or more");
-    bytes = max < SIZE_MAX / 4 ? (size_t)max : SIZE_MAX / 4;
+    bytes = max < (double)(SIZE_MAX / 4) ? (size_t)max : SIZE_MAX / 4;
     n = splice_too_long(e->view.span, bytes);
     if (n > 0) {
         b = other_buf(e->spans, e->view.span);
