@@ -49,7 +49,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
 struct metrics {
     struct buf *out;
     bool openmetrics;
-    const char *family; /* being written; borrowed until the next one */
+    char family[128]; /* being written */
     enum metric_type type;
 };
 

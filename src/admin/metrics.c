@@ -57,7 +57,7 @@ void metrics_family(struct metrics *m, const char *name, enum metric_type type, 
     bool strip = m->openmetrics && type == METRIC_COUNTER;
     int len = (int)(strip ? stem_len(name) : strlen(name));
 
-    m->family = name;
+    snprintf(m->family, sizeof(m->family), "%s", name);
     m->type = type;
     buf_printf(m->out, "# HELP %.*s ", len, name);
     put_escaped(m->out, help, m->openmetrics);

@@ -33,6 +33,18 @@ static void a_counter_is_written_as_the_text_format_wants(void)
                  "moontail_kept_spans_total{policy=\"latency\",reason=\"slow\"} 12\n"));
 }
 
+static void a_name_may_be_gone_when_samples_come(void)
+{
+    struct metrics m = writer(false);
+    char name[16] = "a_total";
+
+    metrics_family(&m, name, METRIC_COUNTER, "A.");
+    memset(name, 'x', sizeof(name) - 1);
+    metrics_sample(&m, 1, (char *)0);
+    metrics_end(&m);
+    CHECK(out_is("# HELP a_total A.\n# TYPE a_total counter\na_total 1\n"));
+}
+
 static void openmetrics_names_the_family_without_total_and_ends_with_eof(void)
 {
     struct metrics m = writer(true);
@@ -84,6 +96,7 @@ static void values_are_exact_and_special_ones_have_their_names(void)
 int main(void)
 {
     RUN(a_counter_is_written_as_the_text_format_wants);
+    RUN(a_name_may_be_gone_when_samples_come);
     RUN(openmetrics_names_the_family_without_total_and_ends_with_eof);
     RUN(labels_from_scripts_cannot_break_the_format);
     RUN(values_are_exact_and_special_ones_have_their_names);
