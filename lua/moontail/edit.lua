@@ -144,7 +144,7 @@ end
 
 function methods.truncate(self, max_bytes)
   check_span(self)
-  if type(max_bytes) ~= "number" or not (max_bytes >= 0) then error("truncate takes a number of bytes, 0 or more", 2) end
+  if type(max_bytes) ~= "number" or max_bytes ~= max_bytes or max_bytes < 0 then error("truncate takes a number of bytes, 0 or more", 2) end
   return core.edit_truncate(self[1], max_bytes)
 end
 

@@ -30,8 +30,8 @@ bool decider_force_late(struct decider *d, size_t count);
 void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,
                       const struct trace_decision *decision);
 
-/* All spans of `frame` were added: those of each trace stand together now, so that one record says of
- * all of them that they are done. */
+/* All spans of `frame` were added: those of each trace stand together now, so that one record says
+ * of all of them that they are done. */
 void decider_group_late(struct decider *d, frame_id frame);
 
 /* Hands on late spans and releases what is committed. True: something is left to do. */

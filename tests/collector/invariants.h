@@ -66,9 +66,8 @@ static inline void check_bounds(const struct ledger *l)
     /* A small limit may be passed by a little, with files by some of their segments. */
     const uint64_t most = memory_limit() + (UINT64_C(1) << (w.level == LEVEL_MEMORY ? 20 : 22));
 
-    MUST(!has(SMALL_MEMORY) || l->memory_peak <= most,
-         "%llu bytes of memory, of %llu", (unsigned long long)l->memory_peak,
-         (unsigned long long)memory_limit());
+    MUST(!has(SMALL_MEMORY) || l->memory_peak <= most, "%llu bytes of memory, of %llu",
+         (unsigned long long)l->memory_peak, (unsigned long long)memory_limit());
     MUST(!has(SMALL_MEMORY) ||
              has(SMALL_QUEUES | SMALL_DISK | FULL_DISK | FAULTY_DISK | BAD_BACKENDS) ||
              l->receive.refused[REFUSED_MEMORY] == 0 || early_traces(l) > 0,
