@@ -69,11 +69,11 @@ static bool set_map(struct outbox *o, uint32_t number, struct outbox_map *map)
     if (number >= o->map_count) {
         uint32_t count = number * 2 + 16;
         struct outbox_map **more =
-            (struct outbox_map **)reallocarray(o->maps, count, sizeof(*more));
+            (struct outbox_map **)reallocarray(o->maps, count, sizeof(void *));
 
         if (!more)
             return false;
-        memset((void *)(more + o->map_count), 0, (count - o->map_count) * sizeof(*more));
+        memset((void *)(more + o->map_count), 0, (count - o->map_count) * sizeof(void *));
         o->maps = more;
         o->map_count = count;
     }

@@ -8,7 +8,7 @@
 static void add_frame(struct recovered *r, struct live_frame frame)
 {
     size_t capacity = r->frame_capacity ? r->frame_capacity * 2 : 1024;
-    struct live_frame *more = r->frames;
+    struct live_frame *more;
 
     if (r->frame_count == r->frame_capacity) {
         more = reallocarray(r->frames, capacity, sizeof(*more));
