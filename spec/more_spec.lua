@@ -8,7 +8,7 @@ local exporter_run = require "moontail.exporter_run"
 local exporter_spec = require "moontail.exporter_spec"
 local processor = require "moontail.processor"
 local printer = require "moontail.api_print"
-local policies = require "moontail.policy"
+local script = require "moontail.script"
 
 local function sorted(map)
   local names = {}
@@ -42,7 +42,7 @@ end
 
 describe("the table of the API", function()
   it("has all globals that scripts see, and no other", function()
-    assert.same(sorted(set_of(api.global_names())), sorted(policies.implementations))
+    assert.same(sorted(set_of(api.global_names())), sorted(script.implementations))
   end)
 
   it("has what config.lua and exporters see beside them", function()
