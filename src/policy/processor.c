@@ -1,32 +1,14 @@
 /* The processors of one worker: made from the configuration, asked about spans. */
-#include "base/clock.h"
-#include "base/log.h"
 #include "lua/state.h"
 #include "policy/processor_parts.h"
-#include "policy/shared.h"
 #include "policy/verdict.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <lauxlib.h>
 
-#define LOG_PAUSE_NS (10 * NS_PER_S) /* between two logged errors of one processor */
-
 /* ---- making ---- */
-
-static char *copy_field(lua_State *L, const char *key)
-{
-    char *copy;
-
-    lua_getfield(L, -1, key);
-    copy = strdup(lua_tostring(L, -1));
-    if (!copy)
-        abort(); /* at start */
-    lua_pop(L, 1);
-    return copy;
-}
 
 /* nil: LUA_NOREF. */
 static int reference(lua_State *L, const char *key)
@@ -54,12 +36,12 @@ static enum on_error on_error_of(lua_State *L)
 static void init_processor(struct processor_set *p, struct processor *x)
 {
     lua_State *L = p->L;
-    struct slice name;
     char quarantine[256];
 
-    x->name = copy_field(L, "name");
-    x->type = copy_field(L, "type");
-    x->where = copy_field(L, "where");
+    script_init(&x->script, L, p->shared->processor_failures);
+    snprintf(quarantine, sizeof(quarantine), "processor %s", x->script.name);
+    x->script.health_label = labels_intern(p->shared->failures, slice_str(quarantine),
+                                           slice_str(policy_failure_name(FAILURE_QUARANTINE)));
     x->on_error = on_error_of(L);
     x->span = reference(L, "span");
     x->trace = reference(L, "trace");
@@ -67,41 +49,8 @@ static void init_processor(struct processor_set *p, struct processor *x)
     x->when = match_get(L, -1);
     lua_pop(L, 1);
     x->when_ref = reference(L, "when");
-    name = slice_str(x->name);
-    snprintf(quarantine, sizeof(quarantine), "processor %s", x->name);
-    x->health_label = labels_intern(p->shared->failures, slice_str(quarantine),
-                                    slice_str(policy_failure_name(FAILURE_QUARANTINE)));
-    x->error_label = labels_intern(p->shared->filters, name, slice_str("error"));
-    for (int i = 0; i < FAILURE_COUNT; i++)
-        x->failure_labels[i] =
-            labels_intern(p->shared->processor_failures, name,
-                          slice_str(policy_failure_name((enum policy_failure)i)));
-}
-
-/* Pushes the list of those in Lua. */
-static enum err prepare(lua_State *L, const char *on, int list, struct buf *errors)
-{
-    struct err_info info;
-    enum err e = lua_require(L, "moontail.processor", &info);
-
-    if (!e) {
-        lua_getfield(L, -1, "prepare");
-        lua_remove(L, -2);
-        lua_pushvalue(L, list);
-        lua_pushstring(L, on);
-        e = lua_run(L, 2, 2, &info);
-    }
-    if (e) {
-        buf_printf(errors, "%s\n", info.text);
-        return ERR_CONFIG;
-    }
-    if (!lua_istable(L, -2)) {
-        buf_printf(errors, "%s\n", lua_tostring(L, -1));
-        lua_pop(L, 2);
-        return ERR_CONFIG;
-    }
-    lua_pop(L, 1);
-    return ERR_OK;
+    x->error_label =
+        labels_intern(p->shared->filters, slice_str(x->script.name), slice_str("error"));
 }
 
 enum err processor_set_new(lua_State *L, const char *on, int list, struct policy_shared *shared,
@@ -112,7 +61,11 @@ enum err processor_set_new(lua_State *L, const char *on, int list, struct policy
     size_t count;
 
     *out = NULL;
-    if (!state || prepare(L, on, list, errors))
+    if (!state)
+        return ERR_CONFIG;
+    lua_pushvalue(L, list);
+    lua_pushstring(L, on);
+    if (script_prepare(L, "moontail.processor", 2, errors))
         return ERR_CONFIG;
     count = lua_objlen(L, -1);
     if (count > 0) {
@@ -145,9 +98,7 @@ void processor_set_free(struct processor_set *p)
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->span);
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->trace);
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->when_ref);
-        free(x->name);
-        free(x->type);
-        free(x->where);
+        script_fini(&x->script);
     }
     free(p->views);
     free(p);
@@ -165,34 +116,16 @@ static const char *const done_to_span[] = {
     [ON_ERROR_STRIP] = "a processor failed; the span is stripped",
     [ON_ERROR_DROP] = "a processor failed; the span is dropped"};
 
-static void log_failure(struct processor *x, const uint8_t id[16], const char *text,
-                        uint64_t now_ns)
-{
-    char hex[33], more[24];
-
-    if (now_ns < x->next_log_ns) {
-        x->unlogged++;
-        return;
-    }
-    for (int i = 0; i < 16; i++)
-        snprintf(hex + 2 * (size_t)i, 3, "%02x", id[i]);
-    snprintf(more, sizeof(more), "%" PRIu64, x->unlogged);
-    log_event(LOG_WARN, done_to_span[x->on_error], "processor", x->name, "error", text, "function",
-              x->where, "trace_id", hex, "not_logged_before", x->unlogged ? more : NULL);
-    x->unlogged = 0;
-    x->next_log_ns = now_ns + LOG_PAUSE_NS;
-}
-
 static void count_failure(struct processor_set *p, struct processor *x, enum policy_failure kind)
 {
-    atomic_fetch_add_explicit(&p->shared->processor_errors[x->failure_labels[kind]], 1,
+    atomic_fetch_add_explicit(&p->shared->processor_errors[x->script.failure_labels[kind]], 1,
                               memory_order_relaxed);
 }
 
 /* In quarantine its on_error goes on, without asking it. */
 static bool is_out(struct processor_set *p, struct processor *x)
 {
-    if (!policy_shared_is_out(p->shared, x->health_label))
+    if (!script_is_out(&x->script, p->shared))
         return false;
     count_failure(p, x, FAILURE_QUARANTINE);
     return true;
@@ -201,15 +134,13 @@ static bool is_out(struct processor_set *p, struct processor *x)
 static enum answer fail(struct processor_set *p, struct processor *x, enum policy_failure kind,
                         const char *text, uint64_t now_ns)
 {
-    bool out = policy_shared_failed(p->shared, x->health_label, now_ns);
+    static const struct script_words words = {
+        "processor", "function",
+        "a processor failed too often; it is not asked until the next reload"};
 
     count_failure(p, x, kind);
-    if (out)
-        x->next_log_ns = 0; /* the last that is heard of it */
-    log_failure(x, p->reader->trace->id, text, now_ns);
-    if (out)
-        log_event(LOG_ERROR, "a processor failed too often; it is not asked until the next reload",
-                  "processor", x->name, "error", text, "function", x->where);
+    script_failed(&x->script, p->shared, &words, done_to_span[x->on_error], p->reader->trace->id,
+                  text, now_ns);
     return ANSWER_FAILED;
 }
 
@@ -241,10 +172,10 @@ static bool run(struct processor_set *p, struct processor *x, int args, int resu
 
 static uint16_t drop_label(struct processor_set *p, struct processor *x, const struct verdict *v)
 {
-    struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(x->type);
+    struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(x->script.type);
 
     if (x->serial != v->serial) {
-        x->label = labels_intern(p->shared->filters, slice_str(x->name), reason);
+        x->label = labels_intern(p->shared->filters, slice_str(x->script.name), reason);
         x->serial = v->serial;
     }
     return x->label;

@@ -6,25 +6,22 @@
 #include "policy/api.h"
 #include "policy/match.h"
 #include "policy/processor.h"
+#include "policy/script.h"
 
 #include <lauxlib.h>
 
 enum on_error { ON_ERROR_PASS, ON_ERROR_STRIP, ON_ERROR_DROP };
 
 struct processor {
-    char *name, *type;
-    char *where; /* file:line of its function */
-    int span;    /* reference to its function: number of the trace, span -> verdict; or LUA_NOREF */
-    int trace;   /* number of the trace -> nothing; or LUA_NOREF */
+    struct script script;
+    int span;  /* reference to its function: number of the trace, span -> verdict; or LUA_NOREF */
+    int trace; /* number of the trace -> nothing; or LUA_NOREF */
     int when_ref;
     const struct match *when; /* NULL: every span */
     enum on_error on_error;
-    uint16_t error_label;                   /* of spans that it drops by failing */
-    uint16_t failure_labels[FAILURE_COUNT]; /* of what is counted */
-    uint16_t health_label;                  /* of its quarantine, among those of policies */
-    uint64_t serial;                        /* of the verdict whose label is the next */
+    uint16_t error_label; /* of spans that it drops by failing */
+    uint64_t serial;      /* of the verdict whose label is the next */
     uint16_t label;
-    uint64_t next_log_ns, unlogged;
 };
 
 struct processor_set {

@@ -1,19 +1,15 @@
 /* The policies of one worker: made from the configuration, asked about each trace. */
-#include "base/clock.h"
-#include "base/log.h"
 #include "lua/state.h"
 #include "policy/api.h"
-#include "policy/shared.h"
+#include "policy/script.h"
 #include "policy/verdict.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <lauxlib.h>
 
 enum { CACHED_LABELS = 8 };
-#define LOG_PAUSE_NS (10 * NS_PER_S) /* between two logged errors of one policy */
 
 struct cached_label {
     uint64_t serial; /* of the verdict; 0: none */
@@ -21,15 +17,11 @@ struct cached_label {
 };
 
 struct policy {
-    char *name, *type;
-    char *where; /* file:line of its decide */
-    int ask;     /* reference to its function: number of the trace -> verdict */
+    struct script script;
+    int ask; /* reference to its function: number of the trace -> verdict */
     uint16_t error_label;
-    uint16_t failure_labels[FAILURE_COUNT];   /* of what is counted */
     uint16_t vote_labels[FAILURE_COUNT];      /* of its votes; 0: it has not failed so yet */
     struct cached_label cache[CACHED_LABELS]; /* by serial */
-    uint64_t next_log_ns;
-    uint64_t unlogged;
 };
 
 /* What the default of the chain is, copied out of Lua. */
@@ -54,25 +46,14 @@ struct policy_set {
 
 static void init_policy(struct policy_set *p, struct policy *policy)
 {
-    lua_State *L = p->L;
-    struct slice name;
+    struct script *s = &policy->script;
 
-    lua_getfield(L, -1, "name");
-    policy->name = strdup(lua_tostring(L, -1));
-    lua_getfield(L, -2, "type");
-    policy->type = strdup(lua_tostring(L, -1));
-    lua_getfield(L, -3, "where");
-    policy->where = strdup(lua_tostring(L, -1));
-    lua_pop(L, 3);
-    if (!policy->name || !policy->type || !policy->where)
-        abort(); /* at start */
-    lua_getfield(L, -1, "ask");
-    policy->ask = luaL_ref(L, LUA_REGISTRYINDEX);
-    name = slice_str(policy->name);
-    policy->error_label = labels_intern(p->shared->labels, name, slice_str("policy_error"));
-    for (int i = 0; i < FAILURE_COUNT; i++)
-        policy->failure_labels[i] = labels_intern(
-            p->shared->failures, name, slice_str(policy_failure_name((enum policy_failure)i)));
+    script_init(s, p->L, p->shared->failures);
+    s->health_label = s->failure_labels[FAILURE_QUARANTINE];
+    lua_getfield(p->L, -1, "ask");
+    policy->ask = luaL_ref(p->L, LUA_REGISTRYINDEX);
+    policy->error_label =
+        labels_intern(p->shared->labels, slice_str(s->name), slice_str("policy_error"));
 }
 
 static enum err read_fallback(struct policy_set *p, int index, struct buf *errors)
@@ -90,32 +71,6 @@ static enum err read_fallback(struct policy_set *p, int index, struct buf *error
         reason = v->has_reason ? verdict_reason(v) : reason;
     }
     p->fallback.label = labels_intern(p->shared->labels, slice_str("default"), reason);
-    return ERR_OK;
-}
-
-/* Pushes the list of { name, type, ask }. */
-static enum err prepare(lua_State *L, int policies, struct buf *errors)
-{
-    struct err_info info;
-    enum err e = lua_require(L, "moontail.policy", &info);
-
-    if (!e) {
-        lua_getfield(L, -1, "prepare");
-        lua_remove(L, -2);
-        lua_pushvalue(L, policies);
-        e = lua_run(L, 1, 2, &info);
-    }
-    if (e) {
-        buf_printf(errors, "%s\n", info.text);
-        return ERR_CONFIG;
-    }
-    if (!lua_istable(L, -2)) {
-        buf_str(errors, lua_tostring(L, -1));
-        buf_byte(errors, '\n');
-        lua_pop(L, 2);
-        return ERR_CONFIG;
-    }
-    lua_pop(L, 1);
     return ERR_OK;
 }
 
@@ -138,7 +93,8 @@ enum err policy_set_new(lua_State *L, int policies, int default_verdict,
         buf_str(errors, "the state has no policies\n");
         return ERR_CONFIG;
     }
-    e = prepare(L, policies, errors);
+    lua_pushvalue(L, policies);
+    e = script_prepare(L, "moontail.policy", 1, errors);
     if (e)
         return e;
     count = lua_objlen(L, -1);
@@ -173,9 +129,7 @@ void policy_set_free(struct policy_set *p)
         return;
     for (size_t i = 0; i < p->count; i++) {
         luaL_unref(p->L, LUA_REGISTRYINDEX, p->policies[i].ask);
-        free(p->policies[i].name);
-        free(p->policies[i].type);
-        free(p->policies[i].where);
+        script_fini(&p->policies[i].script);
     }
     free(p->votes);
     free(p);
@@ -188,7 +142,7 @@ size_t policy_set_count(const struct policy_set *p)
 
 const char *policy_set_name(const struct policy_set *p, size_t i)
 {
-    return p->policies[i].name;
+    return p->policies[i].script.name;
 }
 
 const struct policy_vote *policy_set_votes(const struct policy_set *p)
@@ -214,31 +168,12 @@ static uint16_t verdict_label(struct policy_set *p, struct policy *policy, const
     struct cached_label *c = &policy->cache[v->serial % CACHED_LABELS];
 
     if (c->serial != v->serial) {
-        struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(policy->type);
+        struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(policy->script.type);
 
-        c->label = labels_intern(p->shared->labels, slice_str(policy->name), reason);
+        c->label = labels_intern(p->shared->labels, slice_str(policy->script.name), reason);
         c->serial = v->serial;
     }
     return c->label;
-}
-
-static void log_failure(struct policy *policy, const uint8_t id[16], const char *text,
-                        uint64_t now_ns)
-{
-    char hex[33], more[24];
-
-    if (now_ns < policy->next_log_ns) {
-        policy->unlogged++;
-        return;
-    }
-    for (int i = 0; i < 16; i++)
-        snprintf(hex + 2 * (size_t)i, 3, "%02x", id[i]);
-    snprintf(more, sizeof(more), "%" PRIu64, policy->unlogged);
-    log_event(LOG_WARN, "a policy failed; it has no opinion on this trace", "policy", policy->name,
-              "error", text, "decide", policy->where, "trace_id", hex, "not_logged_before",
-              policy->unlogged ? more : NULL);
-    policy->unlogged = 0;
-    policy->next_log_ns = now_ns + LOG_PAUSE_NS;
 }
 
 static struct policy_vote *vote_of(struct policy_set *p, const struct policy *policy)
@@ -251,7 +186,7 @@ static uint16_t vote_label(struct policy_set *p, struct policy *policy, enum pol
     uint16_t *label = &policy->vote_labels[kind];
 
     if (!*label)
-        *label = labels_intern(p->shared->labels, slice_str(policy->name),
+        *label = labels_intern(p->shared->labels, slice_str(policy->script.name),
                                slice_str(policy_failure_name(kind)));
     return *label;
 }
@@ -260,7 +195,7 @@ static uint16_t vote_label(struct policy_set *p, struct policy *policy, enum pol
 static void note_failure(struct policy_set *p, struct policy *policy, enum policy_failure kind,
                          struct chain *chain)
 {
-    atomic_fetch_add_explicit(&p->shared->errors[policy->failure_labels[kind]], 1,
+    atomic_fetch_add_explicit(&p->shared->errors[policy->script.failure_labels[kind]], 1,
                               memory_order_relaxed);
     *vote_of(p, policy) =
         (struct policy_vote){OPINION_FAILED, vote_label(p, policy, kind), .probability = -1};
@@ -268,24 +203,16 @@ static void note_failure(struct policy_set *p, struct policy *policy, enum polic
         chain->failed = policy;
 }
 
-static bool is_quarantined(const struct policy_set *p, const struct policy *policy)
-{
-    return policy_shared_is_out(p->shared, policy->failure_labels[FAILURE_QUARANTINE]);
-}
-
 static void fail(struct policy_set *p, struct policy *policy, enum policy_failure kind,
                  struct chain *chain, const char *text, uint64_t now_ns)
 {
-    uint16_t label = policy->failure_labels[FAILURE_QUARANTINE];
-    bool out = policy_shared_failed(p->shared, label, now_ns);
+    static const struct script_words words = {
+        "policy", "decide", "a policy failed too often; it is not asked until the next reload"};
 
     note_failure(p, policy, kind, chain);
-    if (out)
-        policy->next_log_ns = 0; /* the last that is heard of it */
-    log_failure(policy, p->reader->trace->id, text, now_ns);
-    if (out)
-        log_event(LOG_ERROR, "a policy failed too often; it is not asked until the next reload",
-                  "policy", policy->name, "error", text, "decide", policy->where);
+    script_failed(&policy->script, p->shared, &words,
+                  "a policy failed; it has no opinion on this trace", p->reader->trace->id, text,
+                  now_ns);
 }
 
 static void take_verdict(struct policy_set *p, struct policy *policy, const struct verdict *v,
@@ -343,7 +270,7 @@ static void ask(struct policy_set *p, struct policy *policy, struct chain *chain
     const struct verdict *v;
     struct err_info info;
 
-    if (is_quarantined(p, policy)) {
+    if (script_is_out(&policy->script, p->shared)) {
         note_failure(p, policy, FAILURE_QUARANTINE, chain);
         return;
     }
