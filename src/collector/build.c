@@ -112,19 +112,18 @@ static enum err init_export(struct collector *c, struct err_info *info)
     return lua ? init_export_lua(c, lua, info) : ERR_OK;
 }
 
-/* The first worker takes the state that was checked. */
-static enum err rules_for(struct collector *c, unsigned worker, struct rules **rules,
-                          struct err_info *info)
+enum err build_rules(struct collector *c, struct setup_loaded *loaded,
+                     const struct exporter_specs *exporters, unsigned worker, struct rules **rules,
+                     struct err_info *info)
 {
-    lua_State *L = c->loaded.L;
+    lua_State *L = loaded->L;
     enum err err = ERR_OK;
 
     if (worker > 0)
-        err = setup_state(&c->setup, &c->loaded, &L, info);
+        err = setup_state(&c->setup, loaded, &L, info);
     else
-        c->loaded.L = NULL;
-    return err == ERR_OK ? rules_new(L, c->loaded.config, c->exporters, &c->policies, rules, info)
-                         : err;
+        loaded->L = NULL;
+    return err == ERR_OK ? rules_new(L, loaded->config, exporters, &c->policies, rules, info) : err;
 }
 
 static enum err init_workers(struct collector *c, struct err_info *info)
@@ -144,7 +143,7 @@ static enum err init_workers(struct collector *c, struct err_info *info)
         t = add_task(c, names[i], NULL);
         t->step = run_worker;
         t->snapshot = snapshot_worker;
-        err = rules_for(c, i, &rules, info);
+        err = build_rules(c, &c->loaded, c->exporters, i, &rules, info);
         if (err == ERR_OK)
             err = worker_new(&c->shared, i, t->loop, rules, &c->workers[i], info);
         t->arg = c->workers[i];

@@ -75,6 +75,11 @@ struct collector {
 /* Makes every room and its task from c->loaded, serves the admin sockets, recovers, and listens.
  * What is made when it fails is freed by collector_free. */
 enum err build_rooms(struct collector *c, struct err_info *info) MUST_CHECK;
+/* The rules of a worker. The first takes the state that was checked. exporters NULL: `where` stays
+ * as it is (rules_follow). */
+enum err build_rules(struct collector *c, struct setup_loaded *loaded,
+                     const struct exporter_specs *exporters, unsigned worker, struct rules **rules,
+                     struct err_info *info) MUST_CHECK;
 
 /* ---- build_journal.c ---- */
 

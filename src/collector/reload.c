@@ -135,27 +135,11 @@ static void version_free(struct version *v, unsigned workers)
     free(v);
 }
 
-/* The first worker takes the state that was checked. */
-static enum err build_rules(struct collector *c, struct version *v, unsigned worker,
-                            struct err_info *info)
-{
-    bool same = same_exporters(c->loaded.description, v->loaded.description);
-    lua_State *L = v->loaded.L;
-    enum err err = ERR_OK;
-
-    if (worker > 0)
-        err = setup_state(&c->setup, &v->loaded, &L, info);
-    else
-        v->loaded.L = NULL;
-    return err == ERR_OK ? rules_new(L, v->loaded.config, same ? c->exporters : NULL, &c->policies,
-                                     &v->rules[worker], info)
-                         : err;
-}
-
 static struct version *build(struct collector *c, struct reload_outcome *outcome)
 {
     unsigned workers = c->shared.count;
     struct version *v = calloc(1, sizeof(*v));
+    const struct exporter_specs *exporters;
     struct err_info info = {0};
     enum err err;
 
@@ -168,8 +152,10 @@ static struct version *build(struct collector *c, struct reload_outcome *outcome
     if (err == ERR_OK) {
         find_restart(c->loaded.description, v->loaded.description, &outcome->restart);
         keep_fixed(v->loaded.config, c->loaded.config);
+        exporters =
+            same_exporters(c->loaded.description, v->loaded.description) ? c->exporters : NULL;
         for (unsigned i = 0; err == ERR_OK && i < workers; i++)
-            err = build_rules(c, v, i, &info);
+            err = build_rules(c, &v->loaded, exporters, i, &v->rules[i], &info);
         if (err != ERR_OK)
             buf_printf(&outcome->report, "%s\n", info.text);
     }
