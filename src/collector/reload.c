@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "collector/parts.h"
+#include "collector/restart.h"
 #include "collector/watch.h"
 
 #include <inttypes.h>
@@ -34,94 +35,6 @@ struct reload {
     uint64_t taken_unix_ns;
 };
 
-/* ---- what wants a restart ---- */
-
-static bool is_fixed(const char *line)
-{
-    static const char *const prefixes[] = {
-        "workers=", "receivers.", "admin", "journal.", "exporters", "tail_sampling.decision_cache=",
-        "~"};
-
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-        if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    return false;
-}
-
-static size_t line_len(const char *line)
-{
-    return strcspn(line, "\n");
-}
-
-static size_t key_len(const char *line)
-{
-    return strcspn(line, "=\n");
-}
-
-static const char *next_line(const char *line)
-{
-    line += line_len(line);
-    return *line ? line + 1 : line;
-}
-
-/* Of sorted lines; an end comes last. */
-static int compare_keys(const char *a, const char *b)
-{
-    size_t len_a = key_len(a) + 1, len_b = key_len(b) + 1;
-    int order;
-
-    if (!*a || !*b)
-        return !*a != !*b ? (!*a ? 1 : -1) : 0;
-    order = strncmp(a, b, len_a < len_b ? len_a : len_b);
-    return order;
-}
-
-static void add_fixed(struct buf *keys, const char *line)
-{
-    if (!is_fixed(line))
-        return;
-    line += *line == '~';
-    if (keys->len)
-        buf_str(keys, ", ");
-    buf_append(keys, line, key_len(line));
-}
-
-/* The keys of two descriptions that differ and whose change wants a restart. */
-static void find_restart(const char *running, const char *wanted, struct buf *keys)
-{
-    while (*running || *wanted) {
-        int order = compare_keys(running, wanted);
-        size_t len = line_len(running);
-
-        if (order != 0 || len != line_len(wanted) || memcmp(running, wanted, len) != 0)
-            add_fixed(keys, order <= 0 ? running : wanted);
-        if (order <= 0)
-            running = next_line(running);
-        if (order >= 0)
-            wanted = next_line(wanted);
-    }
-}
-
-static bool same_exporters(const char *a, const char *b)
-{
-    const char *in_a = strstr(a, "\nexporters="), *in_b = strstr(b, "\nexporters=");
-
-    return in_a && in_b && line_len(in_a + 1) == line_len(in_b + 1) &&
-           memcmp(in_a, in_b, line_len(in_a + 1) + 1) == 0;
-}
-
-/* What was made at the start stays; its strings live as long as the collector. */
-static void keep_fixed(struct config *c, const struct config *start)
-{
-    c->workers = start->workers;
-    c->grpc = start->grpc;
-    c->http = start->http;
-    c->admin_listen = start->admin_listen;
-    c->admin_control = start->admin_control;
-    c->journal = start->journal;
-    c->tail.decision_cache = start->tail.decision_cache;
-}
-
 /* ---- building ---- */
 
 static void version_free(struct version *v, unsigned workers)
@@ -150,10 +63,11 @@ static struct version *build(struct collector *c, struct reload_outcome *outcome
         abort();
     err = setup_load(&c->setup, &v->loaded, &outcome->report);
     if (err == ERR_OK) {
-        find_restart(c->loaded.description, v->loaded.description, &outcome->restart);
-        keep_fixed(v->loaded.config, c->loaded.config);
-        exporters =
-            same_exporters(c->loaded.description, v->loaded.description) ? c->exporters : NULL;
+        restart_keys(c->loaded.description, v->loaded.description, &outcome->restart);
+        restart_keep(v->loaded.config, c->loaded.config);
+        exporters = restart_same_exporters(c->loaded.description, v->loaded.description)
+                        ? c->exporters
+                        : NULL;
         for (unsigned i = 0; err == ERR_OK && i < workers; i++)
             err = build_rules(c, &v->loaded, exporters, i, &v->rules[i], &info);
         if (err != ERR_OK)
