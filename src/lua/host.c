@@ -7,7 +7,7 @@
 
 #include <lauxlib.h>
 
-static struct slice check_slice(lua_State *L, int index)
+struct slice lua_check_slice(lua_State *L, int index)
 {
     size_t len;
     const char *text = luaL_checklstring(L, index, &len);
@@ -19,7 +19,7 @@ static int host_duration(lua_State *L)
 {
     uint64_t ns;
 
-    if (units_duration(check_slice(L, 1), &ns))
+    if (units_duration(lua_check_slice(L, 1), &ns))
         return 0;
     lua_pushnumber(L, (lua_Number)ns);
     return 1;
@@ -29,7 +29,7 @@ static int host_size(lua_State *L)
 {
     uint64_t bytes;
 
-    if (units_size(check_slice(L, 1), &bytes))
+    if (units_size(lua_check_slice(L, 1), &bytes))
         return 0;
     lua_pushnumber(L, (lua_Number)bytes);
     return 1;
@@ -38,7 +38,7 @@ static int host_size(lua_State *L)
 /* The names live in the table, so borrowed pointers are good until we return. */
 static int host_nearest(lua_State *L)
 {
-    struct slice given = check_slice(L, 1);
+    struct slice given = lua_check_slice(L, 1);
     size_t len = (luaL_checktype(L, 2, LUA_TTABLE), lua_objlen(L, 2));
     const char **names = lua_newuserdata(L, (len + 1) * sizeof(*names));
     const char *near;

@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include "base/slice.h"
+
 #include <lua.h>
 
 /* Makes the module. Called once by lua_state_new. */
@@ -16,3 +18,6 @@ void lua_host_open(lua_State *L);
 
 /* Adds `fn` as host.NAME. May raise: call it in a protected call or at start. */
 void lua_host_add(lua_State *L, const char *name, lua_CFunction fn);
+
+/* The string argument at `index`; raises when it is none. Lives as long as the argument. */
+struct slice lua_check_slice(lua_State *L, int index);

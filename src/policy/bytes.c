@@ -1,6 +1,7 @@
 #include "policy/bytes.h"
 
 #include "base/encode.h"
+#include "lua/host.h"
 #include "otlp/json.h"
 #include "otlp/utf8.h"
 #include "policy/access.h"
@@ -13,17 +14,9 @@
 
 enum { JSON_MAX_DEPTH = 64 };
 
-static struct slice check_slice(lua_State *L, int index)
-{
-    size_t len;
-    const char *text = luaL_checklstring(L, index, &len);
-
-    return slice_make(text, len);
-}
-
 static int push_encoded(lua_State *L, void (*put)(struct buf *out, struct slice bytes))
 {
-    struct slice bytes = check_slice(L, 1);
+    struct slice bytes = lua_check_slice(L, 1);
     struct buf *out = access_push_buf(L);
 
     put(out, bytes);
@@ -46,14 +39,14 @@ static int bytes_base64(lua_State *L)
 /* json_string(text): with its quotes. */
 static int bytes_json_string(lua_State *L)
 {
-    if (!utf8_valid(check_slice(L, 1)))
+    if (!utf8_valid(lua_check_slice(L, 1)))
         return luaL_error(L, "a string for JSON is not UTF-8; write base64(...) of it");
     return push_encoded(L, json_put_string);
 }
 
 static int bytes_sha256(lua_State *L)
 {
-    struct slice bytes = check_slice(L, 1);
+    struct slice bytes = lua_check_slice(L, 1);
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len;
 
@@ -66,7 +59,7 @@ static int bytes_sha256(lua_State *L)
 /* hmac_sha256(key, text) */
 static int bytes_hmac_sha256(lua_State *L)
 {
-    struct slice key = check_slice(L, 1), bytes = check_slice(L, 2);
+    struct slice key = lua_check_slice(L, 1), bytes = lua_check_slice(L, 2);
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len;
 
@@ -129,7 +122,7 @@ static void push_json(lua_State *L, yyjson_val *value, int depth)
  */
 static int bytes_json_decode(lua_State *L)
 {
-    struct slice text = check_slice(L, 1);
+    struct slice text = lua_check_slice(L, 1);
     size_t size = yyjson_read_max_memory_usage(text.len, YYJSON_READ_NOFLAG);
     void *memory = lua_newuserdata(L, size);
     yyjson_alc pool;

@@ -1,4 +1,5 @@
 /* What lua/moontail/edit.lua calls: edits of the span that a processor is asked about. */
+#include "lua/host.h"
 #include "otlp/write.h"
 #include "policy/access.h"
 #include "policy/edit.h"
@@ -22,14 +23,6 @@ static struct editor *check_span(lua_State *L)
     return e;
 }
 
-static struct slice check_text(lua_State *L, int index)
-{
-    size_t len;
-    const char *text = luaL_checklstring(L, index, &len);
-
-    return slice_make(text, len);
-}
-
 /* ---- the next version ---- */
 
 /* The buffer that `now` does not lie in. */
@@ -41,12 +34,17 @@ static struct buf *other_buf(struct buf bufs[2], struct slice now)
     return b;
 }
 
-static void take_span(lua_State *L, struct editor *e, struct buf *b)
+static void check_memory(lua_State *L, struct editor *e, const struct buf *b)
 {
     if (!buf_ok(b)) {
         e->no_memory = true;
         luaL_error(L, "not enough memory");
     }
+}
+
+static void take_span(lua_State *L, struct editor *e, struct buf *b)
+{
+    check_memory(L, e, b);
     e->edits++;
     e->view.span = buf_slice(b);
     reader_set_view(e->reader, e->span, &e->view);
@@ -54,10 +52,7 @@ static void take_span(lua_State *L, struct editor *e, struct buf *b)
 
 static void take_resource(lua_State *L, struct editor *e, struct buf *b)
 {
-    if (!buf_ok(b)) {
-        e->no_memory = true;
-        luaL_error(L, "not enough memory");
-    }
+    check_memory(L, e, b);
     if (!b->data) /* an empty resource lies somewhere too */
         (void)buf_reserve(b, 1);
     e->view.resource = buf_slice(b);
@@ -129,7 +124,7 @@ static void put_table(lua_State *L, int index, int depth, struct buf *b)
         if (is_map) {
             lua_rawgeti(L, index, (int)i++);
             pair = otlp_write_begin(b, 1);
-            wire_put_bytes(b, 1, check_text(L, lua_gettop(L)));
+            wire_put_bytes(b, 1, lua_check_slice(L, lua_gettop(L)));
             lua_pop(L, 1);
         }
         lua_rawgeti(L, index, (int)i);
@@ -149,7 +144,7 @@ static struct value scalar(lua_State *L, int index)
 
     switch (lua_type(L, index)) {
     case LUA_TSTRING:
-        return (struct value){.type = VALUE_STRING, .bytes = check_text(L, index)};
+        return (struct value){.type = VALUE_STRING, .bytes = lua_check_slice(L, index)};
     case LUA_TBOOLEAN:
         return (struct value){.type = VALUE_BOOL, .boolean = lua_toboolean(L, index)};
     default:
@@ -258,7 +253,7 @@ static int edit_set(lua_State *L)
     enum attr_owner owner;
     struct slice message = check_owner(L, e, &owner);
     struct splice_edit edit = {.action = (enum splice_action)luaL_checkinteger(L, 4),
-                               .key = check_text(L, 5)};
+                               .key = lua_check_slice(L, 5)};
 
     if (edit.action != SPLICE_DELETE)
         edit.value = check_value(L, e, 6);
@@ -272,8 +267,8 @@ static int edit_rename(lua_State *L)
     struct editor *e = check_span(L);
     enum attr_owner owner;
     struct slice message = check_owner(L, e, &owner);
-    struct splice_edit edits[2] = {{.action = SPLICE_UPSERT, .key = check_text(L, 5)},
-                                   {.action = SPLICE_DELETE, .key = check_text(L, 4)}};
+    struct splice_edit edits[2] = {{.action = SPLICE_UPSERT, .key = lua_check_slice(L, 5)},
+                                   {.action = SPLICE_DELETE, .key = lua_check_slice(L, 4)}};
     bool found = view_owner_attr(owner, message, edits[1].key, &edits[0].value);
 
     if (found && !slice_equal(edits[0].key, edits[1].key))
@@ -297,7 +292,7 @@ static int edit_name(lua_State *L)
 {
     struct editor *e = check_span(L);
 
-    set_field(L, e, SPLICE_SPAN_NAME, check_text(L, 2));
+    set_field(L, e, SPLICE_SPAN_NAME, lua_check_slice(L, 2));
     return 0;
 }
 
@@ -309,7 +304,7 @@ static int edit_status(lua_State *L)
 
     buf_clear(&e->values);
     if (!lua_isnoneornil(L, 3))
-        wire_put_bytes(&e->values, 2, check_text(L, 3));
+        wire_put_bytes(&e->values, 2, lua_check_slice(L, 3));
     if (code)
         wire_put_uint(&e->values, 3, code);
     e->no_memory |= !buf_ok(&e->values);
