@@ -270,6 +270,7 @@ void files_settle(struct files *f)
 static bool move_region(struct files *f, struct segment *segment, uint64_t now_ns)
 {
     uint32_t old = segment->region;
+    bool was_written = segment->written > 0;
     struct segment_header header = store_region(f->store, old)->header;
     struct err_info info;
 
@@ -281,8 +282,9 @@ static bool move_region(struct files *f, struct segment *segment, uint64_t now_n
         return false;
     }
     log_event(LOG_WARN, "a segment of the journal moves to another region");
-    /* It has what was acknowledged until the copy is safe; or it was to be such a copy itself. */
-    if (!segment->is_moved || !mark_free(f, old))
+    /* It has what was acknowledged until the copy is safe; or it was to be such a copy itself. Once
+     * that is written the log of decisions may already say what is in it. */
+    if (!segment->is_moved || was_written || !mark_free(f, old))
         f->left[f->left_count++] = (struct left_region){old, segment->is_moved ? NULL : segment};
     segment->is_moved = true;
     return true;
@@ -374,14 +376,22 @@ bool files_sync(struct files *f, uint64_t now_ns)
     return false;
 }
 
+bool files_leave(struct files *f, uint32_t region)
+{
+    if (f->left_count == LEFT_MAX)
+        return false;
+    f->left[f->left_count++] = (struct left_region){region, NULL};
+    return true;
+}
+
 void files_free(struct files *f, uint32_t number)
 {
     struct segment *segment = segment_at(f->segments, number);
 
     if (!segment->region)
         return;
-    if (!mark_free(f, segment->region) && f->left_count < LEFT_MAX)
-        f->left[f->left_count++] = (struct left_region){segment->region, NULL};
+    if (!mark_free(f, segment->region))
+        (void)files_leave(f, segment->region);
     segment->region = 0;
     segment->salt = 0;
     f->is_short = false;

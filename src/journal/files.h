@@ -71,6 +71,9 @@ bool files_sync(struct files *f, uint64_t now_ns);
  */
 void files_settle(struct files *f);
 
+/* A region that nobody writes any more is marked free by files_settle. False: too many are left;
+ * it stays as it is. */
+bool files_leave(struct files *f, uint32_t region);
 /* The segment is not needed any more: its region is marked free. */
 void files_free(struct files *f, uint32_t number);
 /* Reads what a segment without memory held; it has memory by now. False: not all of it can be read;

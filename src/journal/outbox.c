@@ -105,7 +105,7 @@ bool outbox_recovered(struct outbox *o, uint32_t number, uint64_t ordinal, size_
     segment->ordinal = ordinal;
     segment->used = segment->filled = used;
     outbox_add(o, number);
-    if (memory_is_high(o->files->config->memory))
+    if (memory_is_high(o->files->config->memory) && !segment->is_dirty)
         outbox_let_go(o, number);
     return true;
 }

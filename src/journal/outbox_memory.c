@@ -77,13 +77,14 @@ void outbox_remove(struct outbox *o, uint32_t number)
 
 /* ---- leaving ---- */
 
-/* An exporter reads it now or next, or has not looked at all of it yet (then it may not be at the
- * level either). */
+/* It is to be written; or an exporter reads it now or next, or has not looked at all of it yet
+ * (then it may not be at the level either). */
 static bool is_needed(const struct outbox *o, const struct segment *segment)
 {
     uint64_t end = outbox_position(segment->ordinal, segment->used);
 
-    if (atomic_load_explicit(&o->reading, memory_order_seq_cst) < segment->stays)
+    if (segment->is_dirty ||
+        atomic_load_explicit(&o->reading, memory_order_seq_cst) < segment->stays)
         return true;
     for (unsigned i = 0; i < o->exporters; i++) {
         uint64_t cursor = atomic_load_explicit(&o->cursor[i], memory_order_acquire);

@@ -207,6 +207,7 @@ static void read_all(struct recovered *r)
     look_at_regions(r);
     each_region(r, USE_DECISIONS, recover_decisions);
     each_region(r, USE_OUTBOX, recover_outbox);
+    recover_outbox_end(r);
     if (r->err == ERR_OK)
         r->err = acked_read(r->journal, first_outbox(r), r->info);
     each_region(r, USE_FRAMES, recover_frames);

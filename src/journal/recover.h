@@ -1,7 +1,8 @@
 /* recover.h: what the files that read a journal back share. Nobody else includes it.
  *
  * recover.c opens segments and keeps the order; recover_decided.c reads what was decided (the log
- * and the outbox), recover_frames.c what came in. On the main thread, before any other runs.
+ * and the outbox; recover_copies.c: where a segment of it is there twice), recover_frames.c what
+ * came in. On the main thread, before any other runs.
  */
 #pragma once
 
@@ -33,10 +34,9 @@ struct recovered {
     uint64_t newest[1 << 8];   /* sequence of each writer */
     struct hash_set seen;      /* frames: one may be there twice, in a region that failed too */
     struct outbox_map *map;    /* of the segment that is read; NULL: it has no names */
-    struct outbox_copy {
-        uint64_t ordinal, frames;
-        uint32_t number; /* 0: none yet */
-    } last;              /* segment of the outbox that was read */
+    uint32_t waiting;          /* segment of the outbox, of which copies may come; 0: none */
+    bool is_merged;            /* its copies had frames that its region has not */
+    unsigned unwritten;        /* such ones that could not be written again */
     struct live_frame *frames;
     size_t frame_count, frame_capacity;
     uint32_t *segments; /* of frames, by age */
@@ -66,7 +66,17 @@ bool recover_next_frame(struct recovered *r, struct frame_walk *walk, struct fra
 /* ---- recover_decided.c: each reads one region ---- */
 
 void recover_decisions(struct recovered *r, uint32_t region);
+/* In order of their ordinals; the last one is read when recover_outbox_end is called. */
 void recover_outbox(struct recovered *r, uint32_t region);
+void recover_outbox_end(struct recovered *r);
+
+/* ---- recover_copies.c ---- */
+
+/* An adopted copy of the one that waits: one of them has all frames of both then, and waits. */
+void recover_merge(struct recovered *r, uint32_t number);
+/* All copies of the one that waits have come: it is written again if it has to be, and the regions
+ * of the others become free. */
+void recover_settle_copies(struct recovered *r);
 
 /* ---- recover_frames.c ---- */
 

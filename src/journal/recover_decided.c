@@ -216,60 +216,62 @@ static struct frame_header *header_in(struct segment *segment, size_t at)
     return (struct frame_header *)(segment->bytes + at);
 }
 
-/* A segment that was being written anew when the process ended is there twice. Returns whether the
- * new copy has no less than the one before it, which goes then. */
-static bool is_best_copy(struct recovered *r, struct outbox_copy copy)
-{
-    struct journal *j = r->journal;
-    bool is_again = r->last.number && r->last.ordinal == copy.ordinal;
-    bool is_best = !is_again || copy.frames >= r->last.frames;
-    uint32_t worse = is_best ? r->last.number : copy.number;
-
-    if (is_again) {
-        outbox_forget(&j->outbox, worse);
-        files_free(&j->files, worse);
-        segments_put(&j->segments, worse);
-    }
-    if (is_best)
-        r->last = copy;
-    return is_best;
-}
-
-/* A segment in memory; returns how many frames it has, and where they end. */
-static uint64_t read_keeps(struct recovered *r, uint32_t number, size_t *end)
+/* A segment in memory; returns where its frames end. */
+static size_t read_keeps(struct recovered *r, uint32_t number)
 {
     struct segment *segment = segment_at(&r->journal->segments, number);
     struct frame_walk walk = recover_walk(r, number);
-    uint64_t frames = 0;
+    size_t end = FORMAT_PAGE;
     struct frame frame;
 
-    *end = FORMAT_PAGE;
     begin_names(r, walk);
-    for (; recover_next_frame(r, &walk, &frame); frames++) {
-        outbox_bridge(segment, *end, frame.at);
-        *end = frame.at + frame_size(frame.header.tlv_len, frame.header.stored_len);
+    while (recover_next_frame(r, &walk, &frame)) {
+        outbox_bridge(segment, end, frame.at);
+        end = frame.at + frame_size(frame.header.tlv_len, frame.header.stored_len);
         if (frame.header.signal == FRAME_NAMES)
             read_names(r, frame.body);
         else if (frame.header.signal != FRAME_KEEP || !take_keep(r, &frame))
             header_in(segment, frame.at)->signal = FRAME_NAMES; /* readers pass by */
     }
-    return frames;
+    return end;
+}
+
+static uint64_t ordinal_of(const struct recovered *r, uint32_t number)
+{
+    const struct journal *j = r->journal;
+
+    return store_region(j->files.store, segment_at(&j->segments, number)->region)->header.ordinal;
+}
+
+void recover_outbox_end(struct recovered *r)
+{
+    uint32_t number = r->waiting;
+    size_t end;
+
+    if (!number || r->err != ERR_OK)
+        return;
+    recover_settle_copies(r);
+    end = read_keeps(r, number);
+    if (r->err != ERR_OK)
+        return;
+    if (outbox_recovered(&r->journal->outbox, number, ordinal_of(r, number), end, r->map))
+        r->map = NULL;
+    else
+        recover_fail(r);
+    r->waiting = 0;
+    r->is_merged = false;
 }
 
 void recover_outbox(struct recovered *r, uint32_t region)
 {
-    struct journal *j = r->journal;
-    struct outbox_copy copy = {.number = recover_adopt(r, region, SEGMENT_OUTBOX)};
-    size_t end;
+    uint32_t number = recover_adopt(r, region, SEGMENT_OUTBOX);
 
-    if (!copy.number)
+    if (!number)
         return;
-    copy.ordinal = store_region(j->files.store, region)->header.ordinal;
-    copy.frames = read_keeps(r, copy.number, &end);
-    if (r->err != ERR_OK || !is_best_copy(r, copy))
+    if (r->waiting && ordinal_of(r, r->waiting) == ordinal_of(r, number)) {
+        recover_merge(r, number);
         return;
-    if (outbox_recovered(&j->outbox, copy.number, copy.ordinal, end, r->map))
-        r->map = NULL;
-    else
-        recover_fail(r);
+    }
+    recover_outbox_end(r);
+    r->waiting = number;
 }

@@ -189,6 +189,13 @@ static void a_disk_may_fail_at_random(void)
         fail_at_random(first_seed + i);
 }
 
+/* Of seeds that have found something: a region was marked free that the log of decisions already
+ * relied on, because the segment had left an earlier one too. */
+static void what_has_failed_once_does_not_again(void)
+{
+    fail_at_random(823);
+}
+
 /* Nothing new is acknowledged while it is full, and what is decided goes out. */
 static void fill(uint64_t seed)
 {
@@ -226,6 +233,7 @@ int main(int argc, char **argv)
     RUN(each_call_may_fail_at_level_written);
     RUN(each_call_may_fail_at_level_fsync);
     RUN(a_disk_may_fail_at_random);
+    RUN(what_has_failed_once_does_not_again);
     RUN(a_full_disk_refuses_until_there_is_room);
     printf("%lu single calls failed\n", calls_failed);
     return DONE();
