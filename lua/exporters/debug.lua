@@ -1,4 +1,7 @@
--- Writes what would be sent to the log: to see that traces arrive, and how they look.
+-- To see that traces arrive, how they look, and why they were kept.
+--
+--     exporter "debug" { verbosity = "normal" }
+
 local function where(span) return (span.service or "?") .. " " .. span.name end
 
 local function trace_line(trace)

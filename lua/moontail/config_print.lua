@@ -93,6 +93,9 @@ function show(value, keys, mask, indent)
   return masked_source(keys) or ("nil --[[ " .. tostring(value):gsub("%]%]", "") .. " ]]")
 end
 
+-- A value as Lua text.
+function M.text(value) return show(value, nil, false, "") end
+
 local function keys_of(path)
   local keys = {}
   for key in path:gmatch "[^.]+" do keys[#keys + 1] = key end
@@ -174,16 +177,18 @@ local function table_head(out)
   out[#out + 1] = "| --- | --- | --- | --- |"
 end
 
+-- The table of some fields.
+function M.table(fields)
+  local out = {}
+  table_head(out)
+  docs_nodes(schema.tree(fields), out)
+  return table.concat(out, "\n")
+end
+
 -- One table of options under a heading of its own, for what config.lua names.
 function M.docs_of(title, doc, fields)
-  local out = { "", "## " .. title, "", doc, "" }
-  if #fields > 0 then
-    table_head(out)
-    docs_nodes(schema.tree(fields), out)
-  else
-    out[#out] = nil
-  end
-  return table.concat(out, "\n") .. "\n"
+  local text = "\n## " .. title .. "\n\n" .. doc .. "\n"
+  return #fields > 0 and (text .. "\n" .. M.table(fields) .. "\n") or text
 end
 
 -- The page: one table a top-level key.

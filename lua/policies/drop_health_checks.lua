@@ -1,5 +1,11 @@
 -- Health checks come in as server spans; a call that an application makes to /health is no health
--- check of it. A check that fails or is slow is worth keeping: this policy has no opinion on it.
+-- check of it. A check that fails or is slow is worth keeping: this policy has no opinion on it. Put it
+-- first: a check that an earlier policy keeps is kept.
+--
+-- Known are the usual paths (`/health`, `/healthz`, `/livez`, `/readyz`, `/metrics`, `/ping` and so on), gRPC's
+-- health service, and the user agents of load balancers, Kubernetes and uptime monitors.
+--
+--     policy "drop_health_checks" { slow_ms = 250, paths = { "/internal/alive" } }
 
 local PATHS = [[
   /health /healthz /health/live /health/ready /healthcheck /health-check /_health /livez /readyz /live /ready

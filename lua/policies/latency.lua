@@ -1,3 +1,8 @@
+-- The duration of a trace is from the earliest start to the latest end of the spans that are here when it
+-- is decided; one span may be shorter. A second one with `when` is for one service, say.
+--
+--     policy "latency" { threshold_ms = 500 },
+--     policy "latency/checkout" { threshold_ms = 200, when = match { is_entry = true, service = "checkout" } },
 return policy {
   doc = "Keep slow traces: from the earliest start to the latest end of their spans.",
   options = {

@@ -1,3 +1,6 @@
+-- The reason is `error`, `ok` or `unset`. With `OK` or `UNSET` alone most traces are kept: mind the order.
+--
+--     policy "status_code" { status_codes = { "ERROR" } }
 return policy {
   doc = "Keep traces with a span of one of these statuses.",
   options = {

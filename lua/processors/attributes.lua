@@ -1,3 +1,9 @@
+-- In this order: insert, update, upsert, delete, rename, hash; each in the order of the names. An edit of a
+-- resource is of this span's alone: spans whose resources were edited alike leave under one.
+--
+--     processor "attributes" { insert = { team = "shop" }, delete = { "password" }, hash = { "user" } },
+--     processor "attributes/resource" { target = "resource", delete = { "process.command_line" } },
+
 -- A list of { key, value } in the order of the keys, so that every worker writes the same bytes.
 local function sorted(map)
   local list = {}

@@ -1,3 +1,7 @@
+-- Nothing of such a span is written to the journal or held in memory, and no policy sees it. It has no
+-- trace yet: what it is about must stand on the span itself or its resource.
+--
+--     processor "drop_at_door" { when = match { http = { path = "/healthz" } } }
 return processor {
   doc = "Drop spans as they come: they are counted as filtered and never held.",
   on = "received",

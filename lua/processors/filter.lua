@@ -1,3 +1,6 @@
+-- The trace stays whole without it: nothing refers to a span that is gone.
+--
+--     processor "filter/cache" { when = match { db = { system = "redis" } } }
 return processor {
   doc = "Drop spans of kept traces; their children go to their parents.",
   on = "kept",

@@ -1,3 +1,6 @@
+-- A character is never cut in two. How many strings were cut is in `moontail_truncated_strings_total`.
+--
+--     processor "truncate" { max_bytes = 4096 }
 return processor {
   doc = "Cut long strings of spans: names, messages, values of attributes, also of events and links.",
   on = "kept",

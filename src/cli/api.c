@@ -1,5 +1,6 @@
-/* moontail api: the names that scripts see, for editors or as a page. */
+/* moontail api: the names that scripts see, for editors or as a page; a page for each script. */
 #include "cli/cli.h"
+#include "cli/pages.h"
 #include "lua/state.h"
 #include "policy/policy.h"
 
@@ -30,14 +31,21 @@ static int print(const char *what)
 
 static int run(int argc, char **argv);
 
-CLI_COMMAND(api, .name = "api", .synopsis = "[--luacats | --docs]",
-            .summary = "the names that scripts see, for editors (LuaCATS) or as a page",
+CLI_COMMAND(api, .name = "api", .synopsis = "[--luacats | --docs | --pages OUT [FOLDER]]",
+            .summary = "the names that scripts see, for editors (LuaCATS) or as a page; a page for "
+                       "each script",
             .run = run);
 
 static int run(int argc, char **argv)
 {
     const char *what = "luacats";
 
+    if (argc > 1 && strcmp(argv[1], "--pages") == 0) {
+        if (argc < 3 || argc > 4)
+            return cli_usage(&api, "--pages takes the folder that they are written to, and that of "
+                                   "the scripts (without: those that the program carries)");
+        return pages_write(argv[2], argc > 3 ? argv[3] : NULL);
+    }
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--luacats") != 0 && strcmp(argv[i], "--docs") != 0)
             return cli_usage(&api, "there is no argument '%s'", argv[i]);
