@@ -31,6 +31,7 @@ local t = {}
 for name, fn in pairs(c.api) do t[name] = fn end
 
 local BASE_NS = 1700000000000000000ULL
+local DECIDED_NS = "1700000010000000000"
 local TRACE_ID = "0102030405060708090a0b0c0d0e0f10"
 local KINDS = { unspecified = 0, internal = 1, server = 2, client = 3, producer = 4, consumer = 5 }
 local STATUSES = { unset = 0, ok = 1, error = 2 }
@@ -224,8 +225,27 @@ function t.encode(spans)
 end
 
 function t.trace(spans)
-  local decided_ns = spans.decided_ms and ("%.0f000000"):format(spans.decided_ms) or "1700000010000000000"
+  local decided_ns = spans.decided_ms and ("%.0f000000"):format(spans.decided_ms) or DECIDED_NS
   return c.scan(t.encode(spans), spans.trigger or "wait", decided_ns)
+end
+
+-- The list of the traces in a text: OTLP/JSON, one request or one in each line (what exporter "file"
+-- writes), or OTLP protobuf.
+function t.traces(text)
+  local list = c.split(text)
+  for i, body in ipairs(list) do list[i] = c.scan(body, "wait", DECIDED_NS) end
+  return list
+end
+
+-- The same of a file.
+function t.file(path)
+  local file, why = io.open(path, "rb")
+  if not file then error(why, 2) end
+  local text = file:read "*a"
+  file:close()
+  local ok, list = pcall(t.traces, text)
+  if not ok then error(path .. ": " .. tostring(list), 2) end
+  return list
 end
 
 -- ---- policies ----
@@ -247,7 +267,7 @@ Policy.__index = Policy
 -- the policy raises.
 function Policy:decide(trace)
   local _, number = c.begin(trace)
-  local ok, value = pcall(self.ask, number)
+  local ok, value = pcall(c.ask, self.ask, number)
   c.finish()
   if not ok then error(value, 0) end
   return plain(self, value)
@@ -259,7 +279,7 @@ function t.policy(what, options)
   local made = component.constructor "policy"(what)
   if options then made = made(options) end
   made.file, made.line = nil, nil -- what is wrong is the caller's
-  local ready, errors = policies.prepare { made }
+  local ready, errors = c.once(policies.prepare, { made })
   if not ready then error(errors, 2) end
   c.forget()
   return setmetatable(ready[1], Policy)

@@ -1,12 +1,11 @@
-/* moontail_testing: the collector's own scanner, accessors and policies as a Lua module, so that a
- * policy's spec runs under any LuaJIT. lua/moontail/testing.lua is its other half.
- *
- * A trace is a userdata: the bytes, what the scan says of them, and the sums of the trace table.
- */
+/* The functions of moontail_testing (lua/moontail/testing.lua has its other half). */
+#include "cli/spec_host.h"
+
+#include "cli/spec_trace.h"
 #include "export/compose.h"
 #include "lua/host.h"
 #include "lua/scripts.h"
-#include "otlp/scan.h"
+#include "lua/state.h"
 #include "policy/api.h"
 #include "policy/policy.h"
 #include "policy/processor.h"
@@ -16,129 +15,14 @@
 
 #include <lauxlib.h>
 
-enum { MAX_SPANS = 100000 };
-static const char trace_type[] = "moontail.testing.trace";
-
-struct testing_trace {
-    uint8_t *body;
-    struct span_view *views;
-    struct policy_trace trace;
-    char trigger[16];
-};
-
 /* Of the process: one state a test run. */
 static struct policy_shared shared;
 static uint64_t now_ns = UINT64_C(1000000000000); /* for limits and the like */
 
-static int trace_gc(lua_State *L)
-{
-    struct testing_trace *t = lua_touserdata(L, 1);
-
-    free(t->body);
-    free(t->views);
-    t->body = NULL;
-    t->views = NULL;
-    return 0;
-}
-
-static bool has_id(const struct scan_span *spans, size_t count, uint64_t id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (spans[i].span_id == id)
-            return true;
-    return false;
-}
-
-static bool is_complete(const struct scan_span *spans, size_t count)
-{
-    bool root = false;
-
-    for (size_t i = 0; i < count; i++) {
-        root |= spans[i].parent_id == 0;
-        if (spans[i].parent_id && !has_id(spans, count, spans[i].parent_id))
-            return false;
-    }
-    return root;
-}
-
-static void fill(struct testing_trace *t, struct slice body, const struct scan_span *spans,
-                 uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        const struct scan_span *s = &spans[i];
-
-        t->views[i] = span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset);
-        scan_sum(&t->trace.sums, s);
-    }
-    memcpy(t->trace.id, spans[0].trace_id, 16);
-    t->trace.complete = is_complete(spans, count);
-    t->trace.trigger = t->trigger;
-    t->trace.count = count;
-    t->trace.only_root = POLICY_ROOT_UNKNOWN;
-    t->trace.span = policy_span_in_array;
-    t->trace.span_arg = t->views;
-}
-
-static struct testing_trace *push_trace(lua_State *L, struct slice body)
-{
-    struct testing_trace *t = lua_newuserdata(L, sizeof(*t));
-
-    memset(t, 0, sizeof(*t));
-    luaL_getmetatable(L, trace_type);
-    lua_setmetatable(L, -2);
-    t->body = malloc(body.len + 1);
-    if (t->body)
-        memcpy(t->body, body.data, body.len);
-    else
-        luaL_error(L, "no memory for a trace");
-    return t;
-}
-
-/* Pushes the trace that `text` is; raises where the scanner refuses. */
-static int scan(lua_State *L, struct slice text, const char *trigger, uint64_t decided_unix_ns)
-{
-    struct scan_result result;
-    struct scan_span *spans;
-    struct testing_trace *t = push_trace(L, text);
-    struct slice body = slice_make(t->body, text.len);
-
-    snprintf(t->trigger, sizeof(t->trigger), "%s", trigger);
-    t->trace.decided_unix_ns = decided_unix_ns;
-    if (scan_traces(body, NULL, 0, &result) == ERR_PARSE)
-        return luaL_error(L, "the trace is refused: %s at byte %d", result.error,
-                          (int)result.error_offset);
-    if (result.rejected)
-        return luaL_error(L, "a span is rejected: %s", result.reject_reason);
-    if (result.spans == 0 || result.spans > MAX_SPANS)
-        return luaL_error(L, "a trace has 1 to %d spans", MAX_SPANS);
-    spans = lua_newuserdata(L, result.spans * sizeof(*spans));
-    t->views = calloc(result.spans, sizeof(*t->views));
-    if (!t->views || scan_traces(body, spans, result.spans, &result))
-        return luaL_error(L, "the trace is refused the second time");
-    fill(t, body, spans, (uint32_t)result.spans);
-    lua_pop(L, 1);
-    return 1;
-}
-
-/* scan(bytes, trigger, decided_ns as uint64 text) -> trace. */
-static int testing_scan(lua_State *L)
-{
-    size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
-
-    return scan(L, slice_make(text, len), luaL_checkstring(L, 2),
-                strtoull(luaL_checkstring(L, 3), NULL, 10));
-}
-
-static struct testing_trace *check_trace(lua_State *L, int index)
-{
-    return luaL_checkudata(L, index, trace_type);
-}
-
 /* begin(trace) -> the proxy that scripts get, and its number. Ends what was begun before. */
 static int testing_begin(lua_State *L)
 {
-    if (policy_push_trace(L, &check_trace(L, 1)->trace))
+    if (policy_push_trace(L, &spec_trace_check(L, 1)->trace))
         return luaL_error(L, "no memory to read the trace");
     policy_begin_time(L, now_ns);
     lua_pushnumber(L, policy_state_of(L)->reader.face.number);
@@ -207,7 +91,7 @@ static int testing_decide(lua_State *L)
     struct policy_set **p = luaL_checkudata(L, 1, "moontail.testing.chain");
     struct policy_verdict v;
 
-    policy_set_decide(*p, &check_trace(L, 2)->trace, now_ns, &v);
+    policy_set_decide(*p, &spec_trace_check(L, 2)->trace, now_ns, &v);
     lua_pushstring(L, v.keep ? "keep" : "drop");
     lua_pushstring(L, labels_policy(shared.labels, v.label));
     lua_pushstring(L, labels_reason(shared.labels, v.label));
@@ -279,7 +163,7 @@ static void push_reasons(lua_State *L, const uint16_t *labels, uint32_t count)
 }
 
 /* Pushes the trace of what is left, or nil. */
-static void push_left(lua_State *L, const struct testing_trace *t, const struct processed *left)
+static void push_left(lua_State *L, const struct spec_trace *t, const struct processed *left)
 {
     const struct compose_edits no_edits = {.probability = -1, .entry = SIZE_MAX};
     struct compose_span *spans;
@@ -297,15 +181,15 @@ static void push_left(lua_State *L, const struct testing_trace *t, const struct 
         luaL_error(L, "what is left can't be composed");
     lua_pushlstring(L, (const char *)body.data, body.len);
     buf_fini(&body);
-    scan(L, slice_make(lua_tostring(L, -1), lua_objlen(L, -1)), t->trigger,
-         t->trace.decided_unix_ns);
+    spec_trace_push(L, slice_make(lua_tostring(L, -1), lua_objlen(L, -1)), t->trigger,
+                    t->trace.decided_unix_ns);
 }
 
 /* process(processors, trace) -> the trace of what is left or nil, the reasons of what is not. */
 static int testing_process(lua_State *L)
 {
     struct processor_set **p = luaL_checkudata(L, 1, "moontail.testing.processors");
-    const struct testing_trace *t = check_trace(L, 2);
+    const struct spec_trace *t = spec_trace_check(L, 2);
     const struct policy_verdict kept = {.keep = true, .probability = -1};
     struct policy_trace trace = t->trace;
     struct processed left;
@@ -323,7 +207,7 @@ static int testing_process(lua_State *L)
 static int testing_received(lua_State *L)
 {
     struct processor_set **p = luaL_checkudata(L, 1, "moontail.testing.processors");
-    const struct testing_trace *t = check_trace(L, 2);
+    const struct spec_trace *t = spec_trace_check(L, 2);
     uint16_t *labels = lua_newuserdata(L, t->trace.count * sizeof(*labels));
     uint32_t count = 0;
 
@@ -338,7 +222,7 @@ static int testing_where(lua_State *L)
 {
     const struct match *m = match_get(L, 1);
     struct policy_verdict v = {.keep = true, .probability = -1};
-    struct policy_trace trace = check_trace(L, 2)->trace;
+    struct policy_trace trace = spec_trace_check(L, 2)->trace;
 
     luaL_argcheck(L, m != NULL, 1, "not a match{}");
     v.label = labels_intern(shared.labels, slice_str(luaL_checkstring(L, 3)),
@@ -355,31 +239,75 @@ static int testing_folder(lua_State *L)
     return 0;
 }
 
-__attribute__((visibility("default"))) int luaopen_moontail_testing(lua_State *L);
+/* Makes an error of Lua of a failed call, with the collector's own sentence. */
+static int raise(lua_State *L, const struct err_info *info)
+{
+    lua_pushstring(L, info->text);
+    return lua_error(L);
+}
 
-int luaopen_moontail_testing(lua_State *L)
+/* ask(fn, ...) -> its result: a call with the budget of a policy. */
+static int testing_ask(lua_State *L)
+{
+    struct err_info info;
+
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (lua_run_bounded(L, lua_gettop(L) - 1, 1, &info))
+        return raise(L, &info);
+    return 1;
+}
+
+/* once(fn, ...) -> its two results: a call with the budget of a file or setup. */
+static int testing_once(lua_State *L)
+{
+    struct err_info info;
+
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (lua_run(L, lua_gettop(L) - 1, 2, &info))
+        return raise(L, &info);
+    return 2;
+}
+
+static void install_api(lua_State *L)
+{
+    struct err_info info;
+
+    lua_newtable(L); /* the environment: the whole API, open */
+    if (policy_api_install(L, -1, &shared, &info))
+        raise(L, &info);
+}
+
+int spec_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"scan", testing_scan},       {"begin", testing_begin},
-        {"finish", testing_finish},   {"verdict", testing_verdict},
-        {"chain", testing_chain},     {"decide", testing_decide},
-        {"where", testing_where},     {"processors", testing_processors},
-        {"process", testing_process}, {"received", testing_received},
-        {"folder", testing_folder},   {"advance", testing_advance},
-        {"forget", testing_forget},   {NULL, NULL},
+        {"scan", spec_trace_scan},
+        {"split", spec_trace_split},
+        {"begin", testing_begin},
+        {"finish", testing_finish},
+        {"verdict", testing_verdict},
+        {"chain", testing_chain},
+        {"decide", testing_decide},
+        {"where", testing_where},
+        {"process", testing_process},
+        {"processors", testing_processors},
+        {"received", testing_received},
+        {"folder", testing_folder},
+        {"advance", testing_advance},
+        {"forget", testing_forget},
+        {"ask", testing_ask},
+        {"once", testing_once},
+        {NULL, NULL},
     };
-    struct err_info info;
 
     if (!shared.labels)
         policy_shared_init(&shared, labels_new(), 1e9);
-    lua_host_open(L);
-    lua_newtable(L); /* env */
-    if (policy_api_install(L, -1, &shared, &info))
-        return luaL_error(L, "%s", info.text);
-    luaL_newmetatable(L, trace_type);
-    lua_pushcfunction(L, trace_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_getfield(L, -1, "moontail.host");
+    if (lua_isnil(L, -1)) /* another program's state */
+        lua_host_open(L);
+    lua_pop(L, 2);
+    install_api(L);
+    spec_trace_register(L);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     lua_insert(L, -2);

@@ -113,6 +113,28 @@ static void restrict_require(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* Makes `package` as Lua has it, with embedded_loader in front of those that look for files. */
+static int open_package(lua_State *L)
+{
+    lua_pushcfunction(L, luaopen_package);
+    lua_call(L, 0, 0);
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaders");
+    for (int i = (int)lua_objlen(L, -1); i > 1; i--) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushcfunction(L, embedded_loader);
+    lua_rawseti(L, -2, 2);
+    return 0;
+}
+
+enum err lua_state_open_up(lua_State *L, struct err_info *info)
+{
+    lua_pushcfunction(L, open_package);
+    return lua_run(L, 0, 0, info);
+}
+
 static void set_engine(lua_State *L, bool jit)
 {
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (jit ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));

@@ -30,6 +30,10 @@ size_t lua_state_bytes(const lua_State *L);
 /* Changes what the options said, once the configuration is known. */
 void lua_state_configure(lua_State *L, const struct lua_options *options);
 
+/* For states that run specs, which are trusted: `require` finds files too, by LUA_PATH and
+ * LUA_CPATH or the places where Lua's modules are. Embedded modules still come first. */
+enum err lua_state_open_up(lua_State *L, struct err_info *info) MUST_CHECK;
+
 /* Another max_cpu_ns than the options said. */
 void lua_state_bound_cpu(lua_State *L, uint64_t max_cpu_ns);
 
