@@ -4,7 +4,12 @@
 
 #include <stdio.h>
 
-enum { NO_MEMORY_MS = 100, WARN_EVERY_S = 10, RETRY_AFTER_MAX_S = 3600 };
+enum {
+    NO_MEMORY_MS = 100,
+    WARN_EVERY_S = 10,
+    RETRY_AFTER_MAX_S = 3600,
+    LAST_WAIT_MS = 250 /* between attempts, when everything ends: there is little time left */
+};
 
 static uint64_t min64(uint64_t a, uint64_t b)
 {
@@ -21,16 +26,45 @@ static bool is_stopping(const struct exporter *x)
     return atomic_load_explicit(&x->owner->stopping, memory_order_relaxed);
 }
 
+static bool is_flushing(const struct exporter *x)
+{
+    return atomic_load_explicit(&x->owner->flushing, memory_order_relaxed);
+}
+
+/* Retries and probes that were to come later come soon when everything ends. */
+static uint64_t soon(const struct exporter *x, uint64_t due_ns, uint64_t since_ns)
+{
+    return is_flushing(x) ? min64(due_ns, since_ns + LAST_WAIT_MS * NS_PER_MS) : due_ns;
+}
+
+static uint64_t probe_due_ns(const struct exporter *x)
+{
+    return soon(x, x->probe_ns, x->probe_ns - x->spec->options->circuit_probe_ns);
+}
+
+/* The first part in order that is neither done nor in flight, and due; NULL: none. */
+static struct part *waiting(const struct exporter *x, uint64_t until_ns)
+{
+    for (struct batch *b = x->first; b; b = b->next)
+        for (size_t i = 0; b->parts_left && i < b->part_count; i++) {
+            struct part *p = &b->parts[i];
+
+            if (!p->done && !p->in_flight && soon(x, p->due_ns, p->mark_ns) <= until_ns)
+                return p;
+        }
+    return NULL;
+}
+
 /* The part that may be sent now. An open circuit lets the oldest one through, due or not. */
 static struct part *next_part(const struct exporter *x, uint64_t now_ns)
 {
     if (x->in_flight >= IN_FLIGHT_MAX || now_ns < x->pause_ns || is_stopping(x))
         return NULL;
     if (!x->circuit_open)
-        return queue_waiting(x, now_ns);
-    if (x->probing || now_ns < x->probe_ns)
+        return waiting(x, now_ns);
+    if (x->probing || now_ns < probe_due_ns(x))
         return NULL;
-    return queue_waiting(x, NEVER_NS);
+    return waiting(x, NEVER_NS);
 }
 
 bool attempt_next(struct exporter *x, uint64_t now_ns)
@@ -67,11 +101,11 @@ uint64_t attempt_due_ns(const struct exporter *x)
     for (const struct batch *b = x->first; b; b = b->next)
         for (size_t i = 0; i < b->part_count; i++)
             if (!b->parts[i].done && !b->parts[i].in_flight)
-                due = min64(due, b->parts[i].due_ns);
+                due = min64(due, soon(x, b->parts[i].due_ns, b->parts[i].mark_ns));
     if (due == NEVER_NS)
         return due;
     if (x->circuit_open)
-        due = x->probe_ns;
+        due = probe_due_ns(x);
     return max64(due, x->pause_ns);
 }
 

@@ -232,8 +232,6 @@ bool queue_fill(struct exporter *x, uint64_t now_ns);
 bool queue_settle(struct exporter *x);
 /* The part is done: its items have been counted. */
 void queue_part_done(struct part *part);
-/* The first part in order that is neither done nor in flight, and due; NULL: none. */
-struct part *queue_waiting(const struct exporter *x, uint64_t due_until_ns);
 /* queue_build.c: fills part->body from the outbox. ERR_FULL: no memory; ERR_IO: a part of it is on
  * disk only: the body so far stays, call it again; ERR_PARSE: nothing of it can be read any more:
  * the part is done, its items are lost. */

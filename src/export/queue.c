@@ -336,15 +336,6 @@ bool queue_settle(struct exporter *x)
 
 /* ---- what batches hold ---- */
 
-struct part *queue_waiting(const struct exporter *x, uint64_t due_until_ns)
-{
-    for (struct batch *b = x->first; b; b = b->next)
-        for (size_t i = 0; b->parts_left && i < b->part_count; i++)
-            if (!b->parts[i].done && !b->parts[i].in_flight && b->parts[i].due_ns <= due_until_ns)
-                return &b->parts[i];
-    return NULL;
-}
-
 uint64_t queue_due_ns(const struct exporter *x)
 {
     uint64_t due = NEVER_NS;

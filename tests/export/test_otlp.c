@@ -391,6 +391,41 @@ static void an_open_circuit_sends_one_request_each_probe_however_many_batches_wa
     rig_close(&r);
 }
 
+/* 0: the endpoint is down; its circuit opens after so many failures. */
+static void flush_to_one_that_comes_back(int status, const char *failures)
+{
+    char options[256];
+    struct rig r;
+    struct backend b;
+    unsigned before;
+
+    snprintf(options, sizeof(options),
+             HTTP ", batch = { timeout = '0s' }, circuit = { failures = %s }", failures);
+    CHECK(start(&r, &b, options));
+    b.status[0] = status;
+    rig_keep(&r, 7, 10);
+    rig_run(&r, 200 * NS_PER_S);
+    before = b.requests[0];
+    export_flush(r.export);
+    rig_run(&r, 10 * NS_PER_MS);
+    CHECK(b.requests[0] == before + 1);
+    rig_run(&r, NS_PER_S);
+    CHECK(b.requests[0] > before + 3 && b.requests[0] < before + 8);
+    b.status[0] = 200;
+    rig_run(&r, 300 * NS_PER_MS);
+    CHECK(rig_stats(&r, 0).delivered == 7 && export_is_idle(r.export));
+    rig_close(&r);
+}
+
+static void a_flush_tries_at_once_and_then_often(void)
+{
+    flush_to_one_that_comes_back(0, "1");
+    flush_to_one_that_comes_back(0, "1000000");
+    flush_to_one_that_comes_back(503, "1");
+    flush_to_one_that_comes_back(503, "1000000");
+    flush_to_one_that_comes_back(401, "5");
+}
+
 static void time_counts_for_max_elapsed_only_while_the_endpoint_answers(void)
 {
     struct rig r;
@@ -642,6 +677,7 @@ int main(void)
     RUN(every_grpc_code_has_the_fate_that_the_protocol_says);
     RUN(a_401_holds_the_queue_and_loses_nothing);
     RUN(an_open_circuit_sends_one_request_each_probe_however_many_batches_wait);
+    RUN(a_flush_tries_at_once_and_then_often);
     RUN(time_counts_for_max_elapsed_only_while_the_endpoint_answers);
     RUN(a_dead_endpoint_is_replaced_at_once_and_taken_back_when_it_works);
     RUN(a_hanging_endpoint_is_replaced_within_one_timeout);
