@@ -53,6 +53,17 @@ static void say_header(const struct fsck_damage *d)
                N(d->frames));
 }
 
+static void say_cut(const struct fsck_damage *d)
+{
+    if (d->segments == 0)
+        printf("the file has not a byte left of what it held");
+    else
+        printf("the file ends where it had %llu more segment%s, from the %llu. on, with %llu bytes "
+               "and at most %llu frame%s",
+               N(d->segments), (unsigned long long)d->first + 1, (unsigned long long)d->bytes,
+               N(d->frames));
+}
+
 static void say_what(const struct fsck_damage *d)
 {
     switch (d->kind) {
@@ -64,6 +75,9 @@ static void say_what(const struct fsck_damage *d)
         break;
     case FSCK_SHORT:
         printf("the file ends %llu bytes before the segment does", (unsigned long long)d->bytes);
+        break;
+    case FSCK_CUT:
+        say_cut(d);
         break;
     case FSCK_FRAME:
         say_frame(d);
@@ -109,6 +123,8 @@ static void say_counts(const char *path, const struct fsck_counts *c)
     for (enum segment_use use = USE_FRAMES; use <= USE_DECISIONS; use++)
         say_use(c, use);
     printf("  %-10s %llu segment%s\n", "never used", N(c->fresh));
+    if (c->cut)
+        printf("  %-10s %llu segment%s\n", "cut off", N(c->cut));
     printf("  %-10s %u good cop%s, %u damaged\n", "acked", c->acked_good,
            c->acked_good == 1 ? "y" : "ies", c->acked_damaged);
 }

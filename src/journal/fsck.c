@@ -1,6 +1,7 @@
 #include "journal/fsck.h"
 
 #include "journal/acked_file.h"
+#include "journal/fsck_cut.h"
 #include "journal/header.h"
 #include "journal/reader.h"
 
@@ -255,6 +256,24 @@ static void check_files(struct fsck *f)
                           .kind = FSCK_FILE, .file = reader_file(f->reader, i), .is_live = true});
 }
 
+/* Nobody knows what was in them, and whether it was needed; a frame has a body of a byte at least.
+ */
+static void on_cut(void *arg, const struct fsck_cut *cut)
+{
+    struct fsck *f = arg;
+    uint64_t in_one = cut->regions ? (cut->region_bytes - FORMAT_PAGE) / frame_size(0, 1) : 0;
+
+    f->counts->cut += cut->regions;
+    report(f, &(struct fsck_damage){.kind = FSCK_CUT,
+                                    .file = reader_file(f->reader, cut->file),
+                                    .offset = cut->offset,
+                                    .bytes = cut->regions * cut->region_bytes,
+                                    .first = cut->regions ? cut->offset / cut->region_bytes : 0,
+                                    .segments = cut->regions,
+                                    .frames = cut->regions * in_one,
+                                    .is_live = true});
+}
+
 /* ---- acked ---- */
 
 /* The good copy is written over the damaged one; without one the file goes. */
@@ -325,6 +344,8 @@ static enum err check(struct fsck *f)
         return err;
     check_files(f);
     err = check_segments(f);
+    if (!err)
+        err = fsck_each_cut(f->reader, on_cut, f, f->info);
     if (!err)
         err = check_acked(f);
     reader_close(f->reader);

@@ -248,6 +248,47 @@ static void a_file_that_ends_early_says_what_is_missing(void)
     fake_disk_fini(&fake);
 }
 
+static void cut(const char *path, uint64_t at)
+{
+    struct fake_damage damage = {.kind = FAKE_DAMAGE_CUT, .offset = at};
+
+    CHECK(fake_disk_damage(&fake, path, &damage));
+}
+
+static void segments_that_are_cut_off_a_file_are_named(void)
+{
+    make_folder();
+    new_segment(USE_FRAMES);
+    segment.header.regions = 7;
+    segment_stamp(&segment);
+    segment_store(&segment, &fake.disk, "j/segments-00000001", 2);
+    CHECK(fsck(false) == ERR_OK);
+    CHECK(is_one(FSCK_CUT, 3 * (uint64_t)SEGMENT_BYTES) && counts.cut == 4);
+    CHECK(damages[0].first == 3 && damages[0].segments == 4);
+    CHECK(damages[0].bytes == 4 * (uint64_t)SEGMENT_BYTES);
+    CHECK(damages[0].frames == 4 * ((SEGMENT_BYTES - FORMAT_PAGE) / 128));
+    /* One that is there in part is short, those behind it are cut off. */
+    cut("j/segments-00000001", 3 * (uint64_t)SEGMENT_BYTES - FORMAT_PAGE);
+    CHECK(fsck(true) == ERR_OK && damage_count == 2 && counts.cut == 4);
+    CHECK(damages[0].kind == FSCK_SHORT && damages[1].kind == FSCK_CUT && damages[1].first == 3);
+    fake_disk_fini(&fake);
+}
+
+static void a_file_without_a_byte_had_some_if_there_is_a_newer_one(void)
+{
+    make_folder();
+    new_segment(USE_FRAMES);
+    segment_store(&segment, &fake.disk, "j/segments-00000002", 0);
+    CHECK(fsck(false) == ERR_OK && damage_count == 0);
+    cut("j/segments-00000002", 0); /* just begun */
+    CHECK(fsck(false) == ERR_OK && damage_count == 0);
+    segment_store(&segment, &fake.disk, "j/segments-00000002", 0);
+    cut("j/segments-00000001", 0);
+    CHECK(fsck(false) == ERR_OK);
+    CHECK(is_one(FSCK_CUT, 0) && damages[0].segments == 0 && damages[0].is_live);
+    fake_disk_fini(&fake);
+}
+
 static void another_version_is_left_alone(void)
 {
     make_folder();
@@ -334,6 +375,8 @@ int main(void)
     RUN(a_damaged_copy_of_the_positions_is_written_from_the_good_one);
     RUN(positions_that_are_all_damaged_begin_anew);
     RUN(a_file_that_ends_early_says_what_is_missing);
+    RUN(segments_that_are_cut_off_a_file_are_named);
+    RUN(a_file_without_a_byte_had_some_if_there_is_a_newer_one);
     RUN(another_version_is_left_alone);
     RUN(every_flipped_bit_that_matters_is_found);
     RUN(a_folder_in_use_is_left_alone);
