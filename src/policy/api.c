@@ -112,7 +112,7 @@ static int log_line(lua_State *L)
     char text[MAX_LOG_TEXT];
 
     snprintf(text, sizeof(text), "%s", luaL_checkstring(L, 2));
-    if (may_log(s))
+    if (!s->is_quiet && may_log(s))
         log_event(strcmp(luaL_checkstring(L, 1), "warn") == 0 ? LOG_WARN : LOG_INFO, "script",
                   "text", text);
     return 0;
@@ -124,6 +124,7 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     struct policy_state *s = state_new(L);
 
     s->reader.labels = shared ? shared->labels : NULL;
+    s->is_quiet = shared && shared->is_quiet;
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
     lua_newtable(L);
     access_register(L, &s->reader);

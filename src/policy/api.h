@@ -13,6 +13,7 @@ struct policy_state {
     struct cell_handle *handles; /* all that its scripts declared */
     uint64_t now_ns;             /* for them; while has_time */
     bool has_time;
+    bool is_quiet;          /* scripts' log lines say nothing */
     uint64_t log_window_ns; /* when the present ten seconds of log lines began */
     unsigned log_lines;     /* in them */
     bool asked_cells; /* an answer came from what other traces left; whoever looks clears it */

@@ -67,7 +67,16 @@ enum policy_failure {
 /* "error", "bad_verdict", "memory", "budget", "quarantine" */
 const char *policy_failure_name(enum policy_failure f);
 
-/* One per process. */
+/* A call of a script that failed. */
+struct policy_failed {
+    const char *kind; /* "policy", "processor" */
+    const char *name;
+    const char *where; /* file:line of its function */
+    const char *text;  /* the error */
+    const uint8_t *trace_id;
+};
+
+/* One per process, and one for each trial of policies aside of what runs. */
 struct policy_shared {
     struct labels *labels;                 /* decisions; borrowed */
     struct cells *cells;                   /* the live world; borrowed; NULL: there is none */
@@ -83,6 +92,11 @@ struct policy_shared {
     struct labels *processor_failures;            /* (processor, kind); owned */
     _Atomic uint64_t processor_errors[LABEL_MAX]; /* by label of them */
     _Atomic uint64_t truncated;                   /* strings that processors cut */
+    /* Hears of each failure instead of the log; all is borrowed. NULL, as it is at first: it is
+     * logged. */
+    void (*on_failed)(void *arg, const struct policy_failed *f);
+    void *on_failed_arg;
+    bool is_quiet; /* log.info and log.warn of scripts say nothing */
 };
 /* Start-up only: aborts without memory. `labels` outlives it. */
 void policy_shared_init(struct policy_shared *s, struct labels *labels,

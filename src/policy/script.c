@@ -94,6 +94,12 @@ void script_failed(struct script *s, struct policy_shared *shared, const struct 
 {
     bool out = policy_shared_failed(shared, s->health_label, now_ns);
 
+    if (shared->on_failed) {
+        struct policy_failed f = {words->kind, s->name, s->where, text, id};
+
+        shared->on_failed(shared->on_failed_arg, &f);
+        return;
+    }
     if (out)
         s->next_log_ns = 0; /* the last that is heard of it */
     log_failure(s, words, what, id, text, now_ns);

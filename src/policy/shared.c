@@ -35,6 +35,9 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
     for (size_t i = 0; i < LABEL_MAX; i++)
         atomic_init(&s->processor_errors[i], 0);
     atomic_init(&s->truncated, 0);
+    s->on_failed = NULL;
+    s->on_failed_arg = NULL;
+    s->is_quiet = false;
 }
 
 void policy_shared_fini(struct policy_shared *s)
