@@ -84,3 +84,5 @@ struct reader_decision {
 typedef bool reader_decision_fn(void *arg, const struct reader_decision *d);
 void reader_each_decision(struct reader *r, enum segment_use use, reader_decision_fn *fn,
                           void *arg);
+/* Those of one segment. */
+void reader_decisions_in(struct reader *r, size_t i, reader_decision_fn *fn, void *arg);

@@ -134,3 +134,11 @@ void reader_each_decision(struct reader *r, enum segment_use use, reader_decisio
     walk_use(r, use, on_decisions, &e);
     names_free(&e.names);
 }
+
+void reader_decisions_in(struct reader *r, size_t i, reader_decision_fn *fn, void *arg)
+{
+    struct each_decision e = {.fn = fn, .arg = arg};
+
+    (void)walk_segment(r, i, on_decisions, &e);
+    names_free(&e.names);
+}
