@@ -19,8 +19,12 @@ static enum err install_rooms(void *arg, lua_State *L, int env, struct err_info 
 
 static struct config_source source_of(const struct setup *s)
 {
-    return (struct config_source){
-        .path = s->path, .disk = s->disk, .env = install_rooms, .env_arg = (void *)s};
+    return (struct config_source){.path = s->path,
+                                  .text = s->text,
+                                  .script = s->script,
+                                  .disk = s->disk,
+                                  .env = install_rooms,
+                                  .env_arg = (void *)s};
 }
 
 static enum lua_jit jit_of(const struct config *c)

@@ -17,10 +17,12 @@
 #include <lua.h>
 
 struct setup {
-    const char *path;             /* of config.lua; NULL: the one that the program carries */
-    struct disk *disk;            /* outlives the states */
-    struct memory *memory;        /* counts the states; may be NULL */
-    struct policy_shared *shared; /* outlives the states */
+    const char *path; /* of config.lua; NULL: the one that the program carries */
+    const char *text; /* in place of the file's, whose folder counts; may be NULL */
+    const struct lua_script_at *script; /* a script that lies somewhere else; may be NULL */
+    struct disk *disk;                  /* outlives the states */
+    struct memory *memory;              /* counts the states; may be NULL */
+    struct policy_shared *shared;       /* outlives the states */
 };
 
 /* What setup_load gives; setup_fini frees it. */

@@ -1,7 +1,6 @@
 #include "base/hash.h"
 #include "config/snapshot.h"
 #include "lua/embed.h"
-#include "lua/scripts.h"
 #include "lua/state.h"
 
 #include <inttypes.h>
@@ -41,6 +40,11 @@ static enum err read_source(const struct config_source *source, char **text, siz
 {
     const struct embedded_file *file;
 
+    if (source->text) {
+        *len = strlen(source->text);
+        *text = strdup(source->text);
+        return *text ? ERR_OK : err_fail(info, ERR_FULL, "no memory for the configuration");
+    }
     if (source->path)
         return disk_read_file(source->disk, source->path, TEXT_MAX, text, len, info);
     file = embedded_find("config.lua");
@@ -235,6 +239,7 @@ enum err config_load(lua_State *L, const struct config_source *source, struct co
     l.recording->folder_len = strlen(folder) + 1;
     lua_scripts_set(L, source->disk, folder);
     lua_scripts_read_by(L, recording_read, l.recording);
+    lua_scripts_put(L, source->script);
     e = run_config(L, &l, report);
     if (!e) {
         lua_getfield(L, -1, "hints");
@@ -244,6 +249,7 @@ enum err config_load(lua_State *L, const struct config_source *source, struct co
         lua_pop(L, 1);
     } else {
         lua_scripts_set(L, source->disk, folder); /* what the report needs is read anew */
+        lua_scripts_put(L, source->script);
         config_recording_free(l.recording);
     }
     close_env(L);
@@ -265,6 +271,7 @@ enum err config_replay(lua_State *L, const struct config_source *source,
     buf_init(&report, sizeof(info->text), NULL);
     lua_scripts_set(L, source->disk, folder);
     lua_scripts_read_by(L, recording_read_again, l.recording);
+    lua_scripts_put(L, source->script);
     e = run_config(L, &l, &report);
     if (e)
         err_fail(info, ERR_CONFIG, "%.*s", (int)report.len, (const char *)report.data);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "lua/schema.h"
+#include "lua/scripts.h"
 
 #include <lua.h>
 
@@ -72,6 +73,8 @@ typedef enum err config_env_fn(void *arg, lua_State *L, int env, struct err_info
 
 struct config_source {
     const char *path; /* NULL: the embedded config.lua */
+    const char *text; /* in place of what `path` has, whose folder counts; NULL: that is read */
+    const struct lua_script_at *script; /* one that lies somewhere else; may be NULL */
     struct disk *disk;
     config_env_fn *env;
     void *env_arg;

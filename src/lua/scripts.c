@@ -17,7 +17,8 @@ struct place {
     struct disk *disk;
     lua_read_fn *read;
     void *read_arg;
-    char folder[]; /* "" with disk NULL */
+    const struct lua_script_at *at; /* may be NULL */
+    char folder[];                  /* "" with disk NULL */
 };
 
 static enum err read_from_disk(void *arg, struct disk *disk, const char *path, size_t max,
@@ -37,6 +38,7 @@ void lua_scripts_set(lua_State *L, struct disk *disk, const char *folder)
     p->disk = disk;
     p->read = read_from_disk;
     p->read_arg = NULL;
+    p->at = NULL;
     memcpy(p->folder, folder, strlen(folder) + 1);
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
@@ -60,6 +62,14 @@ void lua_scripts_read_by(lua_State *L, lua_read_fn *read, void *arg)
         return;
     p->read = read;
     p->read_arg = arg;
+}
+
+void lua_scripts_put(lua_State *L, const struct lua_script_at *at)
+{
+    struct place *p = place_of(L);
+
+    if (p)
+        p->at = at;
 }
 
 /* policy -> policies; processor, exporter: an s. */
@@ -106,6 +116,8 @@ static enum err read_folder(const struct place *p, const char *kind, const char 
     char path[512];
     enum err e = ERR_AGAIN;
 
+    if (p->at && strcmp(p->at->kind, kind) == 0 && strcmp(p->at->type, type) == 0)
+        e = read_disk(p, p->at->path, script, info);
     for (size_t i = 0; i < 2 && e == ERR_AGAIN; i++) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"

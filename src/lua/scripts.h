@@ -23,6 +23,13 @@ typedef enum err lua_read_fn(void *arg, struct disk *disk, const char *path, siz
 /* After lua_scripts_set. `arg` is borrowed for the state's life. */
 void lua_scripts_read_by(lua_State *L, lua_read_fn *read, void *arg);
 
+/* The script of that kind and type is at `path`, whatever the folders have. */
+struct lua_script_at {
+    const char *kind, *type, *path;
+};
+/* After lua_scripts_set. Borrowed for the state's life; NULL: none is. */
+void lua_scripts_put(lua_State *L, const struct lua_script_at *at);
+
 /* A script's text, owned by the caller (lua_script_fini). */
 struct lua_script {
     char *text;
