@@ -2,8 +2,7 @@
 
 #include <stdlib.h>
 
-/* R, as the tail draws it: the trace's rv, which all of its spans carry, else its id. */
-static bool is_head_sampled(const struct scan_span *s, struct slice body, uint64_t threshold)
+bool door_is_head_sampled(const struct scan_span *s, struct slice body, uint64_t threshold)
 {
     struct span_fields f;
     uint64_t r = 0;
@@ -51,7 +50,7 @@ size_t door_filter(struct worker *w, struct slice body, size_t count, uint64_t n
     for (size_t i = 0; i < count; i++) {
         const struct scan_span *s = &w->spans[i];
 
-        if (!is_head_sampled(s, body, threshold))
+        if (!door_is_head_sampled(s, body, threshold))
             note(&w->door, w->door.head_label);
         else if (w->rules->received && is_dropped(w, s, body, now_ns, &label))
             note(&w->door, label);

@@ -16,3 +16,6 @@ void door_fini(struct worker *w);
 size_t door_filter(struct worker *w, struct slice body, size_t count, uint64_t now_ns);
 /* Counts the tally: the body was taken. */
 void door_count(struct worker *w);
+/* head_sampling: whether R, as the tail draws it, reaches the threshold: the trace's rv, which all
+ * of its spans carry, else its id. */
+bool door_is_head_sampled(const struct scan_span *s, struct slice body, uint64_t threshold);

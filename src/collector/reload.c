@@ -131,6 +131,8 @@ static void begin(struct reload *r)
     r->seen = atomic_load_explicit(&r->asked, memory_order_acquire);
     r->outcome = outcome_new(r);
     r->offered = build(r->collector, r->outcome);
+    if (r->offered)
+        trial_run(r->collector, &r->offered->loaded, &r->outcome->trial);
     r->outcome->ns = clock_now_ns(clock) - began_ns;
     if (r->offered)
         offer(r);
@@ -249,15 +251,21 @@ static void log_refused(const struct reload_outcome *o)
               causes_text(o->causes), "error", line, "more_errors", lines > 1 ? more : NULL);
 }
 
+/* A script that failed in the trial makes a warning of it: it was taken all the same. */
 static void log_taken(const struct reload_outcome *o)
 {
-    char ms[24], keys[1024];
+    const struct trial_report *trial = &o->trial;
+    bool tried = trial->tried > 0, failed = trial->failed[0] != '\0';
+    char ms[24], keys[1024], traces[24];
 
+    snprintf(traces, sizeof(traces), "%u", trial->tried);
     snprintf(ms, sizeof(ms), "%" PRIu64, o->ns / NS_PER_MS);
     snprintf(keys, sizeof(keys), "%.*s", (int)o->restart.len,
              o->restart.len ? (const char *)o->restart.data : "");
-    log_event(LOG_INFO, "reloaded", "cause", causes_text(o->causes), "config", o->config->path,
-              "hash", o->config->hash, "ms", ms);
+    log_event(failed ? LOG_WARN : LOG_INFO, "reloaded", "cause", causes_text(o->causes), "config",
+              o->config->path, "hash", o->config->hash, "ms", ms, "tried", traces, "keep",
+              tried ? trial->keep : NULL, "change", tried ? trial->change : NULL, "not_tried",
+              tried ? NULL : trial->because, "failed", failed ? trial->failed : NULL);
     if (o->restart.len)
         log_event(LOG_WARN, "needs a restart; the rest of the change is applied", "keys", keys);
 }
@@ -316,6 +324,8 @@ static void write_outcome(const struct reload_outcome *o, const struct config *r
     else
         buf_str(out, "refused\n");
     buf_append(out, o->report.data, o->report.len);
+    if (o->is_taken)
+        trial_write(&o->trial, out);
     if (o->restart.len)
         buf_printf(out, "needs a restart: %.*s\n", (int)o->restart.len,
                    (const char *)o->restart.data);

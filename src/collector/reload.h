@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "collector/trial.h"
 #include "config/config.h"
 
 #include <stdbool.h>
@@ -27,6 +28,7 @@ struct reload_outcome {
     const struct config *config; /* the one that runs now; borrowed until the next one is taken */
     struct buf report;           /* hints, or every error: a line each */
     struct buf restart;          /* keys whose change wants a restart: "exporters.otlp.endpoint" */
+    struct trial_report trial;   /* what it does to recent traces; only if it is taken */
     uint64_t ns;                 /* that it took */
 };
 

@@ -1,0 +1,149 @@
+#include "collector/trial.h"
+
+#include "collector/parts.h"
+#include "collector/trial_tally.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TRACES_MAX = 1000,
+    BYTES_MAX = 32 << 20, /* of their spans */
+};
+
+static const uint64_t read_cpu_ns = 400 * NS_PER_MS, all_cpu_ns = NS_PER_S;
+static const uint64_t read_ns = 3 * NS_PER_S; /* by the clock: a slow disk */
+
+struct trial {
+    struct collector *collector;
+    uint64_t began_ns, began_cpu_ns;
+    struct recent recent;
+    struct trial_world *world;
+    struct trial_tally tally;
+};
+
+/* ---- how long ---- */
+
+static bool is_over(const struct trial *t, uint64_t cpu_ns)
+{
+    return clock_thread_cpu_ns() - t->began_cpu_ns > cpu_ns ||
+           collector_phase(t->collector) != PHASE_RUNNING;
+}
+
+static bool has_read_enough(void *trial)
+{
+    const struct trial *t = trial;
+
+    return is_over(t, read_cpu_ns) ||
+           clock_now_ns(t->collector->host.clock) - t->began_ns > read_ns;
+}
+
+/* ---- saying ---- */
+
+/* What fits of it. */
+static void take_text(struct buf *text, char *out, size_t size)
+{
+    snprintf(out, size, "%.*s", (int)text->len, text->len ? (const char *)text->data : "");
+    buf_clear(text);
+}
+
+static void report(struct trial *t, struct trial_report *r)
+{
+    struct buf text;
+
+    buf_init(&text, 64 << 10, NULL);
+    r->tried = t->tally.tried;
+    trial_tally_write_keep(&t->tally, &text);
+    take_text(&text, r->keep, sizeof(r->keep));
+    trial_tally_write_change(&t->tally, &text);
+    take_text(&text, r->change, sizeof(r->change));
+    trial_write_failures(t->world, &text);
+    take_text(&text, r->failed, sizeof(r->failed));
+    buf_fini(&text);
+}
+
+void trial_write(const struct trial_report *r, struct buf *out)
+{
+    size_t from = out->len;
+
+    if (r->tried == 0)
+        buf_printf(out, "not tried on recent traces: %s\n", r->because);
+    else
+        buf_printf(out, "tried on the last %u trace%s: keep %s, %s\n", r->tried,
+                   r->tried == 1 ? "" : "s", r->keep, r->change);
+    if (r->failed[0])
+        buf_printf(out, "warning: it fails on them: %s\n", r->failed);
+    trial_clean(out, from);
+}
+
+/* ---- the trial ---- */
+
+static enum err read_traces(struct trial *t, struct err_info *info)
+{
+    struct collector *c = t->collector;
+    struct recent_limits limits = {.max_traces = TRACES_MAX,
+                                   .max_bytes = BYTES_MAX,
+                                   .memory = c->memory,
+                                   .enough = has_read_enough,
+                                   .arg = t};
+    enum err err;
+
+    if (c->shared.ack == ACK_MEMORY)
+        return err_fail(info, ERR_AGAIN, "journal.ack is \"memory\": what is decided is not kept");
+    err = recent_read(c->host.disk, c->shared.config->journal.path, &limits, &t->recent, info);
+    if (err == ERR_OK && t->recent.count == 0)
+        err = err_fail(info, ERR_AGAIN, "the journal has no decided trace whole%s",
+                       t->recent.not_whole ? " any more" : " yet");
+    return err;
+}
+
+static enum err make_world(struct trial *t, const struct setup_loaded *loaded,
+                           struct err_info *info)
+{
+    struct collector *c = t->collector;
+
+    return trial_world_new(&(struct trial_world_options){.setup = &c->setup,
+                                                         .loaded = loaded,
+                                                         .cells = c->cells,
+                                                         .now_ns = clock_now_ns(c->host.clock),
+                                                         .is_quiet = true},
+                           &t->world, info);
+}
+
+static void try_all(struct trial *t)
+{
+    for (size_t i = 0; i < t->recent.count && !is_over(t, all_cpu_ns); i++) {
+        struct trial_verdict verdict;
+
+        if (trial_world_judge(t->world, &t->recent.traces[i], &verdict) == ERR_OK)
+            trial_tally_add(&t->tally, &t->recent, &t->recent.traces[i], &verdict);
+    }
+}
+
+void trial_run(struct collector *c, const struct setup_loaded *loaded, struct trial_report *out)
+{
+    struct trial *t = calloc(1, sizeof(*t));
+    struct err_info info = {.text = "there was no time or memory for it"};
+    enum err err;
+
+    *out = (struct trial_report){0};
+    if (!t) {
+        snprintf(out->because, sizeof(out->because), "%s", info.text);
+        return;
+    }
+    t->collector = c;
+    t->began_ns = clock_now_ns(c->host.clock);
+    t->began_cpu_ns = clock_thread_cpu_ns();
+    err = read_traces(t, &info);
+    if (err == ERR_OK)
+        err = make_world(t, loaded, &info);
+    if (err == ERR_OK)
+        try_all(t);
+    if (t->tally.tried)
+        report(t, out);
+    else
+        snprintf(out->because, sizeof(out->because), "%s", info.text);
+    trial_world_free(t->world);
+    recent_fini(&t->recent);
+    free(t);
+}
