@@ -25,7 +25,7 @@ static void init_writers(struct journal *j)
         atomic_store(&w->submitted, w->sequence);
         atomic_store(&w->acked, w->sequence);
         ring_init(&w->blocks, SPARE_BLOCKS, sizeof(uint32_t));
-        w->ring_size = j->config.ack == ACK_FSYNC ? DECISION_RING_SYNC : DECISION_RING;
+        w->ring_size = j->config.ack == ACK_MEMORY ? DECISION_RING : DECISION_RING_FILES;
         ring_init(&w->ring, w->ring_size, sizeof(struct decision));
         ring_init(&w->asked, ASKED_MAX, sizeof(uint32_t));
     }

@@ -10,11 +10,12 @@
 
 enum {
     SEGMENT_BYTES_MAX = 2 << 20,
-    SPARE_BLOCKS = 2,          /* blocks a worker has ahead */
-    DECISION_RING = 1024,      /* decisions on their way from one worker, */
-    DECISION_RING_SYNC = 4096, /* and at level fsync, where they gather for longer */
-    RECENT = 1024,             /* decisions that journal_recent shows */
-    GIVEN_MAX = 8,             /* segments of one writer that may have something to write */
+    SPARE_BLOCKS = 2,           /* blocks a worker has ahead */
+    DECISION_RING = 1024,       /* decisions on their way from one worker, */
+    DECISION_RING_FILES = 4096, /* and with files, where they gather for longer */
+    RECENT = 1024,              /* decisions that journal_recent shows */
+    GATHER_BYTES = 1 << 20,     /* of decisions: with so many they don't wait for others */
+    GIVEN_MAX = 8,              /* segments of one writer that may have something to write */
 };
 
 /* A decision on its way to the journal thread; it owns both. */
@@ -37,6 +38,7 @@ struct journal_writer {
     bool staged_large;  /* it lies in `large` */
     uint64_t sequence;  /* of frames */
     uint64_t decisions; /* handed over */
+    size_t gathered;    /* bytes of them since the journal thread was last hurried */
 
     struct ring blocks;               /* of segments, to the worker */
     struct ring ring;                 /* of decisions, to the journal thread */

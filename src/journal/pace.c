@@ -1,8 +1,8 @@
 /* pace.c: when a round begins, and when the journal thread takes decisions.
  *
- * At level fsync a sync costs more than what it writes. Nobody waits for a trace's decision, so
- * decisions gather for longer there, unless memory or the disk is short of what they let go, and
- * most rounds write and sync frames alone.
+ * Nobody waits for a trace's decision, and each write costs, however little it writes, and a sync
+ * costs more than that. So decisions gather, at level fsync for longest, unless memory or the disk
+ * is short of what they let go, and most rounds write frames alone.
  *
  * Senders that wait for their answer send again when they have it. The frames that came while a
  * round was on its way and those that it had are about as many as there are senders, and the next
@@ -14,8 +14,9 @@
 
 static const uint64_t longest_gather_ns = NS_PER_MS;
 
-static const uint64_t linger_ns = 2 * NS_PER_MS;
-static const uint64_t linger_sync_ns = 50 * NS_PER_MS;
+/* Decisions gather for so long; the first where something is short. */
+static const uint64_t linger_ns[] = {
+    [ACK_MEMORY] = 2 * NS_PER_MS, [ACK_WRITTEN] = 10 * NS_PER_MS, [ACK_FSYNC] = 50 * NS_PER_MS};
 
 uint64_t pace_rest_ns(const struct journal *j)
 {
@@ -23,7 +24,7 @@ uint64_t pace_rest_ns(const struct journal *j)
 
     if (!j->taken_ns)
         return 0;
-    return j->taken_ns + (j->config.ack == ACK_FSYNC && !is_short ? linger_sync_ns : linger_ns);
+    return j->taken_ns + linger_ns[is_short ? ACK_MEMORY : j->config.ack];
 }
 
 bool pace_is_hurried(const struct journal *j)
@@ -40,7 +41,7 @@ bool pace_is_hurried(const struct journal *j)
 
 bool pace_may_take(const struct journal *j, uint64_t now_ns)
 {
-    return j->config.ack != ACK_FSYNC || now_ns >= pace_rest_ns(j) || pace_is_hurried(j);
+    return j->config.ack == ACK_MEMORY || now_ns >= pace_rest_ns(j) || pace_is_hurried(j);
 }
 
 static uint64_t waiting(const struct journal *j)

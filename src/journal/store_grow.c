@@ -125,10 +125,23 @@ static enum err mark_step(struct store *s, struct store_file *f, size_t step, st
     return s->disk->pwrite(s->disk, f->fd, &header, sizeof(header), f->bytes, info);
 }
 
+/* In pieces: the kernel's cache keeps what is written at once as one folio, and each later write
+ * into a folio looks at every block of it, however little it writes. */
+static enum err write_zeros(struct store *s, const struct store_file *f, size_t step,
+                            struct err_info *info)
+{
+    enum err err = ERR_OK;
+
+    for (size_t at = 0; at < step && !err; at += GROW_PIECE)
+        err = s->disk->pwrite(s->disk, f->fd, s->image + at,
+                              step - at < GROW_PIECE ? step - at : GROW_PIECE, f->bytes + at, info);
+    return err;
+}
+
 static enum err write_step(struct store *s, size_t step, struct err_info *info)
 {
     struct store_file *f = &s->files[s->growing];
-    enum err err = s->disk->pwrite(s->disk, f->fd, s->image, step, f->bytes, info);
+    enum err err = write_zeros(s, f, step, info);
 
     if (!err)
         err = make_durable(s, f, info);

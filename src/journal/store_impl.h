@@ -5,7 +5,8 @@
 
 enum {
     STORE_REGIONS_MAX = (1 << 18) - 1, /* numbers are segment numbers: 18 bits, 0 is none */
-    GROW_STEP = 2 << 20,               /* bytes of zeros at once */
+    GROW_STEP = 2 << 20,               /* bytes of zeros in one step */
+    GROW_PIECE = 64 << 10,             /* in one write */
 };
 
 struct store_file {

@@ -328,12 +328,23 @@ static bool encode(struct journal_writer *w, const struct decision_record *d,
     return false;
 }
 
+/* What is passed on has a sender that waits, and what is large fills memory while it gathers. */
+static bool is_urgent(struct journal_writer *w, const struct decision *d)
+{
+    w->gathered += d->entry.len + d->payload.len;
+    if (w->journal->config.ack == ACK_MEMORY ||
+        (decision_signal(&d->record) == 0 && w->gathered < GATHER_BYTES))
+        return false;
+    w->gathered = 0;
+    return true;
+}
+
 uint64_t journal_decide(struct journal_writer *w, const struct decision_record *d,
                         const struct decision_details *details, struct buf *payload)
 {
     struct decision decision = {.record = *d};
     uint32_t space = ring_space(&w->ring);
-    bool hurries; /* what is passed on has a sender that waits */
+    bool hurries;
 
     if (space == 0) {
         journal_urge(w->journal);
@@ -343,9 +354,9 @@ uint64_t journal_decide(struct journal_writer *w, const struct decision_record *
         return 0;
     if (payload)
         buf_take(payload, &decision.payload);
+    hurries = is_urgent(w, &decision);
     if (!ring_push(&w->ring, &decision)) /* never: there was space */
         return 0;
-    hurries = decision_signal(d) != 0 && w->journal->config.ack == ACK_FSYNC;
     if (hurries)
         atomic_store_explicit(&w->hurries, true, memory_order_release);
     if (hurries || space == w->ring_size / 2)

@@ -224,6 +224,7 @@ static void a_full_disk_sheds_then_decides_then_refuses_and_comes_back(void)
                                  .keep = true, .spans = 1, .exporters = 1, .payload_spans = 1},
                              &(struct decision_details){0}, &payload) > 0);
         buf_fini(&payload);
+        fake_clock_advance(&fake, 10 * NS_PER_MS); /* decisions gather */
         journal_step(j, fake.now);
     }
     while (n < 400 && (more = fill(j, frames + n, 1)) > 0) {

@@ -1,5 +1,5 @@
-/* Rounds at level fsync: how many syncs they take, in which order what they write gets durable, and
- * when they begin. The disk takes a time to sync. */
+/* Rounds, at level fsync where nothing else is said: how many syncs they take, in which order what
+ * they write gets durable, and when they begin. The disk takes a time to sync. */
 #include "base/fake_disk.h"
 #include "check.h"
 #include "journals.h"
@@ -9,6 +9,8 @@
 enum { SEGMENT = 64 << 10, WRITERS = 2 };
 static const uint64_t sync_takes_ns = 300 * NS_PER_US;
 
+static enum journal_ack level = ACK_FSYNC;
+static size_t payload_bytes = 1;
 static struct memory memory;
 static struct fake_clock fake;
 static struct fake_disk disk;
@@ -55,7 +57,7 @@ static struct journal *open_on(struct fake_disk *d)
                                                  .segment_bytes = SEGMENT,
                                                  .memory = &memory,
                                                  .clock = &fake.clock,
-                                                 .ack = ACK_FSYNC,
+                                                 .ack = level,
                                                  .disk = &d->disk,
                                                  .path = "/j",
                                                  .file_bytes = 64 * SEGMENT,
@@ -117,8 +119,9 @@ static uint64_t decide(unsigned from, frame_id frame, char fill, enum signal_kin
     struct buf payload;
 
     memset(d.trace_id, fill, sizeof(d.trace_id));
-    buf_init(&payload, 1024, NULL);
-    buf_append(&payload, &fill, 1);
+    buf_init(&payload, payload_bytes, NULL);
+    for (size_t i = 0; i < payload_bytes; i++)
+        buf_append(&payload, &fill, 1);
     sequence = journal_decide(writer[from], &d, &details, &payload);
     buf_fini(&payload);
     CHECK(sequence > 0);
@@ -188,10 +191,11 @@ static void a_decision_is_committed_by_the_round_after_the_one_that_takes_it(voi
     end();
 }
 
-static void decisions_gather_while_frames_do_not_wait(void)
+static void decisions_gather(enum journal_ack at, uint64_t for_ns)
 {
     uint64_t first, second;
 
+    level = at;
     begin();
     first = decide(0, send(0, 'a'), 'a', SIGNAL_TRACES);
     steps();
@@ -199,23 +203,57 @@ static void decisions_gather_while_frames_do_not_wait(void)
     second = decide(0, send(0, 'b'), 'b', SIGNAL_TRACES);
     steps();
     CHECK(is_answered(0) && journal_decided(writer[0]) == first);
-    fake_clock_advance(&fake, 50 * NS_PER_MS);
+    fake_clock_advance(&fake, for_ns);
     steps();
     CHECK(journal_decided(writer[0]) == second);
     end();
+    level = ACK_FSYNC;
 }
 
-static void what_is_only_passed_on_does_not_gather(void)
+static void decisions_gather_while_frames_do_not_wait(void)
+{
+    decisions_gather(ACK_WRITTEN, 10 * NS_PER_MS);
+    decisions_gather(ACK_FSYNC, 50 * NS_PER_MS);
+}
+
+static void a_log_is_passed_on(enum journal_ack at, uint64_t syncs_more)
 {
     uint64_t sequence, before;
 
+    level = at;
     begin();
     decide(0, send(0, 'a'), 'a', SIGNAL_TRACES);
     steps();
     sequence = decide(0, send(0, 'b'), 'b', SIGNAL_LOGS);
     before = syncs();
     step();
-    CHECK(journal_decided(writer[0]) == sequence && syncs() == before + 1);
+    CHECK(journal_decided(writer[0]) == sequence && syncs() == before + syncs_more);
+    end();
+    level = ACK_FSYNC;
+}
+
+static void what_is_only_passed_on_does_not_gather(void)
+{
+    a_log_is_passed_on(ACK_WRITTEN, 0);
+    a_log_is_passed_on(ACK_FSYNC, 1);
+}
+
+static void a_megabyte_of_decisions_does_not_gather(void)
+{
+    uint64_t sequence = 0;
+
+    begin();
+    decide(0, send(0, 'a'), 'a', SIGNAL_TRACES);
+    steps();
+    payload_bytes = 50 << 10;
+    for (int i = 0; i < 20; i++)
+        sequence = decide(0, send(0, 'b'), 'b', SIGNAL_TRACES);
+    steps();
+    CHECK(is_answered(0) && journal_decided(writer[0]) == 1);
+    sequence = decide(0, send(0, 'c'), 'c', SIGNAL_TRACES); /* that is more than 1 MiB */
+    steps();
+    CHECK(journal_decided(writer[0]) == sequence);
+    payload_bytes = 1;
     end();
 }
 
@@ -318,6 +356,7 @@ int main(void)
     RUN(a_decision_is_committed_by_the_round_after_the_one_that_takes_it);
     RUN(decisions_gather_while_frames_do_not_wait);
     RUN(what_is_only_passed_on_does_not_gather);
+    RUN(a_megabyte_of_decisions_does_not_gather);
     RUN(no_record_is_durable_before_what_it_refers_to);
     RUN(a_round_waits_for_the_senders_of_the_last_two);
     RUN(a_lone_sender_does_not_wait);

@@ -108,6 +108,35 @@ static void files_grow_in_bounded_steps(void)
     store_close(s);
 }
 
+static size_t longest_write;
+static enum err (*plain_pwrite)(struct disk *, int, const void *, size_t, uint64_t,
+                                struct err_info *);
+
+static enum err measured_pwrite(struct disk *d, int fd, const void *data, size_t len,
+                                uint64_t offset, struct err_info *err)
+{
+    longest_write = len > longest_write ? len : longest_write;
+    return plain_pwrite(d, fd, data, len, offset, err);
+}
+
+/* Else the kernel's cache has them as one large folio, and each header written costs 40 us. */
+static void new_regions_are_written_in_small_pieces(void)
+{
+    struct store_config config = USUAL;
+    struct store *s;
+
+    config.region_bytes = 2 << 20;
+    config.file_bytes = config.max_bytes = 4 << 20;
+    plain_pwrite = fake.disk.pwrite;
+    fake.disk.pwrite = measured_pwrite;
+    s = opened(config);
+    while (store_grow(s, 2))
+        ;
+    CHECK(store_free_regions(s) == 2 && size_of("/j/segments-00000001") == 4 << 20);
+    CHECK(longest_write == 64 << 10);
+    store_close(s);
+}
+
 static void a_file_that_was_growing_is_made_longer(void)
 {
     struct store_config config = USUAL;
@@ -248,6 +277,7 @@ int main(void)
     RUN_FRESH(files_that_nothing_lives_in_make_way_for_a_large_body);
     RUN_FRESH(a_lowered_max_bytes_removes_files_without_live_regions);
     RUN_FRESH(files_grow_in_bounded_steps);
+    RUN_FRESH(new_regions_are_written_in_small_pieces);
     RUN_FRESH(a_file_that_was_growing_is_made_longer);
     RUN_FRESH(files_keep_their_size_when_the_configured_one_changes);
     RUN_FRESH(only_the_last_file_is_made_longer);
