@@ -10,6 +10,17 @@ end
 local function attr(value, condition) return matches({ attr = { k = value } }, { attr = { k = condition } }) end
 
 describe("match", function()
+  it("asks the tracestate and the sampled flag", function()
+    local span = { trace_state = "a=1, tenant=gold ,b=x=y", flags = 1 }
+    assert.is_true(matches(span, { trace_state = { tenant = "gold" }, is_sampled = true }))
+    assert.is_true(matches(span, { trace_state = { b = glob "x=*", c = none } }))
+    assert.is_false(matches(span, { trace_state = { tenant = "g" } }))
+    assert.is_false(matches(span, { is_sampled = false }))
+    assert.is_true(matches({}, { is_sampled = false, trace_state = { tenant = none } }))
+    assert.is_true(matches({ flags = 2 }, { ["not"] = { is_sampled = true } }))
+    assert.error_matches(function() match { trace_state = { ot = any } } end, "trace_state.ot is the draw's own")
+  end)
+
   it("compares scalars without conversion", function()
     assert.is_true(attr("x", "x"))
     assert.is_false(attr("x", "X"))

@@ -99,6 +99,32 @@ describe("limit", function()
   end)
 end)
 
+describe("limit that leaves something", function()
+  it("takes only where so much stays behind", function()
+    local key, left
+    local p = asking(function() return t.limit { rate = 10, per = "1s", burst = 20 } end, function(my) return my:take(key, 8, left) end)
+    for _, name in ipairs { false, "a" } do
+      key, left = name or nil, 10
+      assert.equal("true", said(p)) -- 12 are left
+      assert.equal("false", said(p))
+      left = 4
+      assert.equal("true", said(p)) -- 4
+      left = nil
+      assert.equal("false", said(p))
+      t.advance(400)
+      assert.equal("true", said(p)) -- 0
+      t.advance(10000)
+    end
+    left = 13
+    assert.equal("false", said(p))
+  end)
+
+  it("says what it may be", function()
+    local p = asking(function() return t.limit { rate = 10, per = "1s" } end, function(my) return my:take(nil, 1, -1) end)
+    assert.match("what is left is a number of 0 or more, not %-1", message(p.decide, p, one))
+  end)
+end)
+
 describe("seen", function()
   it("is new once in a window", function()
     local key = "a"

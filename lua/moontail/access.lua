@@ -295,6 +295,7 @@ end
 
 local trace_fields, trace_methods = {}, {}
 local Trace = class("trace", trace_fields, trace_methods)
+Trace.__metatable = "trace" -- what getmetatable gives: compiled code can ask it
 
 function trace_fields.id(self)
   check(self, "trace")

@@ -92,17 +92,30 @@ local function check_self(self, kind)
   if getmetatable(self) ~= kind then error("call it as " .. kind .. ":method(...)", 4) end
 end
 
--- fn(handle, key, len, number) with a key or none.
-local function ask(fn, self, kind, key, number)
-  check_self(self, kind)
+-- With a key or none.
+local function ask_limit(self, key, cost, left)
+  check_self(self, "limit")
   local answer
   if key == nil then
-    answer = fn(self, nil, 0, number)
+    answer = c_take(self, nil, 0, cost, left)
   else
-    if type(key) ~= "string" then key = text_of(key, kind) end
-    answer = fn(self, key, #key, number)
+    if type(key) ~= "string" then key = text_of(key, "limit") end
+    answer = c_take(self, key, #key, cost, left)
   end
-  if answer < 0 then no_answer(kind, answer) end
+  if answer < 0 then no_answer("limit", answer) end
+  return answer
+end
+
+local function add_to_counter(self, key, number)
+  check_self(self, "counter")
+  local answer
+  if key == nil then
+    answer = c_count(self, nil, 0, number)
+  else
+    if type(key) ~= "string" then key = text_of(key, "counter") end
+    answer = c_count(self, key, #key, number)
+  end
+  if answer < 0 then no_answer("counter", answer) end
   return answer
 end
 
@@ -130,12 +143,16 @@ local function metatable(kind, methods)
 end
 
 local limits = metatable("limit", {
-  take = function(self, key, cost)
+  take = function(self, key, cost, left)
     if cost == nil then cost = 1 end
+    if left == nil then left = 0 end
     if type(cost) ~= "number" or not (cost >= 0 and cost < huge) then
       error("a cost is a number of 0 or more, not " .. tostring(cost), 2)
     end
-    return ask(c_take, self, "limit", key, cost) == 1
+    if type(left) ~= "number" or not (left >= 0 and left < huge) then
+      error("what is left is a number of 0 or more, not " .. tostring(left), 2)
+    end
+    return ask_limit(self, key, cost, left) == 1
   end,
 })
 
@@ -161,7 +178,7 @@ local counters = metatable("counter", {
   add = function(self, key, n)
     if n == nil then n = 1 end
     if type(n) ~= "number" or not (n >= 0 and n < huge) then error("a counter adds a number of 0 or more, not " .. tostring(n), 2) end
-    ask(c_count, self, "counter", key, n)
+    add_to_counter(self, key, n)
   end,
   per_second = function(self, key)
     local rate = per_second(self, key) -- no tail call: errors count this frame

@@ -6,9 +6,9 @@ local host = require "moontail.host"
 local getmetatable, setmetatable, type, tostring = debug.getmetatable, setmetatable, type, tostring
 
 -- enum match_kind and enum match_place
-local ANY, NONE, TEXT, NUMBER, BOOL, GLOB, REGEX, RANGE = 0, 1, 2, 3, 4, 5, 6, 7
+local ANY, NONE, TEXT, NUMBER, BOOL, GLOB, REGEX, RANGE = 0, 1, 2, 3, 4, 5, 6, 8
 local FIELD, ATTR, RESOURCE, SCOPE, EVENT_NAME, EVENT_ATTR = 0, 1, 2, 3, 4, 5
-local LINK_TRACE_ID, LINK_SPAN_ID, LINK_ATTR, DECISION, TRACE = 6, 7, 8, 9, 10
+local LINK_TRACE_ID, LINK_SPAN_ID, LINK_ATTR, TRACE_STATE, DECISION, TRACE = 6, 7, 8, 9, 10, 11
 
 local decision_fields = { policy = 0, reason = 1, verdict = 2, p = 3 }
 local trace_fields = { span_count = 0, error_count = 1, bytes = 2, duration_ms = 3, complete = 4, trigger = 5 }
@@ -168,6 +168,12 @@ local function add_scope(build, path, map)
   add_map(build, SCOPE, path, attributes)
 end
 
+-- The member `ot` has the randomness that the draw is made with: who asked it would bias the counts.
+local function add_trace_state(build, path, map)
+  if type(map) == "table" and map.ot ~= nil then fail(build, path .. ".ot is the draw's own and can't be asked") end
+  add_map(build, TRACE_STATE, path, map)
+end
+
 local function add_inner(places, attr_place, place_names)
   return function(build, path, map)
     check_table(build, path, map, "{ attr = { ... } }")
@@ -197,6 +203,7 @@ local groups = {
   attr = function(build, path, map) add_map(build, ATTR, path, map) end,
   resource = function(build, path, map) add_map(build, RESOURCE, path, map) end,
   scope = add_scope,
+  trace_state = add_trace_state,
   http = add_view "http",
   db = add_view "db",
   rpc = add_view "rpc",

@@ -1,10 +1,8 @@
 -- Policies that are options of a policy: what they would say, as a number.
-local access = require "moontail.access"
 local verdict = require "moontail.verdict"
 
 local votes = verdict.votes
-local debug_getmetatable = debug.getmetatable
-local error, type, rawget = error, type, rawget
+local error, type, rawget, getmetatable = error, type, rawget, getmetatable
 
 local asks = setmetatable({}, { __mode = "k" }) -- by what scripts hold
 
@@ -29,7 +27,7 @@ end
 function M.vote(policy, trace)
   local inner = asks[policy or false]
   if not inner then error("vote takes a policy of the options, not " .. type(policy), 2) end
-  if debug_getmetatable(trace) ~= access.Trace then error("vote takes a policy and the trace, not " .. type(trace), 2) end
+  if getmetatable(trace) ~= "trace" then error("vote takes a policy and the trace, not " .. type(trace), 2) end
   local said = inner.ask(rawget(trace, 2))
   if said == nil then return 0 end
   local number = votes[said]

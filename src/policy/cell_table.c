@@ -74,16 +74,22 @@ static bool is_over(const struct cell_rule *rule, const struct cell *c, uint64_t
     return now_ns / cell_slot_ns(rule) >= c->word + COUNTER_SLOTS;
 }
 
+/* What is taken from a limit, and what must be left behind. */
+struct taking {
+    double cost, left;
+};
+
 /* GCRA: `full` is when the limit will be full again. */
-static bool take(const struct cell_rule *rule, uint64_t *full, double cost, uint64_t now_ns)
+static bool take(const struct cell_rule *rule, uint64_t *full, struct taking what, uint64_t now_ns)
 {
-    double cost_ns = cost * (double)rule->interval_ns;
+    double cost_ns = what.cost * (double)rule->interval_ns;
+    double left_ns = what.left * (double)rule->interval_ns;
     uint64_t from = *full > now_ns ? *full : now_ns, next;
 
-    if (cost_ns > (double)rule->burst_ns)
+    if (cost_ns + left_ns > (double)rule->burst_ns)
         return false;
     next = from + (uint64_t)(cost_ns + 0.5);
-    if (next - now_ns > rule->burst_ns)
+    if (next - now_ns > rule->burst_ns - (uint64_t)left_ns)
         return false;
     *full = next;
     return true;
@@ -97,9 +103,10 @@ static bool add_once(const struct cell_rule *rule, uint64_t *until, uint64_t now
     return true;
 }
 
-static bool add_or_take(const struct cell_rule *rule, uint64_t *word, double cost, uint64_t now_ns)
+static bool add_or_take(const struct cell_rule *rule, uint64_t *word, struct taking what,
+                        uint64_t now_ns)
 {
-    return rule->kind == CELL_LIMIT ? take(rule, word, cost, now_ns) : add_once(rule, word, now_ns);
+    return rule->kind == CELL_LIMIT ? take(rule, word, what, now_ns) : add_once(rule, word, now_ns);
 }
 
 static void count(const struct cell_rule *rule, struct cell_counter *c, double n, uint64_t now_ns)
@@ -274,14 +281,14 @@ static struct cell *lock_cell(struct cell_table *t, struct slice key, uint64_t n
 
 /* ---- operations ---- */
 
-static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, double cost,
+static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, struct taking what,
                               uint64_t now_ns)
 {
     uint64_t word = atomic_load_explicit(&t->words[fixed], memory_order_relaxed), next;
 
     do {
         next = word;
-        if (!add_or_take(&t->rule, &next, cost, now_ns))
+        if (!add_or_take(&t->rule, &next, what, now_ns))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&t->words[fixed], &word, next,
                                                     memory_order_relaxed, memory_order_relaxed));
@@ -289,18 +296,19 @@ static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, doubl
     return true;
 }
 
-static bool keyed_add_or_take(struct cell_table *t, struct slice key, double cost, uint64_t now_ns)
+static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct taking what,
+                              uint64_t now_ns)
 {
     struct cell_stripe *s;
     struct cell *c;
     bool done;
 
     if (!key.data)
-        return fixed_add_or_take(t, CELL_SINGLE, cost, now_ns);
+        return fixed_add_or_take(t, CELL_SINGLE, what, now_ns);
     c = lock_cell(t, key, now_ns, &s);
     if (!c)
-        return fixed_add_or_take(t, CELL_OTHER, cost, now_ns);
-    done = add_or_take(&t->rule, &c->word, cost, now_ns);
+        return fixed_add_or_take(t, CELL_OTHER, what, now_ns);
+    done = add_or_take(&t->rule, &c->word, what, now_ns);
     pthread_mutex_unlock(&s->lock);
     if (done)
         mark_changed(t);
@@ -309,12 +317,18 @@ static bool keyed_add_or_take(struct cell_table *t, struct slice key, double cos
 
 bool cell_limit_take(struct cell_table *t, struct slice key, double cost, uint64_t now_ns)
 {
-    return keyed_add_or_take(t, key, cost, now_ns);
+    return keyed_add_or_take(t, key, (struct taking){.cost = cost}, now_ns);
+}
+
+bool cell_limit_take_leaving(struct cell_table *t, struct slice key, double cost, double left,
+                             uint64_t now_ns)
+{
+    return keyed_add_or_take(t, key, (struct taking){cost, left}, now_ns);
 }
 
 bool cell_seen_add(struct cell_table *t, struct slice key, uint64_t now_ns)
 {
-    return keyed_add_or_take(t, key, 0, now_ns);
+    return keyed_add_or_take(t, key, (struct taking){0}, now_ns);
 }
 
 /* Copies the key's cell, or the one that it would share. False: it has none. */

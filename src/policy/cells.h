@@ -49,6 +49,9 @@ void cell_table_unref(struct cell_table *t); /* NULL is allowed */
 
 /* A key without data stands for no key: a cell of its own. cost >= 0, finite. */
 bool cell_limit_take(struct cell_table *t, struct slice key, double cost, uint64_t now_ns);
+/* Takes it only where `left` (finite, >= 0) stays behind. */
+bool cell_limit_take_leaving(struct cell_table *t, struct slice key, double cost, double left,
+                             uint64_t now_ns);
 /* True: `key` was not there; it is from now on, for the window. */
 bool cell_seen_add(struct cell_table *t, struct slice key, uint64_t now_ns);
 bool cell_seen_has(struct cell_table *t, struct slice key, uint64_t now_ns);

@@ -104,13 +104,15 @@ static struct cell_table *ready_to_ask(struct cell_handle *h, double *trouble)
     return t;
 }
 
-static double handle_take(void *handle, const char *key, size_t len, double cost)
+static double handle_take(void *handle, const char *key, size_t len, double cost, double left)
 {
     struct cell_handle *h = handle;
     double trouble;
     struct cell_table *t = ready_to_ask(h, &trouble);
 
-    return t ? cell_limit_take(t, slice_make(key, len), cost, h->state->now_ns) : trouble;
+    if (!t)
+        return trouble;
+    return cell_limit_take_leaving(t, slice_make(key, len), cost, left, h->state->now_ns);
 }
 
 static double handle_seen_add(void *handle, const char *key, size_t len)

@@ -1,7 +1,10 @@
 /* Evaluates compiled matchers. */
 #include "policy/match.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /* A run of any bytes is tried as short as possible first; only the last `*` needs remembering. */
 bool match_glob(struct slice pattern, struct slice text)
@@ -56,6 +59,34 @@ static int compare_with(const struct value *v, double d)
     return d > whole ? -1 : 0;
 }
 
+/* Numbers as %d, or as %g with the digits that the double has; booleans as true and false. */
+static struct slice text_of_scalar(const struct value *v, char text[32])
+{
+    int len = 0;
+
+    if (v->type == VALUE_STRING)
+        return v->bytes;
+    if (v->type == VALUE_BOOL)
+        return slice_str(v->boolean ? "true" : "false");
+    if (v->type == VALUE_INT)
+        len = snprintf(text, 32, "%" PRId64, v->integer);
+    for (int digits = 15; v->type == VALUE_DOUBLE && digits <= 17; digits++) {
+        len = snprintf(text, 32, "%.*g", digits, v->number);
+        if (strtod(text, NULL) == v->number)
+            break;
+    }
+    return slice_make(text, (size_t)len);
+}
+
+static bool test_regex_text(const struct match_test *t, const struct value *v)
+{
+    char text[32];
+
+    if (v->type != VALUE_STRING && v->type != VALUE_BOOL && !is_number(v))
+        return false;
+    return regex_find(t->regex, text_of_scalar(v, text));
+}
+
 static bool test_scalar(const struct match_test *t, const struct value *v)
 {
     switch (t->kind) {
@@ -69,6 +100,8 @@ static bool test_scalar(const struct match_test *t, const struct value *v)
         return v->type == VALUE_STRING && match_glob(t->text, v->bytes);
     case MATCH_REGEX:
         return v->type == VALUE_STRING && regex_find(t->regex, v->bytes);
+    case MATCH_REGEX_TEXT:
+        return test_regex_text(t, v);
     case MATCH_RANGE:
         if (!is_number(v) || (v->type == VALUE_DOUBLE && isnan(v->number)))
             return false;
@@ -182,6 +215,15 @@ static bool is_of_link(const struct match_term *t)
            t->place == PLACE_LINK_ATTR;
 }
 
+static struct value trace_state_value(struct reader *r, size_t span, struct slice key)
+{
+    struct value v = {.type = VALUE_STRING};
+
+    if (!sampling_member(reader_fields(r, span)->trace_state, key, &v.bytes))
+        v.type = VALUE_ABSENT;
+    return v;
+}
+
 static struct value span_value(struct reader *r, size_t span, const struct match_term *t)
 {
     const struct span_view *view = reader_view(r, span);
@@ -193,6 +235,8 @@ static struct value span_value(struct reader *r, size_t span, const struct match
         return attr_value(OWNER_RESOURCE, view->resource, t->key);
     case PLACE_SCOPE:
         return attr_value(OWNER_SCOPE, view->scope, t->key);
+    case PLACE_TRACE_STATE:
+        return trace_state_value(r, span, t->key);
     default:
         return reader_field(r, span, (enum reader_field)t->field);
     }
@@ -302,8 +346,38 @@ static bool group_holds(const struct match *m, struct reader *r, size_t span, bo
            (!links || some_link(m, reader_view(r, span)->span, negated));
 }
 
+/* `event` may be empty. */
+static bool steps_hold(const struct match *m, struct reader *r, size_t span, struct slice event)
+{
+    uint32_t at = m->step_count - 1;
+
+    do {
+        const struct match_step *s = &m->steps[at];
+        const struct match_term *t = &m->terms[s->term];
+        struct value v = is_of_event(t) ? event_value(event, t) : span_value(r, span, t);
+
+        at = s->next[term_holds(m, t, &v)];
+    } while (at < m->step_count);
+    return at == MATCH_ACCEPT;
+}
+
+static bool steps_reads(const struct match *m, struct reader *r, size_t span)
+{
+    struct slice bytes = reader_view(r, span)->span, event = {0};
+    size_t at = 0;
+
+    if (!m->each_event)
+        return steps_hold(m, r, span, event);
+    while (view_event_next(bytes, &at, &event))
+        if (steps_hold(m, r, span, event))
+            return true;
+    return false;
+}
+
 bool match_reads(const struct match *m, struct reader *r, size_t span)
 {
+    if (m->step_count)
+        return steps_reads(m, r, span);
     return group_holds(m, r, span, false) && !(m->has_not && group_holds(m, r, span, true));
 }
 

@@ -16,6 +16,7 @@ enum match_kind {
     MATCH_BOOL,
     MATCH_GLOB,
     MATCH_REGEX,
+    MATCH_REGEX_TEXT, /* as MATCH_REGEX; numbers and booleans are compared by their text */
     MATCH_RANGE,
     MATCH_KIND_COUNT
 };
@@ -31,8 +32,9 @@ enum match_place {
     PLACE_LINK_TRACE_ID,
     PLACE_LINK_SPAN_ID,
     PLACE_LINK_ATTR,
-    PLACE_DECISION, /* field: enum match_decision */
-    PLACE_TRACE,    /* field: enum match_trace */
+    PLACE_TRACE_STATE, /* key: of a member of the span's tracestate */
+    PLACE_DECISION,    /* field: enum match_decision */
+    PLACE_TRACE,       /* field: enum match_trace */
     PLACE_COUNT
 };
 
@@ -68,12 +70,23 @@ struct match_term {
     uint32_t first, count; /* of tests */
 };
 
+enum { MATCH_ACCEPT = UINT32_MAX, MATCH_REJECT = UINT32_MAX - 1 };
+
+/* Tests one term and goes on: to a step before it in the array, or to the answer. */
+struct match_step {
+    uint32_t term;
+    uint32_t next[2]; /* by whether the term holds */
+};
+
 /* The payload of a userdata: `magic` tells it from others. */
 struct match {
     uint64_t magic;
     struct match_term *terms;
     struct match_test *tests;
     uint32_t term_count, test_count;
+    struct match_step *steps; /* any condition of its terms, from the last step; NULL: all hold */
+    uint32_t step_count;
+    bool each_event; /* the steps are about one event, any of the span's */
     bool has_not;    /* a group in ["not"] */
     bool asks_trace; /* has decision or trace fields: only for `where` */
     bool asks_span;  /* has others */
@@ -87,5 +100,5 @@ size_t match_find(const struct match *m, struct reader *r);
 bool match_test_value(const struct match_test *t, const struct value *v);
 bool match_glob(struct slice pattern, struct slice text);
 
-/* Adds match_new, match_term, match_test and match_done to the table on top: for moontail.match. */
+/* Adds match_new, match_term, match_test and the like to the table on top: for moontail.match. */
 void match_register(lua_State *L);

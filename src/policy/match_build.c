@@ -28,7 +28,7 @@ static int match_gc(lua_State *L)
     struct match *m = lua_touserdata(L, 1);
 
     for (uint32_t i = 0; i < m->test_count; i++) {
-        if (m->tests[i].kind == MATCH_REGEX)
+        if (m->tests[i].kind == MATCH_REGEX || m->tests[i].kind == MATCH_REGEX_TEXT)
             regex_free(m->tests[i].regex);
         if (m->tests[i].kind == MATCH_TEXT || m->tests[i].kind == MATCH_GLOB)
             free((void *)m->tests[i].text.data);
@@ -37,9 +37,11 @@ static int match_gc(lua_State *L)
         free((void *)m->terms[i].key.data);
     free(m->terms);
     free(m->tests);
-    m->term_count = m->test_count = 0;
+    free(m->steps);
+    m->term_count = m->test_count = m->step_count = 0;
     m->terms = NULL;
     m->tests = NULL;
+    m->steps = NULL;
     return 0;
 }
 
@@ -139,7 +141,7 @@ static int build_test(lua_State *L)
     m->tests = one_more(L, m->tests, m->test_count, sizeof(*m->tests));
     if (t.kind == MATCH_TEXT || t.kind == MATCH_GLOB)
         t.text = copy_text(L, 3);
-    else if (t.kind == MATCH_REGEX)
+    else if (t.kind == MATCH_REGEX || t.kind == MATCH_REGEX_TEXT)
         t.regex = compile_regex(L, 3);
     else if (t.kind == MATCH_NUMBER)
         t.number = luaL_checknumber(L, 3);
@@ -151,6 +153,37 @@ static int build_test(lua_State *L)
                                 .high = luaL_optnumber(L, 4, HUGE_VAL)};
     m->tests[m->test_count++] = t;
     m->terms[m->term_count - 1].count++;
+    return 0;
+}
+
+/* Where a step goes: a number of an earlier one, -1 to reject, -2 to accept. */
+static uint32_t step_target(lua_State *L, int index, const struct match *m)
+{
+    lua_Integer to = luaL_checkinteger(L, index);
+
+    luaL_argcheck(L, to >= -2 && to < (lua_Integer)m->step_count, index, "no such step");
+    return to == -1 ? MATCH_REJECT : to == -2 ? MATCH_ACCEPT : (uint32_t)to;
+}
+
+/* match_step(m, if it does not hold, if it holds) -> its number: tests the last term. The matcher
+ * begins with the last step. */
+static int build_step(lua_State *L)
+{
+    struct match *m = build_check(L);
+    struct match_step s = {.next = {step_target(L, 2, m), step_target(L, 3, m)}};
+
+    luaL_argcheck(L, m->term_count > 0, 1, "no term");
+    s.term = m->term_count - 1;
+    m->steps = one_more(L, m->steps, m->step_count, sizeof(*m->steps));
+    m->steps[m->step_count] = s;
+    lua_pushinteger(L, (lua_Integer)m->step_count++);
+    return 1;
+}
+
+/* match_each_event(m): the steps are about one event. */
+static int build_each_event(lua_State *L)
+{
+    build_check(L)->each_event = true;
     return 0;
 }
 
@@ -177,9 +210,14 @@ static int match_tostring(lua_State *L)
 void match_register(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"match_new", build_new},     {"match_term", build_term},
-        {"match_test", build_test},   {"match_asks_trace", build_asks_trace},
-        {"match_regex", build_regex}, {NULL, NULL},
+        {"match_new", build_new},
+        {"match_term", build_term},
+        {"match_test", build_test},
+        {"match_asks_trace", build_asks_trace},
+        {"match_regex", build_regex},
+        {"match_step", build_step},
+        {"match_each_event", build_each_event},
+        {NULL, NULL},
     };
 
     luaL_newmetatable(L, metatable_name);

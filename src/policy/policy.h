@@ -166,6 +166,8 @@ uint64_t sampling_randomness(const struct policy_trace *trace);
 uint64_t sampling_randomness_of_id(const uint8_t id[16]);
 /* 1 - T / 2^56. */
 double sampling_probability(uint64_t threshold);
+/* The value of the first member with that key; borrowed from trace_state. False: there is none. */
+bool sampling_member(struct slice trace_state, struct slice key, struct slice *value);
 /* The `ot` member of a tracestate. rv: exactly 14 lower-case hex digits; th: 1 to 14. False if
  * absent or malformed. */
 bool sampling_rv(struct slice trace_state, uint64_t *rv);

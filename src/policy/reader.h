@@ -39,6 +39,7 @@ enum reader_field {
     FIELD_IS_ERROR,
     FIELD_IS_ROOT,
     FIELD_IS_ENTRY,
+    FIELD_IS_SAMPLED,
     FIELD_DURATION_MS,
     FIELD_START_MS,
     FIELD_OFFSET_MS,

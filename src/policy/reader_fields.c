@@ -15,6 +15,7 @@ const struct reader_field_name reader_field_names[FIELD_COUNT] = {
     [FIELD_IS_ERROR]       = {"span", "is_error", VALUE_BOOL},
     [FIELD_IS_ROOT]        = {"span", "is_root", VALUE_BOOL},
     [FIELD_IS_ENTRY]       = {"span", "is_entry", VALUE_BOOL},
+    [FIELD_IS_SAMPLED]     = {"span", "is_sampled", VALUE_BOOL},
     [FIELD_DURATION_MS]    = {"span", "duration_ms", VALUE_DOUBLE},
     [FIELD_START_MS]       = {"span", "start_ms", VALUE_DOUBLE},
     [FIELD_OFFSET_MS]      = {"span", "offset_ms", VALUE_DOUBLE},
@@ -286,6 +287,8 @@ struct value reader_field(struct reader *r, size_t span, enum reader_field field
     case FIELD_IS_ROOT:
     case FIELD_IS_ENTRY:
         return relation(r, span, field);
+    case FIELD_IS_SAMPLED:
+        return bool_value(f->flags & 1); /* W3C trace context's sampled */
     case FIELD_SERVICE:
         return service(reader_view(r, span));
     case FIELD_SCOPE_NAME:

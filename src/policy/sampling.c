@@ -115,6 +115,20 @@ static bool hex_digits(struct slice s, uint64_t *value)
     return true;
 }
 
+bool sampling_member(struct slice trace_state, struct slice key, struct slice *value)
+{
+    while (trace_state.len) {
+        struct slice member = trim(next_part(&trace_state, ','));
+        struct slice name = next_part(&member, '=');
+
+        if (!slice_equal(trim(name), key))
+            continue;
+        *value = member;
+        return true;
+    }
+    return false;
+}
+
 /* The value of a sub-key of the `ot` member. */
 static bool ot_value(struct slice trace_state, const char *key, struct slice *value)
 {
