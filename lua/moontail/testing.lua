@@ -229,12 +229,17 @@ function t.trace(spans)
   return c.scan(t.encode(spans), spans.trigger or "wait", decided_ns)
 end
 
+local function scanned(bodies)
+  for i, body in ipairs(bodies) do bodies[i] = c.scan(body, "wait", DECIDED_NS) end
+  return bodies
+end
+
 -- The list of the traces in a text: OTLP/JSON, one request or one in each line (what exporter "file"
 -- writes), or OTLP protobuf.
 function t.traces(text)
-  local list = c.split(text)
-  for i, body in ipairs(list) do list[i] = c.scan(body, "wait", DECIDED_NS) end
-  return list
+  local ok, list = pcall(c.split, text)
+  if not ok then error(list, 2) end
+  return scanned(list)
 end
 
 -- The same of a file.
@@ -243,9 +248,9 @@ function t.file(path)
   if not file then error(why, 2) end
   local text = file:read "*a"
   file:close()
-  local ok, list = pcall(t.traces, text)
-  if not ok then error(path .. ": " .. tostring(list), 2) end
-  return list
+  local ok, list = pcall(c.split, text)
+  if not ok then error(path .. ": " .. list, 2) end
+  return scanned(list)
 end
 
 -- ---- policies ----
@@ -340,6 +345,10 @@ end
 
 -- Lets time pass, in milliseconds: for limit, seen and counter. It stands still by itself.
 t.advance = c.advance
+
+-- The CPU time that a call of a policy may use, in milliseconds: tail_sampling.budget.cpu. 10 at first; under
+-- another LuaJIT than moontail's: none at first.
+t.budget = c.budget
 
 -- Where policies/TYPE.lua is looked for before the built-in ones.
 t.folder = c.folder

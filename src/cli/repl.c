@@ -13,7 +13,7 @@
 #include <lauxlib.h>
 
 enum { MAX_BYTES = 64 * 1024 * 1024, STATEMENT_MAX = 1024 * 1024 };
-#define BUDGET_NS NS_PER_S /* of a line: people type it */
+#define BUDGET_NS (250 * NS_PER_MS) /* of a statement */
 
 struct prompt {
     lua_State *L;
@@ -36,13 +36,28 @@ static enum err call(struct prompt *p, const char *function, int args, int resul
     return lua_run(p->L, args, results, info);
 }
 
-/* Pushes the function of the statement, as a value or as it is. */
-static enum err compile(struct prompt *p, struct err_info *info)
+static bool says_incomplete(struct prompt *p, const struct err_info *wrong)
+{
+    struct err_info info;
+    bool incomplete;
+
+    lua_pushstring(p->L, wrong->text);
+    if (call(p, "is_incomplete", 1, 1, &info))
+        return false;
+    incomplete = lua_toboolean(p->L, -1);
+    lua_pop(p->L, 1);
+    return incomplete;
+}
+
+/* Pushes the function of the statement, as a value or as it is. Failed: *incomplete says whether
+ * more lines may mend it. */
+static enum err compile(struct prompt *p, bool *incomplete, struct err_info *info)
 {
     lua_State *L = p->L;
     int top = lua_gettop(L);
     enum err e;
 
+    *incomplete = false;
     lua_pushlstring(L, (const char *)p->statement.data, p->statement.len);
     e = call(p, "forms", 1, 2, info);
     for (int i = 1; !e && i <= 2; i++) {
@@ -54,22 +69,10 @@ static enum err compile(struct prompt *p, struct err_info *info)
             lua_settop(L, top + 1);
             return ERR_OK;
         }
+        *incomplete |= says_incomplete(p, info);
     }
     lua_settop(L, top);
     return ERR_SCRIPT;
-}
-
-static bool is_incomplete(struct prompt *p, const struct err_info *wrong)
-{
-    struct err_info info;
-    bool incomplete;
-
-    lua_pushstring(p->L, wrong->text);
-    if (call(p, "is_incomplete", 1, 1, &info))
-        return false;
-    incomplete = lua_toboolean(p->L, -1);
-    lua_pop(p->L, 1);
-    return incomplete;
 }
 
 /* Prints the values above `base`. */
@@ -89,9 +92,10 @@ static void evaluate(struct prompt *p, bool more)
 {
     int top = lua_gettop(p->L);
     struct err_info info;
-    enum err e = compile(p, &info);
+    bool incomplete;
+    enum err e = compile(p, &incomplete, &info);
 
-    if (e && more && is_incomplete(p, &info))
+    if (e && more && incomplete)
         return;
     if (!e)
         e = lua_run_bounded(p->L, 0, LUA_MULTRET, &info);

@@ -68,7 +68,9 @@ static bool add_folder(struct spec_files *f, struct disk *disk, const char *path
     if (is_folder && names.count)
         qsort(names.list, names.count, sizeof(*names.list), by_name);
     for (size_t i = 0; is_folder && i < names.count; i++) {
-        int len = snprintf(inner, sizeof(inner), "%s/%s", path, names.list[i]);
+        int len = strcmp(path, ".") == 0
+                      ? snprintf(inner, sizeof(inner), "%s", names.list[i])
+                      : snprintf(inner, sizeof(inner), "%s/%s", path, names.list[i]);
 
         if (len >= (int)sizeof(inner))
             continue;
@@ -114,7 +116,9 @@ static enum err add_path(struct spec_files *f, struct disk *disk, const char *pa
     size_t before = f->count;
     char folder[PATH_BYTES], inside[PATH_BYTES];
 
-    if (snprintf(inside, sizeof(inside), "%s/spec", path) >= (int)sizeof(inside))
+    if (strcmp(path, ".") == 0)
+        memcpy(inside, "spec", 5);
+    else if (snprintf(inside, sizeof(inside), "%s/spec", path) >= (int)sizeof(inside))
         return err_fail(info, ERR_CONFIG, "the path is too long: %.100s...", path);
     if (add_folder(f, disk, inside, 0) || add_folder(f, disk, path, 0)) {
         snprintf(folder, sizeof(folder), "%s", path);

@@ -268,6 +268,16 @@ static int testing_once(lua_State *L)
     return 2;
 }
 
+/* budget(ms): what a call may use from now on. */
+static int testing_budget(lua_State *L)
+{
+    double ms = luaL_checknumber(L, 1);
+
+    luaL_argcheck(L, ms > 0 && ms < 1e9, 1, "more than 0 ms");
+    lua_state_bound_cpu(L, (uint64_t)(ms * 1e6));
+    return 0;
+}
+
 static void install_api(lua_State *L)
 {
     struct err_info info;
@@ -280,23 +290,15 @@ static void install_api(lua_State *L)
 int spec_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"scan", spec_trace_scan},
-        {"split", spec_trace_split},
-        {"begin", testing_begin},
-        {"finish", testing_finish},
-        {"verdict", testing_verdict},
-        {"chain", testing_chain},
-        {"decide", testing_decide},
-        {"where", testing_where},
-        {"process", testing_process},
-        {"processors", testing_processors},
-        {"received", testing_received},
-        {"folder", testing_folder},
-        {"advance", testing_advance},
-        {"forget", testing_forget},
-        {"ask", testing_ask},
-        {"once", testing_once},
-        {NULL, NULL},
+        {"scan", spec_trace_scan},      {"split", spec_trace_split},
+        {"begin", testing_begin},       {"finish", testing_finish},
+        {"verdict", testing_verdict},   {"chain", testing_chain},
+        {"decide", testing_decide},     {"where", testing_where},
+        {"process", testing_process},   {"processors", testing_processors},
+        {"received", testing_received}, {"folder", testing_folder},
+        {"advance", testing_advance},   {"forget", testing_forget},
+        {"ask", testing_ask},           {"once", testing_once},
+        {"budget", testing_budget},     {NULL, NULL},
     };
 
     if (!shared.labels)

@@ -5,6 +5,7 @@
 #include "otlp/json.h"
 #include "otlp/scan.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -126,6 +127,19 @@ void spec_trace_register(lua_State *L)
 
 /* ---- many traces in one text ---- */
 
+/* Raises the sentence as it is: where it was called from is the caller's to say. */
+__attribute__((format(printf, 2, 3))) static int refuse(lua_State *L, const char *fmt, ...)
+{
+    char text[1100];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    lua_pushstring(L, text);
+    return lua_error(L);
+}
+
 /* Each line is a request of its own, as exporter "file" writes them. */
 static enum err read_lines(struct slice text, struct buf *body, struct err_info *info)
 {
@@ -232,7 +246,7 @@ static size_t add_trace(lua_State *L, struct slice body, const struct scan_span 
         lua_pushnil(L);
     buf_fini(&out);
     if (lua_isnil(L, -1))
-        luaL_error(L, "a trace is too large");
+        refuse(L, "a trace is too large");
     lua_remove(L, -2);
     lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
     return n;
@@ -247,15 +261,15 @@ static int push_bodies(lua_State *L, struct slice body)
     size_t at = 0;
 
     if (scan_traces(body, NULL, 0, &result) == ERR_PARSE)
-        return luaL_error(L, "no OTLP: %s at byte %d", result.error, (int)result.error_offset);
+        return refuse(L, "no OTLP: %s at byte %d", result.error, (int)result.error_offset);
     if (result.rejected)
-        return luaL_error(L, "a span is rejected: %s", result.reject_reason);
+        return refuse(L, "a span is rejected: %s", result.reject_reason);
     if (result.spans == 0)
-        return luaL_error(L, "there is no span in it");
+        return refuse(L, "there is no span in it");
     spans = lua_newuserdata(L, result.spans * sizeof(*spans));
     places = lua_newuserdata(L, result.spans * sizeof(*places));
     if (scan_traces(body, spans, result.spans, &result))
-        return luaL_error(L, "it is refused the second time");
+        return refuse(L, "it is refused the second time");
     place(places, spans, result.spans);
     lua_newtable(L);
     while (at < result.spans)
@@ -273,7 +287,7 @@ int spec_trace_split(lua_State *L)
     buf_init(&body, TEXT_MAX, NULL);
     if (read_text(slice_make(text, len), &body, &info) || !buf_ok(&body)) {
         buf_fini(&body);
-        return luaL_error(L, "%s", info.text[0] ? info.text : "too large");
+        return refuse(L, "%s", info.text[0] ? info.text : "too large");
     }
     lua_pushlstring(L, (const char *)body.data, body.len);
     buf_fini(&body);
