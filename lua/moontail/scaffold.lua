@@ -107,7 +107,7 @@ local TASKS = [[
       "label": "moontail try",
       "type": "process",
       "command": "moontail",
-      "args": ["try", "--config", "config.lua"],
+      "args": ["try", "config.lua"],
       "problemMatcher": []
     }
   ]
