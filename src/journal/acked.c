@@ -7,9 +7,9 @@
 
 static const uint64_t write_every_ns = 100 * NS_PER_MS;
 
-static void write_lines(const struct journal *j, struct buf *text)
+static void write_lines(const struct journal *j, unsigned exporters, struct buf *text)
 {
-    for (unsigned i = 0; i < j->config.exporters; i++) {
+    for (unsigned i = 0; i < exporters; i++) {
         uint64_t position = atomic_load_explicit(&j->outbox.acked[i], memory_order_acquire);
 
         buf_printf(text, "%llu %llu %s\n", (unsigned long long)outbox_ordinal(position),
@@ -20,16 +20,18 @@ static void write_lines(const struct journal *j, struct buf *text)
 
 void acked_write(struct journal *j, uint64_t now_ns)
 {
+    unsigned exporters = outbox_exporters(&j->outbox);
     struct err_info info;
     struct buf text;
 
     buf_init(&text, STORE_ACKED_MAX, NULL);
-    write_lines(j, &text);
+    write_lines(j, exporters, &text);
     if (buf_ok(&text) && (!j->acked_text || strcmp(j->acked_text, (char *)text.data) != 0)) {
         if (store_write_acked(j->files.store, slice_make(text.data, text.len - 1), &info) ==
             ERR_OK) {
             free(j->acked_text);
             j->acked_text = strdup((char *)text.data);
+            atomic_store_explicit(&j->acked_exporters, exporters, memory_order_release);
         } else {
             j->files.write_errors++; /* tried again; until then more is sent twice after a kill */
         }
@@ -38,13 +40,26 @@ void acked_write(struct journal *j, uint64_t now_ns)
     buf_fini(&text);
 }
 
-static bool has_moved(const struct journal *j)
+static uint64_t sum_of_acked(const struct journal *j)
 {
     uint64_t sum = 0;
 
-    for (unsigned i = 0; i < j->config.exporters; i++)
+    for (unsigned i = 0, n = outbox_exporters(&j->outbox); i < n; i++)
         sum += atomic_load_explicit(&j->outbox.acked[i], memory_order_relaxed);
-    return sum != j->acked_sum;
+    return sum;
+}
+
+/* There is an exporter that the file does not name: it is to be there before the first record for
+ * it is, since one without a position goes on at the end. */
+static bool has_grown(const struct journal *j)
+{
+    return outbox_exporters(&j->outbox) >
+           atomic_load_explicit(&j->acked_exporters, memory_order_relaxed);
+}
+
+static bool has_moved(const struct journal *j)
+{
+    return sum_of_acked(j) != j->acked_sum || has_grown(j);
 }
 
 uint64_t acked_step(struct journal *j, uint64_t now_ns)
@@ -53,16 +68,14 @@ uint64_t acked_step(struct journal *j, uint64_t now_ns)
         return NEVER_NS;
     if (j->acked_ns && now_ns - j->acked_ns < write_every_ns)
         return j->acked_ns + write_every_ns;
-    j->acked_sum = 0;
-    for (unsigned i = 0; i < j->config.exporters; i++)
-        j->acked_sum += atomic_load_explicit(&j->outbox.acked[i], memory_order_relaxed);
+    j->acked_sum = sum_of_acked(j);
     acked_write(j, now_ns);
     return NEVER_NS;
 }
 
 static void resume(struct journal *j, const char *name, uint64_t position)
 {
-    for (unsigned i = 0; i < j->config.exporters; i++)
+    for (unsigned i = 0; i < outbox_exporters(&j->outbox); i++)
         if (strcmp(j->config.names->exporters[i], name) == 0)
             outbox_resume(&j->outbox, i, position);
 }
@@ -70,7 +83,7 @@ static void resume(struct journal *j, const char *name, uint64_t position)
 /* All from the beginning: what they had sent may be sent again, nothing is missing. */
 static void resume_at_begin(struct journal *j)
 {
-    for (unsigned i = 0; i < j->config.exporters; i++)
+    for (unsigned i = 0; i < outbox_exporters(&j->outbox); i++)
         outbox_resume(&j->outbox, i, 0);
 }
 

@@ -56,12 +56,12 @@ bool append_names(struct segment *segment, const struct journal_names *names, ui
 static bool write_names(struct decision_log *l, uint64_t now_ns)
 {
     const struct journal_config *c = l->files->config;
-    size_t labels = c->names->labels(c->names->arg);
+    size_t known = names_count(c->names);
 
     if (!append_names(open_segment(l), c->names, l->sequence + 1, clock_unix_ns(c->clock), now_ns))
         return false;
     l->sequence++;
-    l->labels = labels;
+    l->names = known;
     return true;
 }
 
@@ -136,12 +136,12 @@ static size_t room(const struct decision_log *l)
     return l->open ? segment->size - segment->used : 0;
 }
 
-/* New labels are named before an entry has one of them. */
+/* A new label or exporter is named before an entry has it. */
 static bool names_are_known(struct decision_log *l, uint64_t now_ns)
 {
     const struct journal_names *names = l->files->config->names;
 
-    if (names->labels(names->arg) == l->labels)
+    if (names_count(names) == l->names)
         return true;
     seal(l);
     return write_names(l, now_ns);

@@ -15,7 +15,7 @@ struct decision_log {
     size_t frame_at;      /* of the frame being filled; 0: none */
     uint32_t frame_items; /* entries in it */
     uint64_t sequence;
-    size_t labels;         /* that the last names frame has */
+    size_t names;          /* that the last names frame has */
     struct fifo closed;    /* struct closed_decisions, oldest first */
     uint64_t open_entries; /* in the open segment */
     uint64_t entries;      /* in all */

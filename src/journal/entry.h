@@ -33,6 +33,8 @@ bool entry_read(struct slice from, size_t *at, struct entry *e);
 struct decision_vote entry_vote(const struct entry *e, unsigned i);
 uint64_t entry_source(const struct entry *e, unsigned i);
 
+/* Of labels and exporters: it grows with each new one. */
+size_t names_count(const struct journal_names *names);
 /* The body of a FRAME_NAMES: labels by number, exporters by bit, policies in order, and the hash of
  * the configuration. */
 bool names_write(struct buf *to, const struct journal_names *names);

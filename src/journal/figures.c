@@ -63,7 +63,7 @@ void journal_stats(const struct journal *j, struct journal_stats *s)
     }
     memcpy(s->enqueued, j->outbox.enqueued, sizeof(s->enqueued));
     for (unsigned signal = 0; signal < DECISION_SIGNALS; signal++)
-        for (unsigned i = 0; i < j->config.exporters; i++)
+        for (unsigned i = 0; i < EXPORTERS_MAX; i++)
             s->in_transit[signal][i] += j->outbox.hidden[signal][i];
     add_files(j, s);
 }
@@ -139,6 +139,18 @@ void outbox_hold(struct journal *j, unsigned index, uint64_t seen, uint64_t curs
 {
     atomic_store_explicit(&j->outbox.seen[index], seen, memory_order_release);
     atomic_store_explicit(&j->outbox.cursor[index], cursor, memory_order_release);
+}
+
+void outbox_add_exporters(struct journal *j, unsigned count, uint64_t position)
+{
+    outbox_grow(&j->outbox, count, position);
+    journal_wake(j);
+}
+
+bool outbox_knows_exporters(const struct journal *j, unsigned count)
+{
+    return !j->files.store ||
+           atomic_load_explicit(&j->acked_exporters, memory_order_acquire) >= count;
 }
 
 void outbox_ack(struct journal *j, unsigned index, uint64_t position)

@@ -23,6 +23,8 @@
 #include "base/slice.h"
 #include "journal/format.h"
 
+#include <stdatomic.h>
+
 struct journal;
 struct journal_writer;
 struct decision_record;
@@ -50,16 +52,16 @@ struct journal_names {
     void (*label)(void *arg, uint16_t label, const char **policy, const char **reason);
     /* The number of a pair that was read back. */
     uint16_t (*intern)(void *arg, const char *policy, const char *reason);
-    const char *const *exporters; /* by bit */
-    size_t exporter_count;
-    const char *const *policies; /* in order */
+    const char *const *exporters;  /* by bit */
+    _Atomic size_t exporter_count; /* it grows: outbox_add_exporters */
+    const char *const *policies;   /* in order */
     size_t policy_count;
     const char *config_hash;
 };
 
 struct journal_config {
     unsigned workers;      /* 1 .. 256; one more writer may be the main thread's */
-    unsigned exporters;    /* 0 .. 64 */
+    unsigned exporters;    /* 0 .. 64; at the start */
     size_t segment_bytes;  /* a multiple of 4 KiB up to 2 MiB, of which 256 GiB have names */
     struct memory *memory; /* borrowed for life */
     const struct clock *clock;
@@ -294,6 +296,11 @@ uint64_t outbox_begin(const struct journal *j); /* the oldest record that is sti
 /* Where exporter `index` had acked to when the process ended; outbox_begin for a new one (which
  * finds nothing of its own before the present end). */
 uint64_t outbox_acked(const struct journal *j, unsigned index);
+/* Export thread: there are `count` exporters now, whose names are known. New ones go on at
+ * `position`, which one of the others has not acked past. Whoever wants to be sure that they do so
+ * after a kill too asks for the second (any thread) before there is a record for them. */
+void outbox_add_exporters(struct journal *j, unsigned count, uint64_t position);
+bool outbox_knows_exporters(const struct journal *j, unsigned count);
 /* Exporter `index` has settled everything before `position`; never goes back. */
 void outbox_ack(struct journal *j, unsigned index, uint64_t position);
 

@@ -80,16 +80,17 @@ struct journal {
     struct decision_log log;
     struct outbox outbox;
     struct spill spill;
-    struct recovered *recovered;   /* while recovery runs */
-    char *acked_text;              /* as it was last written; NULL: never */
-    uint64_t acked_ns;             /* when that was */
-    uint64_t acked_sum;            /* of the positions then */
-    uint64_t retry_ns, backoff_ns; /* of a disk that fails */
-    uint64_t gather_ns;            /* frames of the next round gather until then; */
-    _Atomic uint64_t goal;         /* or until there are so many */
-    uint64_t taken_ns;             /* when decisions were last taken; 0: never */
-    uint64_t turned_ns;            /* when old open segments were last looked for */
-    bool remakes;                  /* records that recovery has made again are not at the level */
+    struct recovered *recovered;      /* while recovery runs */
+    char *acked_text;                 /* as it was last written; NULL: never */
+    uint64_t acked_ns;                /* when that was */
+    uint64_t acked_sum;               /* of the positions then */
+    _Atomic unsigned acked_exporters; /* how many it names */
+    uint64_t retry_ns, backoff_ns;    /* of a disk that fails */
+    uint64_t gather_ns;               /* frames of the next round gather until then; */
+    _Atomic uint64_t goal;            /* or until there are so many */
+    uint64_t taken_ns;                /* when decisions were last taken; 0: never */
+    uint64_t turned_ns;               /* when old open segments were last looked for */
+    bool remakes;      /* records that recovery has made again are not at the level */
     bool is_recording; /* records of the decisions taken are on their way to the level */
     struct journal_writer *writers;
     struct loop *own, *exporter;

@@ -11,6 +11,16 @@ struct names_head {
     uint16_t exporters, policies;
 };
 
+static size_t names_exporters(const struct journal_names *names)
+{
+    return atomic_load_explicit(&names->exporter_count, memory_order_acquire);
+}
+
+size_t names_count(const struct journal_names *names)
+{
+    return names->labels(names->arg) + names_exporters(names);
+}
+
 static void put_text(struct buf *to, const char *text)
 {
     size_t len = text ? strnlen(text, UINT16_MAX) : 0;
@@ -29,7 +39,7 @@ bool names_write(struct buf *to, const struct journal_names *names)
 {
     struct names_head head = {
         .labels = (uint32_t)at_most(names->labels(names->arg), MAX_LABELS),
-        .exporters = (uint16_t)at_most(names->exporter_count, MAX_EXPORTERS),
+        .exporters = (uint16_t)at_most(names_exporters(names), MAX_EXPORTERS),
         .policies = (uint16_t)at_most(names->policy_count, ENTRY_MAX_VOTES),
     };
 

@@ -10,6 +10,22 @@
 
 enum { ENTRY_SPACE = 512 }; /* an entry without votes and sources is smaller */
 
+unsigned outbox_exporters(const struct outbox *o)
+{
+    return atomic_load_explicit(&o->exporters, memory_order_acquire);
+}
+
+void outbox_grow(struct outbox *o, unsigned exporters, uint64_t position)
+{
+    assert(exporters <= EXPORTERS_MAX);
+    for (unsigned i = outbox_exporters(o); i < exporters; i++) {
+        atomic_store_explicit(&o->acked[i], position, memory_order_relaxed);
+        atomic_store_explicit(&o->seen[i], position, memory_order_relaxed);
+        atomic_store_explicit(&o->cursor[i], position, memory_order_relaxed);
+    }
+    atomic_store_explicit(&o->exporters, exporters, memory_order_release);
+}
+
 static size_t places_bytes(void)
 {
     return SEGMENT_MAX * sizeof(_Atomic uint64_t);
@@ -18,7 +34,8 @@ static size_t places_bytes(void)
 void outbox_init(struct outbox *o, struct files *files, unsigned exporters)
 {
     assert(exporters <= EXPORTERS_MAX);
-    *o = (struct outbox){.files = files, .segments = files->segments, .exporters = exporters};
+    *o = (struct outbox){.files = files, .segments = files->segments};
+    atomic_init(&o->exporters, exporters);
     o->places = pages_map(places_bytes());
     ring_init(&o->asked, OUTBOX_ASKED_MAX, sizeof(uint32_t));
 }
@@ -127,7 +144,7 @@ void outbox_start(struct outbox *o, uint64_t begin)
 
     o->appended = end;
     atomic_store_explicit(&o->begin, begin < end ? begin : end, memory_order_relaxed);
-    for (unsigned i = 0; i < o->exporters; i++)
+    for (unsigned i = 0; i < outbox_exporters(o); i++)
         atomic_store_explicit(&o->acked[i], end, memory_order_relaxed);
     atomic_store_explicit(&o->end, end, memory_order_release);
 }
@@ -178,7 +195,7 @@ static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
 {
     const struct journal_config *c = o->files->config;
     uint64_t ordinal = outbox_ordinal(o->appended);
-    size_t labels = o->files->store ? c->names->labels(c->names->arg) : 0;
+    size_t known = o->files->store ? names_count(c->names) : 0;
     size_t names = o->files->store ? names_room(c->names) + FORMAT_PAGE : 0; /* they may grow */
     uint32_t number;
     struct segment *segment;
@@ -198,9 +215,9 @@ static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
         close_open(o, ordinal++);
     segment->ordinal = ordinal;
     if (o->files->store) {
-        o->labels = labels;
+        o->names = known;
         if (!append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns))
-            o->labels = 0; /* never: there is room */
+            o->names = 0; /* never: there is room */
         files_mark(o->files, number);
     }
     o->open = number;
@@ -209,18 +226,18 @@ static bool open_next(struct outbox *o, size_t size, uint64_t now_ns)
     return true;
 }
 
-/* New labels are named before a record has one of them. */
+/* A new label or exporter is named before a record has it. */
 static bool names_are_known(struct outbox *o, uint64_t now_ns)
 {
     const struct journal_config *c = o->files->config;
     struct segment *segment = segment_at(o->segments, o->open);
-    size_t labels = o->files->store ? c->names->labels(c->names->arg) : 0;
+    size_t known = o->files->store ? names_count(c->names) : 0;
 
-    if (labels == o->labels)
+    if (known == o->names)
         return true;
     if (!append_names(segment, c->names, ++o->sequence, clock_unix_ns(c->clock), now_ns))
         return false;
-    o->labels = labels;
+    o->names = known;
     return true;
 }
 
@@ -244,7 +261,7 @@ bool outbox_append(struct outbox *o, const struct decision_record *d, struct sli
     header.sequence = ++o->sequence;
     segment_append(segment, &header, TLV_DECISION, entry, payload);
     files_mark(o->files, o->open);
-    for (unsigned i = 0; i < o->exporters; i++)
+    for (unsigned i = 0; i < EXPORTERS_MAX; i++)
         if (d->exporters >> i & 1)
             o->hidden[decision_signal(d)][i] += d->payload_spans;
     o->appended = outbox_position(outbox_ordinal(o->appended), segment->used);
@@ -256,7 +273,7 @@ bool outbox_publish(struct outbox *o)
     if (atomic_load_explicit(&o->end, memory_order_relaxed) == o->appended)
         return false;
     for (unsigned signal = 0; signal < DECISION_SIGNALS; signal++)
-        for (unsigned i = 0; i < o->exporters; i++) {
+        for (unsigned i = 0; i < EXPORTERS_MAX; i++) {
             o->enqueued[signal][i] += o->hidden[signal][i];
             o->hidden[signal][i] = 0;
         }
@@ -269,8 +286,9 @@ bool outbox_publish(struct outbox *o)
 static uint64_t least_acked(const struct outbox *o)
 {
     uint64_t least = atomic_load_explicit(&o->end, memory_order_relaxed);
+    unsigned exporters = outbox_exporters(o);
 
-    for (unsigned i = 0; i < o->exporters; i++) {
+    for (unsigned i = 0; i < exporters; i++) {
         uint64_t acked = atomic_load_explicit(&o->acked[i], memory_order_acquire);
 
         if (acked < least)
@@ -371,7 +389,7 @@ bool outbox_settle(struct outbox *o, unsigned exporter, uint64_t position)
     uint64_t before = atomic_load_explicit(&o->acked[exporter], memory_order_relaxed);
     uint64_t begin = atomic_load_explicit(&o->begin, memory_order_relaxed);
 
-    assert(exporter < o->exporters);
+    assert(exporter < outbox_exporters(o));
     if (position <= before)
         return false;
     atomic_store_explicit(&o->acked[exporter], position, memory_order_release);

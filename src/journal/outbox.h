@@ -35,7 +35,7 @@ struct outbox_map {
 struct outbox {
     struct files *files;
     struct segments *segments;
-    unsigned exporters;
+    _Atomic unsigned exporters; /* it grows: the export thread's, once there is one */
     /* By ordinal modulo SEGMENT_MAX: the segment's number << 32 | its used bytes, once it is not
      * appended to any more. A reader may stand at the end of one that is freed already. */
     _Atomic uint64_t *places;
@@ -43,7 +43,7 @@ struct outbox {
     uint32_t map_count;
     uint32_t open; /* the segment appended to; 0: none yet */
     uint64_t sequence;
-    size_t labels;     /* that the last names frame has */
+    size_t names;      /* that the last names frame has */
     uint64_t appended; /* the end, of which `end` is what is as safe as the level says */
     uint64_t enqueued[DECISION_SIGNALS][EXPORTERS_MAX]; /* items */
     uint64_t hidden[DECISION_SIGNALS][EXPORTERS_MAX];   /* of them, appended but not published */
@@ -71,6 +71,10 @@ struct outbox {
 /* Start-up only: aborts without memory. */
 void outbox_init(struct outbox *o, struct files *files, unsigned exporters);
 void outbox_fini(struct outbox *o);
+unsigned outbox_exporters(const struct outbox *o);
+/* Export thread: from now on there are so many; new ones go on at `position`, which one of the
+ * others has not acked past. */
+void outbox_grow(struct outbox *o, unsigned exporters, uint64_t position);
 
 /* A segment of an earlier process, in memory and walkable from the first frame to `used`; in order
  * of their ordinals, before anything is appended. Takes the map (NULL: what is in it is for

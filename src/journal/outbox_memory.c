@@ -86,7 +86,7 @@ static bool is_needed(const struct outbox *o, const struct segment *segment)
     if (segment->is_dirty ||
         atomic_load_explicit(&o->reading, memory_order_seq_cst) < segment->stays)
         return true;
-    for (unsigned i = 0; i < o->exporters; i++) {
+    for (unsigned i = 0, n = outbox_exporters(o); i < n; i++) {
         uint64_t cursor = atomic_load_explicit(&o->cursor[i], memory_order_acquire);
 
         if (atomic_load_explicit(&o->seen[i], memory_order_acquire) < end ||

@@ -24,7 +24,7 @@ bool recovery_has_source(const struct journal *j, const uint8_t trace_id[16], ui
 
 static uint64_t present_exporter(const struct journal *j, const char *name)
 {
-    for (unsigned i = 0; i < j->config.exporters; i++)
+    for (unsigned i = 0; i < outbox_exporters(&j->outbox); i++)
         if (strcmp(j->config.names->exporters[i], name) == 0)
             return UINT64_C(1) << i;
     return 0;
