@@ -53,43 +53,15 @@ static enum err init_journal(struct collector *c, struct err_info *info)
     return err;
 }
 
-static bool any_lua_exporter(const struct collector *c)
-{
-    for (size_t i = 0; i < exporter_specs_count(c->exporters); i++)
-        if (exporter_specs_is_lua(c->exporters, i))
-            return true;
-    return false;
-}
-
-/* An exporter's call is about a batch, a policy's about a trace. */
-enum { EXPORT_BUDGETS = 10 };
-
-/* The Lua exporters' thread has a state of its own, with the same configuration in it. */
-static enum err init_export_lua(struct collector *c, struct task *t, struct err_info *info)
-{
-    enum err err = setup_state(&c->setup, &c->loaded, &c->export_state, info);
-    struct exporter_source source;
-
-    t->step = run_export_lua;
-    if (err == ERR_OK)
-        err = setup_push_exporters(&c->setup, c->export_state, &source, info);
-    if (err != ERR_OK)
-        return err;
-    lua_state_bound_cpu(c->export_state, EXPORT_BUDGETS * c->loaded.config->tail.budget_cpu_ns);
-    err = export_lua_attach(c->export, c->export_state, &source, info);
-    policy_use_cells(c->export_state, c->cells, collector_now_ns(c));
-    lua_settop(c->export_state, 0);
-    return err;
-}
-
 static enum err init_export(struct collector *c, struct err_info *info)
 {
     struct task *t = add_task(c, "export", c);
-    struct task *lua = any_lua_exporter(c) ? add_task(c, "export-lua", c) : NULL;
+    struct task *lua = add_task(c, "export-lua", c);
     enum err err;
 
     t->step = run_export;
     t->snapshot = snapshot_export;
+    lua->step = run_export_lua;
     c->http = c->host.http_new(c->host.arg, t->loop);
     err = export_new(
         &(struct export_config){
@@ -99,7 +71,7 @@ static enum err init_export(struct collector *c, struct err_info *info)
             .disk = c->host.disk,
             .http = c->http,
             .loop = t->loop,
-            .lua_loop = lua ? lua->loop : NULL,
+            .lua_loop = lua->loop,
             .clock = c->host.clock,
             .seed = c->host.seed ? c->host.seed : hash_key_random().k0,
             .hooks = {.arg = c, .push_trace = pushed_trace_push, .end_trace = pushed_trace_end},
@@ -109,7 +81,7 @@ static enum err init_export(struct collector *c, struct err_info *info)
         return err;
     c->shared.export = c->export;
     journal_set_loops(c->journal, c->tasks[1].loop, t->loop);
-    return lua ? init_export_lua(c, lua, info) : ERR_OK;
+    return exporters_attach_lua(c, info);
 }
 
 enum err build_rules(struct collector *c, struct setup_loaded *loaded,
@@ -261,10 +233,9 @@ enum err build_rooms(struct collector *c, struct err_info *info)
 
     main_task->step = life_step;
     c->shared.main_loop = main_task->loop;
-    err = setup_exporters(&c->setup, c->loaded.L, &c->exporters, NULL, info);
+    err = exporters_choose(c, info);
     if (err != ERR_OK)
         return err;
-    c->shared.exporters = c->exporters;
     build_hold_back(c);
     err = init_journal(c, info);
     if (err == ERR_OK)

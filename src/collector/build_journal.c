@@ -45,17 +45,13 @@ static uint16_t number_label(void *labels, const char *policy, const char *reaso
 
 static void find_names(struct collector *c)
 {
-    size_t exporters = exporter_specs_count(c->exporters);
-
-    for (size_t i = 0; i < exporters; i++)
-        c->exporter_names[i] = exporter_specs_name(c->exporters, i);
     c->names = (struct journal_names){
         .arg = c->labels,
         .labels = count_labels,
         .label = name_label,
         .intern = number_label,
-        .exporters = c->exporter_names,
-        .exporter_count = exporters,
+        .exporters = (const char *const *)c->exporter_names,
+        .exporter_count = exporter_specs_count(c->exporters),
         .policies = c->loaded.policy_names,
         .policy_count = c->loaded.policies,
         .config_hash = c->shared.config->hash,

@@ -89,12 +89,12 @@ void collector_free(struct collector *c)
     free(c->workers);
     rescue_free(atomic_load(&c->shared.rescue));
     export_free(c->export);
-    if (c->export_state)
-        lua_state_close(c->export_state);
     if (c->http)
         c->http->free(c->http);
     journal_free(c->journal);
-    exporter_specs_free(c->exporters);
+    exporter_specs_unref(c->exporters);
+    for (size_t i = 0; i < EXPORTER_MAX; i++)
+        free(c->exporter_names[i]);
     receive_shared_free(c->shared.receive);
     for (unsigned i = 0; i < c->task_count; i++)
         loop_free(c->tasks[i].loop);

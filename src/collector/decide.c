@@ -69,7 +69,7 @@ uint64_t decider_exporters(const struct decider *d, const struct policy_trace *p
     const struct rules *rules = d->worker->rules;
     uint64_t mask = rules->every_exporter;
 
-    for (size_t i = 0; i < d->exporters; i++)
+    for (size_t i = 0; i < rules->where_count; i++)
         if (rules->where[i] && match_where(rules->where[i], p, d->worker->shared->policies->labels))
             mask |= UINT64_C(1) << i;
     return mask;
@@ -292,7 +292,6 @@ enum err decider_new(struct worker *w, struct decider **out, struct err_info *in
     d->unix_now_ns = NEVER_NS;
     d->label_none =
         labels_intern(w->shared->policies->labels, slice_str("none"), slice_str("none"));
-    d->exporters = exporter_specs_count(w->shared->exporters);
     d->has_details = w->shared->ack != ACK_MEMORY;
     err = init_queues(d) ? ERR_OK
                          : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");

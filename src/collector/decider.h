@@ -32,8 +32,7 @@ struct decider {
     struct compose_span *kept;
     size_t capacity;
     struct processed processed; /* what the processors made of the trace that is decided */
-    size_t exporters;
-    uint64_t unix_ns; /* the time of day at unix_now_ns: many are decided in a step */
+    uint64_t unix_ns;           /* the time of day at unix_now_ns: many are decided in a step */
     uint64_t unix_now_ns;
     uint16_t label_none;
     bool has_details;  /* there are files */

@@ -87,7 +87,7 @@ static struct decision_record record_of(const struct decider *d, const struct la
         .threshold = decision->threshold,
         .probability = decision->probability,
         .unix_ns = clock_unix_ns(d->worker->shared->clock),
-        .exporters = decision->keep ? decision->exporters : 0,
+        .exporters = decision->keep ? decision->exporters & d->worker->rules->exporters : 0,
         .payload_spans = decision->keep ? (uint32_t)count : 0,
     };
 

@@ -53,7 +53,7 @@ static int64_t exporter_difference(const struct ledger_exporter *e)
 {
     const struct export_stats *s = &e->stats;
     uint64_t lost = s->lost_permanent + s->lost_retry_exhausted + s->lost_outbox_full +
-                    s->lost_disk_full + s->lost_damaged;
+                    s->lost_disk_full + s->lost_damaged + s->lost_removed;
 
     return (int64_t)(s->enqueued + s->recovered - s->queued - s->delivered - s->filtered - lost);
 }

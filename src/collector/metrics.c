@@ -170,6 +170,8 @@ static void write_export_lost(struct page *p)
                        "disk_full", (char *)0);
         metrics_sample(&p->m, (double)e->stats.lost_damaged, "exporter", e->name, "reason",
                        "damaged", (char *)0);
+        metrics_sample(&p->m, (double)e->stats.lost_removed, "exporter", e->name, "reason",
+                       "removed", (char *)0);
     }
 }
 

@@ -75,6 +75,7 @@ static void write_lost(struct metrics *m, const struct ledger *l)
         {"outbox_full", offsetof(struct export_stats, lost_outbox_full)},
         {"disk_full", offsetof(struct export_stats, lost_disk_full)},
         {"damaged", offsetof(struct export_stats, lost_damaged)},
+        {"removed", offsetof(struct export_stats, lost_removed)},
     };
 
     metrics_family(m, "moontail_export_lost_items_total", METRIC_COUNTER,

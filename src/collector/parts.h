@@ -48,9 +48,9 @@ struct collector {
     size_t segment_bytes; /* of the journal */
     struct journal *journal;
     struct journal_names names;
-    const char *exporter_names[EXPORTER_MAX];
+    char *exporter_names[EXPORTER_MAX]; /* by bit, of all that there have been; names counts them */
     struct recovered recovered;
-    struct exporter_specs *exporters;
+    struct exporter_specs *exporters; /* of what runs; the builder's, after the start */
     struct http_client *http;
     struct export *export;
     struct admin *admin;
@@ -58,14 +58,14 @@ struct collector {
     struct worker **workers;
     struct task tasks[MAX_TASKS];
     unsigned task_count;
-    lua_State *export_state; /* of the Lua export thread, as is: */
-    struct pushed_trace pushed;
+    struct pushed_trace pushed; /* of the Lua export thread */
     struct rendezvous *rendezvous;
     struct loop *rendezvous_loops[MAX_TASKS];
     unsigned rendezvous_count;
     struct ledger ledger;               /* the last one that balanced in time */
     struct journal_stats journal_stats; /* copied by their threads */
     struct export_stats export_stats[OTLP_SIGNALS][EXPORTER_MAX];
+    size_t export_count; /* of them */
     uint64_t started_ns, started_unix_ns, stop_by_ns;
     uint64_t accept_again_ns; /* paused until then; 0: accepting */
 };
@@ -75,11 +75,37 @@ struct collector {
 /* Makes every room and its task from c->loaded, serves the admin sockets, recovers, and listens.
  * What is made when it fails is freed by collector_free. */
 enum err build_rooms(struct collector *c, struct err_info *info) MUST_CHECK;
-/* The rules of a worker. The first takes the state that was checked. exporters NULL: `where` stays
- * as it is (rules_follow). */
+/* The rules of a worker. The first takes the state that was checked. */
 enum err build_rules(struct collector *c, struct setup_loaded *loaded,
                      const struct exporter_specs *exporters, unsigned worker, struct rules **rules,
                      struct err_info *info) MUST_CHECK;
+
+/* ---- exporters.c ---- */
+
+/* The exporters of the start: c->exporters, and the names of their places. */
+enum err exporters_choose(struct collector *c, struct err_info *info) MUST_CHECK;
+/* Gives the Lua export thread its state, if an exporter is Lua's. */
+enum err exporters_attach_lua(struct collector *c, struct err_info *info) MUST_CHECK;
+
+/* What a reload does to them. */
+struct exporters_change {
+    struct exporter_specs *specs; /* NULL: none was made */
+    size_t count;                 /* places in use, with the new ones */
+    struct export_change *change; /* NULL: nothing but `where`s may have changed */
+    lua_State *L;                 /* of the change; NULL: none */
+    uint64_t until_ns;            /* once offered: records may come then at the latest */
+};
+/* Builder: makes the exporters of a version that was read, against the one that runs. ERR_CONFIG
+ * with a sentence: nothing is left. */
+enum err exporters_prepare(struct collector *c, const struct setup_loaded *loaded,
+                           const struct setup_loaded *running, struct exporters_change *out,
+                           struct err_info *info) MUST_CHECK;
+/* Gives up what was not offered. */
+void exporters_abandon(struct exporters_change *change);
+/* Builder: they run from now on. Takes what is in *change. */
+void exporters_offer(struct collector *c, struct exporters_change *change);
+/* Records for those that are new may come: they are there, also after a kill. */
+bool exporters_are_ready(const struct collector *c, const struct exporters_change *change);
 
 /* ---- build_journal.c ---- */
 

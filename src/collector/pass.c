@@ -72,7 +72,7 @@ static uint64_t hand_on(struct worker *w, enum otlp_signal signal, struct slice 
         .threshold = UINT64_MAX,
         .probability = -1,
         .unix_ns = clock_unix_ns(w->shared->clock),
-        .exporters = w->pass.exporters[signal],
+        .exporters = w->rules->takers[signal],
         .payload_spans = (uint32_t)result->items,
     };
     struct buf payload;
@@ -116,12 +116,6 @@ enum err pass_body(struct worker *w, enum otlp_signal signal, struct slice body,
     return ERR_OK;
 }
 
-void pass_init(struct worker *w)
-{
-    for (int s = 0; s < OTLP_SIGNALS; s++)
-        w->pass.exporters[s] = exporter_specs_mask(w->shared->exporters, (enum otlp_signal)s);
-}
-
 void pass_fini(struct worker *w)
 {
     counted_free(w->shared->memory, w->pass.cuts);
@@ -132,7 +126,7 @@ unsigned pass_signals(const struct worker *w)
     unsigned signals = 0;
 
     for (int s = 0; s < OTLP_SIGNALS; s++)
-        if (w->pass.exporters[s])
+        if (w->rules->takers[s])
             signals |= 1u << s;
     return signals;
 }

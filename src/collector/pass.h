@@ -16,10 +16,8 @@ struct receive_request;
 struct pass {
     struct scan_cut *cuts; /* scratch of the scan */
     size_t cut_capacity;
-    uint64_t exporters[OTLP_SIGNALS]; /* masks: who takes each signal */
 };
 
-void pass_init(struct worker *w);
 void pass_fini(struct worker *w);
 
 /* Bits 1 << enum otlp_signal of what some exporter takes. */

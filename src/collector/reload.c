@@ -11,7 +11,7 @@
 
 enum { REPORT_MAX = 1 << 20 };
 
-static const uint64_t look_again_ns = 20 * NS_PER_MS; /* at workers, who wake the builder */
+static const uint64_t look_again_ns = NS_PER_MS; /* at exporters and workers */
 
 struct version {
     struct setup_loaded loaded;
@@ -24,12 +24,14 @@ struct reload {
     _Atomic unsigned asked, causes;
     _Atomic(struct reload_outcome *) told; /* from the builder to main */
     /* The builder's: */
-    unsigned seen;                  /* of asked */
-    struct version *running;        /* NULL: that of the start */
-    struct version *offered;        /* some worker has not exchanged yet */
-    unsigned returned;              /* past rules, since they were offered */
-    struct version *past;           /* freed when main has heard of the next */
-    struct reload_outcome *outcome; /* of what is offered */
+    unsigned seen;                     /* of asked */
+    struct version *running;           /* NULL: that of the start */
+    struct version *offered;           /* some worker has not exchanged yet */
+    struct exporters_change exporters; /* of it; nothing: they are ready for its rules */
+    bool is_out;                       /* the workers have its rules before them */
+    unsigned returned;                 /* past rules, since they were offered */
+    struct version *past;              /* freed when main has heard of the next */
+    struct reload_outcome *outcome;    /* of what is offered */
     /* Main's: */
     struct reload_outcome *last;
     uint64_t taken_unix_ns;
@@ -48,11 +50,16 @@ static void version_free(struct version *v, unsigned workers)
     free(v);
 }
 
-static struct version *build(struct collector *c, struct reload_outcome *outcome)
+static const struct setup_loaded *running(const struct reload *r)
 {
+    return r->running ? &r->running->loaded : &r->collector->loaded;
+}
+
+static struct version *build(struct reload *r, struct reload_outcome *outcome)
+{
+    struct collector *c = r->collector;
     unsigned workers = c->shared.count;
     struct version *v = calloc(1, sizeof(*v));
-    const struct exporter_specs *exporters;
     struct err_info info = {0};
     enum err err;
 
@@ -65,16 +72,15 @@ static struct version *build(struct collector *c, struct reload_outcome *outcome
     if (err == ERR_OK) {
         restart_keys(c->loaded.description, v->loaded.description, &outcome->restart);
         restart_keep(v->loaded.config, c->loaded.config);
-        exporters = restart_same_exporters(c->loaded.description, v->loaded.description)
-                        ? c->exporters
-                        : NULL;
+        err = exporters_prepare(c, &v->loaded, running(r), &r->exporters, &info);
         for (unsigned i = 0; err == ERR_OK && i < workers; i++)
-            err = build_rules(c, &v->loaded, exporters, i, &v->rules[i], &info);
+            err = build_rules(c, &v->loaded, r->exporters.specs, i, &v->rules[i], &info);
         if (err != ERR_OK)
             buf_printf(&outcome->report, "%s\n", info.text);
     }
     if (err == ERR_OK)
         return v;
+    exporters_abandon(&r->exporters);
     version_free(v, workers);
     return NULL;
 }
@@ -94,6 +100,7 @@ static void offer(struct reload *r)
     struct collector *c = r->collector;
 
     r->returned = 0;
+    r->is_out = true;
     apply_bounds(c, r->offered->loaded.config);
     for (unsigned i = 0; i < c->shared.count; i++) {
         atomic_store_explicit(&c->workers[i]->next_rules, r->offered->rules[i],
@@ -130,12 +137,12 @@ static void begin(struct reload *r)
 
     r->seen = atomic_load_explicit(&r->asked, memory_order_acquire);
     r->outcome = outcome_new(r);
-    r->offered = build(r->collector, r->outcome);
+    r->offered = build(r, r->outcome);
     if (r->offered)
         trial_run(r->collector, &r->offered->loaded, &r->outcome->trial);
     r->outcome->ns = clock_now_ns(clock) - began_ns;
     if (r->offered)
-        offer(r);
+        exporters_offer(r->collector, &r->exporters);
     else
         tell(r);
 }
@@ -163,6 +170,7 @@ static void settle(struct reload *r)
     r->past = r->running;
     r->running = r->offered;
     r->offered = NULL;
+    r->is_out = false;
     tell(r);
 }
 
@@ -175,14 +183,24 @@ static uint64_t watch_files(struct reload *r, uint64_t now_ns)
     return due_ns;
 }
 
+/* Exporters come before the rules that give them spans. True: every worker has exchanged. */
+static bool exchange(struct reload *r)
+{
+    if (!r->is_out && !exporters_are_ready(r->collector, &r->exporters))
+        return false;
+    if (!r->is_out)
+        offer(r);
+    if (!take_back(r))
+        return false;
+    settle(r);
+    return true;
+}
+
 /* Moves what has been asked for on; returns when to look again. */
 static uint64_t advance(struct reload *r, uint64_t now_ns)
 {
-    if (r->offered) {
-        if (!take_back(r))
-            return now_ns + look_again_ns;
-        settle(r);
-    }
+    if (r->offered && !exchange(r))
+        return now_ns + look_again_ns;
     if (atomic_load_explicit(&r->told, memory_order_acquire))
         return NEVER_NS; /* main wakes */
     version_free(r->past, r->collector->shared.count);
@@ -191,7 +209,7 @@ static uint64_t advance(struct reload *r, uint64_t now_ns)
         collector_phase(r->collector) != PHASE_RUNNING)
         return NEVER_NS;
     begin(r);
-    return r->offered ? now_ns : NEVER_NS;
+    return r->offered && !exchange(r) ? now_ns + look_again_ns : NEVER_NS;
 }
 
 uint64_t reload_step(void *reload, uint64_t now_ns)
@@ -376,6 +394,7 @@ void reload_free(struct reload *r)
         return;
     workers = r->collector->shared.count;
     watch_free(r->watch);
+    exporters_abandon(&r->exporters);
     version_free(r->past, workers);
     version_free(r->offered, workers);
     version_free(r->running, workers);

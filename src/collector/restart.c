@@ -4,9 +4,8 @@
 
 static bool is_fixed(const char *line)
 {
-    static const char *const prefixes[] = {
-        "workers=", "receivers.", "admin", "journal.", "exporters", "tail_sampling.decision_cache=",
-        "~"};
+    static const char *const prefixes[] = {"workers=", "receivers.", "admin", "journal.",
+                                           "tail_sampling.decision_cache="};
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
@@ -44,7 +43,6 @@ static void add_fixed(struct buf *keys, const char *line)
 {
     if (!is_fixed(line))
         return;
-    line += *line == '~';
     if (keys->len)
         buf_str(keys, ", ");
     buf_append(keys, line, key_len(line));
@@ -65,12 +63,23 @@ void restart_keys(const char *running, const char *wanted, struct buf *keys)
     }
 }
 
-bool restart_same_exporters(const char *a, const char *b)
+static const char *next_with(const char *line, const char *prefix)
 {
-    const char *in_a = strstr(a, "\nexporters="), *in_b = strstr(b, "\nexporters=");
+    while (*line && strncmp(line, prefix, strlen(prefix)) != 0)
+        line = next_line(line);
+    return line;
+}
 
-    return in_a && in_b && line_len(in_a + 1) == line_len(in_b + 1) &&
-           memcmp(in_a, in_b, line_len(in_a + 1) + 1) == 0;
+bool restart_same(const char *a, const char *b, const char *prefix)
+{
+    for (;; a = next_line(a), b = next_line(b)) {
+        a = next_with(a, prefix);
+        b = next_with(b, prefix);
+        if (!*a || !*b)
+            return *a == *b;
+        if (line_len(a) != line_len(b) || memcmp(a, b, line_len(a)) != 0)
+            return false;
+    }
 }
 
 void restart_keep(struct config *c, const struct config *start)

@@ -9,7 +9,7 @@
 
 /* The keys that differ in two descriptions and whose change wants a restart, with commas. */
 void restart_keys(const char *running, const char *wanted, struct buf *keys);
-/* Both have the same exporters in the same order. */
-bool restart_same_exporters(const char *a, const char *b);
+/* Both have the same lines that begin with `prefix`. */
+bool restart_same(const char *a, const char *b, const char *prefix);
 /* What was made at the start stays; its strings live as long as the collector. */
 void restart_keep(struct config *c, const struct config *start);

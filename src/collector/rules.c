@@ -34,14 +34,21 @@ static void find_where(struct rules *r, const struct exporter_specs *specs)
 
     config_push(r->L, "exporters");
     for (size_t i = 0; i < exporter_specs_count(specs); i++) {
-        exporter_specs_push_where(r->L, top + 1, i);
-        r->where[i] = match_get(r->L, -1);
-        lua_settop(r->L, top + 1);
+        unsigned bit = exporter_specs_bit(specs, i);
+
+        r->exporters |= UINT64_C(1) << bit;
         if (!exporter_specs_takes(specs, i, OTLP_TRACES))
-            r->where[i] = NULL;
-        else if (!r->where[i])
-            r->every_exporter |= UINT64_C(1) << i;
+            continue;
+        exporter_specs_push_where(r->L, top + 1, i);
+        r->where[bit] = match_get(r->L, -1);
+        lua_settop(r->L, top + 1);
+        if (!r->where[bit])
+            r->every_exporter |= UINT64_C(1) << bit;
+        else if (bit >= r->where_count)
+            r->where_count = bit + 1;
     }
+    for (int s = 0; s < OTLP_SIGNALS; s++)
+        r->takers[s] = exporter_specs_mask(specs, (enum otlp_signal)s);
     lua_settop(r->L, top);
 }
 
@@ -58,9 +65,7 @@ enum err rules_new(lua_State *L, const struct config *config,
         (struct rules){.config = config,
                        .version = version_of(config),
                        .head_threshold = sampling_threshold(config->head_sampling_percentage / 100),
-                       .L = L,
-                       .where_state = exporters ? L : NULL,
-                       .keeps_where = !exporters};
+                       .L = L};
     err = setup_policies(L, config, shared, &r->policies, info);
     if (err == ERR_OK)
         err = resource_edits_new(L, &r->resource, info);
@@ -73,8 +78,7 @@ enum err rules_new(lua_State *L, const struct config *config,
         return err;
     }
     init_votes(r, shared);
-    if (exporters)
-        find_where(r, exporters);
+    find_where(r, exporters);
     *out = r;
     return ERR_OK;
 }
@@ -89,18 +93,6 @@ void rules_free(struct rules *r)
     processor_set_free(r->kept);
     free(r->votes);
     free(r->policy_labels);
-    lua_state_close(r->where_state);
-    if (r->keeps_where)
-        lua_state_close(r->L);
+    lua_state_close(r->L);
     free(r);
-}
-
-void rules_follow(struct rules *next, struct rules *before)
-{
-    if (!next->keeps_where)
-        return;
-    memcpy(next->where, before->where, sizeof(next->where));
-    next->every_exporter = before->every_exporter;
-    next->where_state = before->where_state;
-    before->where_state = NULL;
 }

@@ -24,19 +24,16 @@ struct rules {
     struct resource_edits *resource;
     uint64_t head_threshold;                 /* T of head_sampling; 0: every trace comes in */
     struct processor_set *received, *kept;   /* NULL: none */
-    const struct match *where[EXPORTER_MAX]; /* of the exporters that run; in where_state */
+    const struct match *where[EXPORTER_MAX]; /* of exporters, by bit; in L */
+    size_t where_count;                      /* bits below it have one */
     uint64_t every_exporter;                 /* mask of those without where */
-    lua_State *where_state;                  /* L, or an earlier version's; NULL: a later one's */
-    bool keeps_where;                        /* where_state is an earlier version's */
+    uint64_t exporters;                      /* of all */
+    uint64_t takers[OTLP_SIGNALS];           /* of those that take a signal */
 };
 
-/* `L` has `config` in it (setup.h); it is owned from now on, also after a failure. `exporters`: the
- * ones that run; NULL: those in L are others, so the `where`s of the version before stay.
- * ERR_CONFIG with a sentence. */
+/* `L` has `config` in it (setup.h), with `exporters`; it is owned from now on, also after a
+ * failure. ERR_CONFIG with a sentence. */
 enum err rules_new(lua_State *L, const struct config *config,
                    const struct exporter_specs *exporters, struct policy_shared *shared,
                    struct rules **out, struct err_info *info) MUST_CHECK;
 void rules_free(struct rules *r); /* NULL is allowed */
-
-/* Takes over what the next version goes on with; O(1), on the worker. */
-void rules_follow(struct rules *next, struct rules *before);

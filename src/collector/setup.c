@@ -213,7 +213,7 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     }
     if (!read_exporters(s, l->L, &exporters, hints, errors) && exporters) {
         l->exporters = exporter_specs_count(exporters);
-        exporter_specs_free(exporters);
+        exporter_specs_unref(exporters);
     }
 }
 

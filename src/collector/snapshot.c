@@ -19,7 +19,8 @@ void snapshot_export(void *collector)
 {
     struct collector *c = collector;
 
-    for (size_t i = 0; i < exporter_specs_count(c->exporters); i++)
+    c->export_count = export_count(c->export);
+    for (size_t i = 0; i < c->export_count; i++)
         for (int s = 0; s < OTLP_SIGNALS; s++)
             export_stats(c->export, i, (enum otlp_signal)s, &c->export_stats[s][i]);
 }
@@ -60,9 +61,9 @@ static void sum_table(struct trace_stats *to, const struct trace_stats *from)
 static void sum_exporters(const struct collector *c, enum otlp_signal signal,
                           struct ledger_exporter *to)
 {
-    for (size_t i = 0; i < exporter_specs_count(c->exporters); i++) {
+    for (size_t i = 0; i < c->export_count; i++) {
         to[i] = (struct ledger_exporter){
-            .name = exporter_specs_name(c->exporters, i),
+            .name = c->exporter_names[i],
             .in_transit = c->journal_stats.in_transit[signal][i],
             .stats = c->export_stats[signal][i],
         };
@@ -91,7 +92,7 @@ static void sum_up(struct collector *c, struct ledger *l)
 {
     *l = (struct ledger){.labels = labels_count(c->labels),
                          .filters = labels_count(c->policies.filters),
-                         .exporter_count = exporter_specs_count(c->exporters),
+                         .exporter_count = c->export_count,
                          .journal = c->journal_stats,
                          .memory_used = memory_used(c->memory),
                          .memory_peak = (uint64_t)atomic_load(&c->memory->peak)};

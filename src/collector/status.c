@@ -52,10 +52,11 @@ static void write_parts(struct collector *c, struct buf *out)
                (unsigned long long)config->memory.limit,
                memory_is_high(collector_memory(c)) ? ", deciding early" : "");
     for (size_t i = 0; i < l->exporter_count; i++)
-        buf_printf(out, "exporter %s %s%s%s\n", l->exporters[i].name,
-                   l->exporters[i].stats.circuit_open ? "down" : "ok",
-                   l->exporters[i].stats.circuit_open ? ": " : "",
-                   l->exporters[i].stats.circuit_open ? l->exporters[i].stats.last_error : "");
+        if (!l->exporters[i].stats.removed)
+            buf_printf(out, "exporter %s %s%s%s\n", l->exporters[i].name,
+                       l->exporters[i].stats.circuit_open ? "down" : "ok",
+                       l->exporters[i].stats.circuit_open ? ": " : "",
+                       l->exporters[i].stats.circuit_open ? l->exporters[i].stats.last_error : "");
 }
 
 /* Those that nobody asks until a reload. */

@@ -61,12 +61,12 @@ static void exchange_rules(struct worker *w)
     struct rules *next = atomic_exchange_explicit(&w->next_rules, NULL, memory_order_acq_rel);
     struct trace_limits limits;
 
-    rules_follow(next, w->rules);
     policy_use_cells(next->L, w->shared->policies->cells, clock_now_ns(w->shared->clock));
     atomic_store_explicit(&w->past_rules, w->rules, memory_order_release);
     w->rules = next;
     limits = limits_of(w);
     trace_table_set_limits(w->table, &limits);
+    receive_set_signals(w->receive, pass_signals(w));
     loop_wake(w->shared->builder_loop);
 }
 
@@ -281,7 +281,6 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     init_rings(w);
     w->journal = journal_writer(shared->journal, index, loop);
     init_table(w);
-    pass_init(w);
     init_receive(w);
     door_init(w);
     err = answers_init(&w->answers, w->journal, shared->ack, shared->memory) && intake_init(w)

@@ -39,7 +39,6 @@ struct worker_shared {
     enum journal_ack ack;
     bool keeps;            /* at shutdown what waits is left for the next start */
     struct export *export; /* for export_is_refusing */
-    const struct exporter_specs *exporters;
     struct policy_shared *policies;
     struct receive_shared *receive;
     const struct receive_listener *listeners;

@@ -332,7 +332,7 @@ void config_print(lua_State *L, bool defaults, struct buf *out)
 
 void config_describe(lua_State *L, const struct config_recording *recording, struct buf *out)
 {
-    static const char prefix[] = "script exporters/";
+    static const char prefix[] = "script exporters"; /* then '/', or '.' beside config.lua */
     const struct hash_key zero = {0, 0};
 
     print_with(L, "describe", false, out);

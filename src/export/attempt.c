@@ -58,7 +58,8 @@ static struct part *waiting(const struct exporter *x, uint64_t until_ns)
 /* The part that may be sent now. An open circuit lets the oldest one through, due or not. */
 static struct part *next_part(const struct exporter *x, uint64_t now_ns)
 {
-    if (x->in_flight >= IN_FLIGHT_MAX || now_ns < x->pause_ns || is_stopping(x))
+    if (x->in_flight >= IN_FLIGHT_MAX || now_ns < x->pause_ns || is_stopping(x) ||
+        exporter_is_closed(x))
         return NULL;
     if (!x->circuit_open)
         return waiting(x, now_ns);
@@ -96,7 +97,8 @@ uint64_t attempt_due_ns(const struct exporter *x)
 {
     uint64_t due = NEVER_NS;
 
-    if (x->in_flight >= IN_FLIGHT_MAX || x->probing || x->is_away || is_stopping(x))
+    if (x->in_flight >= IN_FLIGHT_MAX || x->probing || x->is_away || is_stopping(x) ||
+        exporter_is_closed(x))
         return NEVER_NS; /* the answer comes first */
     for (const struct batch *b = x->first; b; b = b->next)
         for (size_t i = 0; i < b->part_count; i++)
@@ -111,14 +113,43 @@ uint64_t attempt_due_ns(const struct exporter *x)
 
 /* ---- how an attempt ended ---- */
 
+static void end_attempt(struct part *p)
+{
+    struct exporter *x = p->batch->exporter;
+
+    buf_fini(&p->body);
+    p->sending = NULL;
+    p->in_flight = false;
+    queue_unbuild(p);
+    x->in_flight--;
+    x->flying_bytes -= p->flying_bytes;
+    x->owner->ended++;
+    if (p->probe)
+        x->probing = p->probe = false;
+}
+
+void attempt_give_up(struct exporter *x)
+{
+    for (struct batch *b = x->first; b; b = b->next)
+        for (size_t i = 0; i < b->part_count; i++) {
+            struct part *p = &b->parts[i];
+
+            if (!p->in_flight || !x->spec->type->cancel)
+                continue;
+            x->spec->type->cancel(x->self, p);
+            p->maybe_delivered = true;
+            end_attempt(p);
+        }
+}
+
 static void open_circuit(struct exporter *x, const char *why)
 {
     x->probe_ns = x->owner->now_ns + x->spec->options->circuit_probe_ns;
     if (x->circuit_open)
         return;
     x->circuit_open = true;
-    log_event(LOG_WARN, "the endpoint fails; sending one request now and then", "exporter",
-              x->spec->name, "error", why);
+    log_event(LOG_WARN, "the endpoint fails; sending one request now and then", "exporter", x->name,
+              "error", why);
 }
 
 static void close_circuit(struct exporter *x)
@@ -127,7 +158,7 @@ static void close_circuit(struct exporter *x)
     if (!x->circuit_open)
         return;
     x->circuit_open = false;
-    log_event(LOG_INFO, "the endpoint works again", "exporter", x->spec->name);
+    log_event(LOG_INFO, "the endpoint works again", "exporter", x->name);
     for (struct batch *b = x->first; b; b = b->next)
         for (size_t i = 0; i < b->part_count; i++)
             b->parts[i].due_ns = 0;
@@ -142,10 +173,10 @@ static void warn_lost(const struct part *p, uint64_t items, const char *reason, 
         return;
     x->warned_ns = now_ns;
     if (p->batch->signal == OTLP_TRACES)
-        log_event(LOG_WARN, "spans are lost", "exporter", x->spec->name, "reason", reason, "spans",
+        log_event(LOG_WARN, "spans are lost", "exporter", x->name, "reason", reason, "spans",
                   log_number((double)items), "error", why);
     else
-        log_event(LOG_WARN, "items are lost", "exporter", x->spec->name, "reason", reason, "signal",
+        log_event(LOG_WARN, "items are lost", "exporter", x->name, "reason", reason, "signal",
                   otlp_signal_name(p->batch->signal), "items", log_number((double)items), "error",
                   why);
 }
@@ -226,17 +257,7 @@ static void failed(struct part *p, const struct sent_result *r)
 
 void exporter_sent(struct part *p, const struct sent_result *r)
 {
-    struct exporter *x = p->batch->exporter;
-
-    buf_fini(&p->body);
-    p->sending = NULL;
-    p->in_flight = false;
-    queue_unbuild(p);
-    x->in_flight--;
-    x->flying_bytes -= p->flying_bytes;
-    x->owner->ended++;
-    if (p->probe)
-        x->probing = p->probe = false;
+    end_attempt(p);
     if (r->how == SENT_DELIVERED)
         delivered(p, r);
     else

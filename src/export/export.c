@@ -14,22 +14,47 @@ static uint64_t min64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static enum err open_all(struct export *e, struct err_info *info)
+enum err exporter_open(struct exporter *x, const struct exporter_spec *spec, void **self,
+                       struct err_info *info)
 {
-    for (; e->count < e->config.specs->count; e->count++) {
-        struct exporter *x = &e->exporters[e->count];
-        enum err result;
+    struct err_info why;
+    enum err err = spec->type->open(x, spec->options, self, &why);
 
-        *x = (struct exporter){
-            .owner = e, .spec = &e->config.specs->items[e->count], .index = (unsigned)e->count};
-        queue_init(x);
-        result = x->spec->type->open(x, x->spec->options, &x->self, info);
-        if (result != ERR_OK) {
-            queue_fini(x);
+    return err ? err_fail(info, err, "exporter \"%s\": %s", spec->name, why.text) : ERR_OK;
+}
+
+static enum err open_all(struct export *e, struct exporter_specs *specs, struct err_info *info)
+{
+    for (; e->count < specs->count; e->count++) {
+        struct exporter *x = &e->exporters[e->count];
+        const struct exporter_spec *spec = &specs->items[e->count];
+        enum err result = exporter_open(x, spec, &x->self, info);
+
+        if (result != ERR_OK)
             return result;
-        }
+        exporter_begin(x, spec, exporter_specs_ref(specs), outbox_begin(e->config.journal));
     }
     return ERR_OK;
+}
+
+void exporter_begin(struct exporter *x, const struct exporter_spec *spec,
+                    struct exporter_specs *specs, uint64_t position)
+{
+    x->spec = spec;
+    x->specs = specs;
+    x->name = strdup(spec->name);
+    if (!x->name)
+        abort();
+    queue_init(x, position);
+}
+
+static void init_exporters(struct export *e)
+{
+    e->exporters = calloc(EXPORTER_MAX, sizeof(*e->exporters));
+    if (!e->exporters)
+        abort();
+    for (unsigned i = 0; i < EXPORTER_MAX; i++)
+        e->exporters[i] = (struct exporter){.owner = e, .index = i};
 }
 
 enum err export_new(const struct export_config *config, struct export **out, struct err_info *info)
@@ -40,12 +65,11 @@ enum err export_new(const struct export_config *config, struct export **out, str
     if (!e)
         abort();
     e->config = *config;
+    e->config.specs = NULL;
     rng_seed(&e->rng, config->seed);
-    e->exporters = calloc(config->specs->count ? config->specs->count : 1, sizeof(*e->exporters));
-    if (!e->exporters)
-        abort();
+    init_exporters(e);
     e->lua = export_lua_new(e);
-    result = open_all(e, info);
+    result = open_all(e, config->specs, info);
     if (result != ERR_OK) {
         export_free(e);
         return result;
@@ -54,36 +78,39 @@ enum err export_new(const struct export_config *config, struct export **out, str
     return ERR_OK;
 }
 
-static void part_end(struct exporter *x, struct part *p)
-{
-    if (p->in_flight && x->spec->type->cancel)
-        x->spec->type->cancel(x->self, p);
-    if (p->kept && x->spec->type->forget)
-        x->spec->type->forget(x->self, p);
-    if (p->in_flight)
-        buf_fini(&p->body);
-    p->in_flight = false;
-    queue_unbuild(p);
-}
-
-static void end_all(struct exporter *x)
+void exporter_forget(struct exporter *x)
 {
     for (struct batch *b = x->first; b; b = b->next)
-        for (size_t i = 0; i < b->part_count; i++)
-            part_end(x, &b->parts[i]);
+        for (size_t i = 0; i < b->part_count; i++) {
+            struct part *p = &b->parts[i];
+
+            if (p->kept && x->spec->type->forget)
+                x->spec->type->forget(x->self, p);
+            queue_unbuild(p);
+        }
+}
+
+static void exporter_end(struct exporter *x)
+{
+    attempt_give_up(x);
+    exporter_forget(x);
+    if (!x->is_removed)
+        x->spec->type->close(x->self);
+    if (x->next.spec)
+        x->next.spec->type->close(x->next.self);
+    exporter_specs_unref(x->next.specs);
+    queue_fini(x);
+    exporter_specs_unref(x->specs);
+    free(x->name);
 }
 
 void export_free(struct export *e)
 {
     if (!e)
         return;
-    for (size_t i = 0; i < e->count; i++) {
-        struct exporter *x = &e->exporters[i];
-
-        end_all(x);
-        x->spec->type->close(x->self);
-        queue_fini(x);
-    }
+    export_change_free(atomic_load(&e->offered));
+    for (size_t i = 0; i < e->count; i++)
+        exporter_end(&e->exporters[i]);
     export_lua_free(e->lua);
     free(e->exporters);
     free(e);
@@ -138,6 +165,7 @@ uint64_t export_step(struct export *e, uint64_t now_ns)
     if (e->config.http)
         e->config.http->step(e->config.http, now_ns);
     export_lua_collect(e->lua);
+    due = change_step(e, now_ns);
     outbox_read_begin(e->config.journal);
     for (size_t i = 0; i < e->count; i++) {
         due = min64(due, exporter_step(&e->exporters[i], now_ns));
@@ -161,6 +189,11 @@ void export_flush(struct export *e)
 void export_stop(struct export *e)
 {
     atomic_store_explicit(&e->stopping, true, memory_order_relaxed);
+}
+
+size_t export_count(const struct export *e)
+{
+    return e->count;
 }
 
 bool export_is_idle(const struct export *e)
@@ -194,4 +227,5 @@ void export_stats(const struct export *e, size_t i, enum otlp_signal signal, str
     s->queue_bytes = x->queue_bytes;
     s->circuit_open = x->circuit_open;
     s->in_flight = x->in_flight;
+    s->removed = x->is_removed;
 }

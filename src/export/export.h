@@ -28,7 +28,8 @@ struct exporter_source {
 };
 
 /* Reads every exporter of the config: types, names, options. No I/O but reading scripts.
- * ERR_CONFIG with all sentences in `errors`, a line each. Immutable; owned by the caller. `hints`
+ * ERR_CONFIG with all sentences in `errors`, a line each. Immutable but for the bits; the reference
+ * is the caller's (exporter_specs_unref). `hints`
  * (may be NULL) gets a line for each option that is accepted without effect. */
 struct exporter_specs;
 enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
@@ -37,12 +38,21 @@ enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
 /* Appends what each exporter takes, as the part of docs/configuration.md behind config_print_docs.
  */
 void exporter_print_docs(lua_State *L, struct buf *out);
-void exporter_specs_free(struct exporter_specs *s);
+struct exporter_specs *exporter_specs_ref(struct exporter_specs *s);
+void exporter_specs_unref(struct exporter_specs *s); /* NULL is allowed */
+/* Gives each exporter the bit that it has in outbox records: that of its name among the *count
+ * `names` by bit, or the next free one, by which *count grows. Without it they have the first ones
+ * in order. ERR_CONFIG: there are more than EXPORTER_MAX. */
+enum err exporter_specs_place(struct exporter_specs *s, const char *const *names, size_t *count,
+                              struct err_info *info) MUST_CHECK;
+unsigned exporter_specs_bit(const struct exporter_specs *s, size_t i);
 size_t exporter_specs_count(const struct exporter_specs *s);
 const char *exporter_specs_name(const struct exporter_specs *s, size_t i);
 /* What the largest request of each exporter takes while it is made, all together, in bytes. */
 size_t exporter_specs_request_bytes(const struct exporter_specs *s);
 bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i);
+/* Its functions are in config.lua itself. */
+bool exporter_specs_is_inline(const struct exporter_specs *s, size_t i);
 bool exporter_specs_takes(const struct exporter_specs *s, size_t i, enum otlp_signal signal);
 /* Mask of the exporters that take a signal, as in outbox records. */
 uint64_t exporter_specs_mask(const struct exporter_specs *s, enum otlp_signal signal);
@@ -69,13 +79,13 @@ struct export_hooks {
 };
 
 struct export_config {
-    const struct exporter_specs *specs; /* borrowed for life */
+    struct exporter_specs *specs; /* each exporter has a reference */
     struct journal *journal;
     struct memory *memory;
     struct disk *disk;
     struct http_client *http;
     struct loop *loop;     /* the export thread's */
-    struct loop *lua_loop; /* the Lua export thread's; NULL if no exporter is Lua's */
+    struct loop *lua_loop; /* the Lua export thread's; may be NULL if no exporter is ever Lua's */
     const struct clock *clock;
     uint64_t seed;             /* for jitter */
     struct export_hooks hooks; /* push_trace may be NULL if no exporter is Lua's */
@@ -92,11 +102,34 @@ void export_recover(struct export *e);
 
 uint64_t export_step(struct export *e, uint64_t now_ns);
 /* Gives the Lua export thread its state, in which the same config ran, and makes its exporters
- * ready (loads their files, runs setup). Before the thread starts; L outlives e. */
+ * ready (loads their files, runs setup). Before the thread starts. Takes L when it succeeds. */
 enum err export_lua_attach(struct export *e, lua_State *L, const struct exporter_source *source,
                            struct err_info *info) MUST_CHECK;
 /* The Lua export thread's body. */
 uint64_t export_lua_step(struct export *e, uint64_t now_ns);
+
+/* ---- another configuration, while it runs ---- */
+
+/* What it does to the exporters, made aside by one thread (the builder), then taken by the export
+ * thread: an exporter that is new begins at the end of the outbox; of one that changed the requests
+ * in flight end (10 s at most), then the new one goes on behind what has settled; one that is gone
+ * ends the same way, and what is queued for it, or still comes, is lost as `removed`. */
+struct export_change;
+/* Opens the exporters of `specs`, which have been placed, but for those whose bit is in `stay`:
+ * they run and go on as they are. ERR_CONFIG, ERR_IO with a sentence: nothing is left. */
+enum err export_change_new(struct export *e, struct exporter_specs *specs, uint64_t stay,
+                           struct export_change **out, struct err_info *info) MUST_CHECK;
+/* Its Lua exporters run in L, which is taken when it succeeds; none of them may stay. */
+enum err export_change_lua(struct export_change *change, lua_State *L,
+                           const struct exporter_source *source, struct err_info *info) MUST_CHECK;
+/* What was not offered. NULL is allowed. */
+void export_change_free(struct export_change *change);
+/* Takes it. The one before has been taken. */
+void export_offer(struct export *e, struct export_change *change);
+/* What was offered has been taken: records for the new exporters may come. */
+bool export_has_taken(const struct export *e);
+/* The exporters that there have been. On the export thread, or when it stands still. */
+size_t export_count(const struct export *e);
 
 /* Adds what scripts of exporters call (ok, retry, reject, send, log) to the open environment. */
 enum err export_api_install(lua_State *L, int env, struct err_info *info) MUST_CHECK;
@@ -120,12 +153,14 @@ struct export_stats {
     uint64_t enqueued, recovered, delivered, redelivered, queued;
     uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full, lost_disk_full;
     uint64_t lost_damaged; /* read back from disk, and not whole */
+    uint64_t lost_removed; /* the exporter is not configured any more */
     uint64_t filtered;
     uint64_t requests, failures; /* of this signal: sent ones, failed ones */
     /* of all signals: */
     uint64_t in_flight; /* requests, now */
     uint64_t queue_bytes;
     bool circuit_open;
+    bool removed; /* not configured any more */
     char last_error[256];
 };
 void export_stats(const struct export *e, size_t i, enum otlp_signal signal,

@@ -15,13 +15,10 @@ enum { RING_JOBS = 1024, JOBS_A_STEP = 16 };
 
 struct export_lua *export_lua_new(struct export *e)
 {
-    struct export_lua *l = NULL;
+    struct export_lua *l = calloc(1, sizeof(*l));
 
-    for (size_t i = 0; i < e->config.specs->count && !l; i++)
-        if (e->config.specs->items[i].is_lua)
-            l = calloc(1, sizeof(*l));
     if (!l)
-        return NULL;
+        abort();
     l->owner = e;
     ring_init(&l->to_lua, RING_JOBS, sizeof(struct lua_job *));
     ring_init(&l->from_lua, RING_JOBS, sizeof(struct lua_job *));
@@ -44,10 +41,10 @@ void export_lua_free(struct export_lua *l)
 {
     struct lua_job *job;
 
-    if (!l)
-        return;
     while (ring_pop(&l->to_lua, &job) || ring_pop(&l->from_lua, &job) || (job = take_waiting(l)))
         job_free(job);
+    lua_state_close(l->next);
+    lua_state_close(l->L);
     ring_fini(&l->to_lua);
     ring_fini(&l->from_lua);
     free(l);
@@ -82,8 +79,6 @@ void export_lua_collect(struct export_lua *l)
     struct lua_job *job;
     bool taken = false;
 
-    if (!l)
-        return;
     for (; ring_pop(&l->from_lua, &job); taken = true)
         lua_job_back(l->owner, job);
     push_waiting(l);
@@ -93,29 +88,57 @@ void export_lua_collect(struct export_lua *l)
 
 /* ---- the Lua thread ---- */
 
-enum err export_lua_attach(struct export *e, lua_State *L, const struct exporter_source *source,
-                           struct err_info *info)
+enum err export_lua_ready(struct export *e, const struct exporter_specs *specs, lua_State *L,
+                          const struct exporter_source *source, struct err_info *info)
 {
     enum err result = ERR_OK;
 
-    if (!e->lua)
-        return ERR_OK;
-    e->lua->L = L;
     lua_job_attach(L, e->lua);
     lua_newtable(L);
-    for (size_t i = 0; i < e->count && result == ERR_OK; i++) {
+    for (size_t i = 0; i < specs->count && result == ERR_OK; i++) {
         int top = lua_gettop(L);
 
-        if (!e->exporters[i].spec->is_lua)
+        if (!specs->items[i].is_lua)
             continue;
         lua_rawgeti(L, source->exporters, (int)i + 1);
         result = lua_spec_open(L, source, top + 1, info);
         if (result == ERR_OK)
-            lua_rawseti(L, top, (int)i + 1);
+            lua_rawseti(L, top, (int)specs->items[i].bit + 1);
         lua_settop(L, top);
     }
     lua_setfield(L, LUA_REGISTRYINDEX, LUA_JOB_INSTANCES);
     return result;
+}
+
+enum err export_lua_attach(struct export *e, lua_State *L, const struct exporter_source *source,
+                           struct err_info *info)
+{
+    enum err result = export_lua_ready(e, e->exporters[0].specs, L, source, info);
+
+    if (result == ERR_OK)
+        e->lua->L = L;
+    return result;
+}
+
+void export_lua_move(struct export_lua *l)
+{
+    struct lua_job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        abort();
+    *job = (struct lua_job){.ask = JOB_MOVE, .L = l->next};
+    l->next = NULL;
+    export_lua_ask(l, job);
+}
+
+/* What was asked before has been answered. */
+static void move(struct export_lua *l, struct lua_job *job)
+{
+    lua_State *past = l->L;
+
+    l->L = job->L;
+    job->L = NULL;
+    lua_state_close(past);
 }
 
 static void answer(struct export_lua *l, struct lua_job *job)
@@ -130,6 +153,9 @@ static void answer(struct export_lua *l, struct lua_job *job)
     case JOB_FORGET:
         lua_job_forget(l, job);
         break;
+    case JOB_MOVE:
+        move(l, job);
+        break;
     }
 }
 
@@ -138,8 +164,6 @@ uint64_t export_lua_step(struct export *e, uint64_t now_ns)
     struct export_lua *l = e->lua;
     struct lua_job *job;
 
-    if (!l)
-        return NEVER_NS;
     for (int i = 0; i < JOBS_A_STEP; i++) {
         if (ring_space(&l->from_lua) == 0 || !ring_pop(&l->to_lua, &job))
             return NEVER_NS; /* woken by the other thread */

@@ -27,7 +27,7 @@ struct job_trace {
     struct export_trace face; /* valid with views */
 };
 
-enum job_ask { JOB_ENCODE, JOB_REPLY, JOB_FORGET };
+enum job_ask { JOB_ENCODE, JOB_REPLY, JOB_FORGET, JOB_MOVE };
 enum job_verdict {
     JOB_DEFAULT, /* reply has no opinion */
     JOB_OK,
@@ -37,6 +37,7 @@ enum job_verdict {
 };
 
 struct lua_job {
+    lua_State *L;         /* JOB_MOVE: the one that is next; no part */
     struct lua_job *next; /* export thread only: waits for room in the ring */
     struct part *part;    /* export thread only; NULL: cancelled */
     unsigned exporter;
@@ -77,17 +78,23 @@ struct export_lua {
     struct export *owner;
     struct ring to_lua, from_lua; /* struct lua_job * */
     struct lua_job *first, *last; /* the export thread's: did not fit into the ring yet */
+    lua_State *next; /* the export thread's: waits until nothing is in flight; NULL: none */
     /* the Lua thread's: */
-    lua_State *L;
+    lua_State *L;            /* NULL: no exporter was ever Lua's */
     struct lua_job *current; /* while encode runs */
 };
 
-/* NULL if no exporter is Lua's. */
+/* Start-up only. */
 struct export_lua *export_lua_new(struct export *e);
-void export_lua_free(struct export_lua *l); /* NULL is allowed; both threads stand still */
+void export_lua_free(struct export_lua *l); /* both threads stand still */
 /* Gives a job to the Lua thread. */
 void export_lua_ask(struct export_lua *l, struct lua_job *job);
-/* Takes jobs back and goes on with them. NULL is allowed. */
+/* Makes the exporters of `specs` that are Lua's ready in L. The builder may call it. */
+enum err export_lua_ready(struct export *e, const struct exporter_specs *specs, lua_State *L,
+                          const struct exporter_source *source, struct err_info *info) MUST_CHECK;
+/* Moves to `next` behind the jobs that were given before. */
+void export_lua_move(struct export_lua *l);
+/* Takes jobs back and goes on with them. */
 void export_lua_collect(struct export_lua *l);
 /* exporter_lua.c: goes on with a job that came back. */
 void lua_job_back(struct export *e, struct lua_job *job);

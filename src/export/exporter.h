@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "export/export.h"
+#include "export/split.h"
 #include "export/tally.h"
 #include "lua/schema.h"
 
@@ -46,9 +47,7 @@ struct part_trace {
 /* One request's worth of a batch. */
 struct part {
     struct batch *batch;
-    struct split_position {
-        size_t resource, scope, span; /* offsets in the payload; see split.h */
-    } start;                          /* of a split record */
+    struct split_position start; /* of a split record */
     uint32_t items; /* spans, data points, log records: as the batch's signal has them */
     bool done, in_flight;
     bool maybe_delivered; /* an attempt ended without an answer */
@@ -120,15 +119,17 @@ struct exporter_common {
 struct exporter_spec {
     const char *name;                 /* "otlp/errors" */
     const struct exporter_type *type; /* of a Lua exporter: the one that talks to its thread */
-    bool is_lua;
-    unsigned signals;                /* bits 1 << enum otlp_signal that it takes */
-    struct exporter_common *options; /* what the type's options begin with; owned */
+    bool is_lua, is_inline;           /* is_inline: written in config.lua itself */
+    unsigned signals;                 /* bits 1 << enum otlp_signal that it takes */
+    unsigned bit;                     /* of the outbox records' mask; exporter_specs_place */
+    struct exporter_common *options;  /* what the type's options begin with; owned */
 };
 
 struct exporter_specs {
     struct exporter_spec items[EXPORTER_MAX];
     size_t count;
     struct schema_store store; /* names, strings of the options */
+    _Atomic unsigned references;
 };
 
 /* ---- one exporter ---- */
@@ -143,8 +144,9 @@ struct batch {
     uint64_t from, to;
     uint64_t since_ns; /* its first record was seen */
     uint32_t items;
-    size_t bytes; /* of the selected payloads; 0 once they left the queue's figure */
-    bool split;   /* one record in several parts */
+    size_t bytes;               /* of the selected payloads; 0 once they left the queue's figure */
+    bool split;                 /* one record in several parts */
+    struct split_limits limits; /* of a split record: those that it was cut by */
     size_t part_count, parts_left;
     struct part *parts;
 };
@@ -154,11 +156,24 @@ enum {
     IN_FLIGHT_MAX = 8,
 };
 
+/* What an exporter becomes once its requests in flight have ended. */
+struct exporter_next {
+    bool is_due;
+    const struct exporter_spec *spec; /* NULL: it is removed */
+    struct exporter_specs *specs;     /* a reference */
+    void *self;
+    uint64_t until_ns; /* then what is still in flight is given up, and sent again */
+};
+
 struct exporter {
     struct export *owner;
-    const struct exporter_spec *spec;
     unsigned index; /* bit of the outbox records' mask */
-    void *self;     /* the type's own */
+    char *name;     /* the same for life */
+    const struct exporter_spec *spec;
+    struct exporter_specs *specs; /* what spec is in; a reference */
+    void *self;                   /* the type's own; NULL: it is removed */
+    struct exporter_next next;
+    bool is_removed; /* what comes for it is given up: its place stays */
 
     uint64_t seen;   /* records before it are in queue_bytes and in the tally */
     uint64_t cursor; /* records before it are in batches, or not ours */
@@ -191,30 +206,50 @@ struct exporter {
 struct export
 {
     struct export_config config;
-    struct exporter *exporters;
+    struct exporter *exporters; /* [EXPORTER_MAX], by bit: removed ones keep their place */
     size_t count;
+    _Atomic(struct export_change *) offered; /* from the builder; NULL: none */
     struct rng rng;
     uint64_t now_ns;       /* of the present step */
     _Atomic bool flushing; /* set by the main thread */
     _Atomic bool stopping; /* the same */
     uint64_t ended;        /* parts that ended, ever: to see that something moved */
     _Atomic bool refusing, queued;
-    struct export_lua *lua; /* what is shared with the Lua export thread; NULL: no Lua exporter */
+    struct export_lua *lua; /* what is shared with the Lua export thread */
 };
+
+/* change.c: takes what was offered, and what exporters become where they may now. Returns when to
+ * look again. */
+uint64_t change_step(struct export *e, uint64_t now_ns);
+/* The parts of an exporter forget what its type keeps of them. */
+void exporter_forget(struct exporter *x);
+/* Nothing new is sent: it is removed, or about to become another. */
+static inline bool exporter_is_closed(const struct exporter *x)
+{
+    return x->is_removed || x->next.is_due;
+}
 
 /* Ends a part in flight and takes its body away. */
 void exporter_sent(struct part *part, const struct sent_result *result);
 
+/* Makes the sending side of `spec`, for place `x`. The sentence begins with the exporter's name. */
+enum err exporter_open(struct exporter *x, const struct exporter_spec *spec, void **self,
+                       struct err_info *info) MUST_CHECK;
+/* A place that was empty. Takes the reference. */
+void exporter_begin(struct exporter *x, const struct exporter_spec *spec,
+                    struct exporter_specs *specs, uint64_t position);
 /* The exporter's work that is possible now; returns when there is more. */
 uint64_t exporter_step(struct exporter *x, uint64_t now_ns);
 
-/* attempt.c: starts one part, if the circuit lets it. False: none could be started. */
+/* attempt.c: gives up what is in flight: it is sent again. */
+void attempt_give_up(struct exporter *x);
+/* Starts one part, if the circuit lets it. False: none could be started. */
 bool attempt_next(struct exporter *x, uint64_t now_ns);
 /* When attempt_next will be worth a call. */
 uint64_t attempt_due_ns(const struct exporter *x);
 
 /* queue.c */
-void queue_init(struct exporter *x);
+void queue_init(struct exporter *x, uint64_t position);
 /* Goes on where it had acked to; see export_recover. */
 void queue_recover(struct exporter *x);
 /* A record of the outbox that was not seen yet, behind the last one that was. */

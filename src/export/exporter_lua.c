@@ -2,6 +2,7 @@
  * and takes the answers as reply() or the default rule says. */
 #include "export/export_lua.h"
 #include "export/lua_spec.h"
+#include "lua/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ void job_free(struct lua_job *job)
     buf_fini(&job->body);
     buf_fini(&job->answer);
     buf_fini(&job->answer_headers);
+    lua_state_close(job->L);
     free(job);
 }
 
@@ -253,7 +255,7 @@ static void replied(struct export *e, struct lua_job *job)
 
 void lua_job_back(struct export *e, struct lua_job *job)
 {
-    if (job->ask == JOB_FORGET)
+    if (job->ask == JOB_FORGET || job->ask == JOB_MOVE)
         job_free(job);
     else if (!job->part)
         job_end(e, job); /* cancelled meanwhile */
@@ -318,6 +320,8 @@ static void lua_forget(void *self, struct part *part)
     struct exporter *x = self;
     struct lua_job *job = part->kept;
 
+    for (size_t i = 0; i < job->request_count; i++)
+        part->maybe_delivered |= job->requests[i].done;
     part->kept = NULL;
     job_end(x->owner, job);
 }

@@ -5,6 +5,7 @@
  * is asked again each circuit.probe. */
 #include "export/exporter.h"
 #include "export/otlp_answer.h"
+#include "export/tls_files.h"
 
 #include <libdeflate.h>
 #include <stdio.h>
@@ -366,9 +367,12 @@ static void make_headers(struct otlp *o)
 static enum err otlp_open(struct exporter *x, const void *options, void **self,
                           struct err_info *info)
 {
-    struct otlp *o = calloc(1, sizeof(*o));
+    struct otlp *o;
+    enum err err = tls_files_check(&((const struct otlp_options *)options)->tls, info);
 
-    (void)info;
+    if (err != ERR_OK)
+        return err;
+    o = calloc(1, sizeof(*o));
     if (!o)
         abort();
     o->options = options;

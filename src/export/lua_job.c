@@ -188,8 +188,8 @@ void lua_job_encode(struct export_lua *l, struct lua_job *job)
 
     if (result == ERR_OK) {
         job->has_reply = has_reply(L);
-        lua_pushfstring(L, "%s-%d-%d", l->owner->exporters[job->exporter].spec->name,
-                        (int)job->batch_id, (int)job->part_index);
+        lua_pushfstring(L, "%s-%d-%d", l->owner->exporters[job->exporter].name, (int)job->batch_id,
+                        (int)job->part_index);
         lua_pushstring(L, otlp_signal_name(job->signal));
         lua_pushnumber(L, job->items);
         lua_pushnumber(L, (lua_Number)job->body.len);

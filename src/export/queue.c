@@ -38,9 +38,9 @@ static uint32_t items_of(const struct exporter *x, const struct outbox_item *ite
     return queue_is_ours(x, item) && signal_of(item) == signal ? item->record.payload_spans : 0;
 }
 
-void queue_init(struct exporter *x)
+void queue_init(struct exporter *x, uint64_t position)
 {
-    x->seen = x->cursor = x->acked = outbox_begin(outbox(x));
+    x->seen = x->cursor = x->acked = position;
     for (int i = 0; i < OTLP_SIGNALS; i++)
         tally_init(&x->tally[i], x->owner->config.memory);
 }
@@ -169,6 +169,7 @@ static bool split_record(struct exporter *x, const struct outbox_item *item, uin
         b->items += b->parts[i].items;
     }
     b->split = true;
+    b->limits = limits;
     b->bytes = item->payload.len;
     queue_pass(x, item);
     enter_window(x, b, item->next, now_ns);

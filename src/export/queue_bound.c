@@ -6,6 +6,8 @@
 /* What is given up counts as lost, by whose bound it was. */
 static uint64_t *lost_of(struct exporter *x, unsigned signal)
 {
+    if (x->is_removed)
+        return &x->stats[signal].lost_removed;
     return x->disk_is_full ? &x->stats[signal].lost_disk_full : &x->stats[signal].lost_outbox_full;
 }
 
@@ -152,6 +154,11 @@ bool queue_keep_bound(struct exporter *x)
     uint64_t shed_to = outbox_shed_to(x->owner->config.journal);
     bool dropped = false;
 
+    if (x->is_removed) {
+        while (x->queue_bytes > 0 && drop_oldest(x))
+            dropped = true;
+        return dropped;
+    }
     if (strcmp(o->on_full, "refuse") == 0) {
         x->refusing = x->queue_bytes > (x->refusing ? o->queue_bytes / 8 * 7 : o->queue_bytes) ||
                       x->acked < shed_to;

@@ -46,13 +46,11 @@ static bool note_trace(struct part *p, const struct outbox_item *item)
 /* A piece of the one record of its batch. */
 static enum err copy_piece(struct part *p, const struct outbox_item *item)
 {
-    const struct exporter_common *o = p->batch->exporter->spec->options;
-    const struct split_limits limits = {o->batch_bytes, (uint32_t)o->batch_spans};
     struct split_position at = p->start;
 
     if (!note_trace(p, item))
         return ERR_FULL;
-    split_next(p->batch->signal, item->payload, &at, &limits, &p->body);
+    split_next(p->batch->signal, item->payload, &at, &p->batch->limits, &p->body);
     if (p->trace_count)
         p->traces[0].len = p->body.len;
     p->found = p->items;

@@ -201,7 +201,8 @@ static bool find_type(struct reading *r, struct exporter_spec *spec, const char 
     enum lua_spec_found found;
 
     lua_getfield(r->L, -1, "spec");
-    spec->type = lua_isnil(r->L, -1) ? exporter_type_find(type) : NULL;
+    spec->is_inline = !lua_isnil(r->L, -1);
+    spec->type = spec->is_inline ? NULL : exporter_type_find(type);
     lua_pop(r->L, 1);
     if (spec->type) {
         lua_getfield(r->L, -1, "options");
@@ -219,7 +220,8 @@ static bool find_type(struct reading *r, struct exporter_spec *spec, const char 
 static void read_one(struct reading *r)
 {
     const char *name = text_field(r->L, "name"), *type = text_field(r->L, "type");
-    struct exporter_spec spec = {.name = schema_store_text(&r->specs->store, name)};
+    struct exporter_spec spec = {.name = schema_store_text(&r->specs->store, name),
+                                 .bit = (unsigned)r->specs->count};
 
     if (is_taken(r->specs, name)) {
         say(r, name, "is there twice; give one an instance: exporter \"TYPE/instance\"");
@@ -258,10 +260,11 @@ enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
 
     if (!r.specs)
         abort();
+    atomic_init(&r.specs->references, 1);
     luaL_checkstack(L, 32, "exporters");
     read_all(&r);
     if (errors->len > before) {
-        exporter_specs_free(r.specs);
+        exporter_specs_unref(r.specs);
         return ERR_CONFIG;
     }
     *out = r.specs;
@@ -308,9 +311,15 @@ void exporter_print_docs(lua_State *L, struct buf *out)
     }
 }
 
-void exporter_specs_free(struct exporter_specs *s)
+struct exporter_specs *exporter_specs_ref(struct exporter_specs *s)
 {
-    if (!s)
+    atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
+    return s;
+}
+
+void exporter_specs_unref(struct exporter_specs *s)
+{
+    if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) > 1)
         return;
     for (size_t i = 0; i < s->count; i++)
         free(s->items[i].options);
@@ -321,6 +330,31 @@ void exporter_specs_free(struct exporter_specs *s)
 size_t exporter_specs_count(const struct exporter_specs *s)
 {
     return s->count;
+}
+
+enum err exporter_specs_place(struct exporter_specs *s, const char *const *names, size_t *count,
+                              struct err_info *info)
+{
+    size_t first_new = *count;
+
+    for (size_t i = 0; i < s->count; i++) {
+        unsigned bit = 0;
+
+        while (bit < first_new && strcmp(names[bit], s->items[i].name) != 0)
+            bit++;
+        s->items[i].bit = bit < first_new ? bit : (unsigned)(*count)++;
+    }
+    if (*count <= EXPORTER_MAX)
+        return ERR_OK;
+    return err_fail(info, ERR_CONFIG,
+                    "exporters: since the start there have been %zu, removed ones included; "
+                    "allowed: %d until a restart",
+                    *count, EXPORTER_MAX);
+}
+
+unsigned exporter_specs_bit(const struct exporter_specs *s, size_t i)
+{
+    return s->items[i].bit;
 }
 
 const char *exporter_specs_name(const struct exporter_specs *s, size_t i)
@@ -342,6 +376,11 @@ bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i)
     return s->items[i].is_lua;
 }
 
+bool exporter_specs_is_inline(const struct exporter_specs *s, size_t i)
+{
+    return s->items[i].is_inline;
+}
+
 bool exporter_specs_takes(const struct exporter_specs *s, size_t i, enum otlp_signal signal)
 {
     return s->items[i].signals >> signal & 1;
@@ -353,7 +392,7 @@ uint64_t exporter_specs_mask(const struct exporter_specs *s, enum otlp_signal si
 
     for (size_t i = 0; i < s->count; i++)
         if (exporter_specs_takes(s, i, signal))
-            mask |= UINT64_C(1) << i;
+            mask |= UINT64_C(1) << s->items[i].bit;
     return mask;
 }
 

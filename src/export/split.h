@@ -7,7 +7,12 @@
 #pragma once
 
 #include "base/buf.h"
-#include "export/exporter.h"
+#include "base/slice.h"
+#include "otlp/signal.h"
+
+struct split_position {
+    size_t resource, scope, span; /* offsets in the body */
+};
 
 struct split_limits {
     size_t max_bytes;   /* of a piece; a single span, metric or record may be larger */

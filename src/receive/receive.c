@@ -157,6 +157,11 @@ void receive_set_refusing(struct receive *r, enum receive_refusal why)
     r->refusing = why;
 }
 
+void receive_set_signals(struct receive *r, unsigned signals)
+{
+    r->config.signals = signals;
+}
+
 enum reply_code receive_judge(const struct receive *r)
 {
     if (r->draining)

@@ -69,8 +69,8 @@ struct receive_config {
     struct net *net;
     struct memory *memory;
     const struct receive_sink *sink; /* borrowed for life */
-    unsigned signals;                /* bits 1 << enum otlp_signal: what is taken at all */
-    uint64_t pause_ns;               /* the longest that one request waits for memory: 2 s */
+    unsigned signals;  /* bits 1 << enum otlp_signal: what is taken at all, at first */
+    uint64_t pause_ns; /* the longest that one request waits for memory: 2 s */
     struct receive_shared *shared;
 };
 
@@ -121,6 +121,9 @@ const char *receive_refusal_name(enum receive_refusal r); /* "memory", ... */
 /* New requests are refused for REFUSED_MEMORY or REFUSED_DISK, 503 / UNAVAILABLE, until this is
  * called with REFUSED_COUNT: for nothing. */
 void receive_set_refusing(struct receive *r, enum receive_refusal why);
+
+/* What is taken from now on. */
+void receive_set_signals(struct receive *r, unsigned signals);
 
 struct receive_stats {
     uint64_t requests;                /* answered with success */

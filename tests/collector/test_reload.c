@@ -1,5 +1,5 @@
 /* The configuration is read again while spans come in. */
-#include "scenario.h"
+#include "reloading.h"
 
 #include <time.h>
 
@@ -11,37 +11,6 @@ static const char drop_all[] =
            OTLP("a", "1", ""));
 static const char broken[] =
     CONFIG("decision_wait = '1s',\n policies = { policy 'always_sampel' }", OTLP("a", "1", ""));
-
-static void post_trace(struct sim *s, int fd, uint64_t trace)
-{
-    struct test_span span = {.trace_high = trace,
-                             .trace_low = mix(trace),
-                             .id = 1,
-                             .start_ms = now_ms,
-                             .duration_ms = 5};
-
-    post(s, fd, &span, 1);
-}
-
-/* Asks and lets it come to its end; whether the configuration was taken. */
-static bool reload(struct sim *s)
-{
-    unsigned number = collector_reload(s->collector, RELOAD_COMMAND);
-    const struct reload_outcome *last;
-
-    sim_run(s, 2 * NS_PER_MS);
-    last = collector_last_reload(s->collector);
-    CHECK(last && last->number == number);
-    return last && last->is_taken;
-}
-
-static bool report_has(struct sim *s, const char *text)
-{
-    const struct reload_outcome *last = collector_last_reload(s->collector);
-
-    return last->report.len > 0 &&
-           memmem(last->report.data, last->report.len, text, strlen(text)) != NULL;
-}
 
 static void a_new_version_decides_what_is_decided_after_it(void)
 {
@@ -184,46 +153,18 @@ static void limits_follow_and_what_wants_a_restart_is_named(void)
               "protocol = 'http/protobuf', batch = { timeout = '10ms' } } } }");
     CHECK(reload(&s));
     last = collector_last_reload(s.collector);
-    CHECK(last->restart.len == strlen("exporters.otlp/a.endpoint, workers") &&
-          memcmp(last->restart.data, "exporters.otlp/a.endpoint, workers", last->restart.len) == 0);
+    CHECK(last->restart.len == strlen("workers") &&
+          memcmp(last->restart.data, "workers", last->restart.len) == 0);
     CHECK(s.memory.limit == 64 << 20 && s.memory.soft_limit == 48 << 20);
     post_trace(&s, fd, 1);
     sim_run(&s, 4500 * NS_PER_MS);
     CHECK(sim_ledger(&s)->pending == 1);
     sim_run(&s, NS_PER_S);
     CHECK(sim_kept(&s, "always_sample", NULL) == 1);
-    CHECK(backend_read(&b, 1) == 1); /* the exporter of the start */
+    CHECK(backend_read(&b, 2) == 1);
     sim_write(&s, keep_all);
     CHECK(reload(&s));
     CHECK(collector_last_reload(s.collector)->restart.len == 0);
-    balanced(&s);
-    sim_fini(&s);
-    backend_fini(&b);
-}
-
-static void where_follows_as_long_as_the_exporters_are_the_same(void)
-{
-    struct backend b;
-    struct sim s;
-    int fd;
-
-    sim_with_backend(&s, &b,
-                     CONFIG("decision_wait = '1s', policies = { policy 'always_sample' }",
-                            OTLP("a", "1", "where = match { is_error = true }")));
-    fd = sim_connect(&s);
-    sim_write(&s, CONFIG("decision_wait = '1s', policies = { policy 'always_sample' }",
-                         OTLP("a", "1", "") ", " OTLP("b", "2", "")));
-    for (int i = 0; i < 3; i++)
-        CHECK(reload(&s)); /* other exporters: what runs keeps its where */
-    post_trace(&s, fd, 1);
-    sim_run(&s, 1500 * NS_PER_MS);
-    CHECK(sim_kept(&s, "always_sample", NULL) == 1);
-    CHECK(backend_read(&b, 1) == 0);
-    sim_write(&s, keep_all);
-    CHECK(reload(&s));
-    post_trace(&s, fd, 2);
-    sim_run(&s, 1500 * NS_PER_MS);
-    CHECK(backend_read(&b, 1) == 1);
     balanced(&s);
     sim_fini(&s);
     backend_fini(&b);
@@ -359,7 +300,6 @@ int main(void)
     RUN(a_syntax_error_and_a_file_that_is_gone_are_refused);
     RUN(a_script_that_changed_is_another_version);
     RUN(limits_follow_and_what_wants_a_restart_is_named);
-    RUN(where_follows_as_long_as_the_exporters_are_the_same);
     RUN(tail_sampling_comes_and_goes);
     RUN(an_exchange_holds_a_worker_up_for_less_than_a_millisecond);
     RUN(a_hundred_reloads_a_third_of_them_broken_lose_nothing);

@@ -27,6 +27,7 @@ struct rig {
     const char *exporter_names[EXPORTER_MAX];
     struct journal_names names;
     struct export *export;
+    bool lua_is_taken;
     struct err_info info;
     uint64_t due_ns; /* of the last step */
     uint64_t lua_due_ns;
@@ -167,8 +168,10 @@ static inline bool rig_go(struct rig *r, const char *config, struct http_client 
                                 .clock = &r->clock.clock,
                                 .seed = 1,
                                 .hooks = rig_hooks};
-    return export_new(&ec, &r->export, &r->info) == ERR_OK &&
-           export_lua_attach(r->export, r->L, &r->source, &r->info) == ERR_OK;
+    if (export_new(&ec, &r->export, &r->info) != ERR_OK)
+        return false;
+    r->lua_is_taken = export_lua_attach(r->export, r->L, &r->source, &r->info) == ERR_OK;
+    return r->lua_is_taken;
 }
 
 static inline bool rig_open(struct rig *r, const char *config, struct http_client *http)
@@ -185,10 +188,11 @@ static inline void rig_close(struct rig *r)
     export_free(r->export);
     if (r->journal)
         journal_free(r->journal);
-    exporter_specs_free(r->specs);
+    exporter_specs_unref(r->specs);
     if (r->http)
         r->http->free(r->http);
-    lua_state_close(r->L);
+    if (!r->lua_is_taken)
+        lua_state_close(r->L);
     fake_disk_fini(&r->disk);
     CHECK(memory_used(&r->memory) == 0);
 }
