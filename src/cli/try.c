@@ -180,7 +180,7 @@ static int read_history(struct trying *t)
     if (t->recent.count > 0)
         return EXIT_OK;
     fprintf(stderr, "moontail: %s has no decided trace whole%s\n", t->place.path,
-            t->recent.not_whole ? " any more: journal.history keeps more" : "");
+            t->recent.decided ? " any more: journal.history keeps more" : "");
     return EXIT_FAILED;
 }
 

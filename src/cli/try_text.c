@@ -218,9 +218,6 @@ void try_text_write(struct try_text *t, const struct trial_world *w, struct tria
     buf_byte(out, '\n');
     put_sum(tally, recent, where, out);
     put_labels(t, out);
-    if (recent->not_whole)
-        buf_printf(out, "%zu decided before them whose spans are not all in the journal any more\n",
-                   recent->not_whole);
     if (recent->left_out)
         buf_printf(out, "%zu more traces were left out\n", recent->left_out);
     if (recent->rejected)

@@ -1,18 +1,22 @@
 #include "collector/recent.h"
 
+#include "collector/source_set.h"
 #include "export/compose.h"
 #include "journal/reader.h"
 #include "trace/trace.h"
 
 #include <stdlib.h>
 
-enum { SOURCES_MAX = 1024 }; /* of a trace that is looked for */
+enum {
+    SOURCES_MAX = 1024,   /* of a trace that is looked for */
+    CANDIDATES = 8,       /* decisions looked at for each trace that is wanted: not all are whole */
+    WORKERS_MAX = 1 << 8, /* as sources name them */
+};
 
 /* A decision whose spans are looked for. */
 struct wanted {
     struct recent_trace trace;
-    uint64_t *sources; /* frames that they lie in, sorted */
-    unsigned source_count;
+    struct source_set sources; /* that they lie in */
     uint32_t found;
 };
 
@@ -26,11 +30,13 @@ struct gathering {
     const struct recent_limits *limits;
     struct labels *labels;
     struct reader *reader;
-    struct wanted *wanted; /* room for max_traces; sorted by id while frames are read */
-    size_t count;
+    struct wanted *wanted; /* room for `room`; sorted by id while frames are read */
+    size_t count, room;
     size_t first, next; /* of the segment that is read: where its decisions begin, a ring there */
-    uint64_t *sources;  /* of all of them, sorted, each once */
-    size_t source_count, sources_met;
+    struct source_set sources;    /* of all of them */
+    uint64_t oldest[WORKERS_MAX]; /* of them, by worker: its sequence; UINT64_MAX: none */
+    uint64_t newest;              /* sequence in the segment that is read */
+    size_t whole;                 /* traces whose spans are all found */
     size_t bytes;
     struct scan_span *spans; /* scratch, each with room for `capacity` spans */
     struct picked *picked;
@@ -39,22 +45,15 @@ struct gathering {
     bool no_memory;
 };
 
-static bool is_enough(const struct gathering *g)
+static bool is_over(const struct gathering *g)
 {
     return g->no_memory || g->bytes > g->limits->max_bytes ||
            (g->limits->enough && g->limits->enough(g->limits->arg));
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static void wanted_fini(const struct gathering *g, struct wanted *w)
 {
-    counted_free(g->limits->memory, w->sources);
+    source_set_fini(&w->sources, g->limits->memory);
     buf_fini(&w->trace.body);
 }
 
@@ -75,12 +74,20 @@ static struct wanted *place(struct gathering *g)
 {
     struct wanted *w;
 
-    if (g->count < g->limits->max_traces)
+    if (g->count < g->room)
         return &g->wanted[g->count++];
     w = &g->wanted[g->next];
     g->next = g->next + 1 < g->count ? g->next + 1 : g->first;
     wanted_fini(g, w);
     return w;
+}
+
+static bool make_sources(struct gathering *g, struct source_set *s, size_t room)
+{
+    bool ok = source_set_init(s, room, g->limits->memory);
+
+    g->no_memory |= !ok;
+    return ok;
 }
 
 static bool on_decision(void *arg, const struct reader_decision *d)
@@ -104,23 +111,23 @@ static bool on_decision(void *arg, const struct reader_decision *d)
                   .kept = r->keep,
                   .label =
                       labels_intern(g->labels, slice_str(name->policy), slice_str(name->reason))},
-        .sources = counted_alloc(g->limits->memory, sources * sizeof(uint64_t)),
     };
     memcpy(w->trace.id, r->trace_id, sizeof(w->trace.id));
     buf_init(&w->trace.body, g->limits->max_bytes, g->limits->memory);
-    g->no_memory |= !w->sources;
-    for (; w->sources && w->source_count < sources; w->source_count++)
-        w->sources[w->source_count] = entry_source(d->entry, w->source_count);
-    if (w->source_count)
-        qsort(w->sources, w->source_count, sizeof(uint64_t), by_number);
-    return !g->no_memory;
+    if (!make_sources(g, &w->sources, sources))
+        return false;
+    for (unsigned i = 0; i < sources; i++)
+        w->sources.numbers[w->sources.count++] = entry_source(d->entry, i);
+    source_set_sort(&w->sources);
+    return true;
 }
 
 /* From the last of its segments on. */
 static void each_segment(struct gathering *g, enum segment_use use,
                          void (*fn)(struct gathering *g, size_t segment))
 {
-    for (size_t i = reader_count(g->reader); i-- > 0 && !is_enough(g);) {
+    for (size_t i = reader_count(g->reader);
+         i-- > 0 && !is_over(g) && g->whole < g->limits->max_traces;) {
         const struct reader_segment *s = reader_segment(g->reader, i);
 
         if (s->state == READER_GOOD && s->header.use == use)
@@ -130,7 +137,7 @@ static void each_segment(struct gathering *g, enum segment_use use,
 
 static void find_decisions(struct gathering *g, size_t segment)
 {
-    if (g->count == g->limits->max_traces)
+    if (g->count == g->room)
         return;
     g->first = g->next = g->count;
     reader_decisions_in(g->reader, segment, on_decision, g);
@@ -147,29 +154,21 @@ static int by_id(const void *a, const void *b)
 
 static void sort_wanted(struct gathering *g)
 {
-    size_t total = 0, kept = 0;
+    size_t total = 0;
 
     for (size_t i = 0; i < g->count; i++)
-        total += g->wanted[i].source_count;
-    g->sources = counted_alloc(g->limits->memory, (total + 1) * sizeof(*g->sources));
-    if (!g->sources) {
-        g->no_memory = true;
+        total += g->wanted[i].sources.count;
+    if (!make_sources(g, &g->sources, total + 1))
         return;
-    }
     for (size_t i = 0; i < g->count; i++)
-        for (unsigned k = 0; k < g->wanted[i].source_count; k++)
-            g->sources[g->source_count++] = g->wanted[i].sources[k];
-    qsort(g->sources, g->source_count, sizeof(*g->sources), by_number);
-    for (size_t i = 0; i < g->source_count; i++)
-        if (i == 0 || g->sources[i] != g->sources[kept - 1])
-            g->sources[kept++] = g->sources[i];
-    g->source_count = kept;
+        for (size_t k = 0; k < g->wanted[i].sources.count; k++)
+            g->sources.numbers[g->sources.count++] = g->wanted[i].sources.numbers[k];
+    source_set_sort(&g->sources);
+    memset(g->oldest, 0xff, sizeof(g->oldest));
+    for (size_t i = g->sources.count; i-- > 0;)
+        g->oldest[frame_source_worker(g->sources.numbers[i])] =
+            frame_source_sequence(g->sources.numbers[i]);
     qsort(g->wanted, g->count, sizeof(*g->wanted), by_id);
-}
-
-static bool has_source(const uint64_t *sources, size_t count, uint64_t source)
-{
-    return count && bsearch(&source, sources, count, sizeof(*sources), by_number) != NULL;
 }
 
 /* The decision on that trace which was made of this frame; SIZE_MAX: none. */
@@ -186,7 +185,7 @@ static size_t find_wanted(const struct gathering *g, const uint8_t id[16], uint6
             high = middle;
     }
     for (; low < g->count && memcmp(g->wanted[low].trace.id, id, 16) == 0; low++)
-        if (has_source(g->wanted[low].sources, g->wanted[low].source_count, source))
+        if (source_set_awaits(&g->wanted[low].sources, source))
             return low;
     return SIZE_MAX;
 }
@@ -235,6 +234,7 @@ static void take_spans(struct gathering *g, struct slice body, const struct pick
     static const struct compose_edits as_it_is = {.probability = -1, .entry = SIZE_MAX};
     struct wanted *w = &g->wanted[picked->wanted];
     size_t before = w->trace.body.len;
+    bool was_whole = w->found >= w->trace.spans;
 
     for (size_t i = 0; i < count; i++) {
         const struct scan_span *s = &g->spans[picked[i].span];
@@ -247,10 +247,11 @@ static void take_spans(struct gathering *g, struct slice body, const struct pick
     else
         g->no_memory = true;
     g->bytes += w->trace.body.len - before;
+    g->whole += !was_whole && w->found >= w->trace.spans;
 }
 
 /* g->picked has `count` of the body's spans. */
-static void take_picked(struct gathering *g, struct slice body, size_t count)
+static void take_picked(struct gathering *g, struct slice body, size_t count, uint64_t source)
 {
     size_t end;
 
@@ -260,6 +261,7 @@ static void take_picked(struct gathering *g, struct slice body, size_t count)
         for (end = at + 1; end < count && g->picked[end].wanted == g->picked[at].wanted;)
             end++;
         take_spans(g, body, &g->picked[at], end - at);
+        source_set_meet(&g->wanted[g->picked[at].wanted].sources, source);
     }
 }
 
@@ -269,7 +271,9 @@ static bool on_frame(void *arg, const struct reader_segment *segment, const stru
     uint64_t source = frame_source(segment->header.worker, frame->header.sequence);
     size_t spans, picked = 0;
 
-    if (frame->header.signal != FRAME_TRACES || !has_source(g->sources, g->source_count, source))
+    if (frame->header.sequence > g->newest)
+        g->newest = frame->header.sequence;
+    if (frame->header.signal != FRAME_TRACES || !source_set_awaits(&g->sources, source))
         return true;
     spans = scan(g, frame->body);
     for (size_t i = 0; i < spans; i++) {
@@ -278,14 +282,22 @@ static bool on_frame(void *arg, const struct reader_segment *segment, const stru
         if (wanted != SIZE_MAX)
             g->picked[picked++] = (struct picked){wanted, (uint32_t)i};
     }
-    take_picked(g, frame->body, picked);
-    return ++g->sources_met < g->source_count && !is_enough(g);
+    take_picked(g, frame->body, picked, source);
+    source_set_meet(&g->sources, source);
+    return g->sources.met_count < g->sources.count && !is_over(g);
 }
 
+/* Where a worker's frames are all older than what is wanted, those before them are too. */
 static void find_spans(struct gathering *g, size_t segment)
 {
-    if (g->sources_met < g->source_count)
-        (void)reader_frames_in(g->reader, segment, on_frame, g);
+    uint64_t *oldest = &g->oldest[reader_segment(g->reader, segment)->header.worker % WORKERS_MAX];
+
+    if (g->sources.met_count == g->sources.count || *oldest == UINT64_MAX)
+        return;
+    g->newest = 0;
+    (void)reader_frames_in(g->reader, segment, on_frame, g);
+    if (g->newest > 0 && g->newest < *oldest)
+        *oldest = UINT64_MAX;
 }
 
 /* ---- what came of it ---- */
@@ -297,6 +309,17 @@ static int by_time(const void *a, const void *b)
     if (x->unix_ns != y->unix_ns)
         return x->unix_ns < y->unix_ns ? -1 : 1;
     return memcmp(x->id, y->id, sizeof(x->id));
+}
+
+static void keep_last(struct recent *r, size_t max)
+{
+    size_t past = r->count > max ? r->count - max : 0;
+
+    for (size_t i = 0; i < past; i++)
+        buf_fini(&r->traces[i].body);
+    r->count -= past;
+    if (past)
+        memmove(r->traces, r->traces + past, r->count * sizeof(*r->traces));
 }
 
 /* Moves what is whole out of `g`. Of a trace with spans that were filtered at the door more is
@@ -313,9 +336,10 @@ static void hand_over(struct gathering *g, struct recent *out)
             w->trace.body = (struct buf){0};
         }
     }
-    out->not_whole = g->count - out->count;
+    out->decided = g->count;
     if (out->count)
         qsort(out->traces, out->count, sizeof(*out->traces), by_time);
+    keep_last(out, g->limits->max_traces);
 }
 
 static void gathering_fini(struct gathering *g)
@@ -325,7 +349,7 @@ static void gathering_fini(struct gathering *g)
     for (size_t i = 0; i < g->count; i++)
         wanted_fini(g, &g->wanted[i]);
     counted_free(m, g->wanted);
-    counted_free(m, g->sources);
+    source_set_fini(&g->sources, m);
     counted_free(m, g->spans);
     counted_free(m, g->picked);
     counted_free(m, g->kept);
@@ -336,7 +360,8 @@ static bool begin(struct gathering *g, const struct recent_limits *limits, struc
 {
     *out = (struct recent){.memory = limits->memory, .labels = labels_new()};
     *g = (struct gathering){.limits = limits, .labels = out->labels};
-    g->wanted = counted_alloc(limits->memory, limits->max_traces * sizeof(*g->wanted));
+    g->room = limits->max_traces * CANDIDATES;
+    g->wanted = counted_alloc(limits->memory, g->room * sizeof(*g->wanted));
     return g->wanted != NULL;
 }
 
@@ -360,7 +385,6 @@ enum err recent_read(struct disk *disk, const char *path, const struct recent_li
     struct gathering g;
     enum err err;
 
-    g = (struct gathering){0};
     *out = (struct recent){0};
     err = begin(&g, limits, out) ? reader_open(disk, path, &g.reader, info)
                                  : err_fail(info, ERR_FULL, "no memory for the traces");

@@ -26,13 +26,13 @@ struct recent {
     struct labels *labels;       /* of the decisions; owned */
     struct recent_trace *traces; /* by the time of their decision */
     size_t count;
-    size_t rejected;  /* spans of a body whose ids or text are not valid */
-    size_t left_out;  /* traces of a body over the limit */
-    size_t not_whole; /* decisions whose spans are not all there any more, or were not read */
+    size_t rejected; /* spans of a body whose ids or text are not valid */
+    size_t left_out; /* traces of a body over the limit */
+    size_t decided;  /* of a folder: decisions that were looked at; some of them are not whole */
 };
 
 struct recent_limits {
-    size_t max_traces;         /* > 0; the last ones */
+    size_t max_traces;         /* > 0; the last ones that are whole */
     size_t max_bytes;          /* of their spans together */
     struct memory *memory;     /* counts them; may be NULL */
     bool (*enough)(void *arg); /* asked now and then; true: what is there will do. May be NULL */

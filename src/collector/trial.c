@@ -9,6 +9,7 @@
 enum {
     TRACES_MAX = 1000,
     BYTES_MAX = 32 << 20, /* of their spans */
+    BYTES_MIN = 1 << 20,  /* with less it is not worth the while */
 };
 
 static const uint64_t read_cpu_ns = 400 * NS_PER_MS, all_cpu_ns = NS_PER_S;
@@ -78,11 +79,20 @@ void trial_write(const struct trial_report *r, struct buf *out)
 
 /* ---- the trial ---- */
 
+/* What a trial may take of memory, so that it makes nobody decide early; with room for how buffers
+ * grow. */
+static size_t spare_bytes(const struct memory *m)
+{
+    int64_t spare = (atomic_load(&m->soft_limit) - (int64_t)memory_used(m)) / 4;
+
+    return spare < BYTES_MIN ? 0 : spare < BYTES_MAX ? (size_t)spare : BYTES_MAX;
+}
+
 static enum err read_traces(struct trial *t, struct err_info *info)
 {
     struct collector *c = t->collector;
     struct recent_limits limits = {.max_traces = TRACES_MAX,
-                                   .max_bytes = BYTES_MAX,
+                                   .max_bytes = spare_bytes(c->memory),
                                    .memory = c->memory,
                                    .enough = has_read_enough,
                                    .arg = t};
@@ -90,10 +100,12 @@ static enum err read_traces(struct trial *t, struct err_info *info)
 
     if (c->shared.ack == ACK_MEMORY)
         return err_fail(info, ERR_AGAIN, "journal.ack is \"memory\": what is decided is not kept");
+    if (limits.max_bytes == 0)
+        return err_fail(info, ERR_AGAIN, "memory is short");
     err = recent_read(c->host.disk, c->shared.config->journal.path, &limits, &t->recent, info);
     if (err == ERR_OK && t->recent.count == 0)
         err = err_fail(info, ERR_AGAIN, "the journal has no decided trace whole%s",
-                       t->recent.not_whole ? " any more" : " yet");
+                       t->recent.decided ? " any more" : " yet");
     return err;
 }
 
