@@ -229,7 +229,9 @@ function t.trace(spans)
   return c.scan(t.encode(spans), spans.trigger or "wait", decided_ns)
 end
 
-local function scanned(bodies)
+local function scanned(...)
+  local ok, bodies = pcall(c.split, ...)
+  if not ok then error(bodies, 3) end
   for i, body in ipairs(bodies) do bodies[i] = c.scan(body, "wait", DECIDED_NS) end
   return bodies
 end
@@ -237,20 +239,14 @@ end
 -- The list of the traces in a text: OTLP/JSON, one request or one in each line (what exporter "file"
 -- writes), or OTLP protobuf.
 function t.traces(text)
-  local ok, list = pcall(c.split, text)
-  if not ok then error(list, 2) end
-  return scanned(list)
+  local list = scanned("the text", text)
+  return list
 end
 
 -- The same of a file.
 function t.file(path)
-  local file, why = io.open(path, "rb")
-  if not file then error(why, 2) end
-  local text = file:read "*a"
-  file:close()
-  local ok, list = pcall(c.split, text)
-  if not ok then error(path .. ": " .. list, 2) end
-  return scanned(list)
+  local list = scanned(path)
+  return list
 end
 
 -- ---- policies ----

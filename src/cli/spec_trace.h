@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "base/buf.h"
 #include "base/err.h"
+#include "base/slice.h"
 #include "policy/policy.h"
 
 #include <lua.h>
@@ -28,7 +28,8 @@ int spec_trace_push(lua_State *L, struct slice body, const char *trigger, uint64
 /* The trace at the index; raises for another value. Borrowed as long as it is there. */
 struct spec_trace *spec_trace_check(lua_State *L, int index);
 
-/* Lua functions: scan(body, trigger, decided_ns as text) -> trace; and split(text) -> the bodies of
- * the traces in OTLP/JSON (a request, or one in each line) or OTLP protobuf, in order. */
+/* Lua functions: scan(body, trigger, decided_ns as text) -> trace; and split(name, text) -> the
+ * bodies of the traces in a text, or without it in the file of that name (trace_file.h), in order.
+ */
 int spec_trace_scan(lua_State *L);
 int spec_trace_split(lua_State *L);

@@ -85,25 +85,33 @@ static enum err read_json(struct slice json, const char *path, struct buf *out,
                    info);
 }
 
+enum err trace_text_read(struct slice text, const char *name, struct buf *out,
+                         struct err_info *info)
+{
+    struct slice trimmed = trim(text);
+    enum err err = ERR_OK;
+
+    if (trimmed.len == 0)
+        err = err_fail(info, ERR_PARSE, "%s: it is empty", name);
+    else if (trimmed.data[0] == '{')
+        err = read_json(text, name, out, info);
+    else
+        buf_append(out, text.data, text.len);
+    if (err == ERR_OK && !buf_ok(out))
+        err = err_fail(info, ERR_FULL, "%s: no memory for it", name);
+    return err;
+}
+
 enum err trace_file_read(struct disk *disk, const char *path, struct buf *out,
                          struct err_info *info)
 {
-    struct slice text;
     char *data;
     size_t len;
     enum err err = disk_read_file(disk, path, FILE_BYTES_MAX, &data, &len, info);
 
     if (err != ERR_OK)
         return err;
-    text = trim(slice_make((uint8_t *)data, len));
-    if (text.len == 0)
-        err = err_fail(info, ERR_PARSE, "%s: it is empty", path);
-    else if (text.data[0] == '{')
-        err = read_json(slice_make((uint8_t *)data, len), path, out, info);
-    else
-        buf_append(out, data, len);
-    if (err == ERR_OK && !buf_ok(out))
-        err = err_fail(info, ERR_FULL, "%s: no memory for it", path);
+    err = trace_text_read(slice_make(data, len), path, out, info);
     free(data);
     return err;
 }

@@ -10,3 +10,6 @@
  * and the line in it. */
 enum err trace_file_read(struct disk *disk, const char *path, struct buf *out,
                          struct err_info *info) MUST_CHECK;
+/* The same of a text; `name` is what sentences call it. */
+enum err trace_text_read(struct slice text, const char *name, struct buf *out,
+                         struct err_info *info) MUST_CHECK;
