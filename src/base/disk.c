@@ -114,6 +114,21 @@ static enum err system_pwritev(struct disk *d, int fd, const struct slice *parts
     return ERR_OK;
 }
 
+/* A flag of the descriptor: a second one, opened by name, could be another file's. */
+static enum err system_pwritev_direct(struct disk *d, int fd, const struct slice *parts,
+                                      unsigned count, uint64_t offset, struct err_info *info)
+{
+    int flags = fcntl(fd, F_GETFL);
+    enum err err;
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) != 0)
+        return fd_failed(info, "write directly", fd);
+    err = system_pwritev(d, fd, parts, count, offset, info);
+    if (fcntl(fd, F_SETFL, flags) != 0)
+        return fd_failed(info, "write", fd);
+    return err;
+}
+
 static enum err system_pread(struct disk *d, int fd, void *data, size_t len, uint64_t offset,
                              size_t *got, struct err_info *info)
 {
@@ -268,6 +283,7 @@ struct disk *disk_system(void)
         .open = system_open,
         .pwrite = system_pwrite,
         .pwritev = system_pwritev,
+        .pwritev_direct = system_pwritev_direct,
         .pread = system_pread,
         .size = system_size,
         .is_at = system_is_at,

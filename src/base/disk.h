@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { DISK_PARTS_MAX = 16 };
+enum { DISK_PARTS_MAX = 16, DISK_DIRECT_ALIGN = 4096 };
 
 struct disk {
     /* flags and mode as open(2); O_CLOEXEC is added. */
@@ -25,6 +25,12 @@ struct disk {
     /* The same for up to DISK_PARTS_MAX parts, one behind the other, in order. */
     enum err (*pwritev)(struct disk *d, int fd, const struct slice *parts, unsigned count,
                         uint64_t offset, struct err_info *info);
+    /* The same past the page cache, for what is synced at once anyway: nothing is copied, and the
+     * disk has it when this returns (a datasync is needed all the same). `offset`, and address and
+     * length of each part, are multiples of DISK_DIRECT_ALIGN. ERR_IO also where the file system
+     * can't: pwritev can. No other call has the descriptor meanwhile. */
+    enum err (*pwritev_direct)(struct disk *d, int fd, const struct slice *parts, unsigned count,
+                               uint64_t offset, struct err_info *info);
     /* Reads up to len; *got < len only at the end of the file. */
     enum err (*pread)(struct disk *d, int fd, void *data, size_t len, uint64_t offset, size_t *got,
                       struct err_info *info);

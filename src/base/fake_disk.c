@@ -230,6 +230,17 @@ static enum err fake_pwritev(struct disk *d, int fd, const struct slice *parts, 
     return err;
 }
 
+/* No more is durable by it than by any other write. */
+static enum err fake_pwritev_direct(struct disk *d, int fd, const struct slice *parts,
+                                    unsigned count, uint64_t offset, struct err_info *info)
+{
+    assert(offset % DISK_DIRECT_ALIGN == 0);
+    for (unsigned i = 0; i < count; i++)
+        assert((uintptr_t)parts[i].data % DISK_DIRECT_ALIGN == 0 &&
+               parts[i].len % DISK_DIRECT_ALIGN == 0);
+    return d->pwritev(d, fd, parts, count, offset, info);
+}
+
 static enum err fake_pread(struct disk *d, int fd, void *data, size_t len, uint64_t offset,
                            size_t *got, struct err_info *info)
 {
@@ -426,6 +437,7 @@ void fake_disk_init(struct fake_disk *f)
                 .open = fake_open,
                 .pwrite = fake_pwrite,
                 .pwritev = fake_pwritev,
+                .pwritev_direct = fake_pwritev_direct,
                 .pread = fake_pread,
                 .size = fake_size,
                 .is_at = fake_is_at,

@@ -297,7 +297,7 @@ static enum err write_pages(struct files *f, struct segment *segment, size_t to,
 {
     size_t from = segment->written & ~(size_t)(FORMAT_PAGE - 1);
     size_t whole = to & ~(size_t)(FORMAT_PAGE - 1);
-    _Alignas(64) uint8_t last[FORMAT_PAGE];
+    _Alignas(DISK_DIRECT_ALIGN) uint8_t last[FORMAT_PAGE];
     struct slice parts[2] = {slice_make(segment->bytes + from, whole - from)};
     unsigned count = whole > from ? 1 : 0;
 

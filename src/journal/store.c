@@ -309,6 +309,31 @@ enum err store_write_header(struct store *s, uint32_t number, struct segment_hea
     return ERR_OK;
 }
 
+/* What is synced at once costs half the CPU past the page cache. Shorter writes stay in it: several
+ * of them go to the disk side by side. */
+static bool may_pass_cache(const struct slice *parts, unsigned count, uint64_t offset)
+{
+    uintptr_t odd = offset;
+    size_t len = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        odd |= (uintptr_t)parts[i].data | parts[i].len;
+        len += parts[i].len;
+    }
+    return len >= DIRECT_LEAST && odd % DISK_DIRECT_ALIGN == 0;
+}
+
+static enum err write_parts(struct store *s, struct store_file *f, const struct slice *parts,
+                            unsigned count, uint64_t offset, struct err_info *info)
+{
+    if (s->config.durable && !f->cached && may_pass_cache(parts, count, offset)) {
+        if (s->disk->pwritev_direct(s->disk, f->fd, parts, count, offset, NULL) == ERR_OK)
+            return ERR_OK;
+        f->cached = true;
+    }
+    return s->disk->pwritev(s->disk, f->fd, parts, count, offset, info);
+}
+
 enum err store_write(struct store *s, uint32_t number, uint64_t offset, const struct slice *parts,
                      unsigned count, struct err_info *info)
 {
@@ -329,7 +354,7 @@ enum err store_write(struct store *s, uint32_t number, uint64_t offset, const st
         for (unsigned k = 0; k < n; k++)
             len += parts[i + k].len;
         assert(len <= r->bytes - offset);
-        err = s->disk->pwritev(s->disk, f->fd, parts + i, n, r->offset + offset, info);
+        err = write_parts(s, f, parts + i, n, r->offset + offset, info);
         offset += len;
     }
     if (err && err != ERR_FULL)

@@ -7,6 +7,7 @@ enum {
     STORE_REGIONS_MAX = (1 << 18) - 1, /* numbers are segment numbers: 18 bits, 0 is none */
     GROW_STEP = 2 << 20,               /* bytes of zeros in one step */
     GROW_PIECE = 64 << 10,             /* in one write */
+    DIRECT_LEAST = 64 << 10,           /* what is as long passes the page cache, if `durable` */
 };
 
 struct store_file {
@@ -20,6 +21,7 @@ struct store_file {
     bool dirty;  /* written since its last sync */
     bool named;  /* its name is durable */
     bool failed; /* not trusted any more */
+    bool cached; /* the page cache is not to be passed: that has failed */
     bool unread; /* failed because it can't be read: what it holds may be there another time */
 };
 

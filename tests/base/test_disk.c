@@ -194,6 +194,36 @@ static void a_short_write_of_parts_goes_on_where_it_stopped(void)
     CHECK(d->unlink(d, path, NULL) == ERR_OK);
 }
 
+/* What a file system does that can't is the system's affair; writes go on in either case. */
+static void a_write_past_the_cache_is_read_through_it_and_others_follow(void)
+{
+    static _Alignas(DISK_DIRECT_ALIGN) uint8_t pages[2 * DISK_DIRECT_ALIGN];
+    struct slice part = slice_make(pages, sizeof(pages)), odd = slice_str("odd");
+    char path[] = "/tmp/moontail_disk_XXXXXX", *data;
+    struct disk *d = disk_system();
+    struct err_info info;
+    int fd = mkstemp(path);
+    enum err err;
+    size_t len;
+
+    memset(pages, 'a', sizeof(pages));
+    CHECK(d->pwritev(d, fd, &part, 1, 0, &info) == ERR_OK); /* dirty in the cache */
+    memset(pages, 'b', sizeof(pages));
+    err = d->pwritev_direct(d, fd, &part, 1, DISK_DIRECT_ALIGN, &info);
+    CHECK(err == ERR_OK || (err == ERR_IO && strstr(info.text, path)));
+    if (err)
+        CHECK(d->pwritev(d, fd, &part, 1, DISK_DIRECT_ALIGN, &info) == ERR_OK);
+    CHECK(d->pwritev(d, fd, &odd, 1, 1, &info) == ERR_OK);
+    CHECK(d->datasync(d, fd, &info) == ERR_OK);
+    CHECK(disk_read_file(d, path, 1 << 20, &data, &len, &info) == ERR_OK);
+    CHECK(len == 3 * DISK_DIRECT_ALIGN && memcmp(data, "aodda", 5) == 0);
+    CHECK(data[DISK_DIRECT_ALIGN - 1] == 'a' && data[DISK_DIRECT_ALIGN] == 'b' &&
+          data[len - 1] == 'b');
+    free(data);
+    d->close(d, fd);
+    CHECK(d->unlink(d, path, NULL) == ERR_OK);
+}
+
 static void the_call_that_was_chosen_fails_and_does_nothing(void)
 {
     struct fake_disk f;
@@ -247,6 +277,7 @@ int main(void)
     RUN(a_file_without_a_size_is_read_to_its_end);
     RUN(a_full_disk_is_told_from_a_broken_one);
     RUN(running_out_of_descriptors_is_said_with_the_path);
+    RUN(a_write_past_the_cache_is_read_through_it_and_others_follow);
     RUN(a_short_write_of_parts_goes_on_where_it_stopped);
     RUN(the_call_that_was_chosen_fails_and_does_nothing);
     RUN(an_open_file_outlives_its_name);

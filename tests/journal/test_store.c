@@ -316,6 +316,62 @@ static void a_file_that_cannot_be_read_stays_as_it_is(void)
     store_close(s);
 }
 
+static unsigned direct_writes;
+static bool direct_fails;
+static enum err (*plain_direct)(struct disk *, int, const struct slice *, unsigned, uint64_t,
+                                struct err_info *);
+
+static enum err counted_direct(struct disk *d, int fd, const struct slice *parts, unsigned count,
+                               uint64_t offset, struct err_info *err)
+{
+    direct_writes++;
+    if (direct_fails)
+        return err_fail(err, ERR_IO, "no such thing here");
+    return plain_direct(d, fd, parts, count, offset, err);
+}
+
+static void write_as(struct store *s, uint32_t n, const uint8_t *data, size_t len)
+{
+    struct slice part = slice_make(data, len);
+    uint8_t back[128 << 10];
+
+    CHECK(store_write(s, n, FORMAT_PAGE, &part, 1, &info) == ERR_OK);
+    CHECK(store_read(s, n, FORMAT_PAGE, back, len, &info) == ERR_OK);
+    CHECK(memcmp(back, data, len) == 0 && !store_region(s, n)->failed);
+}
+
+static void what_is_long_and_synced_passes_the_page_cache_where_that_is_possible(void)
+{
+    static _Alignas(DISK_DIRECT_ALIGN) uint8_t data[(64 << 10) + 1];
+    struct store_config config = USUAL;
+
+    config.region_bytes = config.file_bytes = 128 << 10;
+    config.max_bytes = 1 << 20;
+    plain_direct = fake.disk.pwritev_direct;
+    fake.disk.pwritev_direct = counted_direct;
+    for (unsigned durable = 0; durable < 2; durable++) {
+        struct store *s = (config.durable = durable, opened(config));
+        uint32_t n = take(s);
+
+        for (size_t i = 0; i < sizeof(data); i++)
+            data[i] = (uint8_t)(i * 7 + durable);
+        direct_writes = 0;
+        direct_fails = false;
+        write_as(s, n, data, 64 << 10);
+        CHECK(direct_writes == durable);
+        write_as(s, n, data, 60 << 10);     /* short */
+        write_as(s, n, data + 1, 64 << 10); /* not aligned */
+        CHECK(direct_writes == durable);
+        direct_fails = true;
+        write_as(s, n, data, 64 << 10);
+        CHECK(direct_writes == 2 * durable);
+        write_as(s, n, data, 64 << 10); /* it is not tried again */
+        CHECK(direct_writes == 2 * durable);
+        CHECK(store_sync(s, &info) == ERR_OK);
+        store_close(s);
+    }
+}
+
 int main(void)
 {
     RUN_FRESH(regions_are_written_and_read_and_bounded_by_themselves);
@@ -331,5 +387,6 @@ int main(void)
     RUN_FRESH(a_file_whose_sync_failed_is_not_used_again);
     RUN_FRESH(a_full_disk_does_not_cost_a_file);
     RUN_FRESH(a_file_that_cannot_be_read_stays_as_it_is);
+    RUN_FRESH(what_is_long_and_synced_passes_the_page_cache_where_that_is_possible);
     return DONE();
 }
