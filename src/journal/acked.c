@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const uint64_t write_every_ns = 100 * NS_PER_MS;
+/* What could not be written is tried again, less and less often while it fails. */
+static const uint64_t write_every_ns = 100 * NS_PER_MS, longest_pause_ns = 2 * NS_PER_S;
 
 static void write_lines(const struct journal *j, unsigned exporters, struct buf *text)
 {
@@ -18,26 +19,40 @@ static void write_lines(const struct journal *j, unsigned exporters, struct buf 
     buf_byte(text, '\0');
 }
 
+/* Where it is not there already. */
+static bool store_lines(struct journal *j, const struct buf *text)
+{
+    struct err_info info;
+
+    if (!buf_ok(text))
+        return false;
+    if (j->acked_text && strcmp(j->acked_text, (const char *)text->data) == 0)
+        return true;
+    if (store_write_acked(j->files.store, slice_make(text->data, text->len - 1), &info) != ERR_OK) {
+        j->files.write_errors++; /* until it can be, more is sent twice after a kill */
+        return false;
+    }
+    free(j->acked_text);
+    j->acked_text = strdup((const char *)text->data);
+    return true;
+}
+
 void acked_write(struct journal *j, uint64_t now_ns)
 {
     unsigned exporters = outbox_exporters(&j->outbox);
-    struct err_info info;
+    bool failed_before = j->acked_failed;
     struct buf text;
 
     buf_init(&text, STORE_ACKED_MAX, NULL);
     write_lines(j, exporters, &text);
-    if (buf_ok(&text) && (!j->acked_text || strcmp(j->acked_text, (char *)text.data) != 0)) {
-        if (store_write_acked(j->files.store, slice_make(text.data, text.len - 1), &info) ==
-            ERR_OK) {
-            free(j->acked_text);
-            j->acked_text = strdup((char *)text.data);
-            atomic_store_explicit(&j->acked_exporters, exporters, memory_order_release);
-        } else {
-            j->files.write_errors++; /* tried again; until then more is sent twice after a kill */
-        }
-    }
-    j->acked_ns = now_ns;
+    j->acked_failed = !store_lines(j, &text);
+    if (!j->acked_failed)
+        atomic_store_explicit(&j->acked_exporters, exporters, memory_order_release);
     buf_fini(&text);
+    j->acked_ns = now_ns;
+    j->acked_pause_ns = failed_before && j->acked_failed
+                            ? earlier_ns(j->acked_pause_ns * 2, longest_pause_ns)
+                            : write_every_ns;
 }
 
 static uint64_t sum_of_acked(const struct journal *j)
@@ -64,13 +79,13 @@ static bool has_moved(const struct journal *j)
 
 uint64_t acked_step(struct journal *j, uint64_t now_ns)
 {
-    if (!has_moved(j))
+    if (!has_moved(j) && !j->acked_failed)
         return NEVER_NS;
-    if (j->acked_ns && now_ns - j->acked_ns < write_every_ns)
-        return j->acked_ns + write_every_ns;
+    if (j->acked_ns && now_ns - j->acked_ns < j->acked_pause_ns)
+        return j->acked_ns + j->acked_pause_ns;
     j->acked_sum = sum_of_acked(j);
     acked_write(j, now_ns);
-    return NEVER_NS;
+    return j->acked_failed ? now_ns + j->acked_pause_ns : NEVER_NS;
 }
 
 static void resume(struct journal *j, const char *name, uint64_t position)

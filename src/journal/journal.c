@@ -7,6 +7,9 @@
 static const uint64_t failing_retry_ns = 20 * NS_PER_MS;
 static const uint64_t longest_retry_ns = 500 * NS_PER_MS;
 
+/* The exporters' positions are written at the end: what is behind them would be sent again. */
+enum { FINISH_TRIES = 3 };
+
 /* Sequences go on from the time, so that they never come twice, whatever was lost. */
 static void init_writers(struct journal *j)
 {
@@ -394,6 +397,7 @@ void journal_finish(struct journal *j, uint64_t now_ns)
             files_free(&j->files, i);
     }
     outbox_finish(&j->outbox);
-    acked_write(j, now_ns);
+    for (unsigned i = 0; i < FINISH_TRIES && (i == 0 || j->acked_failed); i++)
+        acked_write(j, now_ns);
     (void)!files_sync(&j->files, now_ns);
 }

@@ -83,6 +83,8 @@ struct journal {
     struct recovered *recovered;      /* while recovery runs */
     char *acked_text;                 /* as it was last written; NULL: never */
     uint64_t acked_ns;                /* when that was */
+    uint64_t acked_pause_ns;          /* until the next time at least */
+    bool acked_failed;                /* it could not be written then */
     uint64_t acked_sum;               /* of the positions then */
     _Atomic unsigned acked_exporters; /* how many it names */
     uint64_t retry_ns, backoff_ns;    /* of a disk that fails */

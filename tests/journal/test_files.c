@@ -141,6 +141,39 @@ static void exporters_go_on_where_they_were(void)
     end(j);
 }
 
+/* They don't move any more; the disk is asked less and less often, and they are written once it
+ * can.
+ */
+static void positions_that_could_not_be_written_are_written_later(void)
+{
+    struct journal *j = (begin(), open_journal(ACK_WRITTEN));
+    struct outbox_item item;
+    struct rng rng;
+    struct found f;
+    struct journal_stats stats;
+
+    for (char c = 'a'; c < 'c'; c++)
+        decide(j, write_frame(j, c, 100), c, true, 3);
+    journal_step(j, fake.now);
+    rng_seed(&rng, 1);
+    disk.faults = (struct fake_faults){&rng, 1, 1U << FAKE_CALL_WRITE, FAKE_EIO};
+    CHECK(outbox_read(j, outbox_acked(j, 0), &item));
+    outbox_ack(j, 0, item.next);
+    for (unsigned i = 0; i < 6000; i++) { /* a minute */
+        fake_clock_advance(&fake, 10 * NS_PER_MS);
+        CHECK(journal_step(j, fake.now) <= fake.now + 2 * NS_PER_S);
+    }
+    journal_stats(j, &stats);
+    CHECK(stats.write_errors >= 25 && stats.write_errors <= 40);
+    disk.faults.chance = 0;
+    fake_clock_advance(&fake, 2 * NS_PER_S);
+    journal_step(j, fake.now);
+    kill_journal(j);
+    j = recover(ACK_WRITTEN, &f);
+    CHECK(outbox_read(j, outbox_acked(j, 0), &item) && item.payload.data[0] == 'b');
+    end(j);
+}
+
 static void nothing_is_left_after_an_orderly_end(void)
 {
     struct journal *j = (begin(), open_journal(ACK_WRITTEN));
@@ -386,6 +419,7 @@ int main(void)
     RUN(decisions_and_the_outbox_are_there_too);
     RUN(late_decisions_on_the_same_frames_are_known_each);
     RUN(exporters_go_on_where_they_were);
+    RUN(positions_that_could_not_be_written_are_written_later);
     RUN(nothing_is_left_after_an_orderly_end);
     RUN(segments_are_used_again_and_again);
     return DONE();
