@@ -213,6 +213,12 @@ static void log_recovered(const struct recovered *r)
     log_event(r->found.damaged_frames ? LOG_WARN : LOG_INFO, "recovered", "spans", spans, "traces",
               traces, "decisions", decisions, "ms", ms, "damaged_frames",
               r->found.damaged_frames ? damaged : NULL);
+    if (r->found.unlogged)
+        log_event(
+            LOG_WARN,
+            "the log of decisions is lost, and there is no room to make all of it again: spans "
+            "that come late may be decided anew",
+            "decisions", log_number((double)r->found.unlogged));
 }
 
 static enum err init_recovered(struct collector *c, struct err_info *info)

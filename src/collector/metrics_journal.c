@@ -62,6 +62,11 @@ static void write_recovery(struct metrics *m, const struct recovered *r)
     gauge(m, "moontail_recovery_damaged_frames",
           "Frames that the start could not read: see `moontail fsck`.",
           (double)r->found.damaged_frames);
+    gauge(
+        m, "moontail_recovery_unlogged_decisions",
+        "Decisions that are known only until the outbox is sent: their log was lost, and the disk "
+        "had no room for it.",
+        (double)r->found.unlogged);
 }
 
 void metrics_write_journal(struct metrics *m, const struct ledger *l, const struct recovered *r)

@@ -102,6 +102,8 @@ struct journal_recovered {
     uint64_t damaged_frames; /* bodies and headers that were skipped */
     uint64_t damaged_items;  /* of them, where the header was good */
     uint64_t bytes;          /* read */
+    uint64_t unlogged;       /* decisions of the outbox that the log has not, and has no room for:
+                              * they are known only until the outbox is sent */
 };
 
 /* A frame that is read back. */

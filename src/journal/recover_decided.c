@@ -168,6 +168,37 @@ void recover_decisions(struct recovered *r, uint32_t region)
 
 /* ---- the outbox ---- */
 
+/* What was found and made again is brought to the level now: there is more of it than may wait. */
+static bool write_all(struct recovered *r)
+{
+    struct files *f = &r->journal->files;
+
+    if (!files_write_marked(f, SEGMENT_OUTBOX, r->now_ns))
+        return false;
+    (void)decision_log_release(&r->journal->log);
+    if (!files_write_marked(f, SEGMENT_DECISIONS, r->now_ns) || !files_sync(f, r->now_ns))
+        return false;
+    files_unmark(f);
+    files_settle(f);
+    r->unwritten = 0;
+    return true;
+}
+
+/* For one more entry of the log. False: there is none, which is counted, or it has failed. */
+static bool has_room(struct recovered *r, size_t bytes)
+{
+    struct decision_log *log = &r->journal->log;
+
+    if (decision_log_room(log, bytes, r->now_ns) ||
+        (write_all(r) && decision_log_room(log, bytes, r->now_ns)))
+        return true;
+    if (r->journal->files.is_short)
+        r->found->unlogged++;
+    else
+        recover_fail(r);
+    return false;
+}
+
 /* Recovery makes the log's entry again where the end came between the two. */
 static void log_again(struct recovered *r, const struct entry *e)
 {
@@ -188,7 +219,7 @@ static void log_again(struct recovered *r, const struct entry *e)
     buf_init(&entry, entry_size(&details), NULL);
     if (!entry_write(&entry, &d, &details))
         recover_fail(r);
-    else if (decision_log_room(&r->journal->log, entry.len, r->now_ns)) {
+    else if (has_room(r, entry.len)) {
         decision_log_append(&r->journal->log, buf_slice(&entry), r->now_ns);
         r->journal->remakes = true;
     }

@@ -1,40 +1,8 @@
 /* A segment of the outbox that is on disk more than once, each time with other holes: all that one
  * of the copies has is there, and stays when they become one. */
-#include "journal/format.h"
-#include "journal/restarts.h"
+#include "journal/regions.h"
 
-#include <fcntl.h>
-
-enum { KEEPS = 4, IN_FILE = 4, REGIONS = 8 * IN_FILE };
-
-/* Region i of all files; ERR_IO: there is none. */
-static enum err read_region(unsigned i, void *bytes, size_t len)
-{
-    char path[64];
-    size_t got = 0;
-    enum err err;
-    int fd;
-
-    snprintf(path, sizeof(path), "/j/segments-%08u", i / IN_FILE + 1);
-    if (disk.disk.open(&disk.disk, path, O_RDONLY, 0, &fd, NULL) != ERR_OK)
-        return ERR_IO;
-    err =
-        disk.disk.pread(&disk.disk, fd, bytes, len, (uint64_t)(i % IN_FILE) * SEGMENT, &got, NULL);
-    disk.disk.close(&disk.disk, fd);
-    return got == len ? err : ERR_IO;
-}
-
-static void write_region(unsigned i, const void *bytes)
-{
-    char path[64];
-    int fd;
-
-    snprintf(path, sizeof(path), "/j/segments-%08u", i / IN_FILE + 1);
-    if (disk.disk.open(&disk.disk, path, O_RDWR, 0, &fd, NULL) != ERR_OK ||
-        disk.disk.pwrite(&disk.disk, fd, bytes, SEGMENT, (uint64_t)(i % IN_FILE) * SEGMENT, NULL))
-        abort();
-    disk.disk.close(&disk.disk, fd);
-}
+enum { KEEPS = 4 };
 
 /* Live regions of the outbox; *any is the last of them, *spare one that is free. */
 static unsigned live_outboxes(unsigned *any, unsigned *spare)
@@ -87,7 +55,7 @@ static void leave_copies(enum journal_ack ack, unsigned copies)
         make_hole(copy, i);
         if (i > 0)
             live_outboxes(&original, &spare);
-        write_region(i == 0 ? original : spare, copy);
+        write_region(i == 0 ? original : spare, copy, SEGMENT);
     }
     CHECK(live_outboxes(&original, &spare) == copies);
 }
