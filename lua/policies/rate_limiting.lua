@@ -2,12 +2,12 @@
 -- than `burst_capacity` is never kept by this policy.
 --
 -- What a limit keeps says nothing of how many traces it stands for: it leaves without `th` in its tracestate.
--- For a limit with honest counts see the policy `budget`.
 --
+--     policy "rate_limiting" { spans_per_second = 1000 },
 --     policy "and/errors" { and_sub_policy = {
 --       policy "status_code" { status_codes = { "ERROR" } },
 --       policy "rate_limiting" { spans_per_second = 500 },
---     } }
+--     } },
 
 return policy {
   doc = "Keep traces until so many spans a second are kept.",
