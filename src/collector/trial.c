@@ -132,6 +132,11 @@ static void try_all(struct trial *t)
     }
 }
 
+static void say_why(struct trial_report *r, const struct err_info *info)
+{
+    snprintf(r->because, sizeof(r->because), "%.*s", (int)sizeof(r->because) - 1, info->text);
+}
+
 void trial_run(struct collector *c, const struct setup_loaded *loaded, struct trial_report *out)
 {
     struct trial *t = calloc(1, sizeof(*t));
@@ -140,7 +145,7 @@ void trial_run(struct collector *c, const struct setup_loaded *loaded, struct tr
 
     *out = (struct trial_report){0};
     if (!t) {
-        snprintf(out->because, sizeof(out->because), "%s", info.text);
+        say_why(out, &info);
         return;
     }
     t->collector = c;
@@ -154,7 +159,7 @@ void trial_run(struct collector *c, const struct setup_loaded *loaded, struct tr
     if (t->tally.tried)
         report(t, out);
     else
-        snprintf(out->because, sizeof(out->because), "%s", info.text);
+        say_why(out, &info);
     trial_world_free(t->world);
     recent_fini(&t->recent);
     free(t);
