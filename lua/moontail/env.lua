@@ -1,4 +1,5 @@
 -- The environment of scripts: what they may call, and a clear error for the rest.
+local ffi = require "ffi"
 local host = require "moontail.host"
 
 local env = {}
@@ -59,6 +60,8 @@ function strings.find(s, what, init, plain)
   return bounded_find(s, what, init, plain)
 end
 
+env.find = strings.find
+
 local function looking(fn)
   return function(s, ...)
     if type(s) == "string" and #s > LOOK_BYTES then look() end
@@ -84,10 +87,28 @@ end
 
 local tables = {}
 
+local CONCAT_MAX = 10000
+
+-- Pieces of a long one, so that none of them takes long.
 local concat = table.concat
-function tables.concat(t, ...)
-  local made = concat(t, ...)
-  if #made > LOOK_BYTES or #t > 100 then look() end
+local function concat_pieces(t, separator, first, last)
+  local pieces = {}
+  for at = first, last, CONCAT_MAX do
+    look()
+    pieces[#pieces + 1] = concat(t, separator, at, at + CONCAT_MAX - 1 < last and at + CONCAT_MAX - 1 or last)
+  end
+  return concat(pieces, separator)
+end
+
+function tables.concat(t, separator, first, last)
+  if type(t) == "table" then
+    local from, to = first or 1, last or #t
+    if type(from) == "number" and type(to) == "number" and to - from >= CONCAT_MAX then
+      return concat_pieces(t, separator, from, to)
+    end
+  end
+  local made = concat(t, separator, first, last)
+  if #made > LOOK_BYTES then look() end
   return made
 end
 
@@ -119,12 +140,53 @@ function tables.remove(t, ...)
   return remove(t, ...)
 end
 
+-- A comparison of long strings is work of its own.
+local function looking_less(a, b)
+  if type(a) == "string" and #a > LOOK_BYTES then look() end
+  return a < b
+end
+
+local function has_long_strings(t)
+  for i = 1, #t do
+    local one = t[i]
+    if type(one) == "string" and #one > LOOK_BYTES then return true end
+  end
+  return false
+end
+
 local sort = table.sort
-function tables.sort(t, ...)
+function tables.sort(t, less)
   check_plain(t, "sort")
-  if type(t) == "table" and #t > SORT_MAX then error("table.sort takes " .. SORT_MAX .. " elements at most", 2) end
+  if type(t) == "table" then
+    if #t > SORT_MAX then error("table.sort takes " .. SORT_MAX .. " elements at most", 2) end
+    if less == nil and has_long_strings(t) then less = looking_less end
+  end
   look()
-  return sort(t, ...)
+  return sort(t, less)
+end
+
+-- What reads a long string to its end.
+local to_number = tonumber
+local function looking_tonumber(value, base)
+  if type(value) == "string" and #value > LOOK_BYTES then look() end
+  return to_number(value, base)
+end
+
+-- An error passes all that are open, and each takes its time: over the budget all of them raise.
+-- The count is C's, which begins anew with each call of a script.
+local PCALLS_MAX = 200
+local pcalls = ffi.cast("int *", host.pcalls)
+
+local function left(...)
+  pcalls[0] = pcalls[0] - 1
+  return ...
+end
+
+local protected = pcall
+local function bounded_pcall(fn, ...)
+  if pcalls[0] >= PCALLS_MAX then error("more than " .. PCALLS_MAX .. " calls of pcall in each other", 2) end
+  pcalls[0] = pcalls[0] + 1
+  return left(protected(fn, ...))
 end
 
 local libraries = {
@@ -142,7 +204,8 @@ string_metatable.__index = libraries.string
 string_metatable.__metatable = false
 
 function env.new()
-  local t = pick(_G, "assert error ipairs next pairs pcall select tonumber tostring type unpack")
+  local t = pick(_G, "assert error ipairs next pairs select tostring type unpack")
+  t.pcall, t.tonumber = bounded_pcall, looking_tonumber
   for name, library in pairs(libraries) do t[name] = library end
   return t
 end

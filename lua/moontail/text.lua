@@ -2,7 +2,7 @@
 local core = require "moontail.policy_core"
 local env = require "moontail.env"
 
-local sub, find, lower = string.sub, string.find, string.lower
+local sub, find, lower = string.sub, env.find, string.lower
 local type, error = type, error
 
 local function check(s, what)

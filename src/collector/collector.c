@@ -52,8 +52,11 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     c->config_path = config_path ? strdup(config_path) : NULL;
     if (config_path && !c->config_path)
         abort();
-    c->setup = (struct setup){
-        .path = c->config_path, .disk = host->disk, .memory = c->memory, .shared = &c->policies};
+    c->setup = (struct setup){.path = c->config_path,
+                              .disk = host->disk,
+                              .memory = c->memory,
+                              .shared = &c->policies,
+                              .stop = &c->is_stopping};
     err = setup_load(&c->setup, &c->loaded, report);
     if (err == ERR_OK) {
         if (host->configured)

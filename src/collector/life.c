@@ -25,6 +25,7 @@ void collector_stop(struct collector *c, uint64_t now_ns)
         return;
     log_event(LOG_INFO, "shutting down");
     c->stop_by_ns = now_ns + c->config->shutdown_timeout_ns;
+    atomic_store(&c->is_stopping, true); /* the builder need not read what it is at to its end */
     accept_close(c);
     if (c->shared.keeps)
         export_stop(c->export);

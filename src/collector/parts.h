@@ -34,6 +34,7 @@ struct collector {
     struct collector_host host;
     char *config_path; /* of the caller's, copied: it is read again */
     struct setup setup;
+    atomic_bool is_stopping; /* from collector_stop on */
     struct setup_loaded loaded;
     const struct config *config; /* the one that runs; main's */
     struct reload *reload;

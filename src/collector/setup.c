@@ -41,6 +41,7 @@ static struct lua_options options_of(const struct setup *s, const struct config 
         .max_bytes = c->tail.budget_memory,
         .max_cpu_ns = c->tail.budget_cpu_ns,
         .jit = jit_of(c),
+        .stop = s->stop,
     };
 }
 
@@ -262,8 +263,10 @@ static enum err load_into(const struct setup *s, struct setup_loaded *out, struc
 
 enum err setup_load(const struct setup *s, struct setup_loaded *out, struct buf *report)
 {
-    struct lua_options options = {
-        .memory = s->memory, .max_bytes = MAX_BYTES_BEFORE_CONFIG, .jit = LUA_JIT_OFF};
+    struct lua_options options = {.memory = s->memory,
+                                  .max_bytes = MAX_BYTES_BEFORE_CONFIG,
+                                  .jit = LUA_JIT_OFF,
+                                  .stop = s->stop};
 
     *out = (struct setup_loaded){.L = lua_state_new(&options)};
     if (!out->L) {

@@ -23,6 +23,7 @@ struct setup {
     struct disk *disk;                  /* outlives the states */
     struct memory *memory;              /* counts the states; may be NULL */
     struct policy_shared *shared;       /* outlives the states */
+    const atomic_bool *stop; /* ends what is being read; outlives the states; may be NULL */
 };
 
 /* What setup_load gives; setup_fini frees it. */

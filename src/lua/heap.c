@@ -9,9 +9,11 @@
 #include <lauxlib.h>
 
 enum {
-    COUNT_STEP = 64 * 1024,   /* the shared counter hears of changes in steps of this */
-    BLOCK_LARGE = 256 * 1024, /* what is done with blocks like this takes long */
-    COUNT = 100,              /* ticks between two looks at the clock */
+    COUNT_STEP = 64 * 1024,    /* the shared counter hears of changes in steps of this */
+    BLOCK_LARGE = 256 * 1024,  /* what is done with blocks like this takes long */
+    BLOCK_LOOK = 64 * 1024,    /* to ask for one is worth a look at the clock */
+    BLOCK_LEAST = 1024 * 1024, /* may be asked for within any budget */
+    COUNT = 100,               /* ticks between two looks at the clock */
 };
 
 static void heap_tell(struct heap *h)
@@ -35,11 +37,29 @@ static size_t large_part(size_t size)
     return size >= BLOCK_LARGE ? size : 0;
 }
 
-static bool refuses(const struct heap *h, size_t old, size_t size)
+/* What one operation does with a block takes up to a nanosecond a byte, and as many as COUNT go on
+ * without a tick that looks: a block that is large for the budget is not given, and none after it.
+ */
+static bool takes_too_long(struct heap *h, size_t size)
+{
+    struct heap_call *c = &h->call;
+
+    if (size < BLOCK_LOOK || !c->budget_ns)
+        return false;
+    if (size > BLOCK_LEAST && size > c->budget_ns / 3)
+        return true;
+    if (c->looks == 0)
+        c->looks = 1; /* the clock starts here */
+    return heap_over(h);
+}
+
+static bool refuses(struct heap *h, size_t old, size_t size)
 {
     if (!h->runs || size <= old)
         return false;
-    return h->max && size - old > h->max - (h->used < h->max ? h->used : h->max);
+    if (h->max && size - old > h->max - (h->used < h->max ? h->used : h->max))
+        return true;
+    return takes_too_long(h, size);
 }
 
 void *heap_alloc(void *arg, void *p, size_t old, size_t size)
@@ -68,11 +88,21 @@ struct heap *heap_of(const lua_State *L)
     return lua_getallocf((lua_State *)L, &heap) == heap_alloc ? heap : &foreign;
 }
 
-void heap_begin(struct heap *h, uint64_t budget_ns)
+void heap_begin(struct heap *h, uint64_t budget_ns, const atomic_bool *stop)
 {
     h->call.budget_ns = budget_ns;
+    h->call.stop = stop;
+    h->pcalls = 0;
     h->call.looks = 0;
     h->call.overrun = false;
+}
+
+static bool is_stopped(struct heap_call *c)
+{
+    if (!c->stop || !atomic_load_explicit(c->stop, memory_order_relaxed))
+        return false;
+    snprintf(c->where, sizeof(c->where), "ended: the program is shutting down");
+    return true;
 }
 
 /* Wall time is never less than CPU time and cheaper to read, so it is asked first. */
@@ -82,6 +112,9 @@ bool heap_over(struct heap *h)
 
     if (!h->runs || !c->budget_ns || c->overrun)
         return h->runs && c->overrun;
+    c->overrun = is_stopped(c);
+    if (c->overrun)
+        return true;
     if (++c->looks < 2) /* most calls: not worth the clock */
         return false;
     if (c->looks == 2) {
@@ -122,6 +155,16 @@ static void raise_overrun(lua_State *L, struct heap *h)
     }
     lua_pushstring(L, h->call.where);
     lua_error(L);
+}
+
+/* One that was seen where memory was asked for, and not caught, has no line. */
+const char *heap_overrun_text(struct heap *h)
+{
+    if (!h->call.where[0])
+        snprintf(h->call.where, sizeof(h->call.where),
+                 "more than %.6g ms of CPU time, at a large string or table",
+                 (double)h->call.budget_ns / 1e6);
+    return h->call.where;
 }
 
 void heap_check(lua_State *L)

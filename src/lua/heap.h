@@ -19,9 +19,12 @@ struct heap {
     size_t large;   /* of `used`, in large blocks */
     unsigned runs;  /* nested lua_run: only in them the bounds hold */
     bool jit;
-    uint64_t bound_ns; /* CPU time of one lua_run_bounded; 0: no bound of its own */
-    struct heap_call { /* the outermost call that runs, or ran last */
+    int pcalls;              /* that are open, as lua/moontail/env.lua counts them */
+    uint64_t bound_ns;       /* CPU time of one lua_run_bounded; 0: no bound of its own */
+    const atomic_bool *stop; /* of lua_run; NULL: nobody can */
+    struct heap_call {       /* the outermost call that runs, or ran last */
         uint64_t budget_ns;
+        const atomic_bool *stop;
         uint64_t start_ns, start_cpu_ns; /* of its second look */
         uint64_t looks;
         bool overrun;
@@ -36,7 +39,7 @@ void *heap_alloc(void *arg, void *p, size_t old, size_t size);
 struct heap *heap_of(const lua_State *L);
 
 /* The outermost call begins. Its clock starts with the second look: most calls never have one. */
-void heap_begin(struct heap *h, uint64_t budget_ns);
+void heap_begin(struct heap *h, uint64_t budget_ns, const atomic_bool *stop);
 /* Whether the call is over its budget; once it is, it stays so. */
 bool heap_over(struct heap *h);
 
@@ -44,3 +47,5 @@ bool heap_over(struct heap *h);
 int heap_tick(lua_State *L);
 /* For functions that work long without a tick: raises over the budget. */
 void heap_check(lua_State *L);
+/* What is said of the call that was over its budget; borrowed until the next one. */
+const char *heap_overrun_text(struct heap *h);

@@ -83,6 +83,8 @@ void lua_host_open(lua_State *L)
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
+    lua_pushlightuserdata(L, &heap_of(L)->pcalls);
+    lua_setfield(L, -2, "pcalls");
     lua_newtable(L);
     lua_pattern_register(L);
     lua_setfield(L, -2, "patterns");

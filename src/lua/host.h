@@ -3,6 +3,7 @@
  * host.nearest(name, list) -> the nearest of the list's strings, or nil
  * host.duration(text) -> nanoseconds or nil;   host.size(text) -> bytes or nil
  * host.file(name) -> the text of an embedded file or nil
+ * host.pcalls: where scripts' open calls of pcall are counted, an int; 0 when a call begins
  * host.look(): raises over the call's budget: for what works long without a tick
  * host.patterns: find, match, gmatch, gsub with a bound on the steps of a call
  * Rooms may add functions of theirs with lua_host_add.

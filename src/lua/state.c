@@ -4,6 +4,7 @@
 #include "lua/embed.h"
 #include "lua/heap.h"
 #include "lua/host.h"
+#include "lua/load.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -47,11 +48,9 @@ static bool jit_wanted(const struct lua_options *options)
 {
     static atomic_bool said;
 
-    if (options->jit != LUA_JIT_AUTO)
-        return options->jit == LUA_JIT_ON;
-    if (THREAD_SANITIZER)
+    if (options->jit == LUA_JIT_OFF || (options->jit == LUA_JIT_AUTO && THREAD_SANITIZER))
         return false;
-    if (machine_code_allowed())
+    if (machine_code_allowed()) /* else the compiler raises, in calls that nobody expects it from */
         return true;
     if (!atomic_exchange(&said, true))
         log_event(LOG_WARN, "Lua runs interpreted: this system forbids executable memory", "jit",
@@ -67,13 +66,24 @@ static int on_panic(lua_State *L)
     return 0; /* the library aborts */
 }
 
+/* Modules whose loops run as long as what a script gave them is large: they count down too. */
+static bool is_counted(const char *module)
+{
+    static const char *const counted[] = {"bytes", "edit", "exporter_run", "text"};
+
+    for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
+        if (strcmp(module, counted[i]) == 0)
+            return true;
+    return false;
+}
+
 /* package.loaders[2]: finds "moontail.X" among the embedded files. */
 static int embedded_loader(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     char path[128];
     const struct embedded_file *file;
-    size_t len;
+    struct slice text;
 
     if (strncmp(name, "moontail.", 9) != 0) {
         lua_pushfstring(L, "\n\tno embedded module '%s'", name);
@@ -85,9 +95,8 @@ static int embedded_loader(lua_State *L)
         lua_pushfstring(L, "\n\tno embedded file '%s'", path);
         return 1;
     }
-    len = (size_t)(file->end - file->text);
-    lua_pushfstring(L, "@%s", path);
-    if (luaL_loadbufferx(L, file->text, len, lua_tostring(L, -1), "t") != 0)
+    text = slice_make(file->text, (size_t)(file->end - file->text));
+    if (load_trusted(L, text, path, is_counted(name + 9)))
         return lua_error(L);
     return 1;
 }
@@ -161,6 +170,7 @@ lua_State *lua_state_new(const struct lua_options *options)
         return NULL;
     *h = (struct heap){.memory = options->memory, .max = options->max_bytes};
     h->bound_ns = options->max_cpu_ns;
+    h->stop = options->stop;
     h->jit = jit_wanted(options);
     L = lua_newstate(heap_alloc, h);
     if (!L) {
@@ -199,6 +209,7 @@ void lua_state_configure(lua_State *L, const struct lua_options *options)
 
     h->max = options->max_bytes;
     h->bound_ns = options->max_cpu_ns;
+    h->stop = options->stop;
     h->jit = jit_wanted(options);
     set_engine(L, h->jit);
 }
@@ -219,24 +230,23 @@ size_t lua_state_bytes(const lua_State *L)
 }
 
 /* Of a call that ended in an error, which is on the top, or was over its budget. */
-static enum err fail_run(lua_State *L, const struct heap *h, struct err_info *info)
+static enum err fail_run(lua_State *L, struct heap *h, struct err_info *info)
 {
     if (h->call.failure == LUA_OVERRUN)
-        return err_fail(info, ERR_SCRIPT, "%s",
-                        h->call.where[0] ? h->call.where : "more CPU time than is allowed");
+        return err_fail(info, ERR_SCRIPT, "%s", heap_overrun_text(h));
     if (lua_type(L, -1) == LUA_TSTRING)
         return err_fail(info, ERR_SCRIPT, "%s", lua_tostring(L, -1));
     return err_fail(info, ERR_SCRIPT, "error value of type %s", luaL_typename(L, -1));
 }
 
-static enum err run(lua_State *L, int args, int results, uint64_t budget_ns, struct err_info *info)
+static enum err run(lua_State *L, int args, int results, bool once, struct err_info *info)
 {
     struct heap *h = heap_of(L);
     int base = lua_gettop(L) - args - 1, status;
     enum err e;
 
     if (h->runs++ == 0)
-        heap_begin(h, budget_ns);
+        heap_begin(h, once ? ONCE_NS : h->bound_ns, once ? h->stop : NULL);
     status = lua_pcall(L, args, results, 0);
     h->runs--;
     if (status == 0 && (h->runs > 0 || !h->call.overrun)) {
@@ -255,12 +265,17 @@ static enum err run(lua_State *L, int args, int results, uint64_t budget_ns, str
 
 enum err lua_run(lua_State *L, int args, int results, struct err_info *info)
 {
-    return run(L, args, results, ONCE_NS, info);
+    return run(L, args, results, true, info);
 }
 
 enum err lua_run_bounded(lua_State *L, int args, int results, struct err_info *info)
 {
-    return run(L, args, results, heap_of(L)->bound_ns, info);
+    return run(L, args, results, false, info);
+}
+
+void lua_run_look(lua_State *L)
+{
+    heap_check(L);
 }
 
 enum lua_failure lua_run_failure(const lua_State *L)

@@ -10,15 +10,17 @@
 #include "base/memory.h"
 #include "base/slice.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include <lua.h>
 
 struct lua_options {
-    struct memory *memory; /* counted; may be NULL */
-    size_t max_bytes;      /* of this state, enforced inside of lua_run; 0: no bound of its own */
-    uint64_t max_cpu_ns;   /* CPU time of one lua_run_bounded; 0: no bound */
-    enum lua_jit { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* auto: off where W^X forbids it */
+    struct memory *memory;   /* counted; may be NULL */
+    size_t max_bytes;        /* of this state, enforced inside of lua_run; 0: no bound of its own */
+    uint64_t max_cpu_ns;     /* CPU time of one lua_run_bounded; 0: no bound */
+    const atomic_bool *stop; /* set by any thread: what lua_run runs ends; NULL: nobody can */
+    enum lua_jit { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* off where W^X forbids it */
 };
 
 /* A state with the trusted library loaded (its modules can be required by trusted code).
@@ -72,6 +74,9 @@ enum err lua_run(lua_State *L, int args, int results, struct err_info *info) MUS
  * max_cpu_ns of the thread's CPU time. Past it each loop, call and jump of the script raises, again
  * and again; and whatever the script made of that, the call fails with ERR_SCRIPT. */
 enum err lua_run_bounded(lua_State *L, int args, int results, struct err_info *info) MUST_CHECK;
+
+/* For functions in C that work long on what a script gave: raises over the budget. */
+void lua_run_look(lua_State *L);
 
 /* How the last lua_run or lua_run_bounded of the state ended. */
 enum lua_failure { LUA_RAN, LUA_RAISED, LUA_NO_MEMORY, LUA_OVERRUN };

@@ -84,6 +84,8 @@ static int load_script(lua_State *L)
     return e ? lua_error(L) : 3;
 }
 
+enum { GLOB_STEPS = 1000000 };
+
 /* glob(pattern, text) */
 static int glob(lua_State *L)
 {
@@ -91,6 +93,11 @@ static int glob(lua_State *L)
     const char *pattern = luaL_checklstring(L, 1, &pattern_len);
     const char *text = luaL_checklstring(L, 2, &text_len);
 
+    if (text_len > GLOB_STEPS / (pattern_len + 1))
+        return luaL_error(L,
+                          "text.glob takes %d steps at most: bytes of the text by those of the "
+                          "pattern",
+                          GLOB_STEPS);
     lua_pushboolean(L, match_glob(slice_make(pattern, pattern_len), slice_make(text, text_len)));
     return 1;
 }

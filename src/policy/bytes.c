@@ -2,6 +2,7 @@
 
 #include "base/encode.h"
 #include "lua/host.h"
+#include "lua/state.h"
 #include "otlp/json.h"
 #include "otlp/utf8.h"
 #include "policy/access.h"
@@ -12,11 +13,24 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-enum { JSON_MAX_DEPTH = 64 };
+enum {
+    JSON_MAX_DEPTH = 64,
+    LOOK_BYTES = 4096, /* what is made of as many is worth a look at the clock */
+    LOOK_VALUES = 256,
+};
+
+static struct slice check_slice(lua_State *L, int index)
+{
+    struct slice bytes = lua_check_slice(L, index);
+
+    if (bytes.len > LOOK_BYTES)
+        lua_run_look(L);
+    return bytes;
+}
 
 static int push_encoded(lua_State *L, void (*put)(struct buf *out, struct slice bytes))
 {
-    struct slice bytes = lua_check_slice(L, 1);
+    struct slice bytes = check_slice(L, 1);
     struct buf *out = access_push_buf(L);
 
     put(out, bytes);
@@ -39,14 +53,14 @@ static int bytes_base64(lua_State *L)
 /* json_string(text): with its quotes. */
 static int bytes_json_string(lua_State *L)
 {
-    if (!utf8_valid(lua_check_slice(L, 1)))
+    if (!utf8_valid(check_slice(L, 1)))
         return luaL_error(L, "a string for JSON is not UTF-8; write base64(...) of it");
     return push_encoded(L, json_put_string);
 }
 
 static int bytes_sha256(lua_State *L)
 {
-    struct slice bytes = lua_check_slice(L, 1);
+    struct slice bytes = check_slice(L, 1);
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len;
 
@@ -59,7 +73,7 @@ static int bytes_sha256(lua_State *L)
 /* hmac_sha256(key, text) */
 static int bytes_hmac_sha256(lua_State *L)
 {
-    struct slice key = lua_check_slice(L, 1), bytes = lua_check_slice(L, 2);
+    struct slice key = check_slice(L, 1), bytes = check_slice(L, 2);
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len;
 
@@ -81,6 +95,8 @@ static void push_array(lua_State *L, yyjson_val *array, int depth)
 
     lua_createtable(L, (int)yyjson_arr_size(array), 0);
     for (int i = 1; (value = yyjson_arr_iter_next(&at)) != NULL; i++) {
+        if (i % LOOK_VALUES == 0)
+            lua_run_look(L);
         push_json(L, value, depth);
         lua_rawseti(L, -2, i);
     }
@@ -91,6 +107,7 @@ static void push_object(lua_State *L, yyjson_val *object, int depth)
     yyjson_obj_iter at = yyjson_obj_iter_with(object);
     yyjson_val *key;
 
+    lua_run_look(L);
     lua_createtable(L, 0, (int)yyjson_obj_size(object));
     while ((key = yyjson_obj_iter_next(&at)) != NULL) {
         lua_pushlstring(L, yyjson_get_str(key), yyjson_get_len(key));
@@ -122,7 +139,7 @@ static void push_json(lua_State *L, yyjson_val *value, int depth)
  */
 static int bytes_json_decode(lua_State *L)
 {
-    struct slice text = lua_check_slice(L, 1);
+    struct slice text = check_slice(L, 1);
     size_t size = yyjson_read_max_memory_usage(text.len, YYJSON_READ_NOFLAG);
     void *memory = lua_newuserdata(L, size);
     yyjson_alc pool;

@@ -1,12 +1,16 @@
 /* What lua/moontail/edit.lua calls: edits of the span that a processor is asked about. */
 #include "lua/host.h"
+#include "lua/state.h"
 #include "otlp/write.h"
 #include "policy/access.h"
 #include "policy/edit.h"
 
 #include <lauxlib.h>
 
-enum { VALUE_DEPTH = 16 };
+enum {
+    VALUE_DEPTH = 16,
+    LOOK_BYTES = 16 * 1024, /* an edit copies the span: a long one is worth a look at the clock */
+};
 
 static struct editor *editor_of(lua_State *L)
 {
@@ -20,6 +24,8 @@ static struct editor *check_span(lua_State *L)
 
     if (e->span == READER_NONE || luaL_checknumber(L, 1) != (double)e->span)
         luaL_error(L, "a processor edits the span that it is asked about, no other");
+    if (e->view.span.len + e->view.resource.len > LOOK_BYTES)
+        lua_run_look(L);
     return e;
 }
 

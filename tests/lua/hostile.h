@@ -54,6 +54,33 @@ static const struct hostile {
                    "while true do s:find(n, 1, true) end"},
     {"unpack", "local t = {} for i = 1, 5000 do t[i] = i end "
                "while true do local a = select('#', unpack(t)) end"},
+    {"large strings, new ones",
+     "local s, i = ('x'):rep(60000), 0 for i = 1, 5 do s = s .. s end while true do i = i + 1 "
+     "local a, b, c, d = s .. i, i .. s, s .. i .. s, s .. 'x' .. i end"},
+    {"large strings, known ones", "local s = ('x'):rep(60000) for i = 1, 5 do s = s .. s end while "
+                                  "true do local a = s .. 1 end"},
+    {"large strings, caught", "local s = ('x'):rep(60000) for i = 1, 4 do s = s .. s end "
+                              "while true do pcall(function() local x = s .. s .. s .. s end) end"},
+    {"large upper", "local s = ('x'):rep(60000) for i = 1, 5 do s = s .. s end "
+                    "while true do local x = s:upper():lower():reverse():sub(2) end"},
+    {"large format", "local s = ('x'):rep(60000) for i = 1, 5 do s = s .. s end "
+                     "while true do local x = ('%s%s%q'):format(s, 1, s) end"},
+    {"large tostring", "local s = (' '):rep(60000) for i = 1, 5 do s = s .. s end "
+                       "while true do local x, y = tonumber(s), tostring(s) end"},
+    {"large concat", "local t = {} for i = 1, 3e5 do t[i] = 'abcdefgh' end "
+                     "while true do local x = table.concat(t, ', ') end"},
+    {"rehash", "while true do local t = {} for i = 1, 2e5 do t[i * 7.5] = i end end"},
+    {"rehash to and fro",
+     "local t = {} for i = 1, 1e5 do t[i] = i end while true do for i = 1, 1e5 do "
+     "t[i] = nil end for i = 1, 1e5 do t[i] = i t['x'] = i t['x'] = nil end end"},
+    {"sort of long strings",
+     "local s, t = ('x'):rep(60000), {} for i = 1, 3 do s = s .. s end "
+     "local a, b = s .. 'a', s .. 'b' for i = 1, 9000 do t[i] = i % 3 == 0 and a or b end "
+     "while true do table.sort(t) end"},
+    {"many small tables",
+     "local t = {} while true do for i = 1, 1e5 do t[i] = { i, { i } } end end"},
+    {"error of long strings", "local s = ('x'):rep(60000) for i = 1, 4 do s = s .. s end "
+                              "while true do pcall(error, s) pcall(error, s .. 'x', 0) end"},
     {"swallowed",
      "pcall(function() while true do end end) pcall(function() while true do end end)"},
 };

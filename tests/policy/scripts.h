@@ -35,22 +35,48 @@ static inline void state_fini(struct test_state *s)
     labels_free(s->labels);
 }
 
-/* Runs `text` as config.lua would be, which returns a list of policies and a default. */
-static inline enum err state_load(struct test_state *s, const char *text, struct err_info *info)
+/* `processor` as config.lua has it, in the environment on the top. */
+static inline enum err state_add_processor(lua_State *L, struct err_info *info)
+{
+    enum err e = lua_require(L, "moontail.component", info);
+
+    if (e)
+        return e;
+    lua_getfield(L, -1, "constructor");
+    lua_remove(L, -2);
+    lua_pushliteral(L, "processor");
+    e = lua_run(L, 1, 1, info);
+    if (!e)
+        lua_setfield(L, -2, "processor");
+    return e;
+}
+
+/* Runs `text` as config.lua would be; what it returns is on the stack. */
+static inline enum err state_run(struct test_state *s, const char *text, int results,
+                                 struct err_info *info)
 {
     lua_State *L = s->L;
     enum err e = lua_env_new(L, info);
-    struct buf errors;
 
     info->text[0] = 0;
     if (!e)
         e = policy_api_install(L, -1, &s->shared, info);
     if (!e)
+        e = state_add_processor(L, info);
+    if (!e)
         e = lua_env_seal(L, -1, info);
     if (!e)
         e = lua_load_script(L, slice_str(text), "test.lua", -1, info);
-    if (!e)
-        e = lua_run(L, 0, 2, info);
+    return e ? e : lua_run(L, 0, results, info);
+}
+
+/* The same for text that returns a list of policies and a default: makes them ready. */
+static inline enum err state_load(struct test_state *s, const char *text, struct err_info *info)
+{
+    enum err e = state_run(s, text, 2, info);
+    lua_State *L = s->L;
+    struct buf errors;
+
     if (e)
         return e;
     policy_set_free(s->set);

@@ -7,10 +7,10 @@ def start(tmp_path):
     """start(text) runs a collector; at the end each one must scrape clean and exit 0."""
     started = []
 
-    def start_one(text, env=None, folder=None):
+    def start_one(text, env=None, folder=None, under=()):
         folder = folder or tmp_path / f"collector{len(started)}"
         folder.mkdir(exist_ok=True)
-        started.append(Collector(folder, text, env))
+        started.append(Collector(folder, text, env, under))
         return started[-1]
 
     yield start_one

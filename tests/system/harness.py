@@ -161,13 +161,14 @@ def fields(line):
 
 
 class Collector(Process):
-    def __init__(self, folder, text, env=None):
+    def __init__(self, folder, text, env=None, under=()):
+        """under: a command that runs the program."""
         self.folder = str(folder)
         path = os.path.join(self.folder, "config.lua")
         os.makedirs(os.path.join(self.folder, "journal"), exist_ok=True)
         with open(path, "w") as f:
             f.write(text.replace("FOLDER", self.folder))
-        super().__init__([PROGRAM, "run", "--config", path], self.folder, env)
+        super().__init__([*under, PROGRAM, "run", "--config", path], self.folder, env)
 
     def address(self, receiver):
         """HOST:PORT of "otlp/http", "otlp/grpc" or "admin", from the log."""

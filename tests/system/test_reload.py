@@ -1,10 +1,11 @@
 """The configuration is read again: each way in which it changes, and what is refused."""
 import os
 import signal
+import time
 
 import pytest
 from clients import post
-from harness import config, exporter, run
+from harness import PATIENCE, config, exporter, run
 from messages import request_with, span, trace_id
 from reload_campaign import Campaign
 
@@ -156,3 +157,28 @@ def test_reloads_under_load_lose_nothing(tmp_path):
         campaign.run(12)
     finally:
         campaign.close()
+
+
+def cpu_ticks(collector, thread):
+    """Of the thread of that name."""
+    tasks = f"/proc/{collector.process.pid}/task"
+    for task in os.listdir(tasks):
+        with open(f"{tasks}/{task}/stat") as f:
+            name, fields = f.read().split("(")[1].rsplit(")", 1)
+        if name == thread:
+            return sum(map(int, fields.split()[11:13]))
+    return 0  # it has not begun yet
+
+
+def test_a_shutdown_does_not_wait_for_a_configuration_that_never_ends(start):
+    collector = start(config(exporter("nop"), tail=KEEP, wait="10ms"))
+    assert collector.http
+    in_place(os.path.join(collector.folder, "config.lua"), "while true do end\n")
+    collector.signal(signal.SIGHUP)
+    end = time.monotonic() + PATIENCE
+    while cpu_ticks(collector, "builder") < 10:
+        assert collector.is_alive() and time.monotonic() < end
+        collector.pause()
+    began = time.monotonic()
+    collector.stop()
+    assert time.monotonic() - began < 5  # the file alone would take 10 seconds of CPU time

@@ -1,11 +1,12 @@
 """Which traces are kept: exactly those that the rules say."""
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from clients import post
-from harness import config, exporter
+from harness import HERE, config, exporter
 from messages import (CLIENT, EPOCH, SERVER, request_with, span, spans_of, trace_id)
 
 T_10_PERCENT = 0xE6660000000000
@@ -181,3 +182,19 @@ def test_a_sampled_keep_says_its_threshold(start, backend):
     assert states[sampled] == "ot=th:e666"
     assert dict(m.split("=", 1) for m in states[foreign].split(",")) == {
         "vendor": "1", "ot": "th:e666;rv:fedcba98765432"} or states[foreign].count("th:e666") == 1
+
+
+@pytest.mark.parametrize("jit", ["auto", "on"])
+def test_where_memory_is_never_executable_lua_runs_interpreted_and_that_is_said(jit, start):
+    tail = ("policies = { policy 'status_code' { status_codes = { 'ERROR' } }, "
+            "policy 'latency' { threshold_ms = 500 } }")
+    collector = start(config(exporter("nop"), tail=tail, wait="10ms", workers=2,
+                             more=f'jit = "{jit}",'),
+                      under=(sys.executable, f"{HERE}/no_exec.py"))
+    for i in range(300):
+        post(collector.http, request_with(span(trace_id(i), 1, error=i % 3 == 0)).SerializeToString())
+    metrics = collector.wait_decided(300)
+    assert metrics.by("moontail_kept_spans_total", "reason").get("error") == 100
+    assert metrics.total("moontail_policy_errors_total") == 0
+    said = [line for line in collector.lines if "Lua runs interpreted" in line]
+    assert len(said) == 1, collector.output()
