@@ -194,38 +194,78 @@ static void a_shutdown_decides_what_waits_and_delivers_it(void)
     sim_fini(&s);
 }
 
-static void a_policy_that_always_raises_keeps_no_more_than_its_bound(void)
+/* The page says so: a gauge to be alerted by, and the failures by kind. */
+static void quarantine_is_on_the_page(struct sim *s, const char *policy, uint64_t traces)
 {
-    static const char failing[] =
-        PIPELINE("policy { name = 'broken', decide = function(trace) return trace.nonsense end }, "
-                 "policy 'probabilistic' { sampling_percentage = 10 }");
-    enum { TRACES = 5000, SECONDS = 4 };
+    struct buf page;
+    char gauge[128];
+    const char *name, *kind;
+    uint64_t count, failed = 0, unasked = 0;
+    size_t at = 0;
+
+    buf_init(&page, 1 << 20, NULL);
+    CHECK(collector_write_metrics(s->collector, false, &page) == 200);
+    buf_byte(&page, 0);
+    snprintf(gauge, sizeof(gauge), "moontail_policy_quarantined{policy=\"%s\"} 1\n", policy);
+    CHECK(strstr((const char *)page.data, gauge));
+    buf_fini(&page);
+    while (policy_errors_next(collector_policy_shared(s->collector), &at, &name, &kind, &count)) {
+        failed += strcmp(kind, "error") == 0 ? count : 0;
+        unasked += strcmp(kind, "quarantine") == 0 ? count : 0;
+    }
+    CHECK(failed == 10 && failed + unasked == traces);
+}
+
+/* 5,000 traces a second, a third of which an earlier policy drops for certain. */
+static void fail_open_is_bounded(unsigned workers)
+{
+    static const char text[] =
+        "return { workers = %u, receivers = { otlp = { grpc = false, http = '127.0.0.1:0' } },\n"
+        "  tail_sampling = { decision_wait = '1s', policies = {\n"
+        "    policy { name = 'third', decide = function(trace)\n"
+        "      if trace.duration_ms < 1 then return drop 'quick' end end },\n"
+        "    policy { name = 'latency', decide = function(trace) return trace.nonsense end },\n"
+        "    policy 'probabilistic' { sampling_percentage = 10 } } },\n"
+        "  exporters = { exporter 'nop' } }\n";
+    enum { TRACES = 5000, SECONDS = 4, ALL = TRACES * SECONDS };
     struct test_span spans[PER_REQUEST];
-    uint64_t failed, sampled;
+    uint64_t failed = 0, dropped, sampled, last = 0;
+    char config[1024];
     struct sim s;
     int fd;
 
-    sim_init(&s, &(struct sim_options){.config = failing});
+    snprintf(config, sizeof(config), text, workers);
+    sim_init(&s, &(struct sim_options){.config = config, .cpus = workers});
     fd = sim_connect(&s);
-    for (uint64_t second = 0; second < SECONDS; second++) {
-        for (uint64_t i = 0; i < TRACES; i += PER_REQUEST) {
+    for (uint64_t second = 0; second < SECONDS + 2; second++) {
+        for (uint64_t i = 0; i < TRACES && second < SECONDS; i += PER_REQUEST) {
             for (uint64_t k = 0; k < PER_REQUEST; k++)
                 spans[k] = (struct test_span){.trace_high = second,
                                               .trace_low = mix(second * TRACES + i + k),
                                               .id = 1,
                                               .start_ms = now_ms,
-                                              .duration_ms = 1};
+                                              .duration_ms = (i + k) % 3};
             post(&s, fd, spans, PER_REQUEST);
         }
         sim_run(&s, NS_PER_S);
+        failed = sim_kept(&s, "latency", "policy_error");
+        CHECK(failed - last <= (second == 0 ? 20 : 10)); /* a second's worth may come at once */
+        last = failed;
     }
-    sim_run(&s, 11 * NS_PER_S);
-    failed = sim_kept(&s, "broken", "policy_error");
+    dropped = sim_dropped(&s, "third", "quick");
     sampled = sim_kept(&s, "probabilistic", "sampled");
-    CHECK(failed > 0 && failed <= 10 * (SECONDS + 2));
-    CHECK(sampled > TRACES * SECONDS / 12 && sampled < TRACES * SECONDS / 8);
+    CHECK(failed >= 10 * (SECONDS - 1) && failed <= 10 * (SECONDS + 1));
+    CHECK(dropped > ALL / 3 - SECONDS && dropped < ALL / 3 + SECONDS);
+    CHECK(sampled > ALL / 18 && sampled < ALL / 12);
+    quarantine_is_on_the_page(&s, "latency", ALL - dropped);
     balanced(&s);
     sim_fini(&s);
+}
+
+static void a_policy_in_quarantine_keeps_no_more_than_its_bound(void)
+{
+    fail_open_is_bounded(1);
+    fail_open_is_bounded(2);
 }
 
 static void memory_over_the_soft_limit_decides_the_oldest_early(void)
@@ -339,7 +379,7 @@ int main(void)
     RUN(the_draw_keeps_what_the_integers_say_with_any_number_of_workers);
     RUN(a_late_span_follows_the_decision);
     RUN(a_shutdown_decides_what_waits_and_delivers_it);
-    RUN(a_policy_that_always_raises_keeps_no_more_than_its_bound);
+    RUN(a_policy_in_quarantine_keeps_no_more_than_its_bound);
     RUN(memory_over_the_soft_limit_decides_the_oldest_early);
     RUN(every_counter_that_is_wrong_unbalances_its_ledger);
     RUN(the_same_seed_gives_the_same_run);
