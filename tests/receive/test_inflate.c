@@ -6,31 +6,32 @@
 #include <libdeflate.h>
 #include <zstd.h>
 
-static void put_gzip(struct buf *to, struct slice bytes)
+typedef size_t bound_fn(struct libdeflate_compressor *c, size_t len);
+typedef size_t compress_fn(struct libdeflate_compressor *c, const void *in, size_t len, void *out,
+                           size_t room);
+
+static void put_deflated(struct buf *to, struct slice bytes, bound_fn *bound, compress_fn *compress)
 {
     struct libdeflate_compressor *c = libdeflate_alloc_compressor(6);
-    size_t room = libdeflate_gzip_compress_bound(c, bytes.len);
+    size_t room = bound(c, bytes.len);
 
-    to->len += libdeflate_gzip_compress(c, bytes.data, bytes.len, buf_reserve(to, room), room);
+    to->len += compress(c, bytes.data, bytes.len, buf_reserve(to, room), room);
     libdeflate_free_compressor(c);
+}
+
+static void put_gzip(struct buf *to, struct slice bytes)
+{
+    put_deflated(to, bytes, libdeflate_gzip_compress_bound, libdeflate_gzip_compress);
 }
 
 static void put_zlib(struct buf *to, struct slice bytes)
 {
-    struct libdeflate_compressor *c = libdeflate_alloc_compressor(6);
-    size_t room = libdeflate_zlib_compress_bound(c, bytes.len);
-
-    to->len += libdeflate_zlib_compress(c, bytes.data, bytes.len, buf_reserve(to, room), room);
-    libdeflate_free_compressor(c);
+    put_deflated(to, bytes, libdeflate_zlib_compress_bound, libdeflate_zlib_compress);
 }
 
 static void put_raw_deflate(struct buf *to, struct slice bytes)
 {
-    struct libdeflate_compressor *c = libdeflate_alloc_compressor(6);
-    size_t room = libdeflate_deflate_compress_bound(c, bytes.len);
-
-    to->len += libdeflate_deflate_compress(c, bytes.data, bytes.len, buf_reserve(to, room), room);
-    libdeflate_free_compressor(c);
+    put_deflated(to, bytes, libdeflate_deflate_compress_bound, libdeflate_deflate_compress);
 }
 
 static void put_zstd(struct buf *to, struct slice bytes)

@@ -25,6 +25,21 @@ static void scene_init(struct scene *s, enum receive_protocol protocol, unsigned
         put_message(&s->request, false, buf_slice(&s->body));
 }
 
+/* With one connection of a client. */
+static void scene_connected(struct scene *s, unsigned spans)
+{
+    scene_init(s, RECEIVE_HTTP, spans);
+    fixture_start(&s->f);
+    s->fd = fixture_connect(&s->f);
+}
+
+static void scene_grpc(struct scene *s, unsigned spans, struct grpc_client *g)
+{
+    scene_init(s, RECEIVE_GRPC, spans);
+    fixture_start(&s->f);
+    grpc_connect(g, &s->f);
+}
+
 static void scene_fini(struct scene *s)
 {
     buf_fini(&s->body);
@@ -53,9 +68,7 @@ static void a_body_waits_for_memory_before_it_is_read(void)
     struct http_answer a;
     size_t filled, sent;
 
-    scene_init(&s, RECEIVE_HTTP, SPANS);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, SPANS);
     filled = fill(&s, 100000);
     sent = fixture_send(&s.f, s.fd, s.request.data, s.request.len);
     CHECK(sent < 300000); /* the socket's queues and one read */
@@ -75,9 +88,7 @@ static void a_body_that_waits_too_long_is_refused_and_may_come_again(void)
     struct http_answer a;
     size_t filled, sent;
 
-    scene_init(&s, RECEIVE_HTTP, SPANS);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, SPANS);
     filled = fill(&s, 100000);
     sent = fixture_send(&s.f, s.fd, s.request.data, s.request.len);
     fixture_advance(&s.f, 2 * NS_PER_S);
@@ -95,9 +106,7 @@ static void a_request_waits_for_the_space_of_the_sink(void)
     struct scene s;
     struct http_answer a;
 
-    scene_init(&s, RECEIVE_HTTP, 10);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, 10);
     s.f.no_stage = true;
     fixture_send(&s.f, s.fd, s.request.data, s.request.len);
     fixture_advance(&s.f, NS_PER_S);
@@ -114,9 +123,7 @@ static void a_request_that_finds_no_space_is_refused_after_its_patience(void)
     struct scene s;
     struct http_answer a;
 
-    scene_init(&s, RECEIVE_HTTP, 10);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, 10);
     s.f.no_stage = true;
     fixture_send(&s.f, s.fd, s.request.data, s.request.len);
     fixture_advance(&s.f, 1990 * NS_PER_MS);
@@ -132,9 +139,7 @@ static void a_full_inbox_is_asked_again_with_the_same_bytes(void)
     struct scene s;
     struct http_answer a;
 
-    scene_init(&s, RECEIVE_HTTP, 10);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, 10);
     s.f.full = 3;
     fixture_send(&s.f, s.fd, s.request.data, s.request.len);
     for (int i = 0; i < 10; i++)
@@ -151,9 +156,7 @@ static void a_body_for_which_there_is_no_room_is_not_staged_at_every_step(void)
     struct http_answer a;
     struct scene s;
 
-    scene_init(&s, RECEIVE_HTTP, 10);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, 10);
     s.f.full = MANY;
     fixture_send(&s.f, s.fd, s.request.data, s.request.len);
     for (int i = 0; i < 1000; i++)
@@ -172,9 +175,7 @@ static void a_grpc_message_gathered_in_the_sinks_space_survives_a_full_inbox(voi
     struct grpc_client g;
     struct grpc_call call;
 
-    scene_init(&s, RECEIVE_GRPC, 400);
-    fixture_start(&s.f);
-    grpc_connect(&g, &s.f);
+    scene_grpc(&s, 400, &g);
     s.f.full = 1;
     grpc_send(&g, &call, EXPORT, NULL, buf_slice(&s.request));
     fixture_advance(&s.f, 100 * NS_PER_MS);
@@ -192,9 +193,7 @@ static void a_stream_without_memory_gets_no_more_window(void)
     struct buf traces, message;
     size_t filled;
 
-    scene_init(&s, RECEIVE_GRPC, SPANS);
-    fixture_start(&s.f);
-    grpc_connect(&g, &s.f);
+    scene_grpc(&s, SPANS, &g);
     filled = fill(&s, 200000);
     grpc_send(&g, &call, EXPORT, NULL, buf_slice(&s.request));
     CHECK(call.request_sent == 256 * 1024); /* the first window */
@@ -222,9 +221,7 @@ static void a_stream_without_memory_is_refused_when_its_client_or_we_lose_patien
     struct grpc_call patient, hasty;
     size_t filled;
 
-    scene_init(&s, RECEIVE_GRPC, SPANS);
-    fixture_start(&s.f);
-    grpc_connect(&g, &s.f);
+    scene_grpc(&s, SPANS, &g);
     filled = fill(&s, 100000);
     grpc_send(&g, &patient, EXPORT, NULL, buf_slice(&s.request));
     grpc_send(&g, &hasty, EXPORT, hurry, buf_slice(&s.request));
@@ -249,9 +246,7 @@ static void a_reservation_without_progress_is_taken_back(void)
     struct scene s;
     struct http_answer a;
 
-    scene_init(&s, RECEIVE_HTTP, SPANS);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, SPANS);
     fixture_send(&s.f, s.fd, s.request.data, 1000);
     CHECK(fixture_stats(&s.f).open_bytes >= s.body.len);
     fixture_advance(&s.f, 10 * NS_PER_S);
@@ -291,9 +286,7 @@ static void a_slow_but_steady_body_arrives(void)
     struct scene s;
     struct http_answer a;
 
-    scene_init(&s, RECEIVE_HTTP, 1000);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, 1000);
     for (size_t at = 0; at < s.request.len; at += 5000) {
         size_t left = s.request.len - at;
 
@@ -310,9 +303,7 @@ static void a_client_that_reads_no_answers_is_closed(void)
     struct scene s;
     size_t sent = 0, before = SIZE_MAX;
 
-    scene_init(&s, RECEIVE_HTTP, 1);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, 1);
     while (sent != before) {
         before = sent;
         for (int i = 0; i < 1000; i++)
@@ -351,9 +342,7 @@ static void idle_connections_end_after_their_time(void)
     struct scene s;
     struct http_answer a;
 
-    scene_init(&s, RECEIVE_HTTP, 1);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, 1);
     fixture_advance(&s.f, 200 * NS_PER_S);
     fixture_send(&s.f, s.fd, s.request.data, s.request.len);
     CHECK(read_answer(&s.f, s.fd, &a) && a.status == 200);
@@ -439,9 +428,7 @@ static void pipelined_requests_are_all_answered_after_the_client_stops_sending(v
     char text[8192];
     size_t sent = 0, received = 0;
 
-    scene_init(&s, RECEIVE_HTTP, 1);
-    fixture_start(&s.f);
-    s.fd = fixture_connect(&s.f);
+    scene_connected(&s, 1);
     for (int i = 0; i < 2000; i++)
         sent += fake_net_send(s.f.net, s.fd, slice_str(request)) == strlen(request);
     CHECK(sent == 2000);
@@ -464,9 +451,7 @@ static void a_client_with_a_shut_window_loses_the_stream(void)
     struct grpc_client g;
     struct grpc_call call;
 
-    scene_init(&s, RECEIVE_GRPC, 3);
-    fixture_start(&s.f);
-    grpc_connect(&g, &s.f);
+    scene_grpc(&s, 3, &g);
     nghttp2_submit_settings(g.session, NGHTTP2_FLAG_NONE, &shut, 1);
     grpc_pump(&g);
     grpc_send(&g, &call, EXPORT, NULL, buf_slice(&s.request));
