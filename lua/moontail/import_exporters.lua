@@ -1,0 +1,229 @@
+-- The collector's exporters as ours.
+local lua_text = require "moontail.lua_text"
+local report = require "moontail.import_report"
+
+local M = {}
+
+local map = lua_text.map
+
+local function safe(text) return (text:gsub("[^%w_.-]", "-")) end
+
+-- Two of theirs can be one type here: the second takes its whole id as instance.
+local function name_of(type_, id, taken)
+  local instance = id:match "/(.+)$"
+  local name = instance and type_ .. "/" .. safe(instance) or type_
+  if taken[name] then name = type_ .. "/" .. safe(id) end
+  taken[name] = true
+  return name
+end
+
+-- ---- what every exporter has ----
+
+local function retry_of(s)
+  if not s:has "retry_on_failure" then return nil end
+  local retry = s:section "retry_on_failure"
+  local enabled = retry:boolean "enabled"
+  local elapsed = retry:duration "max_elapsed_time"
+  if enabled == false then
+    retry:add("different", "enabled", "without repeats: max_elapsed is 0s")
+    elapsed = "0s"
+  elseif elapsed == "0s" then
+    retry:add("different", "max_elapsed_time", "0 is without end there; here 100d, and only time in which the endpoint answers counts")
+    elapsed = "100d"
+  end
+  for _, key in ipairs { "randomization_factor", "multiplier" } do retry:ignore(key, "waits double, with half of jitter") end
+  local result = map {
+    { "initial_interval", retry:duration "initial_interval" },
+    { "max_interval", retry:duration "max_interval" },
+    { "max_elapsed", elapsed },
+  }
+  retry:done()
+  return result
+end
+
+local function queue_of(s)
+  if not s:has "sending_queue" then return nil end
+  local queue, on_full = s:section "sending_queue", nil
+  queue:ignore("enabled", "the queue is the journal, and always there")
+  queue:ignore("num_consumers", "moontail keeps as many requests on the way as the endpoint bears")
+  queue:ignore("storage", "every queue is in the journal")
+  queue:ignore("sizer", "queue.max_size counts bytes")
+  queue:ignore("queue_size", "counts requests there; queue.max_size counts bytes: 256MiB where nothing is said")
+  if queue:boolean "block_on_overflow" == true then on_full = "refuse" end
+  queue:ignore("wait_for_result", "an acknowledgement means that the journal has it")
+  queue:done()
+  return on_full and map { { "on_full", on_full } }
+end
+
+local function common(s, batch, result)
+  table.insert(result, { "batch", batch })
+  table.insert(result, { "queue", queue_of(s) })
+  table.insert(result, { "timeout", s:duration "timeout" })
+  table.insert(result, { "retry", retry_of(s) })
+  return result
+end
+
+local SECRET = { "auth", "token", "key", "secret", "cookie", "password" }
+
+local function header_value(name, value)
+  for _, word in ipairs(SECRET) do
+    if name:lower():find(word, 1, true) then
+      if getmetatable(value) then return lua_text.code("secret(" .. value.text .. ")") end
+      return lua_text.call("secret", value)
+    end
+  end
+  return value
+end
+
+local function headers_of(s)
+  if not s:has "headers" then return nil end
+  local headers, result = s:section "headers", map {}
+  for _, name in ipairs(report.keys(headers.map)) do table.insert(result, { name, header_value(name, headers:string(name)) }) end
+  return result
+end
+
+local function client_tls(tls)
+  local result = map {
+    { "ca_file", tls:string "ca_file" },
+    { "cert_file", tls:string "cert_file" },
+    { "key_file", tls:string "key_file" },
+    { "insecure_skip_verify", tls:boolean "insecure_skip_verify" },
+  }
+  tls:ignore("reload_interval", "certificates are read again at a reload")
+  tls:done()
+  for _, pair in ipairs(result) do
+    if pair[2] ~= nil then return result end
+  end
+end
+
+-- host:port, or code for one, with the scheme in front where it has none.
+local function with_scheme(endpoint, scheme)
+  if type(endpoint) == "table" then
+    return endpoint.text:find "^\"https?://" and endpoint or lua_text.code(('"%s://" .. %s'):format(scheme, endpoint.text))
+  end
+  if not endpoint or endpoint:find "^https?://" then return endpoint end
+  return scheme .. "://" .. endpoint:gsub("^dns:///", "")
+end
+
+local COMPRESSION = { gzip = "gzip", none = "none", [""] = "none" }
+
+local function compression_of(s)
+  local given = s:string "compression"
+  if given == nil then return nil end
+  if not COMPRESSION[given] then s:add("different", "compression", "gzip in place of " .. tostring(given)) end
+  return COMPRESSION[given] or "gzip"
+end
+
+local CLIENT = { "read_buffer_size", "write_buffer_size", "keepalive", "wait_for_ready", "max_idle_conns", "idle_conn_timeout", "max_conns_per_host", "balancer_name", "encoding", "http2_read_idle_timeout" }
+
+-- ---- the types ----
+
+local types = {}
+
+function types.otlp(s, batch)
+  local tls = s:section "tls"
+  local insecure = tls:boolean "insecure"
+  for _, key in ipairs(CLIENT) do s:ignore(key, "the client has its own way") end
+  return "otlp", common(s, batch, map {
+    { "endpoint", with_scheme(s:string "endpoint", insecure == true and "http" or "https") },
+    { "compression", compression_of(s) },
+    { "headers", headers_of(s) },
+    { "tls", client_tls(tls) },
+  })
+end
+
+function types.otlphttp(s, batch)
+  local tls = s:section "tls"
+  local endpoint, traces = s:string "endpoint", s:string "traces_endpoint"
+  tls:ignore("insecure", "the endpoint's scheme says it")
+  for _, key in ipairs(CLIENT) do s:ignore(key, "the client has its own way") end
+  return "otlp", common(s, batch, map {
+    { "endpoint", endpoint or traces },
+    { "protocol", "http/protobuf" },
+    { "compression", compression_of(s) },
+    { "headers", headers_of(s) },
+    { "tls", client_tls(tls) },
+  })
+end
+types.otlp_http = types.otlphttp
+types.otlp_grpc = types.otlp
+
+function types.file(s, batch)
+  local rotation = s:section "rotation"
+  local megabytes, backups = rotation:number "max_megabytes", rotation:number "max_backups"
+  rotation:ignore("max_days", "files go by size and count")
+  rotation:ignore("localtime", "files are named path.1, path.2 ...")
+  rotation:done()
+  s:ignore("flush_interval", "a batch is written at once")
+  s:ignore("format", "lines of OTLP/JSON")
+  s:ignore("append", "files are always appended to")
+  return "file", common(s, batch, map {
+    { "path", s:string "path" },
+    { "max_size", type(megabytes) == "number" and megabytes .. "MiB" or nil },
+    { "max_files", type(backups) == "number" and backups + 1 or nil },
+  })
+end
+
+local VERBOSITY = { basic = "basic", normal = "normal", detailed = "detailed" }
+
+function types.debug(s)
+  local verbosity = s:string "verbosity"
+  for _, key in ipairs { "sampling_initial", "sampling_thereafter", "use_internal_logger", "loglevel" } do
+    s:ignore(key, "every batch is logged")
+  end
+  return "debug", map { { "verbosity", VERBOSITY[verbosity] } }
+end
+types.logging = types.debug
+
+function types.nop() return "nop", map {} end
+
+-- ---- all of them ----
+
+-- nil where it takes part in every pipeline that there is, else the signals.
+local function signals_of(id, pipelines)
+  local list, missing = {}, false
+  for _, signal in ipairs { "traces", "metrics", "logs" } do
+    local here = false
+    for _, other in ipairs(pipelines[signal] and pipelines[signal].exporters or {}) do here = here or other == id end
+    if here then list[#list + 1] = signal else missing = true end
+  end
+  return missing and list or nil
+end
+
+local function put(list, id, given, read, steps, pipelines)
+  local s = given:section(id)
+  local type_, options = read(s, steps.batch)
+  if s:has "auth" then
+    s:raw "auth"
+    s:add("not mapped", "auth", "give the header in headers = { ... }")
+  end
+  s:done()
+  table.insert(options, { "signals", signals_of(id, pipelines) })
+  local name = name_of(type_, id, list.taken)
+  given:add("mapped", id, ('exporter "%s"'):format(name))
+  list[#list + 1] = lua_text.call("exporter", name, options)
+end
+
+-- A list for lua_text. steps.batch: what the batch processor said.
+function M.read(doc, ids, pipelines, steps, notes)
+  local given, list, any = report.section(notes, doc.exporters, "exporters"), {}, false
+  list.taken = {}
+  for _, id in ipairs(ids) do
+    local read = types[id:match "^([^/]+)"]
+    if read and given:has(id) then
+      put(list, id, given, read, steps, pipelines)
+      any = true
+    elseif not (doc.connectors or {})[id] then
+      given:add("not there yet", id, "stands as a comment with its options")
+      list[#list + 1] = report.as_comment(('exporter "%s": not there yet'):format(id), given:raw(id))
+    end
+  end
+  if not any then
+    notes:add("different", "exporters", 'none that is there yet: exporter "debug" stands in, so that the file can run')
+    list[#list + 1] = lua_text.call("exporter", "debug")
+  end
+  list.taken = nil
+  return list
+end
+
+return M

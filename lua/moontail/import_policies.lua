@@ -1,0 +1,248 @@
+-- The collector's tail_sampling as ours. Its policies all vote, and what wins is, in this order: a drop, an
+-- inverted match that failed, a keep. Ours are asked in order: so drops come first, vetoes next, keeps last,
+-- and of several shares the largest counts.
+local lua_text = require "moontail.lua_text"
+local conditions = require "moontail.import_ottl"
+local report = require "moontail.import_report"
+
+local M = {}
+
+local map, call = lua_text.map, lua_text.call
+local policy_of
+
+local function sub_policies(s, key)
+  local list = {}
+  for _, sub in ipairs(s:sections(key)) do
+    local made = policy_of(sub)
+    if made then list[#list + 1] = made.call end
+  end
+  return list
+end
+
+-- ---- options of the types: a map; second value: what says nothing about `invert_match` ----
+
+local types = {}
+
+function types.always_sample() return map {} end
+function types.trace_flags() return map {} end
+
+function types.latency(s) return map { { "threshold_ms", s:number "threshold_ms" }, { "upper_threshold_ms", s:number "upper_threshold_ms" } } end
+
+function types.numeric_attribute(s)
+  return map { { "key", s:string "key" }, { "min_value", s:number "min_value" }, { "max_value", s:number "max_value" } }
+end
+
+function types.probabilistic(s)
+  if s:has "hash_salt" then s:ignore("hash_salt", "the draw is the consistent one of W3C trace context, equal on every node") end
+  return map { { "sampling_percentage", s:number "sampling_percentage" } }
+end
+
+function types.status_code(s) return map { { "status_codes", s:list "status_codes" } } end
+
+function types.string_attribute(s)
+  return map {
+    { "key", s:string "key" },
+    { "values", s:list "values" },
+    { "enabled_regex_matching", s:boolean "enabled_regex_matching" },
+    { "cache_max_size", s:number "cache_max_size" },
+  }
+end
+
+function types.boolean_attribute(s)
+  local value = s:boolean "value"
+  return map { { "key", s:string "key" }, { "value", value == nil and false or value } }
+end
+
+function types.rate_limiting(s)
+  return map { { "spans_per_second", s:number "spans_per_second" }, { "burst_capacity", s:number "burst_capacity" } }
+end
+
+function types.bytes_limiting(s)
+  return map { { "bytes_per_second", s:number "bytes_per_second" }, { "burst_capacity", s:number "burst_capacity" } }
+end
+
+function types.span_count(s) return map { { "min_spans", s:number "min_spans" }, { "max_spans", s:number "max_spans" } } end
+function types.trace_state(s) return map { { "key", s:string "key" }, { "values", s:list "values" } } end
+
+function types.ottl_condition(s)
+  s:raw "error_mode"
+  local span, event = conditions.of(s, "span"), conditions.of(s, "spanevent")
+  if not span and not event then return nil end
+  return map { { "span", span }, { "spanevent", event } }
+end
+
+types["and"] = function(s) return map { { "and_sub_policy", sub_policies(s, "and_sub_policy") } } end
+types["drop"] = function(s) return map { { "drop_sub_policy", sub_policies(s, "drop_sub_policy") } } end
+
+types["not"] = function(s)
+  local made = policy_of(s:section "not_sub_policy")
+  return made and map { { "not_sub_policy", { made.call } } }
+end
+
+function types.composite(s)
+  local subs, names, allocation = {}, {}, map {}
+  for _, sub in ipairs(s:sections "composite_sub_policy") do
+    local made = policy_of(sub)
+    if made then
+      subs[#subs + 1], names[made.theirs] = made.call, made.call.argument
+    end
+  end
+  local order = s:list "policy_order"
+  for i, name in ipairs(order or {}) do order[i] = names[tostring(name)] or tostring(name) end
+  for _, part in ipairs(s:sections "rate_allocation") do
+    local name = part:string "policy"
+    table.insert(allocation, { names[tostring(name)] or tostring(name), part:number "percent" })
+    part:done()
+  end
+  s:add("different", "rate_allocation", "what a part leaves unused goes to the others, and the whole is never passed")
+  return map {
+    { "max_total_spans_per_second", s:number "max_total_spans_per_second" },
+    { "policy_order", order },
+    { "composite_sub_policy", subs },
+    { "rate_allocation", #allocation > 0 and allocation or nil },
+  }
+end
+
+-- ---- one policy ----
+
+local function name_of(type_, name)
+  local instance = (name or ""):gsub("[^%w_.-]", "-")
+  return (instance == "" or instance == type_) and type_ or type_ .. "/" .. instance
+end
+
+-- { type, theirs = their name, call, invert }, or nil where it can't be.
+function policy_of(s)
+  local type_, name = s:string "type", s:string "name"
+  local read = types[type_]
+  if not read then
+    s:add("not mapped", "type", ("there is no policy '%s' here"):format(tostring(type_)))
+    for _, key in ipairs(report.keys(s.map)) do s:raw(key) end
+    return nil
+  end
+  local own = s:section(type_)
+  local invert = own:boolean "invert_match"
+  local options = read(own)
+  own:done()
+  s:done()
+  if not options then return nil end
+  if invert then table.insert(options, { "invert_match", true }) end
+  return {
+    type = type_,
+    theirs = tostring(name),
+    options = options,
+    invert = invert == true,
+    call = call("policy", name_of(type_, tostring(name or "")), #options > 0 and options or nil),
+    section = s,
+  }
+end
+
+-- ---- all of them ----
+
+-- The same policy without invert_match, which drops.
+local function veto_of(p)
+  local plain = map {}
+  for _, pair in ipairs(p.options) do
+    if pair[1] ~= "invert_match" then plain[#plain + 1] = pair end
+  end
+  local inner = call("policy", p.call.argument, plain)
+  return call("policy", "drop/" .. p.call.argument:gsub("/", "."), map { { "drop_sub_policy", { inner } } })
+end
+
+local function percentage(p)
+  for _, pair in ipairs(p.options) do
+    if pair[1] == "sampling_percentage" then return type(pair[2]) == "number" and pair[2] or 0 end
+  end
+  return 0
+end
+
+-- Drops, others and shares, each in their order; shares from the largest.
+local function sorted(list)
+  local drops, inverted, others, shares = {}, {}, {}, {}
+  for _, p in ipairs(list) do
+    local to = p.type == "drop" and drops or p.invert and inverted or p.type == "probabilistic" and shares or others
+    to[#to + 1] = p
+  end
+  for i, p in ipairs(shares) do p.order = i end
+  table.sort(shares, function(a, b)
+    local pa, pb = percentage(a), percentage(b)
+    if pa ~= pb then return pa > pb end
+    return a.order < b.order
+  end)
+  return drops, inverted, others, shares
+end
+
+local function put(list, policies)
+  for _, p in ipairs(policies) do list[#list + 1] = p.call end
+end
+
+local INVERTED = "an inverted match that fails vetoes there: it is a drop here"
+
+local function ordered(policies, s)
+  local drops, inverted, others, shares = sorted(policies)
+  local list = {}
+  put(list, drops)
+  for _, p in ipairs(inverted) do
+    list[#list + 1] = veto_of(p)
+    s.notes:add("different", p.section.path, INVERTED)
+  end
+  put(list, others)
+  put(list, shares)
+  if #inverted > 0 and #others + #shares == 0 then
+    list[#list + 1] = call("policy", "always_sample")
+  elseif #inverted > 0 then
+    s:add("different", "policies", "an inverted match that holds keeps a trace there only where every other policy keeps it too")
+  end
+  return list
+end
+
+local function cache_size(s)
+  if not s:has "decision_cache" then return nil end
+  local cache = s:section "decision_cache"
+  local kept, dropped = cache:number "sampled_cache_size" or 0, cache:number "non_sampled_cache_size" or 0
+  cache:done()
+  local sum = type(kept) == "number" and type(dropped) == "number" and kept + dropped or 0
+  if sum == 0 then
+    cache:add("different", "sampled_cache_size", "without a cache late spans are decided a second time there; here they share their trace's decision")
+    return nil
+  end
+  return sum
+end
+
+local IGNORED = {
+  expected_new_traces_per_sec = "the table grows as it is needed",
+  sample_on_first_match = "the first keep or drop is final here in any case",
+  drop_pending_traces_on_shutdown = "journal.on_shutdown: decide or keep",
+  block_on_overflow = "bounds are those of memory_limiter and journal",
+  num_shards = "workers is the number of threads",
+  tail_storage = "traces wait in the journal",
+  sampling_strategy = "traces are judged when they are complete",
+}
+
+-- The map of tail_sampling. s: the section of the processor.
+function M.tail_sampling(s)
+  local policies, seen = {}, {}
+  for _, sub in ipairs(s:sections "policies") do
+    local made = policy_of(sub)
+    if made and seen[made.call.argument] then
+      sub:add("not mapped", "name", "a second policy " .. made.call.argument)
+    elseif made then
+      policies[#policies + 1], seen[made.call.argument] = made, true
+      s.notes:add("mapped", sub.path, ('policy "%s"'):format(made.call.argument))
+    end
+  end
+  for key, why in pairs(IGNORED) do s:ignore(key, why) end
+  local traces = s:number "num_traces"
+  local result = map {
+    { "decision_wait", s:duration "decision_wait" or "30s" },
+    { "decision_wait_after_root", s:duration "decision_wait_after_root_received" },
+    { "num_traces", traces == nil and 50000 or traces },
+    { "decision_cache", cache_size(s) },
+    { "max_trace_bytes", s:number "maximum_trace_size_bytes" },
+    { "policies", ordered(policies, s) },
+  }
+  s:done()
+  if #policies == 0 then s:add("not mapped", "policies", "none is left: moontail wants one at least") end
+  return result
+end
+
+return M

@@ -1,0 +1,251 @@
+-- The collector's processors as ours. Those in front of tail_sampling see spans that are not decided
+-- yet, those behind it the kept ones.
+local lua_text = require "moontail.lua_text"
+local report = require "moontail.import_report"
+local conditions = require "moontail.import_ottl"
+
+local M = {}
+
+local map = lua_text.map
+
+local function safe(id) return (id:gsub("[^%w_.-]", "-")) end
+
+local function name_of(type_, id)
+  local instance = id:match "/(.+)$"
+  return instance and type_ .. "/" .. safe(instance) or type_
+end
+
+local types = {}
+
+-- ---- limits and batches ----
+
+function types.memory_limiter(s, steps)
+  local limit, spike = s:number "limit_mib", s:number "spike_limit_mib"
+  s:ignore("check_interval", "every allocation is counted, there is nothing to check")
+  for _, key in ipairs { "limit_percentage", "spike_limit_percentage" } do
+    if s:has(key) then
+      s:raw(key)
+      s:add("not mapped", key, "memory_limiter.limit is a size: say how much that is")
+    end
+  end
+  if type(limit) == "number" and limit < 16 then s:add("different", "limit_mib", "moontail needs 16MiB at least") end
+  steps.memory_limiter = limit and map {
+    { "limit", type(limit) == "number" and math.max(16, limit) .. "MiB" or lua_text.code(limit.text .. ' .. "MiB"') },
+    -- a fifth is their default
+    { "spike_limit", type(spike) == "number" and math.max(1, spike) .. "MiB" or type(limit) == "number" and math.max(1, math.floor(limit / 5)) .. "MiB" or nil },
+  }
+  return "memory_limiter"
+end
+
+function types.batch(s, steps)
+  local size, max = s:number "send_batch_size", s:number "send_batch_max_size"
+  s:ignore("metadata_keys", "batches do not depend on who sent")
+  s:ignore("metadata_cardinality_limit", "batches do not depend on who sent")
+  if max == 0 then max = nil end
+  steps.batch = map { { "max_spans", max or size }, { "timeout", s:duration "timeout" } }
+  if #steps.batch == 0 then steps.batch = nil end
+  return "batch of every exporter"
+end
+
+-- ---- sampling ----
+
+function types.tail_sampling(s, steps)
+  steps.tail_sampling, steps.decided = s, true
+  return "tail_sampling"
+end
+
+function types.probabilistic_sampler(s, steps, id)
+  local percentage = s:number "sampling_percentage"
+  s:ignore("hash_seed", "the draw is by the trace id, equal on every node")
+  for _, key in ipairs { "mode", "sampling_precision", "from_attribute", "attribute_source", "sampling_priority", "fail_closed" } do
+    s:ignore(key, "the draw is the consistent one of W3C trace context")
+  end
+  if steps.decided then
+    s.notes:add("not mapped", "processors." .. id, "behind tail_sampling it would thin out what the policies kept; use policy \"probabilistic\"")
+    return nil
+  end
+  steps.head_sampling = map { { "sampling_percentage", percentage } }
+  return "head_sampling"
+end
+
+-- ---- attributes ----
+
+local function put_actions(s, key, allowed)
+  local edits = {}
+  for _, action in ipairs(s:sections(key)) do
+    local name, what = action:string "key", action:string "action"
+    local value = action:value "value"
+    if action:has "from_attribute" or action:has "pattern" or action:has "converted_type" or action:has "from_context" or not allowed[what] then
+      for _, used in ipairs { "from_attribute", "pattern", "converted_type", "from_context" } do action:raw(used) end
+      action:add("not mapped", "action", ("%s of %s: write a processor for it (docs/processors.md)"):format(tostring(what), tostring(name)))
+    elseif value ~= nil or what == "delete" or what == "hash" then
+      local list = edits[what] or map {}
+      edits[what] = list
+      table.insert(list, (what == "delete" or what == "hash") and name or { name, value })
+    else
+      action:add("not mapped", "value", "is missing")
+    end
+    action:done()
+  end
+  return edits
+end
+
+local function names(list)
+  if not list then return nil end
+  local plain = {}
+  for i, name in ipairs(list) do plain[i] = name end
+  return plain
+end
+
+local RESOURCE = { insert = true, update = true, upsert = true, delete = true }
+local ATTRIBUTES = { insert = true, update = true, upsert = true, delete = true, hash = true }
+
+local function only(edits, action)
+  for key in pairs(edits) do
+    if key ~= action then return false end
+  end
+  return edits[action] ~= nil
+end
+
+function types.resource(s, steps, id)
+  local edits = put_actions(s, "attributes", RESOURCE)
+  if only(edits, "upsert") and not steps.resource then
+    steps.resource = edits.upsert
+    return "resource"
+  end
+  local name = name_of("resource", id)
+  table.insert(steps.kept, lua_text.call("processor", name, map {
+    { "insert", edits.insert },
+    { "update", edits.update },
+    { "upsert", edits.upsert },
+    { "delete", names(edits.delete) },
+  }))
+  return ('processor "%s"'):format(name)
+end
+
+local function said(list, wrap)
+  local texts = {}
+  for i, item in ipairs(list) do texts[i] = wrap and lua_text.call(wrap, item) or item end
+  return #texts == 1 and texts[1] or texts
+end
+
+-- include or exclude of the old style as fields of match, or nil.
+local function match_of(s)
+  local fields = map {}
+  local kind = s:string "match_type"
+  local wrap = kind == "regexp" and "regex" or nil
+  s:ignore("regexp", "expressions need no cache here")
+  for key, field in pairs { services = "service", span_names = "name" } do
+    local list = s:list(key)
+    if list then table.insert(fields, { field, said(list, wrap) }) end
+  end
+  local kinds = s:list "span_kinds"
+  if kinds then
+    for i, text in ipairs(kinds) do kinds[i] = tostring(text):gsub("^SPAN_KIND_", ""):lower() end
+    table.insert(fields, { "kind", said(kinds) })
+  end
+  for key, field in pairs { attributes = "attr", resources = "resource" } do
+    local attributes = map {}
+    for _, item in ipairs(s:sections(key)) do
+      local value = item:value "value"
+      table.insert(attributes, { item:string "key", value == nil and lua_text.code "any" or wrap and lua_text.call(wrap, tostring(value)) or value })
+      item:done()
+    end
+    if #attributes > 0 then table.insert(fields, { field, attributes }) end
+  end
+  s:done()
+  return #fields > 0 and fields or nil
+end
+
+-- `when` of a processor: what include says and exclude does not.
+local function when_of(s)
+  local include = s:has "include" and match_of(s:section "include") or nil
+  local exclude = s:has "exclude" and match_of(s:section "exclude") or nil
+  if not include and not exclude then return nil end
+  local fields = include or map {}
+  if exclude then table.insert(fields, { "not", exclude }) end
+  return lua_text.call("match", fields)
+end
+
+function types.attributes(s, steps, id)
+  local edits = put_actions(s, "actions", ATTRIBUTES)
+  local name = name_of("attributes", id)
+  if not steps.decided then s.notes:add("different", "processors." .. id, "edits kept spans; the policies see what came in") end
+  table.insert(steps.kept, lua_text.call("processor", name, map {
+    { "when", when_of(s) },
+    { "insert", edits.insert },
+    { "update", edits.update },
+    { "upsert", edits.upsert },
+    { "delete", names(edits.delete) },
+    { "hash", names(edits.hash) },
+  }))
+  return ('processor "%s"'):format(name)
+end
+
+-- ---- filter ----
+
+local function filter_conditions(s, steps, id, list)
+  local traces = s:section "traces"
+  local name = name_of(list == "kept" and "filter" or "drop_at_door", id)
+  if traces:has "spanevent" then
+    traces:raw "spanevent"
+    traces:add("not mapped", "spanevent", "moontail drops spans, not events of them; write a processor")
+  end
+  local when = conditions.of(traces, "span")
+  traces:done()
+  if not when then return nil end
+  table.insert(steps[list], lua_text.call("processor", name, map { { "when", lua_text.call("ottl", conditions.any(when)) } }))
+  return ('processor "%s"'):format(name)
+end
+
+function types.filter(s, steps, id)
+  local list = steps.decided and "kept" or "received"
+  s:ignore("error_mode", "a value that is absent is no error here")
+  if s:has "spans" then
+    local spans = s:section "spans"
+    local include = spans:has "include" and match_of(spans:section "include")
+    local exclude = spans:has "exclude" and match_of(spans:section "exclude")
+    spans:done()
+    local name = name_of(list == "kept" and "filter" or "drop_at_door", id)
+    local type_ = list == "kept" and "filter" or "drop_at_door"
+    if exclude then table.insert(steps[list], lua_text.call("processor", name, map { { "when", lua_text.call("match", exclude) } })) end
+    if include then
+      local rest = exclude and type_ .. "/not-" .. safe(id) or name
+      table.insert(steps[list], lua_text.call("processor", rest, map { { "when", lua_text.call("match", map { { "not", include } }) } }))
+    end
+    return ('processor "%s"'):format(name)
+  end
+  return filter_conditions(s, steps, id, list)
+end
+
+-- ---- in order ----
+
+-- steps: what the pipeline came to; comments where something is missing.
+function M.read(doc, pipelines, notes)
+  local given = report.section(notes, doc.processors, "processors")
+  local steps, done = { received = {}, kept = {}, decided = false }, {}
+  for _, signal in ipairs { "traces", "metrics", "logs" } do
+    for _, id in ipairs(pipelines[signal] and pipelines[signal].processors or {}) do
+      local kind = id:match "^([^/]+)"
+      if not done[id] and types[kind] and (signal == "traces" or kind == "resource" or kind == "memory_limiter" or kind == "batch") then
+        local s = given:section(id)
+        local became = types[kind](s, steps, id)
+        if became then given:add("mapped", id, became) end
+        if kind ~= "tail_sampling" then s:done() end
+      elseif not done[id] then
+        given:add("not there yet", id, signal == "traces" and "stands as a comment with its options" or "processors of " .. signal .. " are not there yet")
+        table.insert(steps.kept, report.as_comment(('processor "%s": not there yet'):format(id), given:raw(id)))
+      end
+      done[id] = true
+    end
+  end
+  if #steps.received > 0 or #steps.kept > 0 then
+    steps.processors = map {
+      { "received", #steps.received > 0 and steps.received or nil },
+      { "kept", #steps.kept > 0 and steps.kept or nil },
+    }
+  end
+  return steps
+end
+
+return M

@@ -1,0 +1,1 @@
+return { convert = function() error "not yet" end }

@@ -1,0 +1,128 @@
+"""moontail import: other collectors' configurations, and what comes out of them can run."""
+import os
+import subprocess
+
+from test_check import ROOT, moontail
+
+FOLDER = os.path.join(ROOT, "tests", "system", "import")
+ENV = {"CLUSTER_NAME": "c1", "SAMPLING_PERCENTAGE": "10", "TOKEN": "t", "AWS_REGION": "eu-west-1"}
+
+
+def imported(path):
+    done = moontail("import", str(path))
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def from_text(tmp_path, text):
+    path = tmp_path / "other.yaml"
+    path.write_text(text)
+    return imported(path)
+
+
+def check(tmp_path, text):
+    path = tmp_path / "config.lua"
+    path.write_text(text)
+    return moontail("check", "--config", str(path), env=ENV)
+
+
+def collector(policies):
+    """A collector's configuration with these policies, a line each."""
+    lines = "\n".join("      - " + line for line in policies)
+    return f"""
+receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+processors:
+  tail_sampling:
+    policies:
+{lines}
+exporters: {{nop: }}
+service: {{pipelines: {{traces: {{receivers: [otlp], processors: [tail_sampling], exporters: [nop]}}}}}}
+"""
+
+
+def test_the_reference_pipeline_comes_out_as_three_policies_a_stamp_and_an_exporter(tmp_path):
+    text, report = imported(os.path.join(FOLDER, "reference.yaml"))
+    body = "".join(line for line in text.splitlines(True) if not line.startswith("-- "))
+    assert body == """return {
+  receivers = { otlp = { grpc = { listen = "0.0.0.0:4317" }, http = { listen = "0.0.0.0:4318" } } },
+  memory_limiter = { limit = "400MiB", spike_limit = "100MiB" },
+  tail_sampling = {
+    decision_wait = "10s",
+    num_traces = 100000,
+    policies = {
+      policy "status_code/errors-policy" { status_codes = { "ERROR" } },
+      policy "latency/slow-traces-policy" { threshold_ms = 500 },
+      policy "probabilistic/randomized-policy" { sampling_percentage = 10 },
+    },
+  },
+  resource = { cluster_name = env "CLUSTER_NAME" },
+  exporters = {
+    -- exporter "awsxray": not there yet
+    --   region: eu-west-1
+    --   index_all_attributes: true
+    exporter "debug" { verbosity = "detailed", signals = { "traces" } },
+  },
+}
+"""
+    assert "exporters.awsxray: stands as a comment" in report and "\nnot mapped" not in report
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_what_comes_out_of_a_large_file_can_run_and_every_key_is_accounted_for(tmp_path):
+    text, report = imported(os.path.join(FOLDER, "everything.yaml"))
+    done = check(tmp_path, text)
+    assert done.returncode == 0, done.stderr
+    for said in ["line 72 exporters.otlp/tempo.frobnicate: there is no such setting here",
+                 "receivers.jaeger: moontail receives OTLP",
+                 "actions[3].action: insert of a: write a processor",
+                 "processors.filter/health: processor \"drop_at_door/health\""]:
+        assert said in report, report
+    assert 'authorization = secret("Bearer " .. env "TOKEN")' in text
+
+
+def test_drops_come_first_and_shares_last(tmp_path):
+    text, report = from_text(tmp_path, collector([
+        "{name: some, type: probabilistic, probabilistic: {sampling_percentage: 5}}",
+        "{name: more, type: probabilistic, probabilistic: {sampling_percentage: 20}}",
+        "{name: slow, type: latency, latency: {threshold_ms: 100}}",
+        "{name: ping, type: drop, drop: {drop_sub_policy: [{name: p, type: string_attribute, "
+        "string_attribute: {key: http.route, values: [/ping]}}]}}",
+    ]))
+    order = [text.index(f'policy "{name}"') for name in
+             ["drop/ping", "latency/slow", "probabilistic/more", "probabilistic/some"]]
+    assert order == sorted(order)
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_an_inverted_match_that_fails_is_a_veto(tmp_path):
+    text, report = from_text(tmp_path, collector([
+        "{name: slow, type: latency, latency: {threshold_ms: 100}}",
+        "{name: nohealth, type: string_attribute, string_attribute: "
+        "{key: http.route, values: [/health], invert_match: true}}",
+    ]))
+    veto = 'policy "drop/string_attribute.nohealth"'
+    assert text.index(veto) < text.index('policy "latency/slow"')
+    assert "invert_match" not in text and "an inverted match that fails vetoes" in report
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_what_it_is_not_is_said(tmp_path):
+    for text, said in [("a: [1\nb: 2\n", "other.yaml:2: "), ("- a\n", "neither a collector's"),
+                       ("x: 1\n", "neither a collector's")]:
+        path = tmp_path / "other.yaml"
+        path.write_text(text)
+        done = moontail("import", str(path))
+        assert done.returncode == 78 and said in done.stderr and done.stdout == "", done.stderr
+    done = moontail("import", str(tmp_path / "absent.yaml"))
+    assert done.returncode == 1 and "absent.yaml" in done.stderr
+
+
+def test_a_file_that_is_there_is_not_overwritten(tmp_path):
+    source, target = os.path.join(FOLDER, "reference.yaml"), tmp_path / "config.lua"
+    assert moontail("import", source, "--output", str(target)).returncode == 0
+    before = target.read_text()
+    done = moontail("import", source, "--output", str(target))
+    assert done.returncode == 73 and target.read_text() == before
+    piped = subprocess.run([os.path.join(ROOT, "build", "moontail"), "import", "-"],
+                           stdin=open(source, "rb"), capture_output=True, text=True, timeout=60)
+    assert piped.stdout.split("return", 1)[1] == before.split("return", 1)[1]
