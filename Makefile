@@ -1,8 +1,8 @@
 # Everything is built by CMake into build/; this file only names the jobs.
 JOBS ?= $(shell nproc)
-export DURATION ROUNDS SEED
+export DURATION ROUNDS SEED OTELCOL CONFIGS TRACES
 
-.PHONY: run build test lint format interop fuzz simulate soak bench clean deps
+.PHONY: run build test lint format interop fuzz simulate differential soak bench clean deps
 
 run: build            ## build, then collect traffic that it makes itself (DURATION=20s ends by itself)
 	@build/moontail demo
@@ -30,6 +30,9 @@ fuzz: deps            ## libFuzzer targets, FUZZ_SECONDS each (default 60)
 
 simulate: deps        ## the whole collector from SEEDS=1000 seeds on a fake disk, network and clock (FIRST=1)
 	@tools/build release collector_test_simulation && tests/simulate $(or $(SEEDS),1000) $(or $(FIRST),1)
+
+differential: build   ## imported sampling beside the collector's own (OTELCOL=PATH CONFIGS=200 TRACES=2000 SEED=1)
+	@tests/differential/run
 
 soak: build           ## long campaigns: kills under load (ROUNDS=200), a busy disk, ... (SOAK="kills disk")
 	@tests/soak/run $(SOAK)

@@ -157,6 +157,8 @@ describe("ottl", function()
   it("measures how long a span took", function()
     local span = { duration_ms = 100.5 }
     is_true('end_time - start_time > Duration("100ms")', span)
+    is_true('(end_time - start_time) > Duration("100ms")', span)
+    is_true('not ((end_time - start_time) < Duration("100ms"))', span)
     is_false('end_time - start_time > Duration("100500us")', span)
     is_true('end_time - start_time >= Duration("100500us")', span)
     is_true('Duration("1s") > end_time - start_time', span)

@@ -4,18 +4,20 @@ local ottl_match = require "moontail.ottl_match"
 
 local M = {}
 
--- The conditions of the list at `key`, a span's or (key "spanevent") an event's; nil where there is none that can stay.
+-- The conditions of the list at `key`, a span's or (key "spanevent") an event's, {} where it is absent; nil
+-- where one is not understood, since without it the others would say something else.
 function M.of(s, key)
-  local good = {}
+  local good, all = {}, true
   for i, condition in ipairs(s:list(key) or {}) do
     local ok, why = pcall(ottl_match.api.ottl, tostring(condition), key)
     if ok then
       good[#good + 1] = condition
     else
+      all = false
       s:add("not mapped", ("%s[%d]"):format(key, i), (tostring(why):gsub("^[^\n]-:%d+: ", ""):gsub("\n", "\n    ")))
     end
   end
-  return #good > 0 and good or nil
+  return all and good or nil
 end
 
 -- One condition that holds where one of them does.

@@ -1,6 +1,5 @@
--- The collector's tail_sampling as ours. Its policies all vote, and what wins is, in this order: a drop, an
--- inverted match that failed, a keep. Ours are asked in order: so drops come first, vetoes next, keeps last,
--- and of several shares the largest counts.
+-- The collector's tail_sampling as ours. Its policies all vote: a drop wins, else a keep. Ours are asked in
+-- order: so drops come first, then what keeps, and of several shares the largest counts.
 local lua_text = require "moontail.lua_text"
 local conditions = require "moontail.import_ottl"
 local report = require "moontail.import_report"
@@ -10,16 +9,22 @@ local M = {}
 local map, call = lua_text.map, lua_text.call
 local policy_of
 
+-- nil where one of them can't be: the others alone would say something else.
 local function sub_policies(s, key)
-  local list = {}
+  local list, all = {}, true
   for _, sub in ipairs(s:sections(key)) do
     local made = policy_of(sub)
-    if made then list[#list + 1] = made.call end
+    if made then list[#list + 1] = made.call else all = false end
   end
-  return list
+  return all and #list > 0 and list or nil
 end
 
--- ---- options of the types: a map; second value: what says nothing about `invert_match` ----
+local function of_policies(s, key)
+  local list = sub_policies(s, key)
+  return list and map { { key, list } }
+end
+
+-- ---- options of the types, without invert_match ----
 
 local types = {}
 
@@ -67,12 +72,12 @@ function types.trace_state(s) return map { { "key", s:string "key" }, { "values"
 function types.ottl_condition(s)
   s:raw "error_mode"
   local span, event = conditions.of(s, "span"), conditions.of(s, "spanevent")
-  if not span and not event then return nil end
-  return map { { "span", span }, { "spanevent", event } }
+  if not span or not event or #span + #event == 0 then return nil end
+  return map { { "span", span[1] and span }, { "spanevent", event[1] and event } }
 end
 
-types["and"] = function(s) return map { { "and_sub_policy", sub_policies(s, "and_sub_policy") } } end
-types["drop"] = function(s) return map { { "drop_sub_policy", sub_policies(s, "drop_sub_policy") } } end
+types["and"] = function(s) return of_policies(s, "and_sub_policy") end
+types["drop"] = function(s) return of_policies(s, "drop_sub_policy") end
 
 types["not"] = function(s)
   local made = policy_of(s:section "not_sub_policy")
@@ -83,9 +88,8 @@ function types.composite(s)
   local subs, names, allocation = {}, {}, map {}
   for _, sub in ipairs(s:sections "composite_sub_policy") do
     local made = policy_of(sub)
-    if made then
-      subs[#subs + 1], names[made.theirs] = made.call, made.call.argument
-    end
+    if not made then return nil end
+    subs[#subs + 1], names[made.theirs] = made.call, made.call.argument
   end
   local order = s:list "policy_order"
   for i, name in ipairs(order or {}) do order[i] = names[tostring(name)] or tostring(name) end
@@ -110,7 +114,7 @@ local function name_of(type_, name)
   return (instance == "" or instance == type_) and type_ or type_ .. "/" .. instance
 end
 
--- { type, theirs = their name, call, invert }, or nil where it can't be.
+-- { type, theirs = their name, options, call }, or nil where it can't be.
 function policy_of(s)
   local type_, name = s:string "type", s:string "name"
   local read = types[type_]
@@ -124,29 +128,20 @@ function policy_of(s)
   local options = read(own)
   own:done()
   s:done()
-  if not options then return nil end
+  if not options then
+    s.notes:add("not mapped", s.path, "the whole policy is left out")
+    return nil
+  end
   if invert then table.insert(options, { "invert_match", true }) end
   return {
     type = type_,
     theirs = tostring(name),
     options = options,
-    invert = invert == true,
     call = call("policy", name_of(type_, tostring(name or "")), #options > 0 and options or nil),
-    section = s,
   }
 end
 
 -- ---- all of them ----
-
--- The same policy without invert_match, which drops.
-local function veto_of(p)
-  local plain = map {}
-  for _, pair in ipairs(p.options) do
-    if pair[1] ~= "invert_match" then plain[#plain + 1] = pair end
-  end
-  local inner = call("policy", p.call.argument, plain)
-  return call("policy", "drop/" .. p.call.argument:gsub("/", "."), map { { "drop_sub_policy", { inner } } })
-end
 
 local function percentage(p)
   for _, pair in ipairs(p.options) do
@@ -157,40 +152,23 @@ end
 
 -- Drops, others and shares, each in their order; shares from the largest.
 local function sorted(list)
-  local drops, inverted, others, shares = {}, {}, {}, {}
-  for _, p in ipairs(list) do
-    local to = p.type == "drop" and drops or p.invert and inverted or p.type == "probabilistic" and shares or others
-    to[#to + 1] = p
+  local drops, others, shares = {}, {}, {}
+  for i, p in ipairs(list) do
+    local to = p.type == "drop" and drops or p.type == "probabilistic" and shares or others
+    to[#to + 1], p.order = p, i
   end
-  for i, p in ipairs(shares) do p.order = i end
   table.sort(shares, function(a, b)
     local pa, pb = percentage(a), percentage(b)
     if pa ~= pb then return pa > pb end
     return a.order < b.order
   end)
-  return drops, inverted, others, shares
+  return drops, others, shares
 end
 
-local function put(list, policies)
-  for _, p in ipairs(policies) do list[#list + 1] = p.call end
-end
-
-local INVERTED = "an inverted match that fails vetoes there: it is a drop here"
-
-local function ordered(policies, s)
-  local drops, inverted, others, shares = sorted(policies)
+local function ordered(policies)
   local list = {}
-  put(list, drops)
-  for _, p in ipairs(inverted) do
-    list[#list + 1] = veto_of(p)
-    s.notes:add("different", p.section.path, INVERTED)
-  end
-  put(list, others)
-  put(list, shares)
-  if #inverted > 0 and #others + #shares == 0 then
-    list[#list + 1] = call("policy", "always_sample")
-  elseif #inverted > 0 then
-    s:add("different", "policies", "an inverted match that holds keeps a trace there only where every other policy keeps it too")
+  for _, group in ipairs { sorted(policies) } do
+    for _, p in ipairs(group) do list[#list + 1] = p.call end
   end
   return list
 end
@@ -238,7 +216,7 @@ function M.tail_sampling(s)
     { "num_traces", traces == nil and 50000 or traces },
     { "decision_cache", cache_size(s) },
     { "max_trace_bytes", s:number "maximum_trace_size_bytes" },
-    { "policies", ordered(policies, s) },
+    { "policies", ordered(policies) },
   }
   s:done()
   if #policies == 0 then s:add("not mapped", "policies", "none is left: moontail wants one at least") end

@@ -193,7 +193,7 @@ local function filter_conditions(s, steps, id, list)
   end
   local when = conditions.of(traces, "span")
   traces:done()
-  if not when then return nil end
+  if not when or #when == 0 then return nil end
   table.insert(steps[list], lua_text.call("processor", name, map { { "when", lua_text.call("ottl", conditions.any(when)) } }))
   return ('processor "%s"'):format(name)
 end

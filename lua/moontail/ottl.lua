@@ -152,6 +152,7 @@ function Parser:value()
     self:take()
     return { op = "number", value = -self:take().value, at = token.at }
   end
+  if token.kind == "(" then return self:sum_in_parentheses() end
   if token.kind == "[" or token.kind == "{" then fail(token.at, "lists and maps are not understood") end
   fail(token.at, "a value is expected here")
 end
@@ -166,6 +167,16 @@ function Parser:sum()
     left = { op = "math", sign = sign.kind, left, self:value(), at = left.at }
   end
   return left
+end
+
+function Parser:sum_in_parentheses()
+  local open = self:take()
+  self:enter()
+  local node = self:sum()
+  self.depth = self.depth - 1
+  if self:peek().kind ~= ")" then fail(open.at, "this parenthesis is not closed") end
+  self:take()
+  return node
 end
 
 -- Whether the parenthesis that opens here holds a condition.
@@ -190,10 +201,7 @@ function Parser:group()
 end
 
 function Parser:comparison()
-  if self:peek().kind == "(" then
-    if not self:is_condition() then fail(self:peek().at, "arithmetic in parentheses is not understood") end
-    return self:group()
-  end
+  if self:peek().kind == "(" and self:is_condition() then return self:group() end
   local left = self:sum()
   local op = self:peek()
   if not COMPARES[op.kind] then return left end
@@ -216,9 +224,13 @@ function Parser:both()
   return left
 end
 
-function Parser:either()
+function Parser:enter()
   self.depth = self.depth + 1
   if self.depth > MAX_DEPTH then fail(self:peek().at, "more than %d parentheses are not understood", MAX_DEPTH) end
+end
+
+function Parser:either()
+  self:enter()
   local left = self:both()
   while self:is_word "or" do
     self:take()

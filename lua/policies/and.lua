@@ -2,7 +2,7 @@
 -- only what the others want. Each may find what it looks for on a different span; for conditions on one span use
 -- `match { ... }` or `ottl_condition`.
 --
--- Where some of them sample, the least of their probabilities counts.
+-- Where some of them sample, the least of their probabilities counts, at least.
 --
 --     policy "and/slow_checkouts" { and_sub_policy = {
 --       policy "string_attribute" { key = "service.name", values = { "checkout" } },
@@ -21,6 +21,6 @@ return policy {
       if p < least then least = p end
     end
     if least == 1 then return keep() end
-    return sample(least)
+    return at_least(least)
   end,
 }

@@ -88,7 +88,7 @@ return policy {
         -- Beyond its part only what stays over when all the others take theirs.
         if not has_room and not my.total:take(nil, cost, my.reserve) then return nil end
         if p == 1 then return keep(my.names[i]) end
-        return sample(p, my.names[i])
+        return at_least(p, my.names[i])
       end
     end
   end,

@@ -10,6 +10,6 @@ return policy {
   decide = function(trace, _, my)
     local p = vote(my, trace)
     if p == 0 then return keep() end
-    if p < 1 then return sample(1 - p) end
+    if p < 1 then return at_least(1 - p) end
   end,
 }

@@ -20,7 +20,7 @@ describe("and", function()
 
   it("samples with the least of the probabilities", function()
     local failed = t.trace { { status = "error" } }
-    assert.same({ "sample", 0.1, "and" }, all({ some(50), errors, some(10) }, failed))
+    assert.same({ "at_least", 0.1, "and" }, all({ some(50), errors, some(10) }, failed))
     assert.same({ "keep", "and" }, all({ some(100), errors }, failed))
     assert.is_nil(all({ some(0), errors }, failed))
   end)

@@ -16,7 +16,7 @@ describe("not", function()
 
   it("samples what is missing to 1", function()
     local one = t.trace { {} }
-    assert.same({ "sample", 0.75, "not" }, opposite(t.make "probabilistic" { sampling_percentage = 25 }, one))
+    assert.same({ "at_least", 0.75, "not" }, opposite(t.make "probabilistic" { sampling_percentage = 25 }, one))
     assert.same({ "keep", "not" }, opposite(t.make "probabilistic" { sampling_percentage = 0 }, one))
     assert.is_nil(opposite(t.make "probabilistic" { sampling_percentage = 100 }, one))
   end)
