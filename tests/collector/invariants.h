@@ -80,6 +80,31 @@ static inline void check_bounds(const struct ledger *l)
          "refused for memory, of which there is enough");
 }
 
+/* Positions are written 100 ms after they move; those that could not be, within 2 s of when the
+ * disk is well. */
+static inline void note_settled(const struct ledger *l)
+{
+    const uint64_t noted_after_ns =
+        has(FAULTY_DISK | FULL_DISK | SMALL_DISK) ? 2500 * NS_PER_MS : 300 * NS_PER_MS;
+    uint64_t now = world_ns();
+
+    for (size_t i = 0; i < l->exporter_count; i++) {
+        struct place *p = place_of(&l->exporters[i]);
+        bool is_settled = true;
+
+        if (p->settled_ns && w.well_ns && now - p->settled_ns >= noted_after_ns &&
+            now - w.well_ns >= noted_after_ns)
+            p->noted_ns = p->settled_ns;
+        for (int signal = 0; signal < OTLP_SIGNALS; signal++) {
+            const struct export_stats *s = stats_of(l, (enum otlp_signal)signal, i);
+
+            is_settled &= s->queued == 0 && s->in_flight == 0;
+        }
+        if (is_settled)
+            p->settled_ns = now;
+    }
+}
+
 static inline void check_now(void)
 {
     const struct ledger *l = sim_ledger(&w.sim);
@@ -92,6 +117,7 @@ static inline void check_now(void)
     for (size_t i = 0; i < l->exporter_count; i++)
         check_exporter(l, i);
     check_bounds(l);
+    note_settled(l);
     say("received %llu pending %llu dropped %llu", (unsigned long long)l->sum.received,
         (unsigned long long)l->pending, (unsigned long long)ledger_sum(l->sum.dropped, l->labels));
 }
@@ -126,7 +152,7 @@ static inline bool is_anywhere(uint64_t trace)
 {
     for (unsigned i = 0; i < EXPORTERS; i++)
         for (unsigned k = 0; k < w.sent[trace]; k++)
-            if (w.place[i].arrived[trace][k])
+            if (w.place[i].spans[trace][k].count)
                 return true;
     return false;
 }
@@ -142,7 +168,7 @@ static inline uint64_t missing_spans(const struct place *p)
             (kind_of(t) == 2 && !is_anywhere(t)))
             continue;
         for (unsigned k = 0; k < w.sent[t]; k++)
-            if (w.acked[t] >> k & 1 && !p->arrived[t][k]) {
+            if (w.acked[t] >> k & 1 && !p->spans[t][k].count) {
                 if (missing++ < 10)
                     say("missing: span %u of trace %llu", k + 1, (unsigned long long)t);
             }
@@ -155,7 +181,7 @@ static inline uint64_t missing_items(const struct place *p, enum otlp_signal sig
     uint64_t missing = 0;
 
     for (unsigned i = 0; i < w.items[signal]; i++)
-        missing += w.item_acked[signal][i] > p->since && !p->item_arrived[signal][i];
+        missing += w.item_acked[signal][i] > p->since && !p->items[signal][i].count;
     return missing;
 }
 

@@ -8,6 +8,7 @@
 #include "invariants.h"
 #include "senders.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 #if defined(__SANITIZE_THREAD__)
@@ -22,6 +23,32 @@ static void heal(void)
 {
     w.disk.full = false;
     w.disk.faults.chance = 0;
+    if (!w.well_ns)
+        w.well_ns = world_ns();
+}
+
+/* Somebody sets the clock on the wall: by a minute, or by hours. */
+static void step_clock(void)
+{
+    uint64_t most = (chance(50) ? 1 : 600) * 60 * NS_PER_S;
+
+    w.sim.clock.unix_now += rng_below(&w.rng, 2 * most) - most;
+}
+
+/* Another kernel runs, whose clock begins anew. */
+static void boot(void)
+{
+    char path[] = "/proc/sys/kernel/random/boot_id", id[40];
+    int fd;
+
+    snprintf(id, sizeof(id), "%08x-0000-4000-8000-000000000000\n", ++w.boot);
+    if (w.disk.disk.open(&w.disk.disk, path, O_RDWR | O_CREAT, 0600, &fd, NULL) != ERR_OK ||
+        w.disk.disk.pwrite(&w.disk.disk, fd, id, strlen(id), 0, NULL) != ERR_OK)
+        abort();
+    w.disk.disk.close(&w.disk.disk, fd);
+    w.boots_ns += w.sim.clock.now;
+    w.sim.clock.now = 10 * NS_PER_S;
+    w.boots_ns -= w.sim.clock.now;
 }
 
 /* ---- lives ---- */
@@ -30,13 +57,14 @@ static void start(void)
 {
     w.sim.host.seed = rng_next(&w.rng) | 1;
     if (has(CLOCK_STEPS) && chance(30))
-        w.sim.clock.unix_now += rng_below(&w.rng, 60 * NS_PER_S) - 30 * NS_PER_S;
+        step_clock();
     w.moment++;
     change_exporters();
     make_config(1 + (unsigned)rng_below(&w.rng, 4));
     ends++;
     if (has(FAULTY_DISK) && chance(30)) {
         w.disk.faults.chance = 0.1;
+        w.well_ns = 0;
         if (sim_try_start(&w.sim))
             return;
         say("does not start");
@@ -52,13 +80,15 @@ static void crash(enum crash kind)
     say("crash: %s", kind == CRASH_KILL ? "kill" : "power");
     if (w.level == LEVEL_MEMORY || (w.level == LEVEL_WRITTEN && kind == CRASH_POWER))
         excuse_all();
-    w.killed_ns = w.sim.clock.now;
+    w.killed_ns = world_ns();
     end_life();
     fake_disk_crash(&w.disk, kind, &w.rng, &after);
     sim_kill(&w.sim);
     fake_disk_fini(&w.disk);
     w.disk = after;
     heal();
+    if (kind == CRASH_POWER)
+        boot();
     start();
 }
 
@@ -86,7 +116,7 @@ static void stop(void)
          (unsigned long long)ledger_unsettled(l));
     if (w.level == LEVEL_MEMORY)
         excuse_all();
-    w.killed_ns = w.sim.clock.now;
+    w.killed_ns = world_ns();
     end_life();
     sim_kill(&w.sim);
     start();
@@ -113,6 +143,7 @@ static void fail_disk(void)
             .calls = 1U << FAKE_CALL_WRITE | 1U << FAKE_CALL_SYNC |
                      (chance(30) ? 1U << FAKE_CALL_OPEN | 1U << FAKE_CALL_SYNC_FOLDER : 0),
             .errors = FAKE_EIO | FAKE_ENOSPC | FAKE_EMFILE};
+    w.well_ns = w.disk.full || w.disk.faults.chance > 0 ? 0 : world_ns();
     say("the disk fails: full %d, chance %.2f", w.disk.full, w.disk.faults.chance);
 }
 
@@ -161,7 +192,7 @@ static void something_happens(void)
     else if (dice >= 70 && dice < 80 && has(RELOADS))
         reload();
     else if (dice >= 65 && dice < 70 && has(CLOCK_STEPS))
-        w.sim.clock.unix_now += rng_below(&w.rng, 120 * NS_PER_S) - 60 * NS_PER_S;
+        step_clock();
 }
 
 /* Two seconds after there is space again, spans are taken. */

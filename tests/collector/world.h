@@ -53,8 +53,11 @@ struct world {
     struct buf log;
     unsigned threshold_ms; /* of spans' durations */
     unsigned most_cpus;
-    unsigned moment; /* counts what happens */
-    uint64_t killed_ns;
+    unsigned moment;   /* counts what happens */
+    uint64_t boots_ns; /* of all boots before this one */
+    unsigned boot;
+    uint64_t killed_ns; /* the last end of a process; 0: none yet */
+    uint64_t well_ns;   /* the disk is well since then; 0: it is not */
 
     /* what senders sent: by trace, or by item */
     uint8_t sent[TRACES + 1];
@@ -70,10 +73,14 @@ struct world {
         bool is_on;
         unsigned since; /* the moment it was configured */
         enum mood mood;
-        uint8_t arrived[TRACES + 1][SPANS_MAX];
-        uint64_t arrived_ns[TRACES + 1][SPANS_MAX];
-        uint8_t item_arrived[OTLP_SIGNALS][ITEMS_MAX];
-        uint64_t refused;                     /* items that it will not have, ever */
+        struct taken {
+            uint64_t ns; /* the last time */
+            uint8_t count;
+            bool is_unsure; /* it was not answered then */
+        } spans[TRACES + 1][SPANS_MAX], items[OTLP_SIGNALS][ITEMS_MAX];
+        uint64_t settled_ns; /* nothing of it was queued or in flight then */
+        uint64_t noted_ns;   /* the same, and a kill could not make it forgotten any more */
+        uint64_t refused;    /* items that it will not have, ever */
         uint64_t taken_in_life[OTLP_SIGNALS]; /* items that were answered as taken */
         uint64_t lost[OTLP_SIGNALS];          /* counted as lost, in lives that are over */
     } place[EXPORTERS];
@@ -98,6 +105,12 @@ static inline bool chance(unsigned percent)
 static inline unsigned kind_of(uint64_t trace)
 {
     return (unsigned)(trace % 3);
+}
+
+/* Time in this world, over boots. */
+static inline uint64_t world_ns(void)
+{
+    return w.boots_ns + w.sim.clock.now;
 }
 
 /* ---- the log ---- */
