@@ -101,6 +101,7 @@ M.classes = {
     { "start_ms", "number", "Unix time" },
     { "offset_ms", "number", "from the start of the trace" },
     { "bytes", "integer", "of the Span message, without resource and scope" },
+    { "adjusted_count", "number?", "how many spans it stands for: by th of its tracestate, else 1; nil where it was kept with an unknown probability" },
     { "start_ns", "string", "in exporters only: exact digits" },
     { "end_ns", "string", "in exporters only: exact digits" },
     { "service", "string?", "resource service.name" },

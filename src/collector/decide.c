@@ -59,8 +59,10 @@ static void judge(struct decider *d, struct policy_trace *p, uint64_t now_ns,
     if (policies)
         policy_set_decide(policies, p, now_ns, verdict);
     else
-        *verdict = (struct policy_verdict){
-            .keep = true, .label = d->label_none, .probability = -1, .threshold = THRESHOLD_NONE};
+        *verdict = (struct policy_verdict){.keep = true,
+                                           .label = d->label_none,
+                                           .probability = -1,
+                                           .threshold = d->worker->rules->head_threshold};
     p->decision = verdict;
 }
 
@@ -101,6 +103,8 @@ void decider_edits(const struct decider *d, const struct policy_trace *p,
     *e = (struct compose_edits){.probability = -1, .entry = SIZE_MAX};
     decider_edit_resource(d, e);
     decider_edit_threshold(d, v->threshold, p->sums.has_trace_state, e);
+    e->has_randomness = p->sums.has_trace_state;
+    e->randomness = e->has_randomness ? sampling_randomness(p) : 0;
     if (!rules->policies || !rules->config->tail.record)
         return;
     e->entry = v->entry == UINT32_MAX ? SIZE_MAX : v->entry;

@@ -150,6 +150,8 @@ static bool hand_on_run(struct decider *d)
     decider_edit_resource(d, &edits);
     /* whether they have a tracestate is not known */
     decider_edit_threshold(d, r.threshold, true, &edits);
+    edits.randomness = UINT64_MAX; /* the root may have had an rv */
+    edits.has_randomness = true;
     sequence = decider_hand_on(d, &r, decider_details(d, count, true), &edits);
     decider_end_processing(d);
     if (sequence == 0)

@@ -21,6 +21,10 @@ struct compose_edits {
     bool th_always;                         /* also where no ot member came in */
     bool no_trace_state;                    /* no span came with one: nobody looks for it */
     uint64_t threshold;                     /* < 2^56 */
+    /* R of the trace: a th of the span's own that is above its R (the member's rv, else this) was
+     * not what kept it; then th is erased. Not looked at without has_randomness. */
+    uint64_t randomness;
+    bool has_randomness;
 };
 
 /* One span to compose: its view, and which body it lies in (spans of equal body and offsets share

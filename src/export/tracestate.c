@@ -2,7 +2,7 @@
  *     tracestate: vendor=x,ot=th:c;rv:6e6d1a75832a2f,other=y */
 #include "export/compose_parts.h"
 
-enum { OT_MAX = 256 }; /* characters of the member's value */
+enum { OT_MAX = 256, RV_CHARS = 14 }; /* characters: of the member's value; of rv's */
 
 struct part {
     size_t start, end;
@@ -125,23 +125,39 @@ static bool erase(struct slice text, struct part member, struct part value, stru
     return true;
 }
 
+/* Whether the span can't have been kept by the threshold `own`. */
+static bool contradicts(struct slice ot, uint64_t own, const struct compose_edits *edits)
+{
+    uint64_t randomness = edits->randomness, rv;
+    struct part whole, part;
+
+    if (!edits->has_randomness)
+        return false;
+    if (find_part(ot, ';', "rv:", &whole, &part) && part.end - part.start == 3 + RV_CHARS &&
+        parse_threshold(slice_make(ot.data + part.start + 3, RV_CHARS), &rv))
+        randomness = rv;
+    return own > randomness;
+}
+
 /* Writes the larger of the member's th and ours. */
-static bool set(struct slice text, struct part member, struct part value, uint64_t threshold,
-                struct buf *out)
+static bool set(struct slice text, struct part member, struct part value,
+                const struct compose_edits *edits, struct buf *out)
 {
     struct slice ot = part_of(text, value);
     struct part whole, th;
     char new_th[24] = "th:";
-    size_t new_len = 3 + tracestate_threshold_text(threshold, new_th + 3);
+    size_t new_len = 3 + tracestate_threshold_text(edits->threshold, new_th + 3);
     uint64_t own;
 
     if (!find_part(ot, ';', "th:", &whole, &th)) {
         if (ot.len)
             new_th[new_len++] = ';';
         th = (struct part){0, 0};
-    } else if (parse_threshold(slice_make(ot.data + th.start + 3, th.end - th.start - 3), &own) &&
-               own >= threshold) {
-        return false;
+    } else if (parse_threshold(slice_make(ot.data + th.start + 3, th.end - th.start - 3), &own)) {
+        if (contradicts(ot, own, edits))
+            return erase(text, member, value, out);
+        if (own >= edits->threshold)
+            return false;
     }
     if (ot.len - (th.end - th.start) + new_len > OT_MAX)
         return erase(text, member, value, out); /* unknown is better than wrong */
@@ -171,7 +187,7 @@ bool tracestate_edit(struct slice text, const struct compose_edits *edits, struc
     if (find_part(text, ',', "ot=", &member, &value)) {
         value.start += 3;
         return edits->th == TH_ERASE ? erase(text, member, value, out)
-                                     : set(text, member, value, edits->threshold, out);
+                                     : set(text, member, value, edits, out);
     }
     if (edits->th != TH_SET || !edits->th_always)
         return false;

@@ -20,6 +20,7 @@ const struct reader_field_name reader_field_names[FIELD_COUNT] = {
     [FIELD_START_MS]       = {"span", "start_ms", VALUE_DOUBLE},
     [FIELD_OFFSET_MS]      = {"span", "offset_ms", VALUE_DOUBLE},
     [FIELD_BYTES]          = {"span", "bytes", VALUE_DOUBLE},
+    [FIELD_ADJUSTED_COUNT] = {"span", "adjusted_count", VALUE_DOUBLE},
     [FIELD_SERVICE]        = {"span", "service", VALUE_STRING},
     [FIELD_SCOPE_NAME]     = {"scope", "name", VALUE_STRING},
     [FIELD_SCOPE_VERSION]  = {"scope", "version", VALUE_STRING},
@@ -254,6 +255,18 @@ static struct value id_field(struct reader *r, const struct span_fields *f, enum
     return view_id(f->parent_id) ? reader_hex(r, f->parent_id) : absent;
 }
 
+/* How many spans this one stands for. Without a th it was kept for certain, as far as we know,
+ * unless it was kept with a probability that nobody knows. */
+static struct value adjusted_count(const struct reader *r, const struct span_fields *f)
+{
+    const struct policy_verdict *d = r->trace->decision;
+    uint64_t threshold;
+
+    if (f->trace_state.len && sampling_th(f->trace_state, &threshold))
+        return number_value(1 / sampling_probability(threshold));
+    return d && d->threshold == THRESHOLD_NONE ? absent : number_value(1);
+}
+
 static struct value number_field(struct reader *r, size_t span, enum reader_field field)
 {
     const struct span_fields *f = reader_fields(r, span);
@@ -262,6 +275,8 @@ static struct value number_field(struct reader *r, size_t span, enum reader_fiel
         return number_value(duration_ms(f));
     if (field == FIELD_OFFSET_MS)
         return number_value(reader_offset_ms(r, f->start_ns));
+    if (field == FIELD_ADJUSTED_COUNT)
+        return adjusted_count(r, f);
     if (field == FIELD_BYTES)
         return number_value((double)reader_view(r, span)->span.len);
     return number_value((double)(f->start_ns / 1000000) + (double)(f->start_ns % 1000000) / 1e6);

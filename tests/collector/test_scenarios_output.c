@@ -267,7 +267,7 @@ static void a_sampled_keep_writes_the_threshold_that_drew(void)
 static void keep_for_certain(const char *option, const char *const expected[4])
 {
     const struct test_span spans[] = {
-        error_span(1, 1, "ot=rv:00000000000001"),
+        error_span(1, 1, "ot=rv:80000000000001"),
         span(1, 2, "ot=th:8"),
         span(1, 3, "vendor=y"),
         span(1, 4, NULL),
@@ -292,8 +292,8 @@ static void keep_for_certain(const char *option, const char *const expected[4])
 static void a_certain_keep_says_th_0_where_an_ot_member_came_in(void)
 {
     keep_for_certain("auto",
-                     (const char *const[]){"ot=th:0;rv:00000000000001", "ot=th:8", "vendor=y", ""});
-    keep_for_certain("always", (const char *const[]){"ot=th:0;rv:00000000000001", "ot=th:8",
+                     (const char *const[]){"ot=th:0;rv:80000000000001", "ot=th:8", "vendor=y", ""});
+    keep_for_certain("always", (const char *const[]){"ot=th:0;rv:80000000000001", "ot=th:8",
                                                      "ot=th:0,vendor=y", "ot=th:0"});
 }
 

@@ -412,6 +412,28 @@ static void the_larger_threshold_is_written_and_the_rest_stays(void)
     check_trace_state("ot=th:0", &e, "ot=th:0");
 }
 
+static void a_threshold_that_the_randomness_contradicts_is_erased(void)
+{
+    struct compose_edits e = {.entry = SIZE_MAX, .th = TH_SET, .has_randomness = true};
+
+    e.randomness = UINT64_C(0x7fffffffffffff);
+    check_trace_state("ot=th:8", &e, "");
+    check_trace_state("ot=th:7fffffffffffff", &e, "ot=th:7fffffffffffff");
+    check_trace_state("a=1,ot=th:c;x:y", &e, "a=1,ot=x:y");
+    check_trace_state("ot=th:c;rv:c0000000000000", &e, "ot=th:c;rv:c0000000000000");
+    check_trace_state("ot=th:c;rv:bfffffffffffff", &e, "ot=rv:bfffffffffffff");
+    check_trace_state("ot=rv:6e6d1a75832a2f;th:6e6d1a75832a2f", &e,
+                      "ot=rv:6e6d1a75832a2f;th:6e6d1a75832a2f");
+    check_trace_state("ot=rv:6e6d1a75832a2f;th:6e6d1a75832a3", &e, "ot=rv:6e6d1a75832a2f");
+    check_trace_state("ot=rv:123;th:4", &e, "ot=rv:123;th:4"); /* no rv: the id's */
+    e.threshold = UINT64_C(0xe6660000000000);
+    e.randomness = UINT64_C(0xffffffffffffff);
+    check_trace_state("ot=th:c", &e, "ot=th:e666");
+    check_trace_state("ot=th:ffffffffffffff", &e, "ot=th:ffffffffffffff");
+    e.randomness--;
+    check_trace_state("ot=th:ffffffffffffff", &e, "");
+}
+
 static void always_makes_a_member_where_there_was_none(void)
 {
     struct compose_edits e = {
@@ -510,6 +532,7 @@ int main(void)
     RUN(values_of_every_type_can_be_set);
     RUN(the_entry_span_says_why_it_was_kept);
     RUN(the_larger_threshold_is_written_and_the_rest_stays);
+    RUN(a_threshold_that_the_randomness_contradicts_is_erased);
     RUN(always_makes_a_member_where_there_was_none);
     RUN(an_unknown_probability_erases_th_alone);
     RUN(a_member_grows_to_256_characters_and_no_further);

@@ -1,5 +1,5 @@
 #include "check.h"
-#include "policy/policy.h"
+#include "policy/reader.h"
 #include "traces.h"
 
 static bool is_th(double p, const char *want)
@@ -146,6 +146,52 @@ static void the_earliest_of_several_roots_counts(void)
     CHECK(randomness(spans, 2) == 3);
 }
 
+static struct value adjusted_count(const char *trace_state, uint64_t threshold)
+{
+    struct test_span span = {.id = 1, .trace_state = trace_state};
+    struct policy_verdict verdict = {.keep = true, .probability = -1, .threshold = threshold};
+    struct test_trace t;
+    struct reader r;
+    struct value count;
+
+    trace_init(&t, test_id, &span, 1);
+    t.trace.decision = &verdict;
+    reader_init(&r);
+    reader_begin(&r, &t.trace);
+    count = reader_ready(&r) ? reader_field(&r, 0, FIELD_ADJUSTED_COUNT) : (struct value){0};
+    reader_fini(&r);
+    trace_fini(&t);
+    return count;
+}
+
+static void an_exporter_is_told_what_a_span_stands_for(void)
+{
+    CHECK(adjusted_count("ot=th:c", UINT64_C(0xc0000000000000)).number == 4);
+    CHECK(adjusted_count("ot=th:c", 0).number == 4); /* sampled before it came here */
+    CHECK(adjusted_count("a=b", 0).number == 1);
+    CHECK(adjusted_count("ot=rv:6e6d1a75832a2f", THRESHOLD_NONE).type == VALUE_ABSENT);
+    CHECK(adjusted_count("", THRESHOLD_NONE).type == VALUE_ABSENT);
+}
+
+static struct slice member(const char *trace_state, const char *key)
+{
+    struct slice value = slice_make(NULL, 0);
+
+    return sampling_member(slice_str(trace_state), slice_str(key), &value) ? value
+                                                                           : slice_str("(none)");
+}
+
+static void a_member_of_the_tracestate_is_found_by_its_key(void)
+{
+    CHECK(slice_is(member("a=1,b=2", "b"), "2"));
+    CHECK(slice_is(member("a=1, b=x=y ,b=3", "b"), "x=y"));
+    CHECK(slice_is(member("b=", "b"), ""));
+    CHECK(slice_is(member("b", "b"), ""));
+    CHECK(slice_is(member("ab=1,ba=2", "b"), "(none)"));
+    CHECK(slice_is(member("", "b"), "(none)"));
+    CHECK(slice_is(member(",,,", "b"), "(none)"));
+}
+
 int main(void)
 {
     RUN(thresholds_have_four_digits_after_the_leading_ones);
@@ -157,5 +203,7 @@ int main(void)
     RUN(randomness_is_the_roots_rv_or_the_end_of_the_id);
     RUN(without_a_root_the_smallest_span_id_with_an_rv_counts);
     RUN(the_earliest_of_several_roots_counts);
+    RUN(an_exporter_is_told_what_a_span_stands_for);
+    RUN(a_member_of_the_tracestate_is_found_by_its_key);
     return DONE();
 }
