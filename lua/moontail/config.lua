@@ -1,4 +1,5 @@
 -- config.lua: what it may call, and what is checked about it beyond the single fields.
+local asked = require "moontail.asked"
 local component = require "moontail.component"
 local lint = require "moontail.lint"
 local locate = require "moontail.locate"
@@ -143,6 +144,7 @@ function M.check(result, fields, name, text, environment)
   local run = schema.check(result, fields, { file = name, env = environment })
   hint_memory(run)
   check_together(run)
+  asked.read(name, text)
   for _, found in ipairs(lint.reasons(text)) do run.hints[#run.hints + 1] = name .. ":" .. found[1] .. ": " .. found[2] end
   if state.errors[1] then leave_out_unknown(run) end
   for i = #state.errors, 1, -1 do table.insert(run.errors, 1, state.errors[i]) end

@@ -119,6 +119,8 @@ local function unquote(t)
   return t.text:sub(2, -2)
 end
 
+locate.unquote = unquote
+
 -- The key before `=` at token i: its name and the index behind `=`; or nil.
 local function parse_key(tokens, i)
   local t, u = tokens[i], tokens[i + 1]
@@ -182,6 +184,7 @@ function locate.set(file, text)
 end
 
 function locate.file() return current and current.file end
+function locate.text() return current and current.text end
 
 local function find(keys)
   local node, depth = current and current.root, 0

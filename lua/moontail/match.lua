@@ -1,5 +1,6 @@
 -- match{...}: conditions that hold on one span, compiled once to an object that C evaluates.
 local access = require "moontail.access"
+local asked = require "moontail.asked"
 local core = require "moontail.policy_core"
 local host = require "moontail.host"
 
@@ -139,6 +140,7 @@ local function add_map(build, place, path, map)
   for _, key in ipairs(sorted(map)) do
     if type(key) ~= "string" then fail(build, path .. " has the key " .. show(key) .. "; allowed: strings") end
     add_term(build, place, 0, key, path .. '["' .. key .. '"]', nil, map[key])
+    if place ~= TRACE_STATE and map[key] ~= M.api.none and not build.negated then asked.key(key, build.place) end
   end
 end
 
@@ -239,8 +241,8 @@ function add_group(build, prefix, t)
   for _, key in ipairs(sorted(t)) do add_field(build, prefix, key, t[key]) end
 end
 
-local function compile(t)
-  local build = { matcher = core.match_new(), negated = false }
+local function compile(t, place)
+  local build = { matcher = core.match_new(), negated = false, place = place }
   add_group(build, "", t)
   return build.matcher
 end
@@ -250,7 +252,9 @@ function M.api.match(t)
     error("match{} inside of decide would be compiled for every trace: write it at file level or in setup", 2)
   end
   if type(t) ~= "table" or getmetatable(t) then error("match takes a table: match { kind = \"server\" }", 2) end
-  local ok, result = pcall(compile, t)
+  local caller = debug.getinfo(2, "Sl")
+  local place = caller and caller.currentline > 0 and (caller.short_src .. ":" .. caller.currentline .. ":") or nil
+  local ok, result = pcall(compile, t, place)
   if ok then return result end
   error(type(result) == "table" and result.match or result, 2)
 end

@@ -1,9 +1,12 @@
 -- Policies: what their files return, their options, and the function that C calls for each trace.
 local access = require "moontail.access"
 local api = require "moontail.api"
+local asked = require "moontail.asked"
 local cells = require "moontail.cells"
+local chain_lint = require "moontail.chain_lint"
 local component = require "moontail.component"
 local lint = require "moontail.lint"
+local locate = require "moontail.locate"
 local schema = require "moontail.schema"
 local script = require "moontail.script"
 local vote = require "moontail.vote"
@@ -89,7 +92,13 @@ local function full_name(name, owner) return owner and (owner.name .. ">" .. nam
 local function prepare(c, errors, names, owner)
   if owner and owner.depth == MAX_DEPTH then error(script.place(c) .. tostring(c) .. " stands in more than 8 other policies", 0) end
   local scope = cells.scope(full_name(script.name_of(c), owner))
-  local spec = script.declaring(scope, kind.spec_of, c, add_hints)
+  local source = c.spec and locate.text()
+  local before = asked.enter(script.place(c) .. tostring(c) .. ":")
+  local spec = script.declaring(scope, kind.spec_of, c, function(name, text)
+    source = text
+    add_hints(name, text)
+    asked.read(name, text)
+  end)
   local values, fields = kind.read_options(c, spec, errors)
   if not values then return nil end
   local name, when = values.name or c.name, values.when
@@ -102,11 +111,15 @@ local function prepare(c, errors, names, owner)
   end)
   local opt = script.frozen_options(values, fields)
   local my = spec.setup and script.declaring(scope, spec.setup, opt) or nil
+  asked.leave(before)
   return {
     name = as.name,
     type = c.type,
     ask = runner(spec, opt, my, when),
     where = script.where(spec.decide),
+    when = when,
+    place = script.place(c),
+    always = not owner and chain_lint.says_always(spec.decide, source, opt, my) or nil,
   }
 end
 
@@ -120,6 +133,7 @@ function M.prepare(list)
     if not component.is(c, "policy") then
       errors[#errors + 1] = "tail_sampling.policies[" .. i .. "] is " .. schema.show(c) .. "; allowed: policy \"NAME\" { ... }"
     else
+      asked.leave(nil)
       local ok, result = pcall(prepare, c, errors, names)
       if ok then
         ready[#ready + 1] = result
@@ -128,7 +142,9 @@ function M.prepare(list)
       end
     end
   end
+  asked.leave(nil)
   if #errors > 0 then return nil, table.concat(errors, "\n") end
+  for _, line in ipairs(chain_lint.check(ready)) do hints[#hints + 1] = line .. "\n" end
   return ready
 end
 

@@ -1,12 +1,19 @@
-/* moontail check: reads config.lua and everything that it names, and says whether it is good. */
+/* moontail check: reads config.lua and everything that it names, and says whether it is good; with
+ * --history also what its scripts ask for and the last traces never have. */
 #include "cli/cli.h"
+#include "collector/seen.h"
 #include "collector/setup.h"
 #include "policy/labels.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { REPORT_MAX = 1024 * 1024 };
+enum { REPORT_MAX = 1024 * 1024, TRACES_MAX = 1000, BYTES_MAX = 512 << 20 };
+
+struct arguments {
+    const char *path, *journal; /* NULL: the one that is carried; that of the configuration */
+    bool history;
+};
 
 static const char *plural(size_t n)
 {
@@ -31,11 +38,33 @@ static void say_lines(const struct buf *report)
         fwrite(report->data, 1, report->len, stderr);
 }
 
-static int check_file(const char *path)
+static void compare_history(const struct setup_loaded *l, const char *journal)
+{
+    const struct recent_limits limits = {.max_traces = TRACES_MAX, .max_bytes = BYTES_MAX};
+    const char *path = journal ? journal : l->config->journal.path;
+    struct recent recent;
+    struct err_info info;
+    struct buf hints;
+
+    if (recent_read(disk_system(), path, &limits, &recent, &info)) {
+        printf("no history to compare with: %s\n", info.text);
+        return;
+    }
+    buf_init(&hints, REPORT_MAX, NULL);
+    seen_lint(l->L, &recent, &hints);
+    say_lines(&hints);
+    if (recent.count < SEEN_TRACES)
+        printf("%s has %zu trace%s whole; attributes are compared with %d\n", path, recent.count,
+               plural(recent.count), SEEN_TRACES);
+    buf_fini(&hints);
+    recent_fini(&recent);
+}
+
+static int check_file(const struct arguments *a)
 {
     static struct policy_shared shared; /* large */
     struct labels *labels = labels_new();
-    struct setup setup = {.path = path, .disk = disk_system(), .shared = &shared};
+    struct setup setup = {.path = a->path, .disk = disk_system(), .shared = &shared};
     struct setup_loaded loaded;
     struct buf report;
     enum err e;
@@ -46,6 +75,8 @@ static int check_file(const char *path)
     say_lines(&report);
     if (!e) {
         say_checked(&loaded);
+        if (a->history)
+            compare_history(&loaded, a->journal);
         setup_fini(&loaded);
     }
     buf_fini(&report);
@@ -56,20 +87,30 @@ static int check_file(const char *path)
 
 static int run(int argc, char **argv);
 
-CLI_COMMAND(check, .name = "check", .synopsis = "[--config FILE]",
+CLI_COMMAND(check, .name = "check", .synopsis = "[--config FILE] [--history [--journal PATH]]",
             .summary = "read config.lua and all that it names; exit 78 with every error",
             .run = run);
 
 static int run(int argc, char **argv)
 {
-    const char *path = NULL;
+    struct arguments a = {0};
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--config") != 0)
+        const char **value = strcmp(argv[i], "--config") == 0    ? &a.path
+                             : strcmp(argv[i], "--journal") == 0 ? &a.journal
+                                                                 : NULL;
+
+        if (strcmp(argv[i], "--history") == 0) {
+            a.history = true;
+            continue;
+        }
+        if (!value)
             return cli_usage(&check, "there is no argument '%s'", argv[i]);
         if (++i >= argc)
-            return cli_usage(&check, "--config needs a file");
-        path = argv[i];
+            return cli_usage(&check, "%s needs a %s", argv[i - 1],
+                             value == &a.path ? "file" : "folder");
+        *value = argv[i];
     }
-    return check_file(path);
+    a.history |= a.journal != NULL;
+    return check_file(&a);
 }

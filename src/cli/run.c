@@ -200,23 +200,6 @@ static struct memory *count_memory(void)
     return &memory;
 }
 
-/* What the configuration has that is accepted without effect: a line each. */
-static void log_hints(struct slice report)
-{
-    char line[1024];
-
-    while (report.len > 0) {
-        const uint8_t *end = memchr(report.data, '\n', report.len);
-        size_t len = end ? (size_t)(end - report.data) : report.len;
-
-        snprintf(line, sizeof(line), "%.*s", (int)len, (const char *)report.data);
-        log_event(LOG_WARN, "configuration", "hint", line);
-        report = slice_make(report.data + len, report.len - len);
-        if (end)
-            report = slice_make(report.data + 1, report.len - 1);
-    }
-}
-
 static enum log_level level_of(const char *text)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
@@ -270,7 +253,7 @@ static enum err make(const struct run_options *options, struct collector **c)
     if (err != ERR_OK)
         fwrite(report.data, 1, report.len, stderr);
     else
-        log_hints(buf_slice(&report));
+        setup_log_hints(buf_slice(&report));
     buf_fini(&report);
     return err;
 }

@@ -139,7 +139,7 @@ static void begin(struct reload *r)
     r->outcome = outcome_new(r);
     r->offered = build(r, r->outcome);
     if (r->offered)
-        trial_run(r->collector, &r->offered->loaded, &r->outcome->trial);
+        trial_run(r->collector, &r->offered->loaded, &r->outcome->report, &r->outcome->trial);
     r->outcome->ns = clock_now_ns(clock) - began_ns;
     if (r->offered)
         exporters_offer(r->collector, &r->exporters);
@@ -284,6 +284,7 @@ static void log_taken(const struct reload_outcome *o)
               o->config->path, "hash", o->config->hash, "ms", ms, "tried", traces, "keep",
               tried ? trial->keep : NULL, "change", tried ? trial->change : NULL, "not_tried",
               tried ? NULL : trial->because, "failed", failed ? trial->failed : NULL);
+    setup_log_hints(buf_slice(&o->report));
     if (o->restart.len)
         log_event(LOG_WARN, "needs a restart; the rest of the change is applied", "keys", keys);
 }

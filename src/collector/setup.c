@@ -1,5 +1,6 @@
 #include "collector/setup.h"
 
+#include "base/log.h"
 #include "collector/resource.h"
 #include "lua/state.h"
 
@@ -287,6 +288,22 @@ void setup_fini(struct setup_loaded *l)
     free_names(l);
     free(l->description);
     *l = (struct setup_loaded){0};
+}
+
+void setup_log_hints(struct slice report)
+{
+    char line[1024];
+
+    while (report.len > 0) {
+        const uint8_t *end = memchr(report.data, '\n', report.len);
+        size_t len = end ? (size_t)(end - report.data) : report.len;
+
+        snprintf(line, sizeof(line), "%.*s", (int)len, (const char *)report.data);
+        log_event(LOG_WARN, "configuration", "hint", line);
+        report = slice_make(report.data + len, report.len - len);
+        if (end)
+            report = slice_make(report.data + 1, report.len - 1);
+    }
 }
 
 enum err setup_state(const struct setup *s, const struct setup_loaded *l, lua_State **L,

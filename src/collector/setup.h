@@ -41,6 +41,8 @@ struct setup_loaded {
  * has hints, a line each. */
 enum err setup_load(const struct setup *s, struct setup_loaded *out, struct buf *report) MUST_CHECK;
 void setup_fini(struct setup_loaded *l);
+/* Logs the lines of a report as warnings: what is accepted and may not be meant. */
+void setup_log_hints(struct slice report);
 
 /* One more state that ran the same config.lua with the same answers. Owned by the caller. */
 enum err setup_state(const struct setup *s, const struct setup_loaded *l, lua_State **L,

@@ -1,6 +1,7 @@
 #include "collector/trial.h"
 
 #include "collector/parts.h"
+#include "collector/seen.h"
 #include "collector/trial_tally.h"
 
 #include <stdio.h>
@@ -137,7 +138,8 @@ static void say_why(struct trial_report *r, const struct err_info *info)
     snprintf(r->because, sizeof(r->because), "%.*s", (int)sizeof(r->because) - 1, info->text);
 }
 
-void trial_run(struct collector *c, const struct setup_loaded *loaded, struct trial_report *out)
+void trial_run(struct collector *c, const struct setup_loaded *loaded, struct buf *hints,
+               struct trial_report *out)
 {
     struct trial *t = calloc(1, sizeof(*t));
     struct err_info info = {.text = "there was no time or memory for it"};
@@ -156,6 +158,8 @@ void trial_run(struct collector *c, const struct setup_loaded *loaded, struct tr
         err = make_world(t, loaded, &info);
     if (err == ERR_OK)
         try_all(t);
+    if (err == ERR_OK)
+        seen_lint(trial_world_lua(t->world), &t->recent, hints);
     if (t->tally.tried)
         report(t, out);
     else

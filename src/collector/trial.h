@@ -19,6 +19,8 @@ struct trial_report {
     char because[256]; /* of tried == 0: why */
 };
 
-void trial_run(struct collector *c, const struct setup_loaded *loaded, struct trial_report *out);
+/* `hints` gets a line for each attribute that is asked for and that they never have (seen.h). */
+void trial_run(struct collector *c, const struct setup_loaded *loaded, struct buf *hints,
+               struct trial_report *out);
 /* Appends it as `moontail reload` prints it, a line or more. */
 void trial_write(const struct trial_report *r, struct buf *out);

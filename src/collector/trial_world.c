@@ -125,6 +125,11 @@ enum err trial_world_new(const struct trial_world_options *o, struct trial_world
     return ERR_OK;
 }
 
+lua_State *trial_world_lua(const struct trial_world *w)
+{
+    return w->L;
+}
+
 void trial_world_free(struct trial_world *w)
 {
     if (!w)

@@ -22,7 +22,8 @@ struct trial_world_options {
 /* ERR_CONFIG, ERR_FULL with a sentence. Owned by the caller. */
 enum err trial_world_new(const struct trial_world_options *options, struct trial_world **out,
                          struct err_info *info) MUST_CHECK;
-void trial_world_free(struct trial_world *w); /* NULL is allowed */
+void trial_world_free(struct trial_world *w);            /* NULL is allowed */
+lua_State *trial_world_lua(const struct trial_world *w); /* its state; borrowed */
 
 /* What would become of a trace. Borrowed until the next one. */
 struct trial_verdict {

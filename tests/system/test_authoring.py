@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 
-from harness import PROGRAM, ROOT, run
+from clients import post
+from harness import PROGRAM, ROOT, config, exporter, run
 from messages import CLIENT, request_with, span, to_json, trace_id
 
+ALL = 'policy "always_sample"'
 NO_BUSTED = {"LUA_PATH": "/nowhere/?.lua", "LUA_CPATH": "/nowhere/?.so"}
 
 
@@ -272,3 +274,31 @@ def test_adding_a_policy_a_processor_and_an_exporter_touches_their_files_only(tm
     assert "| `spans` | `10` | a whole number, at least 1 | so many spans are long |" in page
     assert "| [lines](lines.md) | A line a batch. |" in (
         tmp_path / "docs/exporters/README.md").read_text()
+
+
+# ---- what recent traffic never has ----
+
+
+def test_attributes_that_never_come_are_named_by_check_and_at_a_reload(start, tmp_path):
+    slip = ('policy { name = "gold", decide = function(trace) '
+            'if trace.entry:attr "user.teir" then return keep() end end }, ' + ALL)
+    text = config(exporter("nop"), tail="policies = { " + ALL + " }", journal='history = "64MiB"')
+    collector = start(text, folder=tmp_path)
+    checked = ["check", "--history", "--config", "config.lua"]
+
+    def send(first, count):
+        spans = [span(trace_id(i), attributes={"user.tier": "a"}) for i in range(first, first + count)]
+        assert post(collector.http, request_with(*spans).SerializeToString()).status == 200
+        collector.wait_decided(first + count)
+
+    send(0, 100)
+    (tmp_path / "config.lua").write_text(
+        (tmp_path / "config.lua").read_text().replace(ALL, slip))
+    out = moontail(*checked, folder=tmp_path)
+    assert "100 traces whole; attributes are compared with 1000" in out and "user.t" not in out
+    send(100, 950)
+    said = ("config.lua:6: none of the last 1000 traces has the attribute 'user.teir' (did you mean "
+            "'user.tier'?)")
+    assert said in moontail(*checked, folder=tmp_path)
+    assert said in moontail("reload", "--config", "config.lua", folder=tmp_path)
+    assert said in collector.wait_line(lambda line: "hint=" in line)
