@@ -247,9 +247,33 @@ static void enter_segment(struct exporter *x, uint64_t position)
     x->cursor = position;
 }
 
+/* Nothing is behind the cursor: what was seen there was damaged on disk, to the end. */
+static void reach_end(struct exporter *x)
+{
+    uint64_t next = (ordinal_of(x->cursor) + 1) << 32;
+
+    x->queue_bytes = 0;
+    for (const struct batch *b = x->first; b; b = b->next)
+        x->queue_bytes += b->bytes;
+    for (int i = 0; i < OTLP_SIGNALS; i++) {
+        x->stats[i].lost_damaged += x->rest[i] + tally_between(&x->tally[i], next, UINT64_MAX);
+        x->rest[i] = 0;
+        x->queue_bytes += x->open[i] ? x->open[i]->bytes : 0;
+    }
+    x->cursor = x->seen;
+}
+
 bool queue_next(struct exporter *x, struct outbox_item *item)
 {
-    if (x->cursor >= x->seen || !queue_look(x, x->cursor, item))
+    enum outbox_found found;
+
+    if (x->cursor >= x->seen)
+        return false;
+    found = outbox_look(outbox(x), x->cursor, item);
+    x->is_away |= found == OUTBOX_AWAY;
+    if (found == OUTBOX_END)
+        reach_end(x);
+    if (found != OUTBOX_HERE)
         return false;
     if (ordinal_of(item->position) != ordinal_of(x->cursor))
         enter_segment(x, item->position);

@@ -317,8 +317,8 @@ static inline struct export_stats rig_stats(const struct rig *r, size_t i)
     struct export_stats s;
 
     export_stats(r->export, i, OTLP_TRACES, &s);
-    CHECK(s.enqueued == s.queued + s.delivered + s.filtered + s.lost_permanent +
-                            s.lost_retry_exhausted + s.lost_outbox_full + s.lost_disk_full +
-                            s.lost_damaged);
+    CHECK(s.enqueued + s.recovered == s.queued + s.delivered + s.filtered + s.lost_permanent +
+                                          s.lost_retry_exhausted + s.lost_outbox_full +
+                                          s.lost_disk_full + s.lost_damaged);
     return s;
 }

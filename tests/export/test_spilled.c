@@ -1,5 +1,6 @@
 /* Exporters whose queue is on disk only, because memory is short. */
 #include "export/exporter.h"
+#include "journal/format.h"
 #include "rig.h"
 
 #include <fcntl.h>
@@ -58,6 +59,17 @@ static void drain(struct rig *r, size_t exporter)
 {
     for (unsigned i = 0; rig_stats(r, exporter).queued > 0 && i < 20000; i++)
         rig_run(r, 10 * NS_PER_MS);
+}
+
+static void on_decision(void *arg, const struct decision_record *d)
+{
+    (void)arg, (void)d;
+}
+
+static uint32_t on_frame(void *arg, const struct recovered_frame *f)
+{
+    (void)arg, (void)f;
+    return 0;
 }
 
 static void a_queue_on_disk_is_delivered_once_to_each_at_its_own_time(void)
@@ -159,6 +171,75 @@ static void what_was_damaged_on_disk_counts_as_lost_and_the_rest_arrives(void)
     rig_close(&r);
 }
 
+/* Ends as it is, and goes on with what is on disk, of which nothing fits into memory. */
+static void restart(struct rig *r, struct backends *b)
+{
+    struct recovery to = {r, on_decision, on_frame};
+    struct journal_recovered found;
+
+    export_free(r->export);
+    journal_free(r->journal);
+    exporter_specs_unref(r->specs);
+    r->http->free(r->http);
+    r->memory.soft_limit = 0;
+    CHECK(rig_go(r, TWO, http_client_fake(serve, b)));
+    r->memory.soft_limit = 0;
+    CHECK(journal_recover(r->journal, &to, r->clock.now, &found, &r->info) == ERR_OK);
+    export_recover(r->export);
+}
+
+/* The last region of the outbox has nothing left but its header. */
+static void damage_the_end(struct rig *r)
+{
+    static const uint8_t damage[RIG_SEGMENT - FORMAT_PAGE];
+    struct disk *d = &r->disk.disk;
+    uint64_t newest = 0, at_of_it = 0;
+    char path[64], path_of_it[64] = "";
+    struct segment_header h;
+    size_t got;
+    int fd;
+
+    for (int file = 1; file < 100; file++) {
+        snprintf(path, sizeof(path), "/j/segments-%08d", file);
+        if (d->open(d, path, O_RDONLY, 0, &fd, NULL) != ERR_OK)
+            continue;
+        for (uint64_t at = 0; at < 4 * RIG_SEGMENT; at += RIG_SEGMENT)
+            if (d->pread(d, fd, &h, sizeof(h), at, &got, NULL) == ERR_OK && got == sizeof(h) &&
+                h.use == USE_OUTBOX && h.state == SEGMENT_LIVE && h.ordinal >= newest) {
+                newest = h.ordinal;
+                at_of_it = at;
+                memcpy(path_of_it, path, sizeof(path));
+            }
+        d->close(d, fd);
+    }
+    CHECK(d->open(d, path_of_it, O_RDWR, 0, &fd, NULL) == ERR_OK);
+    CHECK(d->pwrite(d, fd, damage, sizeof(damage), at_of_it + FORMAT_PAGE, NULL) == ERR_OK);
+    d->close(d, fd);
+}
+
+static void a_queue_whose_end_is_damaged_ends_there(void)
+{
+    struct backends b = {.down = {true, true}};
+    struct rig r;
+
+    CHECK(rig_open(&r, TWO, http_client_fake(serve, &b)));
+    fill(&r);
+    restart(&r, &b);
+    CHECK(rig_stats(&r, 0).queued == TRACES * SPANS);
+    damage_the_end(&r);
+    b.down[0] = b.down[1] = false;
+    for (unsigned i = 0; i < 4000; i++)
+        rig_run(&r, 10 * NS_PER_MS);
+    for (size_t i = 0; i < 2; i++) {
+        struct export_stats s = rig_stats(&r, i);
+
+        CHECK(s.queued == 0 && s.queue_bytes == 0 && (i > 0 || s.lost_damaged > 0));
+        CHECK(s.delivered + s.lost_damaged == s.recovered && s.delivered > s.lost_damaged);
+    }
+    CHECK(export_is_idle(r.export));
+    rig_close(&r);
+}
+
 int main(void)
 {
     rig_files_memory = MEMORY;
@@ -166,5 +247,6 @@ int main(void)
     RUN(what_is_given_up_for_a_full_queue_is_read_back_to_be_counted);
     RUN(a_large_record_on_disk_is_sent_in_its_parts);
     RUN(what_was_damaged_on_disk_counts_as_lost_and_the_rest_arrives);
+    RUN(a_queue_whose_end_is_damaged_ends_there);
     return DONE();
 }
