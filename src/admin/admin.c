@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 struct admin {
+    struct loop *loop;
     struct admin_callbacks callbacks;
     struct listener http, control;
     char *control_path; /* removed at the end; NULL: none */
@@ -49,6 +50,7 @@ enum err admin_new(struct loop *loop, const char *listen, const char *control_pa
 
     if (!a)
         return err_fail(info, ERR_FULL, "out of memory");
+    a->loop = loop;
     a->callbacks = *callbacks;
     if (listen)
         e = start_http(a, loop, listen, bound, info);
@@ -60,6 +62,24 @@ enum err admin_new(struct loop *loop, const char *listen, const char *control_pa
     }
     *out = a;
     return ERR_OK;
+}
+
+enum err admin_bind(const struct admin *a, const char *listen, char *bound, int *fd,
+                    struct err_info *info)
+{
+    struct net *net = net_system();
+    enum err e = net->listen(net, listen, fd, bound, info);
+
+    if (e && a->http.net)
+        e = net->listen_beside(net, listen, a->http.fd, fd, bound, info);
+    return e;
+}
+
+enum err admin_move(struct admin *a, int fd)
+{
+    listener_fini(&a->http);
+    a->http = (struct listener){0};
+    return fd < 0 ? ERR_OK : listener_init(&a->http, a->loop, fd, &http_conn_type, &a->callbacks);
 }
 
 void admin_free(struct admin *a)

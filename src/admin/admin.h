@@ -33,6 +33,13 @@ struct admin;
 enum err admin_new(struct loop *loop, const char *listen, const char *control_path,
                    const struct admin_callbacks *callbacks, char *bound, struct admin **out,
                    struct err_info *info) MUST_CHECK;
+/* Listens on another address, aside: while `a` still has the port, too. Any thread, while main lets
+ * it. ERR_IO with a sentence. */
+enum err admin_bind(const struct admin *a, const char *listen, char *bound, int *fd,
+                    struct err_info *info) MUST_CHECK;
+/* Serves HTTP on `fd` (-1: no more) in place of what it has, whose connections are closed. Takes
+ * fd. ERR_FULL: it is not served. */
+enum err admin_move(struct admin *a, int fd) MUST_CHECK;
 /* Closes everything and removes the control socket. NULL is allowed. */
 void admin_free(struct admin *a);
 

@@ -134,6 +134,13 @@ static enum err fake_listen(struct net *n, const char *address, int *fd, char *b
     return ERR_OK;
 }
 
+static enum err fake_listen_beside(struct net *n, const char *address, int beside, int *fd,
+                                   char *bound, struct err_info *info)
+{
+    (void)beside;
+    return fake_listen(n, address, fd, bound, info);
+}
+
 static enum err fake_accept(struct net *n, int listener, int *fd)
 {
     struct fake_net *f = (struct fake_net *)n;
@@ -206,6 +213,7 @@ struct fake_net *fake_net_new(size_t max_chunk)
         abort();
     f->net = (struct net){
         .listen = fake_listen,
+        .listen_beside = fake_listen_beside,
         .accept = fake_accept,
         .recv = fake_recv,
         .sendv = fake_sendv,

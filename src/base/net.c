@@ -99,19 +99,23 @@ static void format_bound(int fd, char *bound)
 }
 
 /* A listening socket, or -1 with errno. */
-static int listen_on(const union address *a)
+static int listen_on(const union address *a, bool beside)
 {
     bool v6 = a->any.sa_family == AF_INET6;
     bool all = v6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
     int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int on = 1, only_v6 = !all, saved;
+    int on = 1, off = 0, only_v6 = !all, saved;
 
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+        (!beside || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
         (!v6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof(only_v6)) == 0) &&
-        bind(fd, &a->any, v6 ? sizeof(a->v6) : sizeof(a->v4)) == 0 && listen(fd, BACKLOG) == 0)
+        bind(fd, &a->any, v6 ? sizeof(a->v6) : sizeof(a->v4)) == 0 && listen(fd, BACKLOG) == 0) {
+        if (beside) /* nobody else is to join */
+            (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
         return fd;
+    }
     saved = errno;
     close(fd);
     errno = saved;
@@ -123,28 +127,49 @@ static bool is_without_ipv6(int error)
     return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPROTONOSUPPORT;
 }
 
-static enum err system_listen(struct net *n, const char *address, int *fd, char *bound,
-                              struct err_info *info)
+static enum err listen_at(const char *address, bool beside, int *fd, char *bound,
+                          struct err_info *info)
 {
     union address a;
     enum err err = parse_address(address, &a, info);
 
-    (void)n;
     if (err)
         return err;
-    *fd = listen_on(&a);
+    *fd = listen_on(&a, beside);
     if (*fd < 0 && address[0] == ':' && is_without_ipv6(errno)) {
         in_port_t port = a.v6.sin6_port;
 
         memset(&a, 0, sizeof(a));
         a.any.sa_family = AF_INET;
         a.v4.sin_port = port;
-        *fd = listen_on(&a);
+        *fd = listen_on(&a, beside);
     }
     if (*fd < 0)
         return err_fail(info, ERR_IO, "cannot listen on %s: %s", address, strerror(errno));
     format_bound(*fd, bound);
     return ERR_OK;
+}
+
+static enum err system_listen(struct net *n, const char *address, int *fd, char *bound,
+                              struct err_info *info)
+{
+    (void)n;
+    return listen_at(address, false, fd, bound, info);
+}
+
+/* Sockets share a port if each of them says so when the later one is bound. */
+static enum err system_listen_beside(struct net *n, const char *address, int beside, int *fd,
+                                     char *bound, struct err_info *info)
+{
+    int on = 1, off = 0;
+    enum err err;
+
+    (void)n;
+    if (setsockopt(beside, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+        return err_fail(info, ERR_IO, "cannot share the port of %s: %s", address, strerror(errno));
+    err = listen_at(address, true, fd, bound, info);
+    (void)setsockopt(beside, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+    return err;
 }
 
 static enum err system_accept(struct net *n, int listener, int *fd)
@@ -222,6 +247,7 @@ struct net *net_system(void)
 {
     static struct net system_net = {
         .listen = system_listen,
+        .listen_beside = system_listen_beside,
         .accept = system_accept,
         .recv = system_recv,
         .sendv = system_sendv,

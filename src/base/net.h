@@ -16,6 +16,10 @@ struct net {
      * real port. ERR_IO with a sentence in info. */
     enum err (*listen)(struct net *n, const char *address, int *fd, char *bound,
                        struct err_info *info);
+    /* The same, though `beside`, a listening socket of ours that is about to be closed, has the
+     * port on another address. */
+    enum err (*listen_beside)(struct net *n, const char *address, int beside, int *fd, char *bound,
+                              struct err_info *info);
     /* ERR_AGAIN: none waiting. ERR_FULL: out of descriptors; stop accepting for a while. */
     enum err (*accept)(struct net *n, int listener, int *fd);
     /* *got = 0 with ERR_OK is the end of the stream. ERR_AGAIN, ERR_IO. */

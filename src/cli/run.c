@@ -50,12 +50,6 @@ static void on_end_signal(struct running *r, uint64_t now_ns)
     }
 }
 
-static void on_hangup(struct collector *c)
-{
-    collector_reload_certificates(c);
-    collector_reload(c, RELOAD_SIGNAL);
-}
-
 static void on_signal(void *arg, unsigned ready)
 {
     struct running *r = arg;
@@ -64,7 +58,7 @@ static void on_signal(void *arg, unsigned ready)
     (void)ready;
     while (read(r->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP)
-            on_hangup(r->collector);
+            collector_reload(r->collector, RELOAD_SIGNAL);
         else
             on_end_signal(r, clock_now_ns(clock_system()));
     }

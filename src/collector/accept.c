@@ -8,12 +8,12 @@
  * thread would spin. */
 #define PAUSE_NS (100 * NS_PER_MS)
 
-static void copy_listener(struct receive_listener *to, enum receive_protocol protocol,
-                          const struct config_listener *from, bool any_port)
+struct receive_listener accept_options(const struct config *config, enum receive_protocol protocol)
 {
-    *to = (struct receive_listener){
+    const struct config_listener *from = protocol == RECEIVE_GRPC ? &config->grpc : &config->http;
+
+    return (struct receive_listener){
         .protocol = protocol,
-        .listen = any_port ? "127.0.0.1:0" : from->listen,
         .max_body = from->max_body,
         .max_inflated = from->max_inflated,
         .max_headers = from->max_headers,
@@ -28,16 +28,24 @@ static void copy_listener(struct receive_listener *to, enum receive_protocol pro
     };
 }
 
-void accept_choose_listeners(struct collector *c, const struct config *config)
+enum err accept_choose(struct collector *c, struct err_info *info)
 {
-    size_t n = 0;
+    const struct config *config = c->loaded.config;
+    enum err err = ERR_OK;
 
-    if (config->grpc.enabled)
-        copy_listener(&c->receive_listeners[n++], RECEIVE_GRPC, &config->grpc, c->host.any_port);
-    if (config->http.enabled)
-        copy_listener(&c->receive_listeners[n++], RECEIVE_HTTP, &config->http, c->host.any_port);
-    c->shared.listeners = c->receive_listeners;
-    c->shared.listener_count = n;
+    for (unsigned p = 0; err == ERR_OK && p < MAX_LISTENERS; p++) {
+        struct receive_listener options = accept_options(config, (enum receive_protocol)p);
+        const struct config_listener *from = p == RECEIVE_GRPC ? &config->grpc : &config->http;
+        struct listener *l = &c->listeners[p];
+
+        if (!from->enabled)
+            continue;
+        l->listen = strdup(from->listen);
+        if (!l->listen)
+            abort();
+        err = receive_port_new(&options, &l->port, info);
+    }
+    return err;
 }
 
 static struct worker *least_loaded(struct collector *c)
@@ -58,13 +66,14 @@ static struct worker *least_loaded(struct collector *c)
     return best;
 }
 
-static void hand_over(struct collector *c, unsigned listener, int fd)
+static void hand_over(struct collector *c, struct receive_port *port, int fd)
 {
     struct worker *w = least_loaded(c);
-    struct accepted a = {fd, listener};
+    struct accepted a = {fd, receive_port_ref(port)};
 
     if (!ring_push(&w->accepted, &a)) {
         c->host.net->close(c->host.net, fd);
+        receive_port_unref(port);
         return;
     }
     /* Counted at once, so that a burst of connections spreads; the worker corrects it. */
@@ -72,16 +81,25 @@ static void hand_over(struct collector *c, unsigned listener, int fd)
     loop_wake(w->loop);
 }
 
-static void on_acceptable(void *arg, unsigned ready)
+/* Until nobody waits, or something fails. */
+static enum err take_waiting(const struct listener *l)
 {
-    struct listener *l = arg;
     struct net *net = l->collector->host.net;
     enum err err;
     int fd;
 
-    (void)ready;
     while ((err = net->accept(net, l->fd, &fd)) == ERR_OK)
-        hand_over(l->collector, l->index, fd);
+        hand_over(l->collector, l->port, fd);
+    return err;
+}
+
+static void on_acceptable(void *arg, unsigned ready)
+{
+    struct listener *l = arg;
+    enum err err;
+
+    (void)ready;
+    err = take_waiting(l);
     if (err == ERR_FULL) {
         log_event(LOG_WARN, "cannot accept: out of file descriptors", "address", l->bound);
         loop_watch_set(l->watch, 0);
@@ -98,24 +116,30 @@ static void say_what_is_not_taken(const struct collector *c)
                       "signal", otlp_signal_name((enum otlp_signal)s));
 }
 
+void accept_begin(struct collector *c, struct listener *l)
+{
+    l->collector = c;
+    l->watch = loop_watch_new(c->tasks[0].loop, l->fd, on_acceptable, l);
+    if (!l->watch)
+        abort();
+    loop_watch_set(l->watch, LOOP_READ);
+    log_event(LOG_INFO, "listening", "receiver",
+              l - c->listeners == RECEIVE_GRPC ? "otlp/grpc" : "otlp/http", "address", l->bound);
+}
+
 enum err accept_listen(struct collector *c, struct err_info *info)
 {
-    for (unsigned i = 0; i < c->shared.listener_count; i++) {
+    for (unsigned i = 0; i < MAX_LISTENERS; i++) {
         struct listener *l = &c->listeners[i];
-        enum err err = c->host.net->listen(c->host.net, c->receive_listeners[i].listen, &l->fd,
-                                           l->bound, info);
+        enum err err;
 
+        if (!l->port)
+            continue;
+        err = c->host.net->listen(c->host.net, c->host.any_port ? "127.0.0.1:0" : l->listen, &l->fd,
+                                  l->bound, info);
         if (err != ERR_OK)
             return err;
-        l->collector = c;
-        l->index = i;
-        l->watch = loop_watch_new(c->tasks[0].loop, l->fd, on_acceptable, l);
-        if (!l->watch)
-            abort();
-        loop_watch_set(l->watch, LOOP_READ);
-        log_event(LOG_INFO, "listening", "receiver",
-                  c->receive_listeners[i].protocol == RECEIVE_GRPC ? "otlp/grpc" : "otlp/http",
-                  "address", l->bound);
+        accept_begin(c, l);
     }
     say_what_is_not_taken(c);
     return ERR_OK;
@@ -128,10 +152,23 @@ uint64_t accept_resume(struct collector *c, uint64_t now_ns)
     if (now_ns < c->accept_again_ns)
         return c->accept_again_ns;
     c->accept_again_ns = 0;
-    for (unsigned i = 0; i < c->shared.listener_count; i++)
+    for (unsigned i = 0; i < MAX_LISTENERS; i++)
         if (c->listeners[i].watch)
             loop_watch_set(c->listeners[i].watch, LOOP_READ);
     return NEVER_NS;
+}
+
+void accept_end(struct collector *c, struct listener *l, bool keeps_socket)
+{
+    if (l->watch) {
+        (void)take_waiting(l);
+        loop_watch_free(l->watch);
+        if (!keeps_socket)
+            c->host.net->close(c->host.net, l->fd);
+    }
+    free(l->listen);
+    receive_port_unref(l->port);
+    *l = (struct listener){0};
 }
 
 void accept_close(struct collector *c)
@@ -144,5 +181,14 @@ void accept_close(struct collector *c)
         loop_watch_free(l->watch);
         c->host.net->close(c->host.net, l->fd);
         l->watch = NULL;
+    }
+}
+
+void accept_free(struct collector *c)
+{
+    accept_close(c);
+    for (unsigned i = 0; i < MAX_LISTENERS; i++) {
+        free(c->listeners[i].listen);
+        receive_port_unref(c->listeners[i].port);
     }
 }

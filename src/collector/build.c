@@ -247,8 +247,7 @@ enum err build_rooms(struct collector *c, struct err_info *info)
     if (err == ERR_OK)
         build_state(c);
     if (err == ERR_OK)
-        err = receive_shared_new(c->receive_listeners, c->shared.listener_count, &c->shared.receive,
-                                 info);
+        err = accept_choose(c, info);
     if (err == ERR_OK)
         err = init_export(c, info);
     if (err == ERR_OK)

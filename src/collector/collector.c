@@ -17,7 +17,6 @@ static void init_shared(struct collector *c, const struct config *config)
     c->policies.keep_traces_per_second = config->tail.keep_traces_per_second;
     c->policies.quarantine_errors = config->tail.quarantine_errors;
     c->policies.quarantine_window_ns = config->tail.quarantine_window_ns;
-    accept_choose_listeners(c, config);
     c->config = c->shared.config = config;
     c->shared.memory = c->memory;
     c->shared.policies = &c->policies;
@@ -89,6 +88,7 @@ void collector_free(struct collector *c)
     for (unsigned i = 0; c->workers && i < c->shared.count; i++)
         worker_free(c->workers[i]);
     reload_free(c->reload);
+    accept_free(c);
     free(c->workers);
     rescue_free(atomic_load(&c->shared.rescue));
     export_free(c->export);
@@ -98,7 +98,6 @@ void collector_free(struct collector *c)
     exporter_specs_unref(c->exporters);
     for (size_t i = 0; i < EXPORTER_MAX; i++)
         free(c->exporter_names[i]);
-    receive_shared_free(c->shared.receive);
     for (unsigned i = 0; i < c->task_count; i++)
         loop_free(c->tasks[i].loop);
     policy_shared_fini(&c->policies);
@@ -141,15 +140,12 @@ uint64_t collector_configured_unix_ns(const struct collector *c)
 
 const char *collector_address(const struct collector *c, enum receive_protocol protocol)
 {
-    for (unsigned i = 0; i < c->shared.listener_count; i++)
-        if (c->receive_listeners[i].protocol == protocol)
-            return c->listeners[i].bound;
-    return NULL;
+    return c->listeners[protocol].port ? c->listeners[protocol].bound : NULL;
 }
 
 const char *collector_admin_address(const struct collector *c)
 {
-    return c->admin && c->shared.config->admin_listen ? c->admin_bound : NULL;
+    return c->admin && c->config->admin_listen ? c->admin_bound : NULL;
 }
 
 const struct labels *collector_labels(const struct collector *c)

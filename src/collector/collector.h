@@ -70,10 +70,6 @@ const struct reload_outcome *collector_last_reload(const struct collector *c); /
 /* When the running configuration was taken. */
 uint64_t collector_configured_unix_ns(const struct collector *c);
 
-/* Reads certificates and keys again; open connections go on. What is wrong is logged, and the old
- * ones stay. Main thread. */
-void collector_reload_certificates(struct collector *c);
-
 /* Begins to shut down: stop accepting, decide what waits, flush within shutdown_timeout. Main
  * thread. */
 void collector_stop(struct collector *c, uint64_t now_ns);

@@ -93,13 +93,3 @@ unsigned collector_reload(struct collector *c, enum reload_cause cause)
 {
     return reload_ask(c->reload, cause);
 }
-
-void collector_reload_certificates(struct collector *c)
-{
-    struct err_info info;
-
-    if (receive_shared_reload(c->shared.receive, &info) == ERR_OK)
-        log_event(LOG_INFO, "certificates were read again");
-    else
-        log_event(LOG_ERROR, "certificates stay as they were", "error", info.text);
-}

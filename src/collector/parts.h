@@ -14,12 +14,13 @@
 
 enum { ADDRESS_MAX = 64 };
 
-/* A listening socket; main accepts on it. */
+/* A receiver's listening socket; main accepts on it. */
 struct listener {
     struct collector *collector;
-    unsigned index; /* in struct worker_shared.listeners */
+    struct receive_port *port; /* NULL: this receiver is off */
+    char *listen;              /* as configured */
     int fd;
-    struct loop_watch *watch;
+    struct loop_watch *watch; /* NULL: not listening */
     char bound[ADDRESS_MAX];
 };
 
@@ -44,9 +45,8 @@ struct collector {
     struct cells *cells; /* the live ones of all scripts */
     struct state_file state_file;
     struct worker_shared shared;
-    struct receive_listener receive_listeners[MAX_LISTENERS];
-    struct listener listeners[MAX_LISTENERS];
-    size_t segment_bytes; /* of the journal */
+    struct listener listeners[MAX_LISTENERS]; /* by protocol */
+    size_t segment_bytes;                     /* of the journal */
     struct journal *journal;
     struct journal_names names;
     char *exporter_names[EXPORTER_MAX]; /* by bit, of all that there have been; names counts them */
@@ -120,14 +120,37 @@ enum err build_journal(struct collector *c, struct err_info *info) MUST_CHECK;
 
 /* ---- accept.c ---- */
 
-/* The receivers that the configuration asks for, into c->shared. */
-void accept_choose_listeners(struct collector *c, const struct config *config);
+/* The options of a receiver. */
+struct receive_listener accept_options(const struct config *config, enum receive_protocol protocol);
+/* The receivers that the configuration of the start asks for, not bound yet. ERR_CONFIG with a
+ * sentence. */
+enum err accept_choose(struct collector *c, struct err_info *info) MUST_CHECK;
 /* Binds them all. ERR_IO with a sentence. */
 enum err accept_listen(struct collector *c, struct err_info *info) MUST_CHECK;
+/* Accepts on l->fd from now on. */
+void accept_begin(struct collector *c, struct listener *l);
+/* Takes who waits, and listens no more. The port's connections go on; `keeps_socket`: the socket
+ * too. */
+void accept_end(struct collector *c, struct listener *l, bool keeps_socket);
 /* Accepts again once a pause for want of descriptors is over; returns when to look again. */
 uint64_t accept_resume(struct collector *c, uint64_t now_ns);
 /* No new connections from now on. */
 void accept_close(struct collector *c);
+/* The same, for good. */
+void accept_free(struct collector *c);
+
+/* ---- listeners.c ---- */
+
+struct listeners_change;
+/* Builder: the receivers and the admin listener of a version that was read: bound aside, and
+ * certificates read again. ERR_IO, ERR_CONFIG with a sentence: nothing is left. */
+enum err listeners_prepare(struct collector *c, const struct setup_loaded *loaded,
+                           const struct setup_loaded *running, struct listeners_change **out,
+                           struct err_info *info) MUST_CHECK;
+/* Gives up what was not taken. NULL is allowed. */
+void listeners_abandon(struct listeners_change *change);
+/* Main: they listen from now on; the connections of those before leave. Takes `change`. */
+void listeners_take(struct listeners_change *change);
 
 /* ---- life.c ---- */
 

@@ -75,6 +75,8 @@ static struct version *build(struct reload *r, struct reload_outcome *outcome)
         err = exporters_prepare(c, &v->loaded, running(r), &r->exporters, &info);
         for (unsigned i = 0; err == ERR_OK && i < workers; i++)
             err = build_rules(c, &v->loaded, r->exporters.specs, i, &v->rules[i], &info);
+        if (err == ERR_OK)
+            err = listeners_prepare(c, &v->loaded, running(r), &outcome->listeners, &info);
         if (err != ERR_OK)
             buf_printf(&outcome->report, "%s\n", info.text);
     }
@@ -295,14 +297,17 @@ static void outcome_free(struct reload_outcome *o)
         return;
     buf_fini(&o->report);
     buf_fini(&o->restart);
+    listeners_abandon(o->listeners);
     free(o);
 }
 
-static void take(struct reload *r, const struct reload_outcome *o)
+static void take(struct reload *r, struct reload_outcome *o)
 {
     struct collector *c = r->collector;
 
     c->config = o->config;
+    listeners_take(o->listeners);
+    o->listeners = NULL;
     r->taken_unix_ns = clock_unix_ns(c->host.clock);
     if (c->host.configured)
         c->host.configured(c->host.arg, o->config);

@@ -29,7 +29,8 @@ struct reload_outcome {
     struct buf report;           /* hints, or every error: a line each */
     struct buf restart;          /* keys whose change wants a restart: "exporters.otlp.endpoint" */
     struct trial_report trial;   /* what it does to recent traces; only if it is taken */
-    uint64_t ns;                 /* that it took */
+    struct listeners_change *listeners; /* taken: for main to take; NULL: it has */
+    uint64_t ns;                        /* that it took */
 };
 
 /* Start-up only; the builder's loop is there. */

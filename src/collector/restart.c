@@ -4,7 +4,7 @@
 
 static bool is_fixed(const char *line)
 {
-    static const char *const prefixes[] = {"workers=", "receivers.", "admin", "journal.",
+    static const char *const prefixes[] = {"workers=", "admin.control=", "journal.",
                                            "tail_sampling.decision_cache="};
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
@@ -85,9 +85,6 @@ bool restart_same(const char *a, const char *b, const char *prefix)
 void restart_keep(struct config *c, const struct config *start)
 {
     c->workers = start->workers;
-    c->grpc = start->grpc;
-    c->http = start->http;
-    c->admin_listen = start->admin_listen;
     c->admin_control = start->admin_control;
     c->journal = start->journal;
     c->tail.decision_cache = start->tail.decision_cache;

@@ -72,12 +72,22 @@ static void exchange_rules(struct worker *w)
 
 /* ---- the step ---- */
 
+static void retire_connections(struct worker *w, uint64_t now_ns)
+{
+    unsigned closed = atomic_load_explicit(&w->shared->closed, memory_order_acquire);
+
+    if (closed == w->closed)
+        return;
+    w->closed = closed;
+    receive_retire(w->receive, now_ns);
+}
+
 static void take_accepted(struct worker *w, uint64_t now_ns)
 {
     struct accepted a;
 
     while (ring_pop(&w->accepted, &a))
-        receive_add(w->receive, a.listener, a.fd, now_ns);
+        receive_add(w->receive, a.port, a.fd, now_ns);
 }
 
 /* Memory or the disk is short, and what can be let go without deciding has been. */
@@ -196,6 +206,7 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
         exchange_rules(w);
     journal_submit(w->journal); /* what the sockets brought since the last step */
     take_accepted(w, now_ns);
+    retire_connections(w, now_ns);
     left = intake_drain(w, now_ns);
     journal_read_begin(w->journal);
     left |= decider_step(w->decider);
@@ -253,15 +264,12 @@ static void init_receive(struct worker *w)
 {
     w->sink = intake_sink(w);
     w->receive = receive_new(&(struct receive_config){
-        .listeners = w->shared->listeners,
-        .listener_count = w->shared->listener_count,
         .loop = w->loop,
         .net = w->shared->net,
         .memory = w->shared->memory,
         .sink = &w->sink,
         .signals = pass_signals(w),
         .pause_ns = pause_ns,
-        .shared = w->shared->receive,
     });
 }
 
@@ -297,6 +305,17 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     return ERR_OK;
 }
 
+static void free_accepted(struct worker *w)
+{
+    struct accepted a;
+
+    while (ring_pop(&w->accepted, &a)) {
+        w->shared->net->close(w->shared->net, a.fd);
+        receive_port_unref(a.port);
+    }
+    ring_fini(&w->accepted);
+}
+
 void worker_free(struct worker *w)
 {
     if (!w)
@@ -307,7 +326,7 @@ void worker_free(struct worker *w)
     for (unsigned o = 0; o < w->shared->count; o++)
         ring_fini(&w->inboxes[o]);
     free(w->inboxes);
-    ring_fini(&w->accepted);
+    free_accepted(w);
     answers_fini(&w->answers);
     intake_fini(w);
     pass_fini(w);

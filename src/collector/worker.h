@@ -40,14 +40,12 @@ struct worker_shared {
     bool keeps;            /* at shutdown what waits is left for the next start */
     struct export *export; /* for export_is_refusing */
     struct policy_shared *policies;
-    struct receive_shared *receive;
-    const struct receive_listener *listeners;
-    size_t listener_count;
     struct net *net;
     const struct clock *clock;
     struct hash_key key;             /* of owners and tables */
     unsigned count;                  /* workers */
     _Atomic int phase;               /* enum phase */
+    _Atomic unsigned closed;         /* how often listeners were closed */
     _Atomic(struct rescue *) rescue; /* from main to worker 0: see rescue.h; NULL: none waits */
     struct loop *main_loop, *builder_loop;
     struct worker **workers;
@@ -64,7 +62,7 @@ struct door {
 /* An accepted socket on its way to a worker. */
 struct accepted {
     int fd;
-    uint32_t listener;
+    struct receive_port *port; /* a reference */
 };
 
 struct worker {
@@ -92,7 +90,8 @@ struct worker {
     struct decider *decider; /* decide.h */
     struct pass pass;        /* metrics and logs */
     struct worker_counts counts;
-    bool draining; /* receive was told */
+    bool draining;   /* receive was told */
+    unsigned closed; /* the last of shared->closed that it was told */
 
     _Atomic uint64_t open_bytes; /* for main: who gets the next connection */
     _Atomic uint64_t open_connections;

@@ -44,7 +44,7 @@
     {p ".tls", SCHEMA_SECTION, "nil", .flags = SCHEMA_OPTIONAL, .offset = NO, \
      .doc = "{ cert_file, key_file, client_ca_file, min_version = \"1.2\" }; without it plain text"}, \
     {p ".tls.cert_file", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .offset = OF(m.tls.cert_file), \
-     .doc = "PEM, the certificate and its chain; read again when it changes"}, \
+     .doc = "PEM, the certificate and its chain; read again by each reload"}, \
     {p ".tls.key_file", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .offset = OF(m.tls.key_file), \
      .doc = "PEM, the private key"}, \
     {p ".tls.client_ca_file", SCHEMA_STRING, .offset = OF(m.tls.client_ca_file), \

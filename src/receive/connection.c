@@ -21,9 +21,13 @@ static uint64_t jittered_age(struct receive *r, uint64_t age_ns)
 
 static bool open_tls(struct connection *c)
 {
-    if (!shared_has_tls(c->receive->config.shared, c->listener_index))
+    struct receive *r = c->receive;
+
+    if (!c->listener->tls.cert_file)
         return true;
-    c->tls = tls_session_new(c->receive->config.shared, c->listener_index);
+    if (!r->plain)
+        r->plain = malloc(READ_SIZE);
+    c->tls = r->plain ? tls_session_new(c->port) : NULL;
     return c->tls != NULL;
 }
 
@@ -36,24 +40,26 @@ static void release(struct connection *c)
     buf_fini(&c->held);
     loop_watch_free(c->watch);
     r->config.net->close(r->config.net, c->fd);
-    shared_connection_remove(r->config.shared, c->listener_index);
+    port_leave(c->port);
+    receive_port_unref(c->port);
     memory_release(r->config.memory, sizeof *c + c->out_counted);
     free(c);
 }
 
-static struct connection *make(struct receive *r, size_t listener, int fd)
+static struct connection *make(struct receive *r, struct receive_port *port, int fd)
 {
     struct connection *c = calloc(1, sizeof *c);
 
     if (!c) {
         r->config.net->close(r->config.net, fd);
-        shared_connection_remove(r->config.shared, listener);
+        port_leave(port);
+        receive_port_unref(port);
         return NULL;
     }
     memory_add(r->config.memory, sizeof *c);
     c->receive = r;
-    c->listener = &r->config.listeners[listener];
-    c->listener_index = listener;
+    c->port = port;
+    c->listener = port_options(port);
     c->protocol = c->listener->protocol == RECEIVE_GRPC ? &h2_protocol : &http1_protocol;
     c->fd = fd;
     c->opened_ns = c->write_ns = r->now_ns;
@@ -65,9 +71,9 @@ static struct connection *make(struct receive *r, size_t listener, int fd)
     return c;
 }
 
-void connection_new(struct receive *r, size_t listener, int fd)
+void connection_new(struct receive *r, struct receive_port *port, int fd)
 {
-    struct connection *c = make(r, listener, fd);
+    struct connection *c = make(r, port, fd);
 
     if (!c)
         return;

@@ -15,8 +15,7 @@ struct h2_stream *h2_stream_new(struct connection *c, int32_t id)
     memory_add(c->receive->config.memory, sizeof *s);
     s->connection = c;
     s->id = id;
-    s->is_authorized =
-        shared_authorized(c->receive->config.shared, c->listener_index, slice_make(NULL, 0));
+    s->is_authorized = port_authorizes(c->port, slice_make(NULL, 0));
     s->timeout_ns = NEVER_NS;
     s->progress_ns = c->receive->now_ns;
     buf_init(&s->health, HEALTH_MAX, NULL);
@@ -96,7 +95,7 @@ void h2_stream_header(struct h2_stream *s, struct slice name, struct slice value
     else if (slice_is(name, "grpc-timeout"))
         s->timeout_ns = timeout_of(value);
     else if (slice_is(name, "authorization"))
-        s->is_authorized = shared_authorized(c->receive->config.shared, c->listener_index, value);
+        s->is_authorized = port_authorizes(c->port, value);
 }
 
 static enum reply_code judge(const struct h2_stream *s)

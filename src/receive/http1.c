@@ -125,7 +125,7 @@ static void end_request(struct connection *c, const struct reply *reply)
 {
     struct http1 *h = c->state;
 
-    if (c->receive->draining || c->receive->now_ns - c->opened_ns >= c->max_age_ns)
+    if (c->receive->draining || c->leaving || c->receive->now_ns - c->opened_ns >= c->max_age_ns)
         h->keep_alive = false;
     put_reply(c, reply);
     if (!h->keep_alive)
@@ -200,7 +200,7 @@ static enum reply_code judge(struct connection *c, const struct head *head,
         return REPLY_NOT_TAKEN;
     if (!head->is_post)
         return REPLY_BAD_METHOD;
-    if (!shared_authorized(r->config.shared, c->listener_index, head->authorization))
+    if (!port_authorizes(c->port, head->authorization))
         return REPLY_UNAUTHENTICATED;
     if (!media_type_is(head->content_type, "application/x-protobuf") &&
         !media_type_is(head->content_type, "application/json"))

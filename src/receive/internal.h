@@ -2,12 +2,12 @@
  *
  * receive.c    the room: connections, steps, counters
  * connection.c one socket: reads, writes, what is kept between reads, time
- * tls.c        the same through OpenSSL; contexts and their reload are in shared.c
+ * tls.c        the same through OpenSSL; contexts and their renewal are in port.c
  * http1.c      OTLP/HTTP on llhttp         h2.c, h2_*.c  OTLP/gRPC on nghttp2
  * request.c    one body on its way: gathered, paused, staged, answered
  * inflate.c    gzip, deflate, zstd         reply.c       what is said to the peer
  *
- * Everything belongs to the thread of its struct receive, except struct receive_shared.
+ * Everything belongs to the thread of its struct receive, except struct receive_port.
  */
 #pragma once
 
@@ -27,6 +27,7 @@ enum {
 };
 
 #define LINGER_NS     (1 * NS_PER_S)   /* reading on after the last answer, so that it arrives */
+#define LEAVE_NS      (10 * NS_PER_S)  /* in which a client of HTTP/1 may ask once more */
 #define PAUSE_STEP_NS (5 * NS_PER_MS)  /* how often a paused request asks again */
 #define FIRST_GAP_NS  (50 * NS_PER_US) /* the same, when it comes to be staged twice */
 #define SCAN_STEP_NS  (50 * NS_PER_MS) /* how often at most all connections are looked at */
@@ -97,9 +98,9 @@ struct connection {
     struct link dirty; /* in its list of those to go on with in the next step, or alone */
     struct receive *receive;
     const struct protocol *protocol;
-    void *state; /* the protocol's */
-    const struct receive_listener *listener;
-    size_t listener_index;
+    void *state;                             /* the protocol's */
+    struct receive_port *port;               /* a reference */
+    const struct receive_listener *listener; /* its options */
     int fd;
     struct loop_watch *watch;
     unsigned interest;
@@ -112,6 +113,7 @@ struct connection {
     uint64_t write_ns;   /* when bytes last left, or began to wait */
     uint64_t linger_ns;  /* lingering until then; 0: not */
     uint64_t max_age_ns; /* of this connection; NEVER_NS: none */
+    bool leaving;        /* its port was closed */
     bool stuck;          /* the protocol takes no bytes now */
     bool closing;        /* close when `out` is sent */
     bool eof;            /* the peer sends no more */
@@ -126,7 +128,8 @@ bool endpoint_of_method(struct slice path, enum otlp_signal *signal);
 bool endpoint_of_service(struct slice service, enum otlp_signal *signal);
 
 /* connection.c */
-void connection_new(struct receive *r, size_t listener, int fd);
+/* Takes the reference, and its place among the port's connections. */
+void connection_new(struct receive *r, struct receive_port *port, int fd);
 void connection_free(struct connection *c);
 /* Goes on after an answer or a resumption: feeds what is held, sends, closes. May free `c`. */
 void connection_continue(struct connection *c);
@@ -137,7 +140,7 @@ uint64_t connection_tick(struct connection *c, uint64_t now_ns);
 size_t connection_unsent(const struct connection *c);
 
 /* tls.c: a session over memory BIOs. */
-struct tls_session *tls_session_new(struct receive_shared *s, size_t listener); /* NULL: no */
+struct tls_session *tls_session_new(struct receive_port *p); /* NULL: no */
 void tls_session_free(struct tls_session *t);
 /* Takes ciphertext. */
 void tls_session_give(struct tls_session *t, struct slice bytes);
@@ -152,15 +155,17 @@ struct slice tls_session_unsent(const struct tls_session *t);
 void tls_session_sent(struct tls_session *t, size_t len);
 bool tls_session_is_open(const struct tls_session *t); /* the handshake is over */
 
-/* shared.c */
-bool shared_connection_add(struct receive_shared *s, size_t listener);
-void shared_connection_remove(struct receive_shared *s, size_t listener);
-/* The listener's SSL_CTX with a reference for the caller, or NULL for plain text. */
-struct ssl_ctx_st *shared_tls(struct receive_shared *s, size_t listener);
-bool shared_has_tls(const struct receive_shared *s, size_t listener);
-/* True if the value of an Authorization header holds one of the listener's tokens, or if the
- * listener has none. Takes the same time for all wrong ones. */
-bool shared_authorized(const struct receive_shared *s, size_t listener, struct slice value);
+/* port.c */
+/* One more connection; false: that would be one too many. */
+bool port_enter(struct receive_port *p);
+void port_leave(struct receive_port *p);
+const struct receive_listener *port_options(const struct receive_port *p);
+/* The SSL_CTX with a reference for the caller, or NULL for plain text. */
+struct ssl_ctx_st *port_tls(struct receive_port *p);
+bool port_is_closed(const struct receive_port *p);
+/* True if the value of an Authorization header holds one of the tokens, or if there are none. Takes
+ * the same time for all wrong ones. */
+bool port_authorizes(const struct receive_port *p, struct slice value);
 
 /* request.c */
 struct receive_request *request_new(struct connection *c); /* NULL without memory */
@@ -214,7 +219,7 @@ struct receive {
     struct receive_config config;
     uint64_t now_ns;
     uint8_t *buffer;          /* READ_SIZE */
-    uint8_t *plain;           /* the same behind TLS; NULL without */
+    uint8_t *plain;           /* the same behind TLS; NULL: nobody came with it yet */
     const uint8_t *input_end; /* of the bytes that are being fed */
     struct receive_request *stage_owner;
     struct inflate *inflate;

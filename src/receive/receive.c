@@ -11,14 +11,6 @@ static void *need(void *p)
     return p;
 }
 
-static bool any_tls(const struct receive_config *config)
-{
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].tls.cert_file)
-            return true;
-    return false;
-}
-
 struct receive *receive_new(const struct receive_config *config)
 {
     struct receive *r = need(calloc(1, sizeof *r));
@@ -26,8 +18,6 @@ struct receive *receive_new(const struct receive_config *config)
     r->config = *config;
     r->refusing = REFUSED_COUNT;
     r->buffer = need(malloc(READ_SIZE));
-    if (any_tls(config))
-        r->plain = need(malloc(READ_SIZE));
     r->inflate = inflate_new();
     r->h2_memory = h2_memory_new(config->memory);
     buf_init(&r->scratch, 64 * 1024, NULL);
@@ -37,7 +27,7 @@ struct receive *receive_new(const struct receive_config *config)
     link_init(&r->paused);
     r->now_ns = clock_now_ns(loop_clock(config->loop));
     r->scan_due_ns = NEVER_NS;
-    r->jitter = (uint64_t)(uintptr_t)config->shared ^ r->now_ns;
+    r->jitter = (uint64_t)(uintptr_t)r ^ r->now_ns;
     return r;
 }
 
@@ -57,14 +47,33 @@ void receive_free(struct receive *r)
     free(r);
 }
 
-void receive_add(struct receive *r, size_t listener, int fd, uint64_t now_ns)
+void receive_add(struct receive *r, struct receive_port *port, int fd, uint64_t now_ns)
 {
     r->now_ns = now_ns;
-    if (r->draining || !shared_connection_add(r->config.shared, listener)) {
+    if (r->draining || !port_enter(port)) {
         r->config.net->close(r->config.net, fd);
+        receive_port_unref(port);
         return;
     }
-    connection_new(r, listener, fd);
+    connection_new(r, port, fd);
+    if (port_is_closed(port)) /* meanwhile */
+        receive_retire(r, now_ns);
+}
+
+void receive_retire(struct receive *r, uint64_t now_ns)
+{
+    r->now_ns = now_ns;
+    for (struct link *l = r->connections.next; l != &r->connections; l = l->next) {
+        struct connection *c = LINK_ITEM(l, struct connection, link);
+
+        if (c->leaving || !port_is_closed(c->port))
+            continue;
+        c->leaving = true;
+        c->max_age_ns = now_ns - c->opened_ns;
+        if (c->listener->protocol == RECEIVE_HTTP)
+            c->max_age_ns += LEAVE_NS;
+        receive_due(r, c->opened_ns + c->max_age_ns);
+    }
 }
 
 /* Those that came to wait while we look wait for the next step. */

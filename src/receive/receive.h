@@ -15,6 +15,8 @@
 #include "base/slice.h"
 #include "otlp/signal.h"
 
+#include <stdbool.h>
+
 enum receive_protocol { RECEIVE_GRPC, RECEIVE_HTTP };
 
 struct receive_tls {
@@ -24,12 +26,11 @@ struct receive_tls {
 
 struct receive_listener {
     enum receive_protocol protocol;
-    const char *listen;
     size_t max_body, max_inflated, max_headers; /* bytes */
     unsigned max_connections, max_streams;
     uint64_t max_connection_age_ns; /* 0: none */
     uint64_t idle_timeout_ns, read_timeout_ns;
-    const char *const *bearer; /* NULL-terminated, borrowed for life; NULL: no auth */
+    const char *const *bearer; /* NULL-terminated; NULL: no auth */
     struct receive_tls tls;    /* cert_file NULL: plain text */
 };
 
@@ -63,32 +64,39 @@ struct receive_sink {
 };
 
 struct receive_config {
-    const struct receive_listener *listeners; /* borrowed for life */
-    size_t listener_count;
     struct loop *loop;
     struct net *net;
     struct memory *memory;
     const struct receive_sink *sink; /* borrowed for life */
     unsigned signals;  /* bits 1 << enum otlp_signal: what is taken at all, at first */
     uint64_t pause_ns; /* the longest that one request waits for memory: 2 s */
-    struct receive_shared *shared;
 };
 
-/* What the workers share: TLS contexts, the counts of connections. */
-struct receive_shared;
-enum err receive_shared_new(const struct receive_listener *listeners, size_t count,
-                            struct receive_shared **out, struct err_info *info) MUST_CHECK;
-void receive_shared_free(struct receive_shared *s);
-/* Reads certificates and keys again; old connections go on. On error the old ones stay. */
-enum err receive_shared_reload(struct receive_shared *s, struct err_info *info) MUST_CHECK;
+/* What all workers know of a listener: its options (copied), TLS context, tokens, and how many
+ * connections it has. Counted, by any thread: each connection has a reference too. */
+struct receive_port;
+enum err receive_port_new(const struct receive_listener *listener, struct receive_port **out,
+                          struct err_info *info) MUST_CHECK;
+struct receive_port *receive_port_ref(struct receive_port *p);
+void receive_port_unref(struct receive_port *p); /* NULL is allowed */
+/* Reads certificate and key again, aside; the second says whether new connections get them. One
+ * thread at a time. ERR_CONFIG with a sentence: they stay as they are. */
+enum err receive_port_renew(struct receive_port *p, struct err_info *info) MUST_CHECK;
+void receive_port_renewed(struct receive_port *p, bool is_taken);
+/* Its connections are to leave: see receive_retire. */
+void receive_port_close(struct receive_port *p);
 
 struct receive;
 struct receive *receive_new(const struct receive_config *config);
 /* Closes all connections. Requests that are not answered yet are gone too. */
 void receive_free(struct receive *r);
 
-/* Takes an accepted socket of listener `listener`. Over max_connections it is closed at once. */
-void receive_add(struct receive *r, size_t listener, int fd, uint64_t now_ns);
+/* Takes an accepted socket of `port`, and a reference. Over max_connections it is closed at once.
+ */
+void receive_add(struct receive *r, struct receive_port *port, int fd, uint64_t now_ns);
+/* Connections of ports that were closed leave: GOAWAY with notice; with HTTP/1 Connection: close on
+ * the next answer, or at the end of 10 s without a request. What they bring until then is taken. */
+void receive_retire(struct receive *r, uint64_t now_ns);
 /* Sends what was answered since, goes on with paused requests, ends what is too slow or too old.
  * Returns when it is next due. Call it after receive_answer and before the loop waits again. */
 uint64_t receive_step(struct receive *r, uint64_t now_ns);

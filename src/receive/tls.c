@@ -25,9 +25,9 @@ static bool attach(struct tls_session *t)
     return true;
 }
 
-struct tls_session *tls_session_new(struct receive_shared *s, size_t listener)
+struct tls_session *tls_session_new(struct receive_port *p)
 {
-    SSL_CTX *ctx = shared_tls(s, listener);
+    SSL_CTX *ctx = port_tls(p);
     struct tls_session *t = calloc(1, sizeof *t);
 
     if (t && ctx)

@@ -20,7 +20,7 @@ struct fixture {
     struct loop *loop;
     struct memory memory;
     struct receive_listener listener;
-    struct receive_shared *shared;
+    struct receive_port *port;
     struct receive_sink sink;
     unsigned signals;        /* taken; traces */
     enum otlp_signal signal; /* of the last body */
@@ -103,7 +103,6 @@ FN void fixture_init(struct fixture *f, enum receive_protocol protocol, size_t m
     memory_init(&f->memory, 256 << 20, 16 << 20);
     f->listener = (struct receive_listener){
         .protocol = protocol,
-        .listen = "127.0.0.1:0",
         .max_body = 1 << 20,
         .max_inflated = 4 << 20,
         .max_headers = 4096,
@@ -119,8 +118,6 @@ FN void fixture_init(struct fixture *f, enum receive_protocol protocol, size_t m
 FN enum err fixture_try_start(struct fixture *f, struct err_info *info)
 {
     struct receive_config config = {
-        .listeners = &f->listener,
-        .listener_count = 1,
         .loop = f->loop,
         .net = fake_net_net(f->net),
         .memory = &f->memory,
@@ -128,11 +125,10 @@ FN enum err fixture_try_start(struct fixture *f, struct err_info *info)
         .signals = f->signals,
         .pause_ns = 2 * NS_PER_S,
     };
-    enum err err = receive_shared_new(&f->listener, 1, &f->shared, info);
+    enum err err = receive_port_new(&f->listener, &f->port, info);
 
     if (err)
         return err;
-    config.shared = f->shared;
     f->receive = receive_new(&config);
     return fake_net_net(f->net)->listen(fake_net_net(f->net), "127.0.0.1:0", &f->listen_fd,
                                         f->address, info);
@@ -151,7 +147,7 @@ FN void fixture_start(struct fixture *f)
 FN void fixture_fini(struct fixture *f)
 {
     receive_free(f->receive);
-    receive_shared_free(f->shared);
+    receive_port_unref(f->port);
     loop_free(f->loop);
     fake_net_free(f->net);
     free(f->staged);
@@ -180,7 +176,7 @@ FN int fixture_connect(struct fixture *f)
     int server;
 
     if (fake_net_net(f->net)->accept(fake_net_net(f->net), f->listen_fd, &server) == ERR_OK)
-        receive_add(f->receive, 0, server, f->clock.now);
+        receive_add(f->receive, receive_port_ref(f->port), server, f->clock.now);
     return fd;
 }
 

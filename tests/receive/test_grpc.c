@@ -469,6 +469,31 @@ static void an_old_connection_is_told_and_then_closed(void)
     scene_fini(&s);
 }
 
+static void clients_of_a_port_that_was_closed_are_told_and_what_is_open_is_answered(void)
+{
+    struct scene s;
+
+    scene_init(&s, 1, 0);
+    s.f.later = true;
+    scene_start(&s);
+    grpc_send(&s.g, &s.call, EXPORT, NULL, buf_slice(&s.message));
+    grpc_pump(&s.g);
+    receive_port_close(s.f.port);
+    receive_retire(s.f.receive, s.f.clock.now);
+    fixture_advance(&s.f, 100 * NS_PER_MS);
+    grpc_pump(&s.g);
+    CHECK(s.g.goaway && s.g.goaway_last == 0x7fffffff && s.g.goaway_error == 0);
+    fixture_advance(&s.f, 2 * NS_PER_S);
+    grpc_pump(&s.g);
+    CHECK(s.g.goaway_last == s.call.id && !fake_net_is_closed(s.f.net, s.g.fd));
+    CHECK(s.f.open_count == 1);
+    receive_answer(s.f.open[0], &(struct receive_answer){RECEIVE_OK, 0, NULL});
+    fixture_advance(&s.f, 100 * NS_PER_MS);
+    grpc_pump(&s.g);
+    CHECK(call_is_ok(&s.call) && fake_net_is_closed(s.f.net, s.g.fd));
+    scene_fini(&s);
+}
+
 static void slow_and_idle_clients_are_sent_away(void)
 {
     struct scene s;
@@ -597,6 +622,7 @@ int main(void)
     RUN(an_early_refusal_stops_the_rest_of_the_request);
     RUN(draining_says_goaway_and_answers_what_is_open);
     RUN(an_old_connection_is_told_and_then_closed);
+    RUN(clients_of_a_port_that_was_closed_are_told_and_what_is_open_is_answered);
     RUN(slow_and_idle_clients_are_sent_away);
     RUN(floods_end_in_enhance_your_calm);
     RUN(a_priority_of_no_stream_ends_the_connection);

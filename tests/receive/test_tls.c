@@ -308,13 +308,14 @@ static void a_reload_serves_the_new_certificate_and_keeps_old_connections(void)
     client_open(&old, &s, "\x08http/1.1", NULL);
     CHECK(client_handshake(&old) && serial_of_server(&old) == 2);
     write_certificate(&next, s.cert);
-    CHECK(receive_shared_reload(s.f.shared, &info) == ERR_CONFIG); /* the key does not fit yet */
+    CHECK(receive_port_renew(s.f.port, &info) == ERR_CONFIG); /* the key does not fit yet */
     CHECK(strstr(info.text, s.key) && strstr(info.text, s.cert));
     client_open(&new, &s, "\x08http/1.1", NULL);
     CHECK(client_handshake(&new) && serial_of_server(&new) == 2);
     client_close(&new);
     write_key(&next, s.key);
-    CHECK(receive_shared_reload(s.f.shared, &info) == ERR_OK);
+    CHECK(receive_port_renew(s.f.port, &info) == ERR_OK);
+    receive_port_renewed(s.f.port, true);
     client_open(&new, &s, "\x08http/1.1", NULL);
     CHECK(client_handshake(&new) && serial_of_server(&new) == 77);
     CHECK(post_works(&new, 2) && post_works(&old, 2));
