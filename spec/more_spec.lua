@@ -40,6 +40,23 @@ local function class_called(name)
   error("no class " .. name)
 end
 
+-- Fields and methods of what scripts get.
+local function names_of(class)
+  local names = {}
+  for name in pairs(class.fields) do names[name] = true end
+  for name in pairs(class.methods) do names[name] = true end
+  return names
+end
+
+-- The names that several classes of the table have together.
+local function all_of(classes)
+  local names = {}
+  for _, class in ipairs(classes) do
+    for _, name in ipairs(documented(class_called(class))) do names[name] = true end
+  end
+  return names
+end
+
 describe("the table of the API", function()
   it("has all globals that scripts see, and no other", function()
     assert.same(sorted(set_of(api.global_names())), sorted(script.implementations))
@@ -63,19 +80,29 @@ describe("the table of the API", function()
   end)
 
   it("has what processors see beside them", function()
-    local edits = {}
-    for name in pairs(edit.Span.methods) do edits[name] = true end
-    for _, name in ipairs(documented(class_called "span")) do edits[name] = nil end
-    assert.same(sorted(edits), documented(class_called "edited span"))
+    local span = names_of(edit.Span)
+    for _, name in ipairs(documented(class_called "edited")) do assert.truthy(span[name], name) end
+    assert.same(sorted(span), sorted(all_of { "span", "edited", "edited span" }))
+    local seen = {}
+    local looks = t.processor {
+      name = "looks",
+      on = "kept",
+      span = function(s)
+        seen.resource = names_of(debug.getmetatable(s.resource))
+        for _, event in s:events() do seen.event = names_of(debug.getmetatable(event)) end
+        for _, link in s:links() do seen.link = names_of(debug.getmetatable(link)) end
+      end,
+    }
+    assert.truthy(looks:process(t.trace { { events = { {} }, links = { {} } } }))
+    for _, name in ipairs { "resource", "event", "link" } do
+      assert.same(sorted(seen[name]), sorted(all_of { name, "edited", "edited " .. name }))
+    end
     assert.same(sorted(processor.keys), documented(class_called "processor"))
   end)
 
   it("has all fields and methods of what scripts get", function()
     for _, made in ipairs(access.classes) do
-      local names = {}
-      for name in pairs(made.fields) do names[name] = true end
-      for name in pairs(made.methods) do names[name] = true end
-      assert.same(sorted(names), documented(class_called(made.name)))
+      assert.same(sorted(names_of(made)), documented(class_called(made.name)))
     end
     for kind, methods in pairs(cells.methods) do assert.same(sorted(methods), documented(class_called(kind))) end
     for _, name in ipairs { "text", "json", "log" } do
