@@ -411,8 +411,10 @@ return {
   class = class,
   check = check,
   reader = reader,
+  value_of = value_of,
   find = find_match,
   fields = FIELDS,
+  shape = c.shape,
   classes = { Trace, Span, Resource, Scope, Http, Db, Rpc, Event, Link }, -- { name, fields, methods }
   trace = function() return setmetatable({ 0, reader.number }, Trace) end,
 }

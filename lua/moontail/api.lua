@@ -20,6 +20,7 @@ M.globals = {
   { "regex", "fun(pattern:string):Condition", "RE2 syntax, unanchored" },
   { "range", "fun(low?:number, high?:number):Condition", "from low to high, both included" },
   { "ottl", "fun(condition:string, context?:string):Matcher", 'compiles a condition of OTTL about a span, or with the context "spanevent" about an event' },
+  { "shape", 'fun(fields:string[], spans?:"all"|"entry"|"root"):Shape', "which values some fields have on the spans of a trace: names of span fields, `http.route` and the like, or of attributes" },
   { group = "Verdicts" },
   { "keep", "fun(reason?:string):Verdict", "keep the trace; reason is a metric label, at most 64 a policy" },
   { "drop", "fun(reason?:string):Verdict", "drop the trace" },
@@ -157,6 +158,7 @@ M.classes = {
     { "span", "fun(span:EditSpan, opt:table, my:any, trace?:Trace):Verdict?", "drop(reason) removes the span" },
     { "on_error", '("pass"|"strip"|"drop")?', "what becomes of a span whose call fails" },
   },
+  { "Shape", "shape", "Made by shape().", { "of", "fun(self, trace:Trace):string", "the different values of each field, in order, joined by •, the fields by commas; at most 100 values and 2048 bytes" } },
   { "Limit", "limit", "Made by limit{}.", { "take", "fun(self, key?:string|number, cost?:number, left?:number):boolean", "takes cost (1) of what the key has, or none of it where less than left (0) would stay" } },
   {
     "Seen", "seen", "Made by seen{}.",

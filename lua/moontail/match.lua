@@ -9,7 +9,7 @@ local getmetatable, setmetatable, type, tostring = debug.getmetatable, setmetata
 -- enum match_kind and enum match_place
 local ANY, NONE, TEXT, NUMBER, BOOL, GLOB, REGEX, RANGE = 0, 1, 2, 3, 4, 5, 6, 8
 local FIELD, ATTR, RESOURCE, SCOPE, EVENT_NAME, EVENT_ATTR = 0, 1, 2, 3, 4, 5
-local LINK_TRACE_ID, LINK_SPAN_ID, LINK_ATTR, TRACE_STATE, DECISION, TRACE = 6, 7, 8, 9, 10, 11
+local LINK_TRACE_ID, LINK_SPAN_ID, LINK_ATTR, TRACE_STATE, DECISION, TRACE = 6, 7, 8, 9, 11, 12
 
 local decision_fields = { policy = 0, reason = 1, verdict = 2, p = 3 }
 local trace_fields = { span_count = 0, error_count = 1, bytes = 2, duration_ms = 3, complete = 4, trigger = 5 }

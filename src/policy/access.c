@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "otlp/json.h"
 #include "policy/match.h"
+#include "policy/shape.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -232,6 +233,15 @@ static double access_fraction(void *arg, const char *salt, size_t len)
     return (double)(siphash24((struct hash_key){0, 0}, text, len + 17) >> 11) * 0x1p-53;
 }
 
+static int access_shape(void *r, const void *fields, int spans)
+{
+    struct value v = {.type = VALUE_STRING};
+
+    if (shape_of(r, fields, (enum shape_spans)spans, &v.bytes))
+        return show_absent(r);
+    return show(r, &v);
+}
+
 /* ---- on the Lua stack ---- */
 
 static struct reader *upvalue_reader(lua_State *L)
@@ -366,6 +376,7 @@ static const struct access functions = {
     .matches = access_matches,
     .has_service = access_has_service,
     .fraction = access_fraction,
+    .shape = access_shape,
 };
 
 void access_register(lua_State *L, struct reader *r)

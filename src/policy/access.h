@@ -26,7 +26,8 @@
     double (*count)(void *r, const void *match);                                                   \
     double (*matches)(void *r, double span, const void *match); /* 1, 0, -2 */                     \
     bool (*has_service)(void *r, const char *name, size_t len);                                    \
-    double (*fraction)(void *r, const char *salt, size_t len);
+    double (*fraction)(void *r, const char *salt, size_t len);                                     \
+    int (*shape)(void *r, const void *fields, int spans); /* a string in the face, or absent */
 
 struct access {
     ACCESS_DECLARATIONS

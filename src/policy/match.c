@@ -59,8 +59,7 @@ static int compare_with(const struct value *v, double d)
     return d > whole ? -1 : 0;
 }
 
-/* Numbers as %d, or as %g with the digits that the double has; booleans as true and false. */
-static struct slice text_of_scalar(const struct value *v, char text[32])
+struct slice match_text(const struct value *v, char text[SCALAR_TEXT])
 {
     int len = 0;
 
@@ -69,9 +68,9 @@ static struct slice text_of_scalar(const struct value *v, char text[32])
     if (v->type == VALUE_BOOL)
         return slice_str(v->boolean ? "true" : "false");
     if (v->type == VALUE_INT)
-        len = snprintf(text, 32, "%" PRId64, v->integer);
+        len = snprintf(text, SCALAR_TEXT, "%" PRId64, v->integer);
     for (int digits = 15; v->type == VALUE_DOUBLE && digits <= 17; digits++) {
-        len = snprintf(text, 32, "%.*g", digits, v->number);
+        len = snprintf(text, SCALAR_TEXT, "%.*g", digits, v->number);
         if (strtod(text, NULL) == v->number)
             break;
     }
@@ -80,11 +79,11 @@ static struct slice text_of_scalar(const struct value *v, char text[32])
 
 static bool test_regex_text(const struct match_test *t, const struct value *v)
 {
-    char text[32];
+    char text[SCALAR_TEXT];
 
     if (v->type != VALUE_STRING && v->type != VALUE_BOOL && !is_number(v))
         return false;
-    return regex_find(t->regex, text_of_scalar(v, text));
+    return regex_find(t->regex, match_text(v, text));
 }
 
 static bool test_scalar(const struct match_test *t, const struct value *v)
@@ -215,6 +214,17 @@ static bool is_of_link(const struct match_term *t)
            t->place == PLACE_LINK_ATTR;
 }
 
+static struct value any_attr(const struct span_view *view, struct slice key)
+{
+    struct value v = attr_value(OWNER_SPAN, view->span, key);
+
+    if (v.type == VALUE_ABSENT)
+        v = attr_value(OWNER_RESOURCE, view->resource, key);
+    if (v.type == VALUE_ABSENT)
+        v = attr_value(OWNER_SCOPE, view->scope, key);
+    return v;
+}
+
 static struct value trace_state_value(struct reader *r, size_t span, struct slice key)
 {
     struct value v = {.type = VALUE_STRING};
@@ -224,7 +234,7 @@ static struct value trace_state_value(struct reader *r, size_t span, struct slic
     return v;
 }
 
-static struct value span_value(struct reader *r, size_t span, const struct match_term *t)
+struct value match_value(struct reader *r, size_t span, const struct match_term *t)
 {
     const struct span_view *view = reader_view(r, span);
 
@@ -235,6 +245,8 @@ static struct value span_value(struct reader *r, size_t span, const struct match
         return attr_value(OWNER_RESOURCE, view->resource, t->key);
     case PLACE_SCOPE:
         return attr_value(OWNER_SCOPE, view->scope, t->key);
+    case PLACE_ANY_ATTR:
+        return any_attr(view, t->key);
     case PLACE_TRACE_STATE:
         return trace_state_value(r, span, t->key);
     default:
@@ -338,7 +350,7 @@ static bool group_holds(const struct match *m, struct reader *r, size_t span, bo
         links |= t->negated == negated && is_of_link(t);
         if (t->negated != negated || is_of_event(t) || is_of_link(t) || is_of_trace(t))
             continue;
-        v = span_value(r, span, t);
+        v = match_value(r, span, t);
         if (!term_holds(m, t, &v))
             return false;
     }
@@ -354,7 +366,7 @@ static bool steps_hold(const struct match *m, struct reader *r, size_t span, str
     do {
         const struct match_step *s = &m->steps[at];
         const struct match_term *t = &m->terms[s->term];
-        struct value v = is_of_event(t) ? event_value(event, t) : span_value(r, span, t);
+        struct value v = is_of_event(t) ? event_value(event, t) : match_value(r, span, t);
 
         at = s->next[term_holds(m, t, &v)];
     } while (at < m->step_count);

@@ -33,6 +33,7 @@ enum match_place {
     PLACE_LINK_SPAN_ID,
     PLACE_LINK_ATTR,
     PLACE_TRACE_STATE, /* key: of a member of the span's tracestate */
+    PLACE_ANY_ATTR,    /* key: of the span, else of its resource, else of its scope */
     PLACE_DECISION,    /* field: enum match_decision */
     PLACE_TRACE,       /* field: enum match_trace */
     PLACE_COUNT
@@ -97,6 +98,12 @@ const struct match *match_check(const void *userdata, size_t size);
 bool match_reads(const struct match *m, struct reader *r, size_t span);
 /* The first span in order, or READER_NONE. */
 size_t match_find(const struct match *m, struct reader *r);
+/* What a term that is not of the trace, events or links reads of a span. */
+struct value match_value(struct reader *r, size_t span, const struct match_term *t);
+/* A string as it is; numbers as %d, or as %g with the digits that the double has; booleans as true
+ * and false; else empty. `text` has room for those that need some. */
+enum { SCALAR_TEXT = 32 };
+struct slice match_text(const struct value *v, char text[SCALAR_TEXT]);
 bool match_test_value(const struct match_test *t, const struct value *v);
 bool match_glob(struct slice pattern, struct slice text);
 

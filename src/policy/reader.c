@@ -27,6 +27,8 @@ static void arrays_free(struct reader *r)
 void reader_fini(struct reader *r)
 {
     arrays_free(r);
+    free(r->shape);
+    r->shape = NULL;
 }
 
 /* Unix time in ms. Whole and fractional part apart, so that ms stay exact. */

@@ -96,6 +96,7 @@ struct reader {
     uint64_t numbers;  /* traces begun */
     struct value last; /* what the face shows */
     char hex[33];
+    void *shape; /* of shape.c; NULL at first */
 };
 
 void reader_init(struct reader *r);

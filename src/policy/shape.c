@@ -1,0 +1,105 @@
+#include "policy/shape.h"
+
+#include <stdlib.h>
+
+/* The different values of one field. */
+struct values {
+    struct slice list[SHAPE_VALUES];
+    char texts[SHAPE_VALUES][SCALAR_TEXT]; /* of numbers */
+    size_t count, room;
+};
+
+struct shape_work {
+    char text[SHAPE_BYTES];
+    size_t len;
+    struct values values;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct slice *x = a, *y = b;
+    int c = memcmp(x->data, y->data, x->len < y->len ? x->len : y->len);
+
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+static bool is_known(const struct values *v, struct slice text)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (slice_equal(v->list[i], text))
+            return true;
+    return false;
+}
+
+static void add_value(struct values *v, const struct value *value)
+{
+    struct slice text;
+
+    if (v->count == v->room)
+        return;
+    text = match_text(value, v->texts[v->count]);
+    if (text.len && !is_known(v, text))
+        v->list[v->count++] = text;
+}
+
+static void put(struct shape_work *w, struct slice text)
+{
+    size_t room = sizeof(w->text) - w->len, len = text.len < room ? text.len : room;
+
+    memcpy(w->text + w->len, text.data, len);
+    w->len += len;
+}
+
+static void put_values(struct shape_work *w)
+{
+    struct values *v = &w->values;
+
+    qsort(v->list, v->count, sizeof(v->list[0]), compare);
+    for (size_t i = 0; i < v->count; i++) {
+        if (i > 0)
+            put(w, slice_str("•"));
+        put(w, v->list[i]);
+    }
+}
+
+static void read_values(struct reader *r, const struct match_term *field, size_t first, size_t end,
+                        struct values *v)
+{
+    v->count = 0;
+    for (size_t span = first; span < end; span++) {
+        struct value value = match_value(r, span, field);
+
+        add_value(v, &value);
+    }
+}
+
+enum err shape_of(struct reader *r, const struct match *fields, enum shape_spans spans,
+                  struct slice *text)
+{
+    struct shape_work *w = r->shape ? r->shape : malloc(sizeof(*w));
+    size_t first = 0, end = 0;
+
+    if (!w || !reader_ready(r)) {
+        r->no_memory = true;
+        free(r->shape ? NULL : w);
+        return ERR_FULL;
+    }
+    r->shape = w;
+    w->len = 0;
+    w->values.room = SHAPE_VALUES;
+    if (spans == SHAPE_ALL) {
+        end = r->count;
+    } else {
+        first = spans == SHAPE_ENTRY ? reader_entry(r) : reader_root(r);
+        end = first == READER_NONE ? first : first + 1;
+    }
+    for (uint32_t i = 0; i < fields->term_count; i++) {
+        if (i > 0)
+            put(w, slice_str(","));
+        read_values(r, &fields->terms[i], first, end, &w->values);
+        w->values.room -= w->values.count;
+        put_values(w);
+    }
+    *text = slice_make(w->text, w->len);
+    return ERR_OK;
+}
