@@ -71,6 +71,8 @@ void trace_list_remove(struct trace_table *t, enum list_kind kind, struct trace 
     int link = kind == BY_ROOT;
     uint32_t before = trace->links[link].before, after = trace->links[link].after;
 
+    if (kind == BY_FIRST && t->sweep == trace->number)
+        t->sweep = after;
     if (before)
         trace_at(t, before)->links[link].after = after;
     else

@@ -36,6 +36,7 @@ struct trace_table {
     size_t waiting;     /* in BY_FIRST or READY */
     size_t aside;       /* in ASIDE */
     size_t reserved;    /* additions that the limiter has let pass */
+    uint32_t sweep;     /* trace that trace_table_sweep looks at next; 0: none */
     struct trace *last; /* the one added to last: spans of a trace come in runs */
 };
 

@@ -134,6 +134,20 @@ void trace_table_set_aside(struct trace_table *t, struct trace *trace);
 size_t trace_table_resume(struct trace_table *t, size_t most);
 size_t trace_table_aside(const struct trace_table *t);
 
+/* A look at where the spans of waiting traces lie, that changes it. */
+struct trace_sweep {
+    uint64_t until_ns;   /* traces whose first span came after this are not looked at, */
+    uint64_t not_due_ns; /* nor those that are due before this: they are decided soon */
+    /* For each span. False: enough for now: this trace comes first when it goes on. The references
+     * stay where they are until something is added, taken or decided. */
+    bool (*ref)(void *arg, struct span_ref *ref);
+    void *arg;
+};
+/* The next sweep begins with the oldest trace. */
+void trace_table_begin_sweep(struct trace_table *t);
+/* Looks at the next traces, at most `most`, oldest first. True: there are more. */
+bool trace_table_sweep(struct trace_table *t, const struct trace_sweep *s, size_t most);
+
 /* Copies the references of a taken trace into `refs` (room for trace->spans). */
 void trace_refs(const struct trace_table *t, const struct trace *trace, struct span_ref *refs);
 /* Remembers the decision and forgets the spans; the caller has copied the references. */
