@@ -129,6 +129,18 @@ static uint64_t came_ns(struct recovering *r, const struct recovered_frame *f)
     return r->last_ns;
 }
 
+/* Leaves those of the scanned spans that count in this frame. */
+static size_t take_first(const struct worker *scanner, size_t count,
+                         const struct recovered_frame *f)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (recovery_is_first(scanner->shared->journal, f, scanner->spans[i].offset))
+            scanner->spans[kept++] = scanner->spans[i];
+    return kept;
+}
+
 static uint32_t on_frame(void *arg, const struct recovered_frame *f)
 {
     struct recovering *r = arg;
@@ -142,6 +154,7 @@ static uint32_t on_frame(void *arg, const struct recovered_frame *f)
         return 0;
     if (intake_scan(scanner, f->body, true, &result) != ERR_OK)
         return 0; /* not what this program wrote: its CRC held, so it is counted as it was */
+    result.spans = take_first(scanner, result.spans, f);
     left = door_filter(scanner, f->body, result.spans, r->now_ns); /* as it was when it came */
     scanner->counts.recovered += result.spans - left;
     door_count(scanner);

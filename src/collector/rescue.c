@@ -101,18 +101,20 @@ static bool on_frame(void *arg, const struct reader_segment *segment, const stru
 {
     struct rescue *r = arg;
     struct slice body = frame->body;
+    uint64_t source;
     struct scan_result found;
     struct scan_span *spans;
 
     if (frame->header.signal != FRAME_TRACES || body.len == 0 ||
         !memmem(body.data, body.len, r->trace_id, sizeof(r->trace_id)) ||
-        scan_traces(body, NULL, 0, &found) == ERR_PARSE)
+        scan_traces(body, NULL, 0, &found) == ERR_PARSE ||
+        !frame_came_in(&frame->header, frame->tlvs,
+                       frame_source(segment->header.worker, frame->header.sequence), &source))
         return true;
     spans = counted_alloc(r->memory, (found.spans + 1) * sizeof(*spans));
     r->failed |= !spans;
     if (spans && scan_traces(body, spans, found.spans, &found) == ERR_OK)
-        add_spans(r, spans, found.spans, body,
-                  frame_source(segment->header.worker, frame->header.sequence));
+        add_spans(r, spans, found.spans, body, source);
     counted_free(r->memory, spans);
     return !r->failed;
 }

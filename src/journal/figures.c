@@ -25,8 +25,10 @@ static void add_segment(const struct segment *segment, struct journal_stats *s)
         s->live_bytes += segment->size;
     else if (segment->kind != SEGMENT_ABSENT)
         s->free_bytes += segment->size;
-    if (segment->kind == SEGMENT_FRAMES)
+    if (segment->kind == SEGMENT_FRAMES) {
         s->live_items += references - segment->open;
+        s->pinned_bytes += references > segment->open ? segment->size : 0;
+    }
 }
 
 static void add_files(const struct journal *j, struct journal_stats *s)

@@ -55,7 +55,7 @@ enum frame_kind {
 };
 
 enum frame_flags {
-    FRAME_MOVED = 1, /* a copy of spans of another segment: counts only if that one is free */
+    FRAME_MOVED = 1, /* a copy of spans of another frame: counts only if that one is not there */
 };
 
 /* What stands before each body, in memory as on disk. */
@@ -98,10 +98,19 @@ static inline uint64_t frame_source_sequence(uint64_t source)
 enum frame_tlv {
     TLV_NONE = 0,
     TLV_DECISION = 1, /* one entry (entry.h): of a FRAME_KEEP */
+    TLV_MOVED = 2, /* of a frame with FRAME_MOVED: frame_source of the one that its spans came in,
+                      then a struct moved_span for each of them */
 };
 struct tlv {
     uint32_t type;
     uint32_t len;
+};
+
+/* A span that was moved, maybe several times. There may be older copies of it that nobody counts
+ * any more: it is known by the frame that it came in and its place there. */
+struct moved_span {
+    uint32_t place;  /* its offset in the body that came in */
+    uint32_t offset; /* in this one */
 };
 
 _Static_assert(sizeof(struct segment_header) == 80, "as on disk");

@@ -142,3 +142,48 @@ struct slice frame_tlv(struct slice tlvs, enum frame_tlv type)
     }
     return (struct slice){0};
 }
+
+bool frame_came_in(const struct frame_header *header, struct slice tlvs, uint64_t self,
+                   uint64_t *source)
+{
+    struct slice value;
+
+    *source = self;
+    if (!(header->flags & FRAME_MOVED))
+        return true;
+    value = frame_tlv(tlvs, TLV_MOVED);
+    if (value.len < sizeof(*source))
+        return false;
+    memcpy(source, value.data, sizeof(*source));
+    return true;
+}
+
+struct slice frame_moved_spans(const struct frame_header *header, struct slice tlvs)
+{
+    struct slice value = {0};
+
+    if (header->flags & FRAME_MOVED)
+        value = frame_tlv(tlvs, TLV_MOVED);
+    if (value.len < sizeof(uint64_t))
+        return (struct slice){0};
+    return slice_make(value.data + sizeof(uint64_t), value.len - sizeof(uint64_t));
+}
+
+uint32_t frame_place_of(struct slice moved_spans, uint32_t offset)
+{
+    size_t low = 0, high = moved_spans.len / sizeof(struct moved_span);
+
+    while (low < high) { /* they stand in the order of their offsets */
+        size_t middle = (low + high) / 2;
+        struct moved_span span;
+
+        memcpy(&span, moved_spans.data + middle * sizeof(span), sizeof(span));
+        if (span.offset == offset)
+            return span.place;
+        if (span.offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return offset;
+}

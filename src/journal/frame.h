@@ -46,3 +46,12 @@ enum frame_found frame_next(struct frame_walk *w, struct frame *frame);
 
 /* The value of the first TLV of `type`; empty with NULL data: absent. */
 struct slice frame_tlv(struct slice tlvs, enum frame_tlv type);
+
+/* The frame that its spans came in: of a moved one, that; of any other its own, which is `self`.
+ * False: it is moved, but does not say from where. */
+bool frame_came_in(const struct frame_header *header, struct slice tlvs, uint64_t self,
+                   uint64_t *source);
+/* The struct moved_spans of a moved one; empty for others. */
+struct slice frame_moved_spans(const struct frame_header *header, struct slice tlvs);
+/* The place of the span at `offset`, as moved_spans say; without any that is its offset. */
+uint32_t frame_place_of(struct slice moved_spans, uint32_t offset);

@@ -126,6 +126,7 @@ static uint64_t oldest_ns(const struct journal *j)
 /* Segments that little comes into are closed after a while, so that they can become free. */
 static uint64_t turn_old(struct journal *j, uint64_t now_ns)
 {
+    uint64_t after_ns = j->config.moves_eagerly ? 2 * NS_PER_S : turn_after_ns;
     bool any = false;
 
     for (unsigned i = 0; i < j->config.workers; i++)
@@ -135,12 +136,12 @@ static uint64_t turn_old(struct journal *j, uint64_t now_ns)
             if (atomic_load_explicit(&segment->published, memory_order_relaxed) == 0)
                 continue;
             any = true;
-            if (now_ns - segment->opened_ns < turn_after_ns)
+            if (now_ns - segment->opened_ns < after_ns)
                 continue;
             atomic_store_explicit(&j->writers[i].turn, true, memory_order_release);
             journal_wake_loop(j->writers[i].loop);
         }
-    return any ? now_ns + turn_after_ns / 8 : NEVER_NS;
+    return any ? now_ns + after_ns / 8 : NEVER_NS;
 }
 
 /* Says what is short, so that others let go of it. The outbox sheds only where it is a good part of
@@ -176,6 +177,7 @@ uint64_t house_step(struct journal *j, uint64_t now_ns)
     for (unsigned i = 0; i < j->config.workers; i++)
         due = earlier_ns(due, serve(j, &j->writers[i], now_ns));
     due = earlier_ns(due, segments_trim(&j->segments, now_ns));
+    due = earlier_ns(due, move_look(j, now_ns));
     if (!j->files.store)
         return due;
     decision_log_reclaim(&j->log, oldest_ns(j));

@@ -65,6 +65,7 @@ struct journal_config {
     size_t segment_bytes;  /* a multiple of 4 KiB up to 2 MiB, of which 256 GiB have names */
     struct memory *memory; /* borrowed for life */
     const struct clock *clock;
+    bool moves_eagerly; /* for tests: whatever has something dead in it is thin, at once */
 
     enum journal_ack ack; /* ACK_MEMORY: all below is not looked at */
     struct disk *disk;
@@ -113,8 +114,9 @@ struct recovered_frame {
     uint64_t first_ns; /* when it came, on the present now_ns scale; may be "before" 0: then 0 */
     uint64_t unix_ns;
     uint32_t items;
-    uint64_t source;   /* for recovery_has_source */
-    struct slice body; /* borrowed for the call */
+    uint64_t source;          /* for recovery_has_source, as journal_source */
+    struct slice body;        /* borrowed for the call */
+    struct slice moved_spans; /* for recovery_is_first */
 };
 
 struct recovery {
@@ -135,6 +137,10 @@ enum err journal_recover(struct journal *j, const struct recovery *to, uint64_t 
 /* Within recovery.frame: whether the kept trace `trace_id` has its spans of this frame in the
  * outbox (or had: all delivered). If not they are late. */
 bool recovery_has_source(const struct journal *j, const uint8_t trace_id[16], uint64_t source);
+
+/* Within recovery.frame: whether the span at `offset` of the body counts there. False: it was
+ * moved, and is handed on elsewhere. To be asked once for each. */
+bool recovery_is_first(const struct journal *j, const struct recovered_frame *f, uint32_t offset);
 
 /* The journal thread's body: takes over and hands out segments, appends decisions and kept spans
  * to the outbox in the order of each worker, frees what all exporters have settled. */
@@ -191,6 +197,27 @@ struct slice journal_body(const struct journal *j, frame_id frame);
 /* Gives back `n` references. The caller's own writer, whoever wrote the frame. */
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n);
 
+/* ---- what is left of thin segments moves together (move.c) ----
+ *
+ * A segment of which few spans still wait holds as much memory and disk as a full one. Its spans
+ * are copied to others of their kind by the workers that own their traces; the references to the
+ * copies are theirs from then on, and those to the originals are given back when the copies have
+ * reached the level. */
+
+/* One more whenever there are segments to be emptied. */
+uint64_t journal_thinned(const struct journal *j);
+/* True: spans of the frame are to move, and its body is here. Between journal_read_begin and
+ * journal_read_end, as the next two; the caller has references in it. */
+bool journal_may_move(const struct journal_writer *w, frame_id frame);
+/* Space for a body of `size` bytes with `items` spans, beside that of journal_stage. NULL: there is
+ * none now, or it would not fit into a segment. */
+uint8_t *journal_stage_move(struct journal_writer *w, size_t size, uint32_t items);
+/* Makes the first `len` bytes there a frame with copies of `items` spans of `from`, in their order:
+ * `spans` say where each is there (as place) and here. In decisions it has the name that those had.
+ * journal_ticket is its ticket. */
+frame_id journal_commit_move(struct journal_writer *w, frame_id from, size_t len,
+                             const struct moved_span *spans, uint32_t items, uint64_t now_ns);
+
 /* ---- decisions and the outbox ---- */
 
 /* The commit record of one decision, or of late spans that follow one (then keep says whether they
@@ -245,7 +272,7 @@ struct decision_details {
     const struct decision_vote *votes; /* by policy, in order */
     unsigned vote_count;
 };
-/* Names the frame beyond the life of the process. */
+/* Names the frame beyond the life of the process; one that was moved has the name of the first. */
 uint64_t journal_source(const struct journal *j, frame_id frame);
 
 /* True: the next journal_decide of this worker succeeds. Ask before the work of composing. */
@@ -311,6 +338,7 @@ void outbox_ack(struct journal *j, unsigned index, uint64_t position);
 struct journal_stats {
     uint64_t live_bytes, free_bytes, outbox_bytes; /* memory held in segments */
     uint64_t live_items;                           /* references alive in all frames */
+    uint64_t pinned_bytes; /* of segments that those are in, in memory or on disk */
     /* By decision_signal, then exporter: items appended to the outbox, and in the rings to the
      * journal thread. */
     uint64_t enqueued[DECISION_SIGNALS][64], in_transit[DECISION_SIGNALS][64];

@@ -3,6 +3,7 @@
 
 #include "base/loop.h"
 #include "base/ring.h"
+#include "journal/frame.h"
 #include "journal/outbox.h"
 #include "journal/spill.h"
 
@@ -31,12 +32,13 @@ struct journal_writer {
     struct loop *loop; /* NULL: nobody to wake */
 
     /* The worker's. */
-    uint32_t open;      /* the segment that it appends to; 0: none */
-    uint32_t large;     /* one for a body that is too large for others; 0: none */
-    unsigned idle;      /* bodies since `large` was of use */
-    size_t staged;      /* room of the body staged; 0: none */
-    bool staged_large;  /* it lies in `large` */
-    uint64_t sequence;  /* of frames */
+    uint32_t open;     /* the segment that it appends to; 0: none */
+    uint32_t large;    /* one for a body that is too large for others; 0: none */
+    uint32_t moved;    /* one for spans that move; 0: none. They live longer than those that come */
+    unsigned idle;     /* bodies since `large` was of use */
+    size_t staged;     /* room of the body staged; 0: none */
+    bool staged_large; /* it lies in `large` */
+    uint64_t sequence; /* of frames */
     uint64_t decisions; /* handed over */
     size_t gathered;    /* bytes of them since the journal thread was last hurried */
 
@@ -92,6 +94,8 @@ struct journal {
     _Atomic uint64_t goal;            /* or until there are so many */
     uint64_t taken_ns;                /* when decisions were last taken; 0: never */
     uint64_t turned_ns;               /* when old open segments were last looked for */
+    uint64_t thin_ns;                 /* when thin segments are next looked for */
+    _Atomic uint64_t thinned;         /* rounds in which there were some */
     bool remakes;      /* records that recovery has made again are not at the level */
     bool is_recording; /* records of the decisions taken are on their way to the level */
     struct journal_writer *writers;
@@ -116,6 +120,24 @@ static inline void journal_wake_loop(struct loop *loop)
     if (loop)
         loop_wake(loop);
 }
+
+static inline uint32_t journal_number(const struct journal *j, frame_id frame)
+{
+    return frame >> j->position_bits;
+}
+
+/* ---- writer.c, for move.c: a segment that the writer has open ---- */
+
+size_t writer_room_in(const struct journal_writer *w, uint32_t number);
+void writer_close(struct journal_writer *w, uint32_t *number);
+/* Makes a frame of what stands behind the place of its header, with header->items references. */
+frame_id writer_append(struct journal_writer *w, uint32_t number, struct frame_header *header);
+/* NULL: the frame was read back damaged (files_load). */
+const struct frame_header *writer_header_of(const struct journal *j, frame_id frame);
+/* ---- move.c: what is left of thin segments moves together ---- */
+
+/* Looks for segments that are to be emptied. Returns when to look again. */
+uint64_t move_look(struct journal *j, uint64_t now_ns);
 
 /* ---- pace.c: when a round begins, and when decisions are taken ---- */
 

@@ -130,6 +130,7 @@ uint32_t recover_adopt(struct recovered *r, uint32_t region, enum segment_kind k
     segment->writer = (uint16_t)from->header.worker;
     segment->opened_ns =
         recover_to_now(r, &from->header, from->header.boot_ns, from->header.unix_ns);
+    segment->shift_ns = segment->opened_ns - from->header.boot_ns;
     segment->filled = (size_t)from->bytes;
     segment->open = false;
     r->found->segments++;
@@ -238,6 +239,7 @@ enum err journal_recover(struct journal *j, const struct recovery *to, uint64_t 
     hash_set_fini(&r.decisions);
     hash_set_fini(&r.sources);
     hash_set_fini(&r.seen);
+    hash_set_fini(&r.moved);
     free(r.map);
     free(r.frames);
     free(r.segments);

@@ -33,6 +33,7 @@ struct recovered {
     struct hash_set sources;   /* of decided traces */
     uint64_t newest[1 << 8];   /* sequence of each writer */
     struct hash_set seen;      /* frames: one may be there twice, in a region that failed too */
+    struct hash_set moved;     /* spans that were moved: by frame that they came in, and place */
     struct outbox_map *map;    /* of the segment that is read; NULL: it has no names */
     uint32_t waiting;          /* segment of the outbox, of which copies may come; 0: none */
     bool is_merged;            /* its copies had frames that its region has not */

@@ -22,14 +22,25 @@ static void add_frame(struct recovered *r, struct live_frame frame)
     r->frames[r->frame_count++] = frame;
 }
 
-static bool is_live(struct recovered *r, const struct frame *frame, unsigned worker)
+static uint64_t hash_of(const struct recovered *r, uint64_t source)
+{
+    return hash_bytes(r->key, &source, sizeof(source)) | 1;
+}
+
+static bool is_live(struct recovered *r, const struct frame *frame, uint64_t source)
 {
     const struct frame_header *h = &frame->header;
 
     return h->signal == FRAME_TRACES && h->items > 0 && h->encoding == 0 &&
            frame->at / FRAME_ALIGN >> r->journal->position_bits == 0 &&
-           hash_set_add(&r->seen, hash_bytes(r->key, &h->sequence, sizeof(h->sequence)) ^
-                                      ((uint64_t)worker << 1 | 1));
+           hash_set_add(&r->seen, hash_of(r, source));
+}
+
+static void note_sequences(struct recovered *r, const struct frame *frame, uint64_t source)
+{
+    recover_note_sequence(r, source);
+    if (frame_came_in(&frame->header, frame->tlvs, source, &source))
+        recover_note_sequence(r, source);
 }
 
 static void find_frames(struct recovered *r, uint32_t number)
@@ -41,12 +52,15 @@ static void find_frames(struct recovered *r, uint32_t number)
 
     while (recover_next_frame(r, &walk, &frame)) {
         const struct frame_header *h = &frame.header;
+        uint64_t source = frame_source(walk.header->worker, h->sequence);
 
         end = frame.at + frame_size(h->tlv_len, h->stored_len);
-        recover_note_sequence(r, frame_source(walk.header->worker, h->sequence));
-        if (is_live(r, &frame, walk.header->worker))
-            add_frame(r, (struct live_frame){recover_to_now(r, walk.header, h->boot_ns, h->unix_ns),
-                                             number, (uint32_t)frame.at});
+        note_sequences(r, &frame, source);
+        if (!is_live(r, &frame, source))
+            continue;
+        segment->items += h->items;
+        add_frame(r, (struct live_frame){recover_to_now(r, walk.header, h->boot_ns, h->unix_ns),
+                                         number, (uint32_t)frame.at});
     }
     segment->used = segment->filled = segment->written = end;
     atomic_store_explicit(&segment->published, end, memory_order_relaxed);
@@ -114,12 +128,30 @@ static bool is_here(struct recovered *r, uint32_t number)
     return true;
 }
 
+/* Spans that were moved are handed on from where they came in, as long as that is there; and once.
+ */
+static bool is_copy(const struct recovered *r, const struct frame_header *h, uint64_t source)
+{
+    return h->flags & FRAME_MOVED && hash_set_has(&r->seen, hash_of(r, source));
+}
+
+bool recovery_is_first(const struct journal *j, const struct recovered_frame *f, uint32_t offset)
+{
+    struct recovered *r = j->recovered;
+    uint64_t key[2] = {f->source, frame_place_of(f->moved_spans, offset)};
+
+    return f->moved_spans.len == 0 ||
+           hash_set_add(&r->moved, hash_bytes(r->key, key, sizeof(key)) | 1);
+}
+
 static void hand_frame(struct recovered *r, const struct live_frame *f)
 {
     struct journal *j = r->journal;
     struct segment *segment = segment_at(&j->segments, f->number);
     const struct frame_header *h;
     struct recovered_frame out;
+    struct slice tlvs;
+    uint64_t source;
     uint32_t taken;
 
     if (!is_here(r, f->number)) {
@@ -127,22 +159,29 @@ static void hand_frame(struct recovered *r, const struct live_frame *f)
         return;
     }
     h = (const struct frame_header *)(segment->bytes + f->at);
-    if (h->magic != FRAME_MAGIC) { /* the file has changed since it was looked through */
+    tlvs = slice_make((const uint8_t *)(h + 1), h->magic == FRAME_MAGIC ? h->tlv_len : 0);
+    if (h->magic != FRAME_MAGIC || /* the file has changed since it was looked through */
+        !frame_came_in(h, tlvs, frame_source(segment->writer, h->sequence), &source)) {
         r->found->damaged_frames++;
         return;
     }
+    if (is_copy(r, h, source))
+        return;
     out = (struct recovered_frame){
         .frame = (frame_id)(f->number << j->position_bits | f->at / FRAME_ALIGN),
         .signal = SIGNAL_TRACES,
         .first_ns = f->first_ns,
         .unix_ns = h->unix_ns,
         .items = h->items,
-        .source = frame_source(segment->writer, h->sequence),
+        .source = source,
+        .moved_spans = frame_moved_spans(h, tlvs),
         .body = slice_make((const uint8_t *)(h + 1) + h->tlv_len, h->stored_len),
     };
     r->found->frames++;
     r->found->items += h->items;
     taken = r->to->frame(r->to->arg, &out);
+    if (r->moved.failed)
+        recover_fail(r);
     atomic_fetch_add_explicit(&segment->references, taken, memory_order_relaxed);
 }
 

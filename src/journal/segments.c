@@ -110,13 +110,17 @@ static void begin(struct segment *segment, enum segment_kind kind)
     segment->open = true;
     segment->region = 0;
     segment->is_moved = false;
-    segment->salt = 0;
+    segment->salt = segment->shift_ns = 0;
+    segment->items = 0;
+    segment->thin_ns = 0;
+    segment->thinned = 0;
     segment->written = segment->filled = 0;
     segment->stays = 0;
     segment->tries = 0;
     atomic_store_explicit(&segment->references, 1, memory_order_relaxed);
     atomic_store_explicit(&segment->published, 0, memory_order_relaxed);
     atomic_store_explicit(&segment->closed, false, memory_order_relaxed);
+    atomic_store_explicit(&segment->is_thin, false, memory_order_relaxed);
     atomic_store_explicit(&segment->place, PLACE_HERE, memory_order_relaxed);
 }
 

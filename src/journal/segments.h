@@ -40,6 +40,11 @@ struct segment {
     _Atomic uint32_t references;
     uint8_t kind;
     bool open; /* one of the references is the writer's */
+    /* What is left of it is to move. The journal thread's, for workers. */
+    _Atomic bool is_thin;
+    uint32_t items;   /* the writer's: references that there ever were, its own not */
+    uint64_t thin_ns; /* the journal thread's: nobody is asked again to empty it before; */
+    uint8_t thinned;  /* so often they were */
 
     /* Of a segment that is in a file. The journal thread's: */
     uint32_t region;        /* of the store; 0: none */
@@ -57,6 +62,7 @@ struct segment {
     uint64_t ordinal;   /* of an outbox segment */
     uint64_t stays;     /* of one that came back: until the export thread's `reading` is this */
     uint64_t salt;      /* 0: frames have no CRC */
+    uint64_t shift_ns;  /* of a recovered one: from moments in its frames to now_ns; wraps */
     /* Its writer's, for the journal thread: */
     _Atomic size_t published; /* bytes that may be written; they don't change any more */
     _Atomic bool closed;      /* nothing more comes */

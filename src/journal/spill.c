@@ -189,6 +189,12 @@ static void wake_all(const struct spill *s)
         journal_wake_loop(s->journal->writers[i].loop);
 }
 
+void spill_ask(struct spill *s, uint32_t number)
+{
+    if (change_place(at(s, number), PLACE_GONE, PLACE_ASKED))
+        s->retries = true;
+}
+
 static bool bring_one(struct spill *s, uint32_t number)
 {
     if (!place_is(at(s, number), PLACE_ASKED))

@@ -35,6 +35,8 @@ void spill_fini(struct spill *s);
 
 /* A segment of frames is full and written; or recovered. */
 void spill_add(struct spill *s, uint32_t number);
+/* It is wanted in memory, if it is not there. */
+void spill_ask(struct spill *s, uint32_t number);
 /* It is free now. */
 void spill_remove(struct spill *s, uint32_t number);
 /* Makes room, and reads back what is due or asked for. Returns when to look again. */

@@ -24,14 +24,14 @@ static void release(struct journal_writer *w, uint32_t number, uint32_t n)
 
 /* ---- staging ---- */
 
-static size_t room_in(const struct journal_writer *w, uint32_t number)
+size_t writer_room_in(const struct journal_writer *w, uint32_t number)
 {
     const struct segment *segment = segment_at(&w->journal->segments, number);
 
     return number ? segment->size - segment->used : 0;
 }
 
-static void close_segment(struct journal_writer *w, uint32_t *number)
+void writer_close(struct journal_writer *w, uint32_t *number)
 {
     struct segment *segment = segment_at(&w->journal->segments, *number);
 
@@ -50,7 +50,7 @@ static bool open_next(struct journal_writer *w)
 
     if (!ring_pop(&w->blocks, &number))
         return false;
-    close_segment(w, &w->open);
+    writer_close(w, &w->open);
     w->open = number;
     journal_wake(w->journal);
     return true;
@@ -67,11 +67,11 @@ static uint8_t *stage_large(struct journal_writer *w, size_t need)
 {
     struct journal *j = w->journal;
 
-    if (w->large && room_in(w, w->large) < need)
-        close_segment(w, &w->large);
+    if (w->large && writer_room_in(w, w->large) < need)
+        writer_close(w, &w->large);
     if (!w->large)
         w->large = atomic_exchange_explicit(&w->large_ready, 0, memory_order_acquire);
-    if (!w->large || room_in(w, w->large) < need)
+    if (!w->large || writer_room_in(w, w->large) < need)
         return ask(w, need);
     w->idle = 0;
     w->staged_large = true;
@@ -86,8 +86,8 @@ static uint8_t *stage_small(struct journal_writer *w, size_t need)
     if (!w->large && atomic_load_explicit(&w->large_ready, memory_order_relaxed))
         w->large = atomic_exchange_explicit(&w->large_ready, 0, memory_order_acquire);
     if (w->large && ++w->idle > LARGE_IDLE)
-        close_segment(w, &w->large);
-    if (room_in(w, w->open) < need && !open_next(w))
+        writer_close(w, &w->large);
+    if (writer_room_in(w, w->open) < need && !open_next(w))
         return ask(w, need);
     open = segment_at(&w->journal->segments, w->open);
     w->staged_large = false;
@@ -119,17 +119,18 @@ static bool move_to_open(struct journal_writer *w, size_t len)
     size_t need = frame_size(0, len);
     const struct segment *large = segment_at(&j->segments, w->large), *open;
 
-    if (need > j->config.segment_bytes / 4 || (room_in(w, w->open) < need && !open_next(w)))
+    if (need > j->config.segment_bytes / 4 || (writer_room_in(w, w->open) < need && !open_next(w)))
         return false;
     open = segment_at(&j->segments, w->open);
     memcpy(open->bytes + open->used + sizeof(struct frame_header),
            large->bytes + large->used + sizeof(struct frame_header), len);
     if (large->size > LARGE_KEPT)
-        close_segment(w, &w->large);
+        writer_close(w, &w->large);
     return true;
 }
 
-/* At the segment's end, in front of its body; magic, version and generation are filled in. */
+/* At the segment's end, in front of TLV area and body; magic, version and generation are filled in.
+ */
 static void write_header(struct segment *segment, const struct frame_header *header)
 {
     struct frame_header *at = (struct frame_header *)(segment->bytes + segment->used);
@@ -142,7 +143,7 @@ static void write_header(struct segment *segment, const struct frame_header *hea
         frame_seal(at, segment->salt);
 }
 
-static frame_id append(struct journal_writer *w, uint32_t number, struct frame_header *header)
+frame_id writer_append(struct journal_writer *w, uint32_t number, struct frame_header *header)
 {
     struct journal *j = w->journal;
     struct segment *segment = segment_at(&j->segments, number);
@@ -150,7 +151,8 @@ static frame_id append(struct journal_writer *w, uint32_t number, struct frame_h
 
     header->sequence = ++w->sequence;
     write_header(segment, header);
-    segment->used += frame_size(0, header->stored_len);
+    segment->used += frame_size(header->tlv_len, header->stored_len);
+    segment->items += header->items;
     atomic_fetch_add_explicit(&segment->references, header->items, memory_order_relaxed);
     return (frame_id)(number << j->position_bits | at / FRAME_ALIGN);
 }
@@ -170,10 +172,10 @@ frame_id journal_commit(struct journal_writer *w, size_t len, uint32_t items,
     assert(w->staged > len && items > 0);
     w->staged = 0;
     if (!w->staged_large || move_to_open(w, len))
-        return append(w, w->open, &header);
-    frame = append(w, w->large, &header);
+        return writer_append(w, w->open, &header);
+    frame = writer_append(w, w->large, &header);
     segments_shrink(&j->segments, w->large);
-    close_segment(w, &w->large);
+    writer_close(w, &w->large);
     return frame;
 }
 
@@ -213,13 +215,16 @@ void journal_submit(struct journal_writer *w)
     if (!w->journal->files.store)
         return;
     if (atomic_load_explicit(&w->turn, memory_order_relaxed) &&
-        atomic_exchange_explicit(&w->turn, false, memory_order_acquire) && w->open &&
-        w->staged == 0)
-        close_segment(w, &w->open);
+        atomic_exchange_explicit(&w->turn, false, memory_order_acquire)) {
+        writer_close(w, &w->moved);
+        if (w->staged == 0)
+            writer_close(w, &w->open);
+    }
     if (atomic_load_explicit(&w->submitted, memory_order_relaxed) == w->sequence)
         return;
     publish(w, w->open);
     publish(w, w->large);
+    publish(w, w->moved);
     atomic_store_explicit(&w->submitted, w->sequence, memory_order_release);
     urge_round(w->journal);
 }
@@ -242,11 +247,6 @@ void journal_read_end(struct journal_writer *w)
         atomic_store_explicit(&w->reading, reading + 1, memory_order_release);
 }
 
-static uint32_t number_of(const struct journal *j, frame_id frame)
-{
-    return frame >> j->position_bits;
-}
-
 /* Asks once: the journal thread finds it in the ring. */
 static void ask_back(struct journal_writer *w, struct segment *segment, uint32_t number)
 {
@@ -261,7 +261,7 @@ static void ask_back(struct journal_writer *w, struct segment *segment, uint32_t
 
 bool journal_is_here(struct journal_writer *w, frame_id frame)
 {
-    uint32_t number = number_of(w->journal, frame);
+    uint32_t number = journal_number(w->journal, frame);
     struct segment *segment = segment_at(&w->journal->segments, number);
     uint8_t place = atomic_load_explicit(&segment->place, memory_order_seq_cst);
 
@@ -274,9 +274,9 @@ bool journal_is_here(struct journal_writer *w, frame_id frame)
 }
 
 /* NULL: the frame was read back damaged (files_load). */
-static const struct frame_header *header_of(const struct journal *j, frame_id frame)
+const struct frame_header *writer_header_of(const struct journal *j, frame_id frame)
 {
-    const struct segment *segment = segment_at(&j->segments, number_of(j, frame));
+    const struct segment *segment = segment_at(&j->segments, journal_number(j, frame));
     size_t at = (size_t)(frame & ((UINT32_C(1) << j->position_bits) - 1)) * FRAME_ALIGN;
     const struct frame_header *header = (const struct frame_header *)(segment->bytes + at);
 
@@ -286,7 +286,7 @@ static const struct frame_header *header_of(const struct journal *j, frame_id fr
 
 struct slice journal_body(const struct journal *j, frame_id frame)
 {
-    const struct frame_header *header = header_of(j, frame);
+    const struct frame_header *header = writer_header_of(j, frame);
 
     if (!header)
         return slice_str("");
@@ -295,16 +295,20 @@ struct slice journal_body(const struct journal *j, frame_id frame)
 
 uint64_t journal_source(const struct journal *j, frame_id frame)
 {
-    const struct segment *segment = segment_at(&j->segments, number_of(j, frame));
-    const struct frame_header *header = header_of(j, frame);
+    const struct segment *segment = segment_at(&j->segments, journal_number(j, frame));
+    const struct frame_header *header = writer_header_of(j, frame);
+    uint64_t source = frame_source(segment->writer, header ? header->sequence : 0);
 
-    return frame_source(segment->writer, header ? header->sequence : 0);
+    if (header)
+        (void)frame_came_in(header, slice_make((const uint8_t *)(header + 1), header->tlv_len),
+                            source, &source);
+    return source;
 }
 
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n)
 {
     if (n > 0)
-        release(w, number_of(w->journal, frame), n);
+        release(w, journal_number(w->journal, frame), n);
 }
 
 /* ---- decisions ---- */

@@ -27,6 +27,8 @@ enum {
 struct told_item {
     uint32_t trace;
     uint32_t decision; /* 0: it waits */
+    bool is_gone;      /* the last recovery has not found it */
+    frame_id id;       /* of the present life: where it is; 0: not there */
 };
 
 struct told_frame {
@@ -34,8 +36,7 @@ struct told_frame {
     uint32_t len, item_count;
     struct told_item items[ITEMS_MAX];
     /* Of the present life. */
-    frame_id id; /* 0: not there */
-    uint64_t ticket;
+    uint64_t ticket; /* 0: not of this life */
     unsigned writer;
 };
 
@@ -129,6 +130,31 @@ static inline bool bytes_are(struct slice bytes, size_t len, uint32_t number)
     return memcmp(bytes.data, expected, len) == 0;
 }
 
+/* What a copy of some items of a frame looks like. */
+#define COPY_MARK UINT32_MAX
+struct copied {
+    uint32_t mark, frame, items; /* a bit for each */
+};
+
+static inline void fill_copy(uint8_t *to, size_t len, uint32_t frame, uint32_t items)
+{
+    struct copied head = {COPY_MARK, frame, items};
+
+    memcpy(to, &head, sizeof(head));
+    fill_bytes(to + sizeof(head), len - sizeof(head), frame + items);
+}
+
+/* False: it is none. */
+static inline bool read_copy(struct slice body, struct copied *head)
+{
+    if (body.len < sizeof(*head))
+        return false;
+    memcpy(head, body.data, sizeof(*head));
+    return head->mark == COPY_MARK &&
+           bytes_are(slice_make(body.data + sizeof(*head), body.len - sizeof(*head)),
+                     body.len - sizeof(*head), head->frame + head->items);
+}
+
 /* The number that a body or payload says it has; 0: none that there is. */
 static inline uint32_t number_of(struct slice bytes, uint32_t below)
 {
@@ -155,10 +181,12 @@ static inline void ledger_cut(struct ledger *l, size_t n, bool keeps)
 
         f->may = cut(f->may, n);
         f->must = keeps ? cut(f->must, n) : SIZE_MAX;
-        f->id = 0;
-        for (uint32_t k = 0; k < f->item_count; k++)
+        f->ticket = 0;
+        for (uint32_t k = 0; k < f->item_count; k++) {
+            f->items[k].id = 0;
             if (f->items[k].decision && l->decision[f->items[k].decision].may > n)
                 f->items[k].decision = 0; /* nobody ever heard of it */
+        }
     }
     for (uint32_t i = 1; i <= l->decisions; i++) {
         struct told_decision *d = &l->decision[i];
@@ -258,19 +286,22 @@ static inline void ledger_settle_decision(struct ledger *l, uint32_t number, siz
 static inline void ledger_settle_frame(struct ledger *l, uint32_t number, size_t now)
 {
     struct told_frame *f = &l->frame[number];
+    bool is_there = false;
 
     for (uint32_t k = 0; k < f->item_count; k++) {
         struct told_item *item = &f->items[k];
         const struct told_decision *d = &l->decision[item->decision];
 
-        if (f->id == 0 && f->must == 0 && !d->is_hurt &&
+        if (!item->id && f->must == 0 && !item->is_gone && !d->is_hurt &&
             (!item->decision || (!d->is_known && d->must > 0 && !l->trace[item->trace].known)))
-            complain("frame %u is lost, and trace %u has no decision for it (%u)", number,
-                     item->trace, item->decision);
+            complain("item %u of frame %u is lost, and trace %u has no decision for it (%u)", k,
+                     number, item->trace, item->decision);
+        item->is_gone = !item->id;
+        is_there |= item->id != 0;
     }
-    if (f->id && f->must > now)
+    if (is_there && f->must > now)
         f->must = now;
-    if (!f->id)
+    if (!is_there)
         f->must = SIZE_MAX;
 }
 

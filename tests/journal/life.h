@@ -30,6 +30,14 @@ struct life {
     struct journal_recovered found;
     uint32_t in_hand[IN_HAND_MAX]; /* decisions that are not committed */
     unsigned in_hand_count;
+    struct life_move { /* references to originals */
+        unsigned writer;
+        uint64_t ticket;
+        frame_id from;
+        uint32_t count;
+    } moving[IN_HAND_MAX];
+    unsigned moving_count;
+    unsigned moves;
     struct life_reader {
         uint64_t at;   /* behind what was read */
         uint64_t seen; /* behind what was looked at */
@@ -118,28 +126,50 @@ static inline void life_found_decision(void *arg, const struct decision_record *
         complain("decision %llu has another label", (unsigned long long)d->duration_ns);
 }
 
+/* Which frame it is, or of which items of one it is a copy; 0: none that there is. */
+static inline uint32_t told_frame_of(const struct life *l, const struct recovered_frame *r,
+                                     uint32_t *items)
+{
+    const struct ledger *g = l->ledger;
+    uint32_t number = number_of(r->body, g->frames);
+    struct copied copy;
+
+    if (read_copy(r->body, &copy) && copy.frame <= g->frames && g->frame[copy.frame].may == 0) {
+        *items = copy.items;
+        return (unsigned)__builtin_popcount(copy.items) == r->items ? copy.frame : 0;
+    }
+    *items = (1U << g->frame[number].item_count) - 1;
+    return number && g->frame[number].may == 0 && r->items == g->frame[number].item_count &&
+                   bytes_are(r->body, g->frame[number].len, number)
+               ? number
+               : 0;
+}
+
 static inline uint32_t life_found_frame(void *arg, const struct recovered_frame *r)
 {
     struct life *l = (struct life *)arg;
-    uint32_t number = number_of(r->body, l->ledger->frames), taken = 0;
+    uint32_t items, number = told_frame_of(l, r, &items), taken = 0;
     struct told_frame *f = &l->ledger->frame[number];
     uint8_t id[16];
 
-    if (!number || f->may > 0 || !bytes_are(r->body, f->len, number) || r->items != f->item_count) {
-        complain("a frame (%u) was never written so", number);
+    if (!number) {
+        complain("a frame was never written so");
         return 0;
     }
-    if (f->id)
-        complain("frame %u is there twice", number);
-    f->id = r->frame;
-    f->ticket = 0;
     for (uint32_t k = 0; k < f->item_count; k++) {
-        trace_id_of(f->items[k].trace, id);
-        taken += ledger_find_item(l->ledger, number, &f->items[k],
-                                  recovery_has_source(l->journal, id, r->source));
+        struct told_item *item = &f->items[k];
+
+        if (!(items >> k & 1) || !recovery_is_first(l->journal, r, k))
+            continue;
+        if (item->id)
+            complain("item %u of frame %u is there twice", k, number);
+        trace_id_of(item->trace, id);
+        if (!ledger_find_item(l->ledger, number, item,
+                              recovery_has_source(l->journal, id, r->source)))
+            continue;
+        item->id = r->frame;
+        taken++;
     }
-    if (taken == 0)
-        f->id = 0;
     return taken;
 }
 
@@ -203,6 +233,7 @@ static inline void life_open(struct life *l)
                                              .segment_bytes = LIFE_SEGMENT,
                                              .memory = &l->memory,
                                              .clock = &l->clock.clock,
+                                             .moves_eagerly = true,
                                              .ack = l->ack,
                                              .disk = &l->disk->disk,
                                              .path = "/j",
@@ -308,6 +339,7 @@ static inline void write_one(struct life *l, unsigned writer)
 {
     struct ledger *g = l->ledger;
     struct told_frame f = {.may = now_op(l), .must = SIZE_MAX, .len = random_len(l)};
+    frame_id id;
     uint8_t *at;
 
     if (g->frames + 1 == LEDGER_FRAMES || !(at = journal_stage(l->writer[writer], f.len)))
@@ -319,17 +351,22 @@ static inline void write_one(struct life *l, unsigned writer)
                                ? new_trace(g)
                                : g->traces - (uint32_t)rng_below(&l->rng, 40);
     f.writer = writer;
-    f.id = journal_commit(l->writer[writer], f.len, f.item_count, SIGNAL_TRACES, l->clock.now);
+    id = journal_commit(l->writer[writer], f.len, f.item_count, SIGNAL_TRACES, l->clock.now);
+    for (uint32_t k = 0; k < f.item_count; k++)
+        f.items[k].id = id;
     f.ticket = journal_ticket(l->writer[writer]);
     g->frame[++g->frames] = f;
 }
 
-static inline void check_body(struct life *l, uint32_t number)
+static inline void check_body(struct life *l, uint32_t number, uint32_t k)
 {
     const struct told_frame *f = &l->ledger->frame[number];
+    struct slice body = journal_body(l->journal, f->items[k].id);
+    struct copied copy;
 
-    if (!bytes_are(journal_body(l->journal, f->id), f->len, number))
-        complain("frame %u has other bytes", number);
+    if (read_copy(body, &copy) ? copy.frame != number || !(copy.items >> k & 1)
+                               : !bytes_are(body, f->len, number))
+        complain("item %u of frame %u has other bytes", k, number);
 }
 
 /* The frames with items of the trace that wait. 0: there are none, or not all of them are here. */
@@ -341,20 +378,20 @@ static inline unsigned collect_sources(struct life *l, uint32_t trace, unsigned 
     bool here = true;
 
     for (uint32_t i = g->oldest; i <= g->frames; i++)
-        for (uint32_t k = 0; g->frame[i].id && k < g->frame[i].item_count; k++) {
+        for (uint32_t k = 0; k < g->frame[i].item_count; k++) {
             struct told_item *item = &g->frame[i].items[k];
 
-            if (item->trace != trace || item->decision || count == 64)
+            if (!item->id || item->trace != trace || item->decision || count == 64)
                 continue;
-            if (!journal_is_here(l->writer[writer], g->frame[i].id)) {
+            if (!journal_is_here(l->writer[writer], item->id)) {
                 here = false;
                 continue;
             }
             if (decision) {
                 item->decision = decision;
-                check_body(l, i);
+                check_body(l, i, k);
             }
-            sources[count++] = journal_source(l->journal, g->frame[i].id);
+            sources[count++] = journal_source(l->journal, item->id);
         }
     return here ? count : 0;
 }
@@ -402,8 +439,8 @@ static inline void hand_over(struct life *l, uint32_t trace, unsigned writer)
 
 static inline bool waits(const struct told_frame *f)
 {
-    for (uint32_t k = 0; f->id && k < f->item_count; k++)
-        if (!f->items[k].decision)
+    for (uint32_t k = 0; k < f->item_count; k++)
+        if (f->items[k].id && !f->items[k].decision)
             return true;
     return false;
 }
@@ -425,7 +462,7 @@ static inline void decide_one(struct life *l, bool oldest)
         return;
     journal_read_begin(l->writer[writer]);
     for (uint32_t k = 0; k < g->frame[i].item_count; k++)
-        if (!g->frame[i].items[k].decision) {
+        if (g->frame[i].items[k].id && !g->frame[i].items[k].decision) {
             hand_over(l, g->frame[i].items[k].trace, writer);
             break;
         }
@@ -437,9 +474,87 @@ static inline void release_decided(struct life *l, uint32_t decision)
     struct ledger *g = l->ledger;
 
     for (uint32_t i = 1; i <= g->frames; i++)
-        for (uint32_t k = 0; g->frame[i].id && k < g->frame[i].item_count; k++)
-            if (g->frame[i].items[k].decision == decision)
-                journal_release(l->writer[g->decision[decision].writer], g->frame[i].id, 1);
+        for (uint32_t k = 0; k < g->frame[i].item_count; k++) {
+            struct told_item *item = &g->frame[i].items[k];
+
+            if (!item->id || item->decision != decision)
+                continue;
+            journal_release(l->writer[g->decision[decision].writer], item->id, 1);
+            item->id = 0;
+        }
+}
+
+/* Copies are safe: what they were made of is given back. */
+static inline void release_moved(struct life *l)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < l->moving_count; i++) {
+        const struct life_move *m = &l->moving[i];
+
+        if (m->ticket <= journal_acked(l->writer[m->writer]))
+            journal_release(l->writer[m->writer], m->from, m->count);
+        else
+            l->moving[kept++] = *m;
+    }
+    l->moving_count = kept;
+}
+
+/* Some of the items of a frame that wait at one place, as bits. */
+static inline uint32_t draw_items(struct life *l, const struct told_frame *f, frame_id *from)
+{
+    uint32_t items = 0;
+
+    *from = 0;
+    for (uint32_t k = 0; k < f->item_count; k++) {
+        const struct told_item *item = &f->items[k];
+
+        if (!item->id || item->decision || (*from && item->id != *from) || chance(l, 20))
+            continue;
+        *from = item->id;
+        items |= 1U << k;
+    }
+    return items;
+}
+
+/* Copies what waits in a segment that is thin. */
+static inline void move_items(struct life *l, unsigned writer, uint32_t number)
+{
+    struct told_frame *f = &l->ledger->frame[number];
+    size_t len = sizeof(struct copied) + rng_below(&l->rng, 600);
+    struct moved_span spans[ITEMS_MAX];
+    frame_id from, to;
+    uint32_t items = draw_items(l, f, &from), count = 0;
+    uint8_t *at;
+
+    if (!items || l->moving_count == IN_HAND_MAX || !journal_may_move(l->writer[writer], from) ||
+        !(at = journal_stage_move(l->writer[writer], len, (uint32_t)__builtin_popcount(items))))
+        return;
+    fill_copy(at, len, number, items);
+    for (uint32_t k = 0; k < f->item_count; k++)
+        if (items >> k & 1)
+            spans[count++] = (struct moved_span){k, k};
+    to = journal_commit_move(l->writer[writer], from, len, spans, count, l->clock.now);
+    if (journal_source(l->journal, to) != journal_source(l->journal, from))
+        complain("what was moved out of frame %u has another name", number);
+    l->moving[l->moving_count++] =
+        (struct life_move){writer, journal_ticket(l->writer[writer]), from, count};
+    for (uint32_t k = 0; k < f->item_count; k++)
+        if (items >> k & 1)
+            f->items[k].id = to;
+    l->moves++;
+}
+
+static inline void move_some(struct life *l)
+{
+    const struct ledger *g = l->ledger;
+    unsigned writer = (unsigned)rng_below(&l->rng, l->writers);
+
+    journal_read_begin(l->writer[writer]);
+    for (uint32_t i = g->oldest; i && i <= g->frames; i++)
+        if (chance(l, 30))
+            move_items(l, writer, i);
+    journal_read_end(l->writer[writer]);
 }
 
 /* Takes note of what is promised by now. */
@@ -452,9 +567,10 @@ static inline void note_promises(struct life *l)
     for (uint32_t i = g->oldest; i <= g->frames; i++) {
         struct told_frame *f = &g->frame[i];
 
-        if (f->id && f->ticket && f->must > now && f->ticket <= journal_acked(l->writer[f->writer]))
+        if (f->ticket && f->must > now && f->ticket <= journal_acked(l->writer[f->writer]))
             f->must = now;
     }
+    release_moved(l);
     for (unsigned i = 0; i < l->in_hand_count; i++) {
         struct told_decision *d = &g->decision[l->in_hand[i]];
 
@@ -522,6 +638,8 @@ static inline void life_step(struct life *l, bool busy)
     }
     for (uint64_t n = rng_below(&l->rng, busy ? 4 : 10); n > 0; n--)
         decide_one(l, chance(l, 70));
+    if (chance(l, 40))
+        move_some(l);
     for (unsigned bit = 0; bit < LEDGER_EXPORTERS; bit++)
         export_some(l, bit);
     if (chance(l, 85))
@@ -543,7 +661,7 @@ static inline bool life_drain(struct life *l)
             export_some(l, bit);
         life_journal_step(l);
         done = g->oldest == g->frames && (!g->frames || !waits(&g->frame[g->frames])) &&
-               l->in_hand_count == 0;
+               l->in_hand_count == 0 && l->moving_count == 0;
         for (unsigned bit = 0; done && bit < LEDGER_EXPORTERS; bit++)
             done = l->reader[bit].count == 0 && outbox_ends_at(l->journal, l->reader[bit].at);
     }

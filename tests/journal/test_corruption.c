@@ -57,11 +57,14 @@ static void add_entries(struct place place, struct slice entries)
 
 static void map_frame(struct place place, const struct frame *frame)
 {
+    struct copied copy;
+
     place.at = place.region + frame->at;
     place.end = place.at + frame_size(frame->header.tlv_len, frame->header.stored_len);
     if (frame->header.signal == FRAME_TRACES) {
         place.kind = PLACE_FRAME;
-        place.number = number_of(frame->body, told.frames);
+        place.number =
+            read_copy(frame->body, &copy) ? copy.frame : number_of(frame->body, told.frames);
         add_place(place);
     } else if (frame->header.signal == FRAME_NAMES) {
         place.kind = PLACE_NAMES;
@@ -191,7 +194,7 @@ static bool has_lost(const struct ledger *before)
     for (uint32_t i = 1; i <= before->frames; i++)
         for (uint32_t k = 0; k < before->frame[i].item_count; k++)
             if (before->frame[i].must == 0 && !before->frame[i].items[k].decision &&
-                !hurt.frame[i].id && !hurt.frame[i].items[k].decision)
+                !hurt.frame[i].items[k].id && !hurt.frame[i].items[k].decision)
                 return true;
     for (uint32_t i = 1; i <= before->decisions; i++)
         for (unsigned e = 0; e < LEDGER_EXPORTERS; e++)

@@ -11,7 +11,7 @@ enum { STATES_OF_RUN = 40, FIRST_SEED = 1 };
 
 static unsigned states_of_kind = 80;
 static uint64_t first_seed = FIRST_SEED;
-static unsigned long states_seen, operations_seen;
+static unsigned long states_seen, operations_seen, moves_seen;
 
 static struct ledger told, told_at, told_later; /* large */
 
@@ -43,8 +43,9 @@ static void end_well(struct ledger *ledger, struct fake_disk *disk, enum journal
     if (check_failures || !life_begin(&l, ledger, disk, ack, seed + 1))
         return;
     for (uint32_t i = 1; i <= ledger->frames; i++)
-        if (ledger->frame[i].id)
-            complain("frame %u is there after an orderly end", i);
+        for (uint32_t k = 0; k < ledger->frame[i].item_count; k++)
+            if (ledger->frame[i].items[k].id)
+                complain("item %u of frame %u is there after an orderly end", k, i);
     life_drop(&l);
 }
 
@@ -100,6 +101,7 @@ static void run_states(enum journal_ack ack, enum crash crash, uint64_t seed, un
         run(&l, 60 + seed % 60);
         operations = now_op(&l);
         operations_seen += operations;
+        moves_seen += l.moves;
         for (unsigned i = 0; i < states && !check_failures; i++)
             check_state(&l, operations * (i + 1) / states - rng_below(&l.rng, operations / states),
                         crash, seed * 1000 + i);
@@ -151,6 +153,6 @@ int main(int argc, char **argv)
     RUN(a_kill_takes_nothing_of_what_was_synced);
     RUN(a_power_cut_takes_nothing_of_what_was_synced);
     RUN(a_power_cut_may_take_what_was_written_but_invents_nothing);
-    printf("%lu states of %lu operations\n", states_seen, operations_seen);
+    printf("%lu states of %lu operations, %lu moves\n", states_seen, operations_seen, moves_seen);
     return DONE();
 }

@@ -22,11 +22,10 @@ static void check_counts(struct life *l)
     uint64_t items = 0;
 
     for (uint32_t i = 1; i <= g->frames; i++)
-        for (uint32_t k = 0; g->frame[i].id && k < g->frame[i].item_count; k++) {
-            uint32_t decision = g->frame[i].items[k].decision;
-
-            items += !decision || g->decision[decision].must == SIZE_MAX;
-        }
+        for (uint32_t k = 0; k < g->frame[i].item_count; k++)
+            items += g->frame[i].items[k].id != 0;
+    for (unsigned i = 0; i < l->moving_count; i++)
+        items += l->moving[i].count;
     journal_stats(l->journal, &stats);
     if (stats.live_items != items)
         complain("the journal counts %llu items, not %llu", (unsigned long long)stats.live_items,
