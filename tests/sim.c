@@ -107,7 +107,8 @@ void sim_init(struct sim *s, const struct sim_options *options)
                                       .arg = s,
                                       .memory = &s->memory,
                                       .cpus = options->cpus ? options->cpus : 1,
-                                      .seed = options->seed ? options->seed : 1};
+                                      .seed = options->seed ? options->seed : 1,
+                                      .moves_eagerly = options->moves_eagerly};
     make_folder(s);
     sim_start(s);
 }

@@ -30,6 +30,7 @@ struct sim_options {
     unsigned cpus;      /* 0: 1 */
     size_t max_chunk;   /* of the fake network; 0: no bound */
     uint64_t seed;      /* of hashes and jitter; 0: 1 */
+    bool moves_eagerly; /* see struct journal_config */
     http_serve_fn *serve;
     void *serve_arg;
     struct disk

@@ -107,6 +107,7 @@ static enum err open_journal(struct collector *c, struct err_info *info)
         .segment_bytes = c->segment_bytes,
         .memory = c->memory,
         .clock = c->host.clock,
+        .moves_eagerly = c->host.moves_eagerly,
         .ack = c->shared.ack,
         .disk = c->host.disk,
         .path = journal_path(c),

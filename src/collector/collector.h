@@ -32,6 +32,7 @@ struct collector_host {
     unsigned cpus;         /* for workers = 0 */
     uint64_t seed;         /* 0: random */
     bool watches_files;    /* of the configuration, with the system's inotify */
+    bool moves_eagerly;    /* for tests: see struct journal_config */
     bool has_admin;        /* admin and control sockets are served (they use real sockets) */
     const char *journal_path; /* in place of the configuration's; NULL: that one */
     bool any_port; /* listeners take 127.0.0.1:0 whatever the configuration says, and no control

@@ -46,6 +46,7 @@ struct worker_counts {
     uint64_t late_kept, late_dropped;   /* spans */
     uint64_t rescued;                   /* spans that were counted as dropped before */
     uint64_t crossed;                   /* spans that took an inbox from another worker */
+    uint64_t moved_spans, moved_bytes;  /* out of thin segments: copies */
     uint64_t decided[2][TRIGGER_COUNT]; /* traces: [complete][trigger] */
     uint64_t kept_traces[LABEL_MAX], dropped_traces[LABEL_MAX];
     uint64_t kept[LABEL_MAX], dropped[LABEL_MAX]; /* spans, by label */

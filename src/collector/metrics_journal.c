@@ -13,6 +13,17 @@ static void counter(struct metrics *m, const char *name, const char *help, uint6
     metrics_sample(m, (double)value, (char *)0);
 }
 
+static void write_waiting(struct metrics *m, const struct ledger *l)
+{
+    gauge(m, "moontail_journal_pinned_bytes",
+          "Bytes of segments that hold spans that wait, in memory or on disk only: compare with "
+          "moontail_pending_bytes.",
+          (double)l->journal.pinned_bytes);
+    counter(m, "moontail_journal_moved_spans_total",
+            "Spans copied out of segments that little else was alive in.", l->sum.moved_spans);
+    counter(m, "moontail_journal_moved_bytes_total", "Bytes of these copies.", l->sum.moved_bytes);
+}
+
 static void write_memory(struct metrics *m, const struct journal_stats *s)
 {
     metrics_family(m, "moontail_journal_bytes", METRIC_GAUGE,
@@ -71,6 +82,7 @@ static void write_recovery(struct metrics *m, const struct recovered *r)
 
 void metrics_write_journal(struct metrics *m, const struct ledger *l, const struct recovered *r)
 {
+    write_waiting(m, l);
     write_memory(m, &l->journal);
     write_files(m, &l->journal);
     write_recovery(m, r);

@@ -2,6 +2,7 @@
 
 #include "collector/decide.h"
 #include "collector/door.h"
+#include "collector/evacuate.h"
 #include "collector/intake.h"
 #include "collector/rescue.h"
 
@@ -216,6 +217,7 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     due = earlier_ns(due, decide_due(w, now_ns));
     left |= decider_step(w->decider);
     left |= rescue_step(w);
+    left |= evacuation_step(w->evacuation, now_ns);
     journal_read_end(w->journal);
     follow_phase(w, now_ns);
     publish_load(w);
@@ -297,6 +299,8 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     policy_use_cells(rules->L, shared->policies->cells, clock_now_ns(shared->clock));
     if (err == ERR_OK)
         err = decider_new(w, &w->decider, info);
+    if (err == ERR_OK)
+        err = evacuation_new(w, &w->evacuation, info);
     if (err != ERR_OK) {
         worker_free(w);
         return err;
@@ -322,6 +326,7 @@ void worker_free(struct worker *w)
         return;
     receive_free(w->receive);
     decider_free(w->decider);
+    evacuation_free(w->evacuation);
     trace_table_free(w->table);
     for (unsigned o = 0; o < w->shared->count; o++)
         ring_fini(&w->inboxes[o]);

@@ -85,10 +85,11 @@ struct worker {
     uint8_t *owners;         /* of each of them, with several workers */
     size_t span_capacity;
 
-    struct door door;        /* door.h */
-    size_t added;            /* spans since the last step */
-    struct decider *decider; /* decide.h */
-    struct pass pass;        /* metrics and logs */
+    struct door door;              /* door.h */
+    size_t added;                  /* spans since the last step */
+    struct decider *decider;       /* decide.h */
+    struct evacuation *evacuation; /* evacuate.h */
+    struct pass pass;              /* metrics and logs */
     struct worker_counts counts;
     bool draining;   /* receive was told */
     unsigned closed; /* the last of shared->closed that it was told */

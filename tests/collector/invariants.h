@@ -128,6 +128,7 @@ static inline void end_life(void)
     const struct ledger *l = sim_ledger(&w.sim);
 
     w.lost += lost_before_exporters(l);
+    moves += l->sum.moved_spans;
     for (size_t i = 0; i < l->exporter_count; i++)
         for (int signal = 0; signal < OTLP_SIGNALS; signal++)
             place_of(&l->exporters[i])->lost[signal] +=

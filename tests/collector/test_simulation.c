@@ -263,6 +263,7 @@ static void begin(uint64_t seed)
     sim_init(&w.sim, &(struct sim_options){.config = w.config,
                                            .cpus = 1 + (unsigned)(seed % 3),
                                            .seed = seed,
+                                           .moves_eagerly = seed % 4 > 0,
                                            .serve = serve_world,
                                            .disk = &w.disk.disk});
     say("seed %llu, families %x, level %d", (unsigned long long)seed, w.families, w.level);
@@ -342,7 +343,7 @@ int main(int argc, char **argv)
     RUN(what_was_acknowledged_arrives_whatever_happens);
     if (argc == 1 && seeds > 1)
         RUN(a_seed_gives_the_same_run_again);
-    printf("%lu spans acknowledged, %lu delivered again, %lu ends\n", acknowledged, delivered_again,
-           ends);
+    printf("%lu spans acknowledged, %lu delivered again, %lu ends, %lu moves\n", acknowledged,
+           delivered_again, ends, moves);
     return DONE();
 }

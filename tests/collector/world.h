@@ -88,7 +88,7 @@ struct world {
 };
 
 static struct world w;
-static unsigned long acknowledged, delivered_again, ends;
+static unsigned long acknowledged, delivered_again, ends, moves;
 
 static inline bool has(unsigned families)
 {
