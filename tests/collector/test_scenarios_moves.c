@@ -147,45 +147,10 @@ static void what_was_moved_is_there_once_after_each_kill(void)
     backend_fini(&b);
 }
 
-/* What the disk does not take is not given up where it was. */
-static void copies_that_are_not_written_take_nothing_with_them(void)
-{
-    struct fake_disk disk;
-    struct backend b;
-    struct sim s;
-    uint64_t sent;
-
-    fake_disk_init(&disk);
-    backend_init(&b);
-    sim_init(&s, &(struct sim_options){.config = WAITING("written", "30s"),
-                                       .moves_eagerly = true,
-                                       .serve = backend_serve,
-                                       .serve_arg = &b,
-                                       .disk = &disk.disk});
-    sent = post_for(&s, 0, NS_PER_S);
-    disk.full = true;
-    disk.faults = (struct fake_faults){.rng = &(struct rng){{1, 2, 3, 4}},
-                                       .chance = 1,
-                                       .calls = 1U << FAKE_CALL_WRITE,
-                                       .errors = FAKE_EIO};
-    sim_run(&s, 5 * NS_PER_S);
-    CHECK(sim_ledger(&s)->sum.moved_spans > 20);
-    disk.full = false;
-    disk.faults.chance = 0;
-    start_again(&s, 2);
-    sim_run(&s, 33 * NS_PER_S);
-    balanced(&s);
-    check_kept(&b, sent);
-    sim_fini(&s);
-    fake_disk_fini(&disk);
-    backend_fini(&b);
-}
-
 int main(int argc, char **argv)
 {
     all = argc > 1 && strcmp(argv[1], "all") == 0;
     RUN(what_waits_for_long_holds_little_more_than_itself);
     RUN(what_was_moved_is_there_once_after_each_kill);
-    RUN(copies_that_are_not_written_take_nothing_with_them);
     return DONE();
 }

@@ -45,7 +45,8 @@ struct found {
     struct journal *journal;
     struct journal_recovered counts;
     unsigned frames, decisions;
-    char bodies[64]; /* the first byte of each frame */
+    char bodies[64];   /* the first byte of each frame */
+    bool is_first[64]; /* of the span at 5 */
     frame_id ids[64];
     bool has_source[64];
     struct decision_record decided[64];
@@ -69,6 +70,7 @@ static inline uint32_t on_frame(void *arg, const struct recovered_frame *frame)
     memset(id, frame->body.data[0], sizeof(id));
     f->bodies[f->frames] = (char)frame->body.data[0];
     f->ids[f->frames] = frame->frame;
+    f->is_first[f->frames] = recovery_is_first(f->journal, frame, 5);
     f->has_source[f->frames] = recovery_has_source(f->journal, id, frame->source);
     f->frames++;
     for (unsigned i = 0; i < f->decisions && i < 64; i++)
