@@ -137,10 +137,10 @@ static int load(struct trying *t)
     buf_init(&report, REPORT_MAX, NULL);
     if (setup_load(&t->setup, &t->loaded, &report) != ERR_OK)
         code = EXIT_CONFIG;
+    else if (t->loaded.config && !t->is_policy && !t->place.path && !t->place.config)
+        t->place.path = strdup(t->loaded.config->journal.path);
     fwrite(report.data, 1, report.len, stderr);
     buf_fini(&report);
-    if (!code && !t->is_policy && !t->place.path && !t->place.config)
-        t->place.path = strdup(t->loaded.config->journal.path);
     return code;
 }
 
@@ -186,6 +186,25 @@ static int read_history(struct trying *t)
 
 /* ---- trying ---- */
 
+/* A policy alone: as if it were asked before those that decided. Where it has no opinion, or only
+ * raises a probability in vain, what was decided stands; of a file nothing was. */
+static void add_to_chain(const struct trying *t, const struct recent_trace *trace,
+                         struct trial_verdict *v)
+{
+    enum policy_opinion opinion = v->vote_count ? v->votes[0].opinion : OPINION_NONE;
+
+    if (opinion == OPINION_KEEP || opinion == OPINION_DROP || opinion == OPINION_SAMPLE ||
+        (opinion == OPINION_AT_LEAST && (v->keep || !trace->is_decided)))
+        return;
+    v->keep = trace->kept;
+    v->probability = -1;
+    v->policy = v->reason = NULL;
+    if (!trace->is_decided)
+        return;
+    v->policy = labels_policy(t->recent.labels, trace->label);
+    v->reason = labels_reason(t->recent.labels, trace->label);
+}
+
 static int judge(struct trying *t, struct try_text *text)
 {
     const struct trial_world_options options = {
@@ -200,6 +219,8 @@ static int judge(struct trying *t, struct try_text *text)
 
         if (trial_world_judge(t->world, trace, &verdict) != ERR_OK)
             continue;
+        if (t->is_policy)
+            add_to_chain(t, trace, &verdict);
         trial_tally_add(&t->tally, &t->recent, trace, &verdict);
         try_text_add(text, t->world, &t->recent, trace, &verdict);
     }
@@ -230,7 +251,7 @@ static int try_all(struct trying *t)
 
     if (!code)
         code = t->trace ? read_file(t) : read_history(t);
-    try_text_init(&text, (unsigned)t->show);
+    try_text_init(&text, (unsigned)t->show, t->is_policy);
     if (!code)
         code = judge(t, &text);
     if (!code)

@@ -8,26 +8,48 @@
 
 enum { LINES_MAX = 16 << 20 };
 
-void try_text_init(struct try_text *t, unsigned show)
+void try_text_init(struct try_text *t, unsigned show, bool is_policy)
 {
-    *t = (struct try_text){.show = show};
-    buf_init(&t->changed, LINES_MAX, NULL);
-    buf_init(&t->same, LINES_MAX, NULL);
+    *t = (struct try_text){.show = show, .is_policy = is_policy};
+    for (int i = 0; i < TRY_PARTS; i++)
+        buf_init(&t->parts[i].text, LINES_MAX, NULL);
 }
 
 void try_text_fini(struct try_text *t)
 {
-    buf_fini(&t->changed);
-    buf_fini(&t->same);
+    for (int i = 0; i < TRY_PARTS; i++)
+        buf_fini(&t->parts[i].text);
 }
 
 /* ---- a trace ---- */
 
+/* At most a line's worth. */
+static void put_clean(struct buf *out, const void *text, size_t len)
+{
+    char line[81];
+
+    trial_copy_line(line, sizeof(line), text, len);
+    buf_str(out, line);
+}
+
+static void put_text(struct buf *out, const char *text)
+{
+    put_clean(out, text, strlen(text));
+}
+
 static void put_verdict(struct buf *out, bool keep, const char *policy, const char *reason)
 {
-    buf_printf(out, "%s by %s", keep ? "keep" : "drop", policy);
-    if (strcmp(policy, reason) != 0)
-        buf_printf(out, " (%s)", reason);
+    if (!*policy) {
+        buf_str(out, "no opinion");
+        return;
+    }
+    buf_str(out, keep ? "keep by " : "drop by ");
+    put_text(out, policy);
+    if (strcmp(policy, reason) == 0)
+        return;
+    buf_str(out, " (");
+    put_text(out, reason);
+    buf_byte(out, ')');
 }
 
 static void put_duration(struct buf *out, uint64_t ns)
@@ -36,11 +58,6 @@ static void put_duration(struct buf *out, uint64_t ns)
         buf_printf(out, "%.3f s", (double)ns / 1e9);
     else
         buf_printf(out, "%.3f ms", (double)ns / 1e6);
-}
-
-static void put_slice(struct buf *out, struct slice text)
-{
-    buf_append(out, text.data, text.len < 80 ? text.len : 80);
 }
 
 /* "3 spans, 612.000 ms, 1 error, shop: GET /cart" */
@@ -52,10 +69,10 @@ static void put_facts(struct buf *out, const struct trial_verdict *v)
         buf_printf(out, ", %u error%s", v->errors, v->errors == 1 ? "" : "s");
     buf_str(out, ", ");
     if (v->service.len) {
-        put_slice(out, v->service);
+        put_clean(out, v->service.data, v->service.len);
         buf_str(out, ": ");
     }
-    put_slice(out, v->name);
+    put_clean(out, v->name.data, v->name.len);
     if (v->keep && v->sent < v->spans)
         buf_printf(out, ", %u sent", v->sent);
 }
@@ -72,8 +89,11 @@ static void put_vote(struct buf *out, const struct trial_world *w, const struct 
     buf_printf(out, " %s", words[vote->opinion]);
     if (vote->opinion == OPINION_SAMPLE || vote->opinion == OPINION_AT_LEAST)
         buf_printf(out, "(%g)", vote->probability);
-    if (has_label)
-        buf_printf(out, " (%s)", trial_world_reason(w, vote));
+    if (!has_label)
+        return;
+    buf_str(out, " (");
+    put_text(out, trial_world_reason(w, vote));
+    buf_byte(out, ')');
 }
 
 static void put_votes(struct buf *out, const struct trial_world *w, const struct trial_verdict *v)
@@ -86,15 +106,20 @@ static void put_votes(struct buf *out, const struct trial_world *w, const struct
     buf_byte(out, '\n');
 }
 
+static const char *text_of(const char *label)
+{
+    return label ? label : "";
+}
+
 static void put_trace(struct buf *out, const struct trial_world *w, const struct recent *recent,
                       const struct recent_trace *trace, const struct trial_verdict *v)
 {
     encode_hex(out, slice_make(trace->id, sizeof(trace->id)));
     buf_str(out, "  ");
     if (v->is_filtered)
-        buf_printf(out, "dropped at the door by %s (%s)", v->policy, v->reason);
+        buf_printf(out, "dropped at the door by %s", v->policy);
     else
-        put_verdict(out, v->keep, v->policy, v->reason);
+        put_verdict(out, v->keep, text_of(v->policy), text_of(v->reason));
     if (v->probability >= 0)
         buf_printf(out, ", p = %g", v->probability);
     if (trace->is_decided && trace->kept != v->keep) {
@@ -115,9 +140,10 @@ static void count_label(struct try_text *t, const struct trial_verdict *v)
 {
     struct try_label *l = t->labels;
     const struct try_label *end = t->labels + t->label_count;
+    const char *policy = text_of(v->policy), *reason = text_of(v->reason);
 
-    while (l < end && (l->keep != v->keep || strncmp(l->policy, v->policy, 63) != 0 ||
-                       strncmp(l->reason, v->reason, 63) != 0))
+    while (l < end && (l->keep != v->keep || strncmp(l->policy, policy, 63) != 0 ||
+                       strncmp(l->reason, reason, 63) != 0))
         l++;
     if (l == end && t->label_count == sizeof(t->labels) / sizeof(t->labels[0])) {
         t->label_others++;
@@ -126,21 +152,29 @@ static void count_label(struct try_text *t, const struct trial_verdict *v)
     if (l == end) {
         t->label_count++;
         l->keep = v->keep;
-        snprintf(l->policy, sizeof(l->policy), "%s", v->policy);
-        snprintf(l->reason, sizeof(l->reason), "%s", v->reason);
+        snprintf(l->policy, sizeof(l->policy), "%s", policy);
+        snprintf(l->reason, sizeof(l->reason), "%s", reason);
     }
     l->count++;
+}
+
+static int part_of(const struct try_text *t, const struct recent_trace *trace,
+                   const struct trial_verdict *v)
+{
+    if (trace->is_decided && trace->kept != v->keep)
+        return TRY_CHANGED;
+    return t->is_policy && v->vote_count && v->votes[0].opinion != OPINION_NONE ? TRY_OPINION
+                                                                                : TRY_OTHER;
 }
 
 void try_text_add(struct try_text *t, const struct trial_world *w, const struct recent *recent,
                   const struct recent_trace *trace, const struct trial_verdict *v)
 {
-    bool is_changed = trace->is_decided && trace->kept != v->keep;
-    unsigned *count = is_changed ? &t->changed_count : &t->same_count;
+    struct try_part *part = &t->parts[part_of(t, trace, v)];
 
     count_label(t, v);
-    if ((*count)++ < t->show)
-        put_trace(is_changed ? &t->changed : &t->same, w, recent, trace, v);
+    if (part->count++ < t->show)
+        put_trace(&part->text, w, recent, trace, v);
 }
 
 static int by_count(const void *a, const void *b)
@@ -189,22 +223,31 @@ static void put_sum(struct trial_tally *tally, const struct recent *recent, cons
     buf_byte(out, '\n');
 }
 
-/* Room that the changed ones leave goes to the others. */
+/* Appends the first `count` of its traces: each is a line, and lines that begin with a space. */
+static void put_some(const struct buf *text, unsigned count, struct buf *out)
+{
+    const uint8_t *at = text->data, *end = text->data + text->len;
+
+    for (; count > 0 && at < end; count--) {
+        do
+            at = (const uint8_t *)memchr(at, '\n', (size_t)(end - at)) + 1;
+        while (at < end && *at == ' ');
+    }
+    if (at > text->data)
+        buf_append(out, text->data, (size_t)(at - text->data));
+}
+
 static void put_traces(const struct try_text *t, struct buf *out)
 {
-    unsigned shown = t->changed_count < t->show ? t->changed_count : t->show, more;
-    const uint8_t *end = t->same.data, *stop = t->same.data + t->same.len;
+    unsigned left = t->show, more = 0;
 
-    buf_append(out, t->changed.data, t->changed.len);
-    while (shown < t->show && end < stop) {
-        do
-            end = (const uint8_t *)memchr(end, '\n', (size_t)(stop - end)) + 1;
-        while (end < stop && *end == ' ');
-        shown++;
+    for (int i = 0; i < TRY_PARTS; i++) {
+        unsigned some = t->parts[i].count < left ? t->parts[i].count : left;
+
+        put_some(&t->parts[i].text, some, out);
+        left -= some;
+        more += t->parts[i].count - some;
     }
-    if (end)
-        buf_append(out, t->same.data, (size_t)(end - t->same.data));
-    more = t->changed_count + t->same_count - shown;
     if (more)
         buf_printf(out, "... and %u more; --show N shows N of them\n", more);
 }
@@ -212,7 +255,7 @@ static void put_traces(const struct try_text *t, struct buf *out)
 void try_text_write(struct try_text *t, const struct trial_world *w, struct trial_tally *tally,
                     const struct recent *recent, const char *where, struct buf *out)
 {
-    size_t failures, from = out->len;
+    size_t failures;
 
     put_traces(t, out);
     buf_byte(out, '\n');
@@ -228,5 +271,4 @@ void try_text_write(struct try_text *t, const struct trial_world *w, struct tria
         trial_write_failures(w, out);
         buf_byte(out, '\n');
     }
-    trial_clean(out, from);
 }

@@ -3,9 +3,17 @@
 
 #include "collector/trial_tally.h"
 
+/* Traces in the order in which they are shown: those that it decides otherwise, those that a policy
+ * alone has an opinion of, the others. */
+enum { TRY_CHANGED, TRY_OPINION, TRY_OTHER, TRY_PARTS };
+
 struct try_text {
-    struct buf changed, same; /* traces whose decision is another one than it was, and the others */
-    unsigned changed_count, same_count, show; /* at most `show` are in each */
+    bool is_policy; /* one alone */
+    unsigned show;  /* at most so many traces */
+    struct try_part {
+        struct buf text;
+        unsigned count; /* more than `show` are not in the text */
+    } parts[TRY_PARTS];
     struct try_label {
         char policy[64], reason[64];
         bool keep;
@@ -14,8 +22,9 @@ struct try_text {
     unsigned label_count, label_others;
 };
 
-void try_text_init(struct try_text *t, unsigned show);
+void try_text_init(struct try_text *t, unsigned show, bool is_policy);
 void try_text_fini(struct try_text *t);
+/* v->policy NULL: no opinion. */
 void try_text_add(struct try_text *t, const struct trial_world *w, const struct recent *recent,
                   const struct recent_trace *trace, const struct trial_verdict *v);
 /* Appends the traces, those first that changed, and what they come to. `where` is what they were

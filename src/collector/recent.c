@@ -337,8 +337,9 @@ static void hand_over(struct gathering *g, struct recent *out)
         }
     }
     out->decided = g->count;
-    if (out->count)
-        qsort(out->traces, out->count, sizeof(*out->traces), by_time);
+    if (!out->traces)
+        return;
+    qsort(out->traces, out->count, sizeof(*out->traces), by_time);
     keep_last(out, g->limits->max_traces);
 }
 

@@ -66,8 +66,6 @@ static void report(struct trial *t, struct trial_report *r)
 
 void trial_write(const struct trial_report *r, struct buf *out)
 {
-    size_t from = out->len;
-
     if (r->tried == 0)
         buf_printf(out, "not tried on recent traces: %s\n", r->because);
     else
@@ -75,7 +73,6 @@ void trial_write(const struct trial_report *r, struct buf *out)
                    r->tried == 1 ? "" : "s", r->keep, r->change);
     if (r->failed[0])
         buf_printf(out, "warning: it fails on them: %s\n", r->failed);
-    trial_clean(out, from);
 }
 
 /* ---- the trial ---- */
@@ -104,7 +101,9 @@ static enum err read_traces(struct trial *t, struct err_info *info)
     if (limits.max_bytes == 0)
         return err_fail(info, ERR_AGAIN, "memory is short");
     err = recent_read(c->host.disk, c->shared.config->journal.path, &limits, &t->recent, info);
-    if (err == ERR_OK && t->recent.count == 0)
+    if (err == ERR_OK && t->recent.count == 0 && has_read_enough(t))
+        err = err_fail(info, ERR_AGAIN, "there was no time for it");
+    else if (err == ERR_OK && t->recent.count == 0)
         err = err_fail(info, ERR_AGAIN, "the journal has no decided trace whole%s",
                        t->recent.decided ? " any more" : " yet");
     return err;

@@ -1,29 +1,24 @@
 #include "collector/trial_tally.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { PARTS_SHOWN = 3 }; /* on each side */
 
-static bool is_same(const char *part, const char *text)
+static void count_part(struct tally_side *side, const char *policy_name, const char *reason_name)
 {
-    return strncmp(part, text, sizeof(((struct tally_part *)0)->policy) - 1) == 0;
-}
+    struct tally_part *p = side->parts, named = {.count = 0};
 
-static void count_part(struct tally_side *side, const char *policy, const char *reason)
-{
-    struct tally_part *p = side->parts;
-
+    trial_copy_line(named.policy, sizeof(named.policy), policy_name, strlen(policy_name));
+    trial_copy_line(named.reason, sizeof(named.reason), reason_name, strlen(reason_name));
     side->total++;
     while (p < side->parts + side->part_count &&
-           !(is_same(p->policy, policy) && is_same(p->reason, reason)))
+           (strcmp(p->policy, named.policy) != 0 || strcmp(p->reason, named.reason) != 0))
         p++;
     if (p == side->parts + TALLY_PARTS)
         return;
     if (p == side->parts + side->part_count) {
         side->part_count++;
-        snprintf(p->policy, sizeof(p->policy), "%s", policy);
-        snprintf(p->reason, sizeof(p->reason), "%s", reason);
+        *p = named;
     }
     p->count++;
 }
@@ -109,17 +104,4 @@ void trial_write_failures(const struct trial_world *w, struct buf *out)
     for (size_t i = 0; i < count; i++)
         buf_printf(out, "%s%s %s, %u time%s: %s", i ? "; " : "", f[i].kind, f[i].name, f[i].times,
                    f[i].times == 1 ? "" : "s", f[i].text);
-}
-
-void trial_clean(struct buf *out, size_t from)
-{
-    for (size_t i = from; i < out->len; i++) {
-        uint8_t c = out->data[i];
-        bool is_c1 = c >= 0x80 && c < 0xa0 && i > from && out->data[i - 1] == 0xc2;
-
-        if ((c < ' ' && c != '\n') || c == 0x7f || is_c1)
-            out->data[i] = '?';
-        if (is_c1)
-            out->data[i - 1] = '?';
-    }
 }

@@ -32,7 +32,3 @@ void trial_tally_write_keep(const struct trial_tally *t, struct buf *out);
 void trial_tally_write_change(struct trial_tally *t, struct buf *out);
 /* Appends "policy mine, 12 times: policies/mine.lua:3: ...; ..."; nothing where none failed. */
 void trial_write_failures(const struct trial_world *w, struct buf *out);
-
-/* Names, reasons and errors come from scripts: nothing behind the first `from` bytes moves a cursor
- * any more. */
-void trial_clean(struct buf *out, size_t from);

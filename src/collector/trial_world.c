@@ -33,10 +33,24 @@ struct trial_world {
 
 /* ---- failures ---- */
 
+void trial_copy_line(char *to, size_t size, const char *from, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < len && i + 1 < size; i++) {
+        unsigned char c = (unsigned char)from[i];
+        bool is_c1 = c >= 0x80 && c < 0xa0 && i > 0 && (unsigned char)from[i - 1] == 0xc2;
+
+        to[i] = (char)(c < ' ' || c == 0x7f || is_c1 ? '?' : c);
+    }
+    to[i] = '\0';
+}
+
 static void on_failed(void *arg, const struct policy_failed *f)
 {
     struct trial_world *w = arg;
     struct named_failure *n;
+    char text[512];
 
     for (size_t i = 0; i < w->failure_count; i++) {
         n = &w->failures[i];
@@ -51,9 +65,10 @@ static void on_failed(void *arg, const struct policy_failed *f)
     snprintf(n->name, sizeof(n->name), "%s", f->name);
     n->failure = (struct trial_failure){.kind = f->kind, .name = n->name, .times = 1};
     if (strstr(f->text, ".lua:"))
-        snprintf(n->failure.text, sizeof(n->failure.text), "%s", f->text);
+        snprintf(text, sizeof(text), "%s", f->text);
     else
-        snprintf(n->failure.text, sizeof(n->failure.text), "%s: %s", f->where, f->text);
+        snprintf(text, sizeof(text), "%s: %s", f->where, f->text);
+    trial_copy_line(n->failure.text, sizeof(n->failure.text), text, strlen(text));
 }
 
 const struct trial_failure *trial_world_failures(const struct trial_world *w, size_t *count)

@@ -58,3 +58,6 @@ struct trial_failure {
 enum { TRIAL_FAILURES = 16 };
 /* Those so far, in the order in which they failed first, at most TRIAL_FAILURES. Borrowed. */
 const struct trial_failure *trial_world_failures(const struct trial_world *w, size_t *count);
+
+/* Copies what comes from scripts and senders into a line of text: control characters become '?'. */
+void trial_copy_line(char *to, size_t size, const char *from, size_t len);

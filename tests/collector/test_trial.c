@@ -116,6 +116,30 @@ static void the_reasons_that_matter_come_first_and_the_rest_is_a_number(void)
     backend_fini(&b);
 }
 
+static void what_scripts_say_stays_in_its_line(void)
+{
+    const struct trial_report *r;
+    struct backend b;
+    struct sim s;
+    struct buf out;
+
+    sim_with_backend(&s, &b, POLICIES(LATENCY("500")));
+    post_traces(&s, 10);
+    r = reload(&s, POLICIES("policy { name = 'p', decide = function(trace)\n"
+                            " if trace.duration_ms >= 200 then error('a\\27[2J\\nb') end\n"
+                            " return keep('r\\27[2J\\ntaken') end }"));
+    buf_init(&out, 4096, NULL);
+    trial_write(r, &out);
+    buf_byte(&out, '\0');
+    CHECK(strstr((char *)out.data, "+5 r?[2J?taken, "));
+    CHECK(strstr((char *)out.data, "config.lua:3: a?[2J?b\n"));
+    for (const char *at = (char *)out.data; *at; at++)
+        CHECK(*at >= ' ' || *at == '\n');
+    buf_fini(&out);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void where_nothing_can_be_tried_it_says_why(void)
 {
     static const char in_memory[] =
@@ -391,6 +415,7 @@ int main(void)
     RUN(the_line_says_exactly_what_a_change_does);
     RUN(reload_prints_what_the_trial_says);
     RUN(the_reasons_that_matter_come_first_and_the_rest_is_a_number);
+    RUN(what_scripts_say_stays_in_its_line);
     RUN(where_nothing_can_be_tried_it_says_why);
     RUN(at_most_a_thousand_are_tried_the_last_ones);
     RUN(limits_and_the_like_are_as_they_were_before_a_trial);
