@@ -1,4 +1,5 @@
 #include "base/loop_ops.h"
+#include "base/stall.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -43,8 +44,10 @@ void loop_free(struct loop *l)
 
 struct loop_turns loop_turns(const struct loop *l)
 {
-    return (struct loop_turns){atomic_load_explicit(&l->longest_ns, memory_order_relaxed),
-                               atomic_load_explicit(&l->slow, memory_order_relaxed)};
+    return (struct loop_turns){
+        .longest_ns = atomic_load_explicit(&l->longest_ns, memory_order_relaxed),
+        .slow = atomic_load_explicit(&l->slow, memory_order_relaxed),
+        .stalled_ns = atomic_load_explicit(&l->stalled_ns, memory_order_relaxed)};
 }
 
 const struct clock *loop_clock(const struct loop *l)
@@ -62,10 +65,12 @@ struct event_base *loop_event_base(struct loop *l)
 struct system_loop {
     struct loop loop;
     struct event_base *base;
-    struct event timer;     /* ends a wait */
-    struct event wake;      /* on wake_fd */
-    int wake_fd;            /* eventfd */
-    uint64_t turn_ns;       /* since when this turn goes on; 0: it waits */
+    struct event timer; /* ends a wait */
+    struct event wake;  /* on wake_fd */
+    int wake_fd;        /* eventfd */
+    uint64_t turn_ns;   /* since when this turn goes on; 0: it waits, */
+    uint64_t idle_ns;   /* since then; 0: it never had a turn */
+    struct stall stall;
     _Atomic bool wake_sent; /* saves the write when a wake is already on its way */
 };
 
@@ -81,8 +86,17 @@ struct system_watch {
 /* The first one that is ready ends the wait. */
 static void begin_turn(struct system_loop *s)
 {
-    if (!s->turn_ns)
-        s->turn_ns = clock_now_ns(s->loop.clock);
+    if (s->turn_ns)
+        return;
+    s->turn_ns = clock_now_ns(s->loop.clock);
+    stall_begin(&s->stall, s->idle_ns ? s->turn_ns - s->idle_ns : 0);
+}
+
+/* The loop's own thread alone writes them. */
+static void raise_to(_Atomic uint64_t *most, uint64_t value)
+{
+    if (value > atomic_load_explicit(most, memory_order_relaxed))
+        atomic_store_explicit(most, value, memory_order_relaxed);
 }
 
 static void end_turn(struct system_loop *s, uint64_t now_ns)
@@ -90,8 +104,10 @@ static void end_turn(struct system_loop *s, uint64_t now_ns)
     uint64_t took_ns = s->turn_ns ? now_ns - s->turn_ns : 0;
 
     s->turn_ns = 0;
-    if (took_ns > atomic_load_explicit(&s->loop.longest_ns, memory_order_relaxed))
-        atomic_store_explicit(&s->loop.longest_ns, took_ns, memory_order_relaxed);
+    s->idle_ns = now_ns;
+    raise_to(&s->loop.longest_ns, took_ns);
+    if (took_ns > LOOP_LOOK_NS)
+        raise_to(&s->loop.stalled_ns, earlier_ns(stall_ns(&s->stall), took_ns));
     if (took_ns > LOOP_SLOW_NS)
         atomic_fetch_add_explicit(&s->loop.slow, 1, memory_order_relaxed);
 }
@@ -208,6 +224,7 @@ static void system_free(struct loop *l)
     event_del(&s->wake);
     event_base_free(s->base);
     close(s->wake_fd);
+    stall_fini(&s->stall);
     free(s);
 }
 
@@ -247,6 +264,7 @@ struct loop *loop_new(const struct clock *clock)
     if (!s)
         abort();
     s->loop = (struct loop){.ops = &ops, .clock = clock};
+    s->stall.clock = clock;
     s->base = base_new();
     s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->wake_fd < 0 || evtimer_assign(&s->timer, s->base, on_timer, NULL) != 0 ||

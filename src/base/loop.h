@@ -43,8 +43,10 @@ void loop_wait(struct loop *l, uint64_t until_ns);
 struct loop_turns {
     uint64_t longest_ns; /* ever */
     uint64_t slow;       /* over LOOP_SLOW_NS, ever */
+    uint64_t stalled_ns; /* the longest that one over LOOP_LOOK_NS stood still (stall.h), ever */
 };
 #define LOOP_SLOW_NS (5 * NS_PER_MS)
+#define LOOP_LOOK_NS (2 * NS_PER_MS)
 /* How long turns took; a fake loop's take no time. Any thread. */
 struct loop_turns loop_turns(const struct loop *l);
 

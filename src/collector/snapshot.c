@@ -86,6 +86,8 @@ static void sum_turns(struct loop_turns *to, struct loop_turns from)
     to->slow += from.slow;
     if (from.longest_ns > to->longest_ns)
         to->longest_ns = from.longest_ns;
+    if (from.stalled_ns > to->stalled_ns)
+        to->stalled_ns = from.stalled_ns;
 }
 
 static void sum_up(struct collector *c, struct ledger *l)

@@ -1,8 +1,8 @@
 """Answers and workers beside a disk that is written at full speed; figures, nothing is asserted.
 
 For each level: DURATION seconds (default 20) of load alone, then as long with a writer beside it.
-`ready to run` is how long the workers' threads waited for a CPU: a slow turn that is no longer than
-that is not the disk's. FOLDER: on the disk to test.
+A turn may be long because others have the CPU (`ready to run`: how long a worker's thread waited for
+one); `longest stall` is how long one stood still beside that, which is what a disk would do. FOLDER: on the disk to test.
 """
 import glob
 import json
@@ -63,6 +63,7 @@ def measure(folder, ack, writer):
         "ack": ack, "writer": writer, "spans": load.count(), "requests": len(times),
         "p50 ms": share(times, 0.5), "p99 ms": share(times, 0.99), "max ms": share(times, 1),
         "longest turn ms": round(metrics.total("moontail_worker_loop_max_seconds") * 1e3, 2),
+        "longest stall ms": round(metrics.total("moontail_worker_loop_stalled_max_seconds") * 1e3, 2),
         "turns over 5 ms": int(metrics.total("moontail_worker_slow_turns_total")),
         "ready to run s": round(waited, 3)}), flush=True)
 
