@@ -39,6 +39,12 @@ def waited_for_cpu(pid):
     return max(waited)
 
 
+def stolen():
+    """Seconds that the host of this machine has kept its CPUs for others."""
+    with open("/proc/stat") as f:
+        return int(f.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def share(sorted_values, p):
     return round(sorted_values[min(int(len(sorted_values) * p), len(sorted_values) - 1)] * 1e3, 2)
 
@@ -49,7 +55,7 @@ def measure(folder, ack, writer):
     collector, load = Collector(folder, text), Load(1)
     try:
         load.aim({"http": collector.http, "grpc": collector.grpc})
-        before = waited_for_cpu(collector.process.pid)
+        before, kept = waited_for_cpu(collector.process.pid), stolen()
         collector.pause(DURATION)
         metrics = collector.scrape()
         waited = waited_for_cpu(collector.process.pid) - before
@@ -65,7 +71,7 @@ def measure(folder, ack, writer):
         "longest turn ms": round(metrics.total("moontail_worker_loop_max_seconds") * 1e3, 2),
         "longest stall ms": round(metrics.total("moontail_worker_loop_stalled_max_seconds") * 1e3, 2),
         "turns over 5 ms": int(metrics.total("moontail_worker_slow_turns_total")),
-        "ready to run s": round(waited, 3)}), flush=True)
+        "ready to run s": round(waited, 3), "stolen s": round(stolen() - kept, 2)}), flush=True)
 
 
 def main():
