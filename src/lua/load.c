@@ -27,17 +27,20 @@ void lua_name_in_full(struct err_info *info, const char *name)
     err_fail(info, copy.code, "%s%s", name, end);
 }
 
-/* What compiles but can't be meant: moontail.lint. */
-static enum err check_text(lua_State *L, struct slice text, const char *name, struct err_info *info)
+/* Calls `check` of a module with the `args` on the stack, which are popped: it gives a sentence
+ * about what is wrong and its line, or nil. */
+static enum err check(lua_State *L, const char *module, int args, const char *name,
+                      struct err_info *info)
 {
-    int top = lua_gettop(L);
-    enum err e = lua_require(L, "moontail.lint", info);
+    int top = lua_gettop(L) - args;
+    enum err e = lua_require(L, module, info);
 
-    if (e)
-        return e;
-    lua_getfield(L, -1, "check");
-    lua_pushlstring(L, (const char *)text.data, text.len);
-    e = lua_run(L, 1, 2, info);
+    if (!e) {
+        lua_getfield(L, -1, "check");
+        lua_insert(L, top + 1);
+        lua_pop(L, 1);
+        e = lua_run(L, args, 2, info);
+    }
     if (!e && lua_isstring(L, -2))
         e = err_fail(info, ERR_SCRIPT, "%s:%d: %s", name, (int)lua_tointeger(L, -1),
                      lua_tostring(L, -2));
@@ -99,8 +102,18 @@ enum err lua_load_script(lua_State *L, struct slice text, const char *name, int 
     if (e)
         return e;
     lua_pop(L, 1);
-    e = check_text(L, text, name, info);
-    return e ? e : compile_counting(L, text, name, env, info);
+    lua_pushlstring(L, (const char *)text.data, text.len);
+    e = check(L, "moontail.lint", 1, name, info);
+    if (!e)
+        e = compile_counting(L, text, name, env, info);
+    if (e)
+        return e;
+    lua_pushvalue(L, -1);
+    lua_pushvalue(L, env);
+    e = check(L, "moontail.globals", 2, name, info);
+    if (e)
+        lua_pop(L, 1);
+    return e;
 }
 
 enum err load_trusted(lua_State *L, struct slice text, const char *name, bool counted)

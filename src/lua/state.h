@@ -53,7 +53,8 @@ enum err lua_env_seal(lua_State *L, int env, struct err_info *info) MUST_CHECK;
 
 /* Compiles `text` (never bytecode) as a chunk called `name`, in the environment table at `env`;
  * pushes the function. Also refuses what compiles but can't be meant: a verdict whose value is
- * thrown away, and a comparison with a kind or status that there is not (lua/moontail/lint.lua).
+ * thrown away, a comparison with a kind or status that there is not (lua/moontail/lint.lua), and
+ * globals that the environment has not (lua/moontail/globals.lua).
  * Its loops, functions and jumps count down (rewrite.h), so that lua_run_bounded can end them;
  * names that begin with __mt are refused. ERR_SCRIPT: "name:line: message", nothing pushed. */
 enum err lua_load_script(lua_State *L, struct slice text, const char *name, int env,

@@ -89,6 +89,17 @@ static void a_misspelt_name_is_answered_with_the_nearest(void)
     CHECK(raises("local s = ('a'):rep(70000)", "s.lua:1: string.rep would make more than 64 KiB"));
 }
 
+static void a_global_that_is_not_there_is_refused_before_the_function_runs(void)
+{
+    CHECK(raises("return function()\n return function() return sevn end\nend",
+                 "s.lua:2: there is no 'sevn' (did you mean 'seven'?)"));
+    CHECK(raises("local function f()\n count = 1\nend\nreturn f",
+                 "s.lua:2: 'count' is not declared: write 'local count'"));
+    CHECK(raises("return function() return one end,\n nine",
+                 "s.lua:1: there is no 'one'")); /* the first of them */
+    CHECK(gives("local function f() return seven + math.floor(0.5) end return f()", "7"));
+}
+
 static void errors_say_file_and_line(void)
 {
     CHECK(raises("local a =\n\n= 2", "s.lua:3: unexpected symbol near '='"));
@@ -254,6 +265,7 @@ int main(void)
     RUN(without_executable_memory_auto_interprets);
     RUN(scripts_reach_only_what_is_allowed);
     RUN(a_misspelt_name_is_answered_with_the_nearest);
+    RUN(a_global_that_is_not_there_is_refused_before_the_function_runs);
     RUN(errors_say_file_and_line);
     RUN(a_verdict_that_is_thrown_away_is_refused);
     RUN(a_comparison_with_no_kind_or_status_is_refused);

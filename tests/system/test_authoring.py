@@ -66,7 +66,7 @@ def test_the_problem_matchers_of_the_tasks_find_file_and_line(tmp_path):
                      "config.lua": 'return { tail_sampling = { policies = { policy "worse" } }, '
                                    'exporters = { exporter "nop" } }'})
     for command, code, expected in [("check", 78, ("policies/worse.lua", "1")),
-                                    ("test", 1, ("spec/slow_db_spec.lua", "12"))]:
+                                    ("test", 1, ("spec/slow_db_spec.lua", "4"))]:
         out = moontail(*tasks[command]["args"], folder=tmp_path, code=code)
         pattern = tasks[command]["problemMatcher"]["pattern"]
         found = [re.match(pattern["regexp"], line) for line in out.splitlines()]
@@ -202,12 +202,13 @@ def test_a_prompt_reads_a_trace_of_a_file_and_goes_on_after_errors(tmp_path):
         "n + 1", "trace:find(match { status = 'error' })", "trace.nothing", "while true do end",
         "for _, s in trace:spans() do", "  n = n + 1", "end", "n", "os.exit()", "1 +", "2",
         "ask(policy 'long' { spans = 2 })", "ask(policy 'latency' { threshold_ms = 800 })",
-        "use(2).span_count", "use(3)", "trace.id"], "--trace", "traces.jsonl")
+        "use(2).span_count", "use(3)", "trace.id", "m = 7 m = m + 1", "m"],
+        "--trace", "traces.jsonl")
     assert said == [
         "700", '"/a"', "2", "span 0000000000000002: client error shop call, 10 ms",
         "prompt:1: trace has no field 'nothing'", "prompt:1: more than 250 ms of CPU time", "3",
         "prompt:1: there is no 'os'", "3", 'keep("long")', "nil", "1",
-        "use(3): the file has the traces 1 to 2", f'"{trace_id(2).hex()}"']
+        "use(3): the file has the traces 1 to 2", f'"{trace_id(2).hex()}"', "8"]
 
 
 def test_a_prompt_without_a_file_has_a_trace_to_begin_with(tmp_path):
