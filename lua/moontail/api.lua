@@ -29,7 +29,7 @@ M.globals = {
   { "vote", "fun(policy:Policy, trace:Trace):number", "of a policy given as an option: 1 for keep, p for sample(p), 0 else. What it raises is the caller's" },
   { group = "State" },
   { "limit", "fun(o:{rate:number, per:string, burst?:number, max_keys?:integer, name?:string}):Limit", "`rate` in each `per` (a duration), `burst` at once (default: rate)" },
-  { "seen", "fun(o:{window:string, max_keys?:integer, name?:string}):Seen", "remembers keys for a window" },
+  { "seen", 'fun(o:{window:string, max_keys?:integer, when_full?:"share"|"forget", name?:string}):Seen', "remembers keys for a window; over max_keys all further ones share one, or old ones give way" },
   { "counter", "fun(o:{window:string, max_keys?:integer, name?:string}):Counter", "counts over a moving window" },
   { group = "Declarations" },
   { "policy", "fun(what:string|PolicySpec):Component", 'in its file: what the file returns. In config.lua: policy "TYPE/instance" { options }, or policy { name =, decide = }' },
@@ -159,7 +159,11 @@ M.classes = {
     { "on_error", '("pass"|"strip"|"drop")?', "what becomes of a span whose call fails" },
   },
   { "Shape", "shape", "Made by shape().", { "of", "fun(self, trace:Trace):string", "the different values of each field, in order, joined by •, the fields by commas; at most 100 values and 2048 bytes" } },
-  { "Limit", "limit", "Made by limit{}.", { "take", "fun(self, key?:string|number, cost?:number, left?:number):boolean", "takes cost (1) of what the key has, or none of it where less than left (0) would stay" } },
+  {
+    "Limit", "limit", "Made by limit{}.",
+    { "take", "fun(self, key?:string|number, cost?:number, left?:number):boolean", "takes cost (1) of what the key has, or none of it where less than left (0) would stay" },
+    { "share", "fun(self, key?:string|number):number", "the p for sample(p) that holds the limit whatever comes; takes one if the draw lets this trace through" },
+  },
   {
     "Seen", "seen", "Made by seen{}.",
     { "add", "fun(self, key:string|number):boolean", "true when it is new; it is known for the window from then" },

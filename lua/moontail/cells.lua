@@ -7,7 +7,7 @@ local env = require "moontail.env"
 local host = require "moontail.host"
 
 local c = ffi.cast(ffi.typeof(core.handles_type .. " *"), core.handles)
-local c_take, c_seen_add, c_seen_has, c_count, c_per_second = c.take, c.seen_add, c.seen_has, c.count, c.per_second
+local c_take, c_share, c_seen_add, c_seen_has, c_count, c_per_second = c.take, c.share, c.seen_add, c.seen_has, c.count, c.per_second
 
 local type, error, tostring, getmetatable = type, error, tostring, getmetatable
 local huge = math.huge
@@ -142,6 +142,19 @@ local function metatable(kind, methods)
   }
 end
 
+local function share_of(self, key)
+  check_self(self, "limit")
+  local answer
+  if key == nil then
+    answer = c_share(self, nil, 0)
+  else
+    if type(key) ~= "string" then key = text_of(key, "limit") end
+    answer = c_share(self, key, #key)
+  end
+  if answer < 0 then no_answer("limit", answer) end
+  return answer
+end
+
 local limits = metatable("limit", {
   take = function(self, key, cost, left)
     if cost == nil then cost = 1 end
@@ -153,6 +166,10 @@ local limits = metatable("limit", {
       error("what is left is a number of 0 or more, not " .. tostring(left), 2)
     end
     return ask_limit(self, key, cost, left) == 1
+  end,
+  share = function(self, key)
+    local p = share_of(self, key) -- no tail call: errors count this frame
+    return p
   end,
 })
 
@@ -192,7 +209,6 @@ M.api = {}
 M.methods = methods_of
 
 local LIMIT_FIELDS = { rate = true, per = true, burst = true, max_keys = true, name = true }
-local WINDOW_FIELDS = { window = true, max_keys = true, name = true }
 
 local function positive(key, value)
   if type(value) == "number" and value > 0 and value < huge then return value end
@@ -210,16 +226,20 @@ function M.api.limit(t)
   return core.handle_new(limits, LIMIT, scope.name, name_of("limit", t), max_keys("limit", t), interval_ns, burst * interval_ns)
 end
 
-local function windowed(kind, number, meta)
+local function windowed(kind, number, meta, fields)
   return function(t)
-    check_fields(kind, t, WINDOW_FIELDS, kind .. ' { window = "10m" }')
+    check_fields(kind, t, fields, kind .. ' { window = "10m" }')
     local window_ns = duration(kind, t, "window", "10m")
     local name, keys = name_of(kind, t), max_keys(kind, t)
-    return core.handle_new(meta, number, scope.name, name, keys, window_ns, 0)
+    local when_full = t.when_full
+    if when_full ~= nil and when_full ~= "share" and when_full ~= "forget" then
+      error(("%s{}: when_full is %s; allowed: \"share\", \"forget\""):format(kind, show(when_full)), 2)
+    end
+    return core.handle_new(meta, number, scope.name, name, keys, window_ns, 0, when_full == "forget")
   end
 end
 
-M.api.seen = windowed("seen", SEEN, seens)
-M.api.counter = windowed("counter", COUNTER, counters)
+M.api.seen = windowed("seen", SEEN, seens, { window = true, max_keys = true, name = true, when_full = true })
+M.api.counter = windowed("counter", COUNTER, counters, { window = true, max_keys = true, name = true })
 
 return M

@@ -3,8 +3,8 @@
 -- those of spans; a name that is none is an attribute of the span or its resource. Choose fields with few values: with
 -- an id among them every trace is new.
 --
--- Shapes are remembered by all workers together, and over a restart, in bounded memory: beyond `max_shapes` new ones
--- are not kept any more until others are forgotten, which moontail_state_overflow_total counts.
+-- Shapes are remembered by all workers together, and over a restart, in bounded memory: beyond `max_shapes` the oldest
+-- give way, and are new again when they come back; nothing new is missed.
 --
 --     policy "novelty" { window = "1h" },
 --     policy "novelty/errors" { fields = { "service", "exception.type" }, when = match { status = "error" } },
@@ -20,7 +20,7 @@ return policy {
   setup = function(opt)
     return {
       shape = shape(opt.fields, opt.spans),
-      seen = seen { window = opt.window, max_keys = opt.max_shapes, name = "shapes" },
+      seen = seen { window = opt.window, max_keys = opt.max_shapes, when_full = "forget", name = "shapes" },
     }
   end,
   decide = function(trace, _, my)

@@ -3,11 +3,14 @@
 #include "policy/cell_table.h"
 
 #include "base/clock.h"
+#include "policy/policy.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CAPACITY = 16 };
+enum { FIRST_CAPACITY = 16, LOOKS_FOR_OLD = 16, SHARE_HALVINGS = 14, SHARE_STEPS = 8 };
+#define SHARE_CALM     0.2 /* of the limit may be taken before traces are thinned out */
 #define SWEEP_PAUSE_NS (NS_PER_S / 4)
 
 /* ---- life ---- */
@@ -74,16 +77,21 @@ static bool is_over(const struct cell_rule *rule, const struct cell *c, uint64_t
     return now_ns / cell_slot_ns(rule) >= c->word + COUNTER_SLOTS;
 }
 
-/* What is taken from a limit, and what must be left behind. */
+/* What is taken from a limit, and what must be left behind. With a draw one is taken of what the
+ * share lets through. */
 struct taking {
     double cost, left;
+    bool draws;
+    uint64_t randomness;
+    double share; /* out */
 };
 
 /* GCRA: `full` is when the limit will be full again. */
-static bool take(const struct cell_rule *rule, uint64_t *full, struct taking what, uint64_t now_ns)
+static bool take(const struct cell_rule *rule, uint64_t *full, const struct taking *what,
+                 uint64_t now_ns)
 {
-    double cost_ns = what.cost * (double)rule->interval_ns;
-    double left_ns = what.left * (double)rule->interval_ns;
+    double cost_ns = what->cost * (double)rule->interval_ns;
+    double left_ns = what->left * (double)rule->interval_ns;
     uint64_t from = *full > now_ns ? *full : now_ns, next;
 
     if (cost_ns + left_ns > (double)rule->burst_ns)
@@ -95,6 +103,30 @@ static bool take(const struct cell_rule *rule, uint64_t *full, struct taking wha
     return true;
 }
 
+/* level, last: when the limit is full again, now and if all but one is taken. In steps, so that a
+ * policy has few different verdicts. */
+static double share_at(double level, double last)
+{
+    double over = (level - SHARE_CALM * last) / (last - SHARE_CALM * last);
+
+    return over <= 0 ? 1 : exp2(-floor(SHARE_HALVINGS * SHARE_STEPS * over) / SHARE_STEPS);
+}
+
+static bool take_share(const struct cell_rule *rule, uint64_t *full, struct taking *what,
+                       uint64_t now_ns)
+{
+    uint64_t level = *full > now_ns ? *full - now_ns : 0;
+
+    what->share = 0;
+    if (level + rule->interval_ns > rule->burst_ns)
+        return false;
+    what->share = share_at((double)level, (double)(rule->burst_ns - rule->interval_ns));
+    if (what->randomness < sampling_threshold(what->share))
+        return false;
+    *full = now_ns + level + rule->interval_ns;
+    return true;
+}
+
 static bool add_once(const struct cell_rule *rule, uint64_t *until, uint64_t now_ns)
 {
     if (*until > now_ns)
@@ -103,10 +135,12 @@ static bool add_once(const struct cell_rule *rule, uint64_t *until, uint64_t now
     return true;
 }
 
-static bool add_or_take(const struct cell_rule *rule, uint64_t *word, struct taking what,
+static bool add_or_take(const struct cell_rule *rule, uint64_t *word, struct taking *what,
                         uint64_t now_ns)
 {
-    return rule->kind == CELL_LIMIT ? take(rule, word, what, now_ns) : add_once(rule, word, now_ns);
+    if (rule->kind != CELL_LIMIT)
+        return add_once(rule, word, now_ns);
+    return what->draws ? take_share(rule, word, what, now_ns) : take(rule, word, what, now_ns);
 }
 
 static void count(const struct cell_rule *rule, struct cell_counter *c, double n, uint64_t now_ns)
@@ -258,6 +292,58 @@ static bool sweep(struct cell_table *t, uint64_t now_ns)
     return true;
 }
 
+/* Takes the cell out: what stands behind it moves up, so that all are found. */
+static void take_out(struct cell_table *t, struct cell_stripe *s, uint32_t hole)
+{
+    uint32_t mask = s->capacity - 1, next = (hole + 1) & mask;
+
+    for (; cell_at(t, s->cells, next)->hash != 0; next = (next + 1) & mask) {
+        uint32_t home = (uint32_t)cell_at(t, s->cells, next)->hash & mask;
+
+        if (((next - home) & mask) >= ((next - hole) & mask)) {
+            memcpy(cell_at(t, s->cells, hole), cell_at(t, s->cells, next), t->stride);
+            hole = next;
+        }
+    }
+    memset(cell_at(t, s->cells, hole), 0, t->stride);
+    s->used--;
+    atomic_fetch_sub_explicit(&t->keys, 1, memory_order_relaxed);
+}
+
+/* Of a few cells of the locked stripe the one that is over first gives way. False: there is none.
+ */
+static bool forget_old(struct cell_table *t, struct cell_stripe *s, uint64_t hash)
+{
+    uint32_t oldest = UINT32_MAX, looks = 0;
+
+    for (uint32_t i = 0; i < s->capacity && looks < LOOKS_FOR_OLD; i++) {
+        uint32_t at = ((uint32_t)(hash >> 32) + i) & (s->capacity - 1);
+        const struct cell *c = cell_at(t, s->cells, at);
+
+        if (c->hash == 0)
+            continue;
+        looks++;
+        if (oldest == UINT32_MAX || c->word < cell_at(t, s->cells, oldest)->word)
+            oldest = at;
+    }
+    if (oldest == UINT32_MAX)
+        return false;
+    take_out(t, s, oldest);
+    return true;
+}
+
+static struct cell *find_or_insert(struct cell_table *t, struct cell_stripe *s, uint64_t hash,
+                                   uint64_t now_ns)
+{
+    struct cell *c = find(t, s, hash);
+
+    if (!c)
+        c = insert(t, s, hash, now_ns);
+    if (!c && t->rule.forgets && forget_old(t, s, hash))
+        c = insert(t, s, hash, now_ns);
+    return c;
+}
+
 /* The key's cell, made if need be, with *s locked; or NULL and nothing locked: it shares one. */
 static struct cell *lock_cell(struct cell_table *t, struct slice key, uint64_t now_ns,
                               struct cell_stripe **s)
@@ -268,9 +354,7 @@ static struct cell *lock_cell(struct cell_table *t, struct slice key, uint64_t n
     *s = stripe_of(t, hash);
     do {
         pthread_mutex_lock(&(*s)->lock);
-        c = find(t, *s, hash);
-        if (!c)
-            c = insert(t, *s, hash, now_ns);
+        c = find_or_insert(t, *s, hash, now_ns);
         if (c)
             return c;
         pthread_mutex_unlock(&(*s)->lock);
@@ -281,7 +365,7 @@ static struct cell *lock_cell(struct cell_table *t, struct slice key, uint64_t n
 
 /* ---- operations ---- */
 
-static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, struct taking what,
+static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, struct taking *what,
                               uint64_t now_ns)
 {
     uint64_t word = atomic_load_explicit(&t->words[fixed], memory_order_relaxed), next;
@@ -296,7 +380,7 @@ static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, struc
     return true;
 }
 
-static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct taking what,
+static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct taking *what,
                               uint64_t now_ns)
 {
     struct cell_stripe *s;
@@ -317,18 +401,27 @@ static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct tak
 
 bool cell_limit_take(struct cell_table *t, struct slice key, double cost, uint64_t now_ns)
 {
-    return keyed_add_or_take(t, key, (struct taking){.cost = cost}, now_ns);
+    return keyed_add_or_take(t, key, &(struct taking){.cost = cost}, now_ns);
 }
 
 bool cell_limit_take_leaving(struct cell_table *t, struct slice key, double cost, double left,
                              uint64_t now_ns)
 {
-    return keyed_add_or_take(t, key, (struct taking){cost, left}, now_ns);
+    return keyed_add_or_take(t, key, &(struct taking){.cost = cost, .left = left}, now_ns);
+}
+
+double cell_limit_share(struct cell_table *t, struct slice key, uint64_t randomness,
+                        uint64_t now_ns)
+{
+    struct taking what = {.draws = true, .randomness = randomness};
+
+    (void)keyed_add_or_take(t, key, &what, now_ns);
+    return what.share;
 }
 
 bool cell_seen_add(struct cell_table *t, struct slice key, uint64_t now_ns)
 {
-    return keyed_add_or_take(t, key, (struct taking){0}, now_ns);
+    return keyed_add_or_take(t, key, &(struct taking){0}, now_ns);
 }
 
 /* Copies the key's cell, or the one that it would share. False: it has none. */

@@ -127,7 +127,7 @@ static bool is_named(const struct cell_table *t, const char *component, const ch
 static bool same_rule(const struct cell_rule *a, const struct cell_rule *b)
 {
     return a->max_keys == b->max_keys && a->interval_ns == b->interval_ns &&
-           a->burst_ns == b->burst_ns;
+           a->burst_ns == b->burst_ns && a->forgets == b->forgets;
 }
 
 /* The new one in its place; if there is no memory for it, none. */

@@ -25,6 +25,7 @@ struct cell_rule {
     uint32_t max_keys;    /* 1 to CELL_KEYS_MAX */
     uint64_t interval_ns; /* limit: from one to the next; seen, counter: the window; > 0 */
     uint64_t burst_ns;    /* limit: intervals that may be taken at once; at least one */
+    bool forgets;         /* seen: over max_keys an old key gives way, and none is shared */
 };
 
 struct cells;
@@ -52,6 +53,12 @@ bool cell_limit_take(struct cell_table *t, struct slice key, double cost, uint64
 /* Takes it only where `left` (finite, >= 0) stays behind. */
 bool cell_limit_take_leaving(struct cell_table *t, struct slice key, double cost, double left,
                              uint64_t now_ns);
+/* The share of traces that may pass now so that the limit holds whatever comes: 1 while at most
+ * half of it is taken, then less and less, to 2^-14 for the last of it; 0: nothing is left. One is
+ * taken if the draw lets a trace of this randomness through. What passed, each counted 1/share
+ * times, is an unbiased count of what came. */
+double cell_limit_share(struct cell_table *t, struct slice key, uint64_t randomness,
+                        uint64_t now_ns);
 /* True: `key` was not there; it is from now on, for the window. */
 bool cell_seen_add(struct cell_table *t, struct slice key, uint64_t now_ns);
 bool cell_seen_has(struct cell_table *t, struct slice key, uint64_t now_ns);

@@ -115,6 +115,19 @@ static double handle_take(void *handle, const char *key, size_t len, double cost
     return cell_limit_take_leaving(t, slice_make(key, len), cost, left, h->state->now_ns);
 }
 
+/* The probability is known, so that what is kept may say it. */
+static double handle_share(void *handle, const char *key, size_t len)
+{
+    struct cell_handle *h = handle;
+    double trouble;
+    struct cell_table *t = ready(h, &trouble);
+
+    if (!t)
+        return trouble;
+    return cell_limit_share(t, slice_make(key, len), reader_randomness(&h->state->reader),
+                            h->state->now_ns);
+}
+
 static double handle_seen_add(void *handle, const char *key, size_t len)
 {
     struct cell_handle *h = handle;
@@ -156,6 +169,7 @@ static double handle_per_second(void *handle, const char *key, size_t len)
 
 static const struct handles functions = {
     .take = handle_take,
+    .share = handle_share,
     .seen_add = handle_seen_add,
     .seen_has = handle_seen_has,
     .count = handle_count,
@@ -173,8 +187,8 @@ static void copy_name(lua_State *L, int index, char name[CELL_NAME_MAX + 1])
     name[len] = '\0';
 }
 
-/* handle_new(metatable, kind, component, name, max_keys, interval_ns, burst_ns): the numbers have
- * been checked. */
+/* handle_new(metatable, kind, component, name, max_keys, interval_ns, burst_ns, forgets): the
+ * numbers have been checked. */
 static int handle_new(lua_State *L)
 {
     struct policy_state *s = lua_touserdata(L, lua_upvalueindex(1));
@@ -187,6 +201,7 @@ static int handle_new(lua_State *L)
                                   .max_keys = (uint32_t)luaL_checknumber(L, 5),
                                   .interval_ns = (uint64_t)llround(luaL_checknumber(L, 6)),
                                   .burst_ns = (uint64_t)llround(luaL_checknumber(L, 7)),
+                                  .forgets = lua_toboolean(L, 8),
                               }};
     copy_name(L, 3, h->component);
     copy_name(L, 4, h->name);

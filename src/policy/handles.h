@@ -11,6 +11,7 @@
  * is the payload of the userdata. key NULL: none. Answers below 0 are enum handle_trouble. */
 #define HANDLES_DECLARATIONS                                                                       \
     double (*take)(void *handle, const char *key, size_t len, double cost, double left);           \
+    double (*share)(void *handle, const char *key, size_t len);                                    \
     double (*seen_add)(void *handle, const char *key, size_t len);                                 \
     double (*seen_has)(void *handle, const char *key, size_t len);                                 \
     double (*count)(void *handle, const char *key, size_t len, double n);                          \

@@ -1,15 +1,24 @@
 /* Cells: exact over threads, bounded, carried over, and back from a file. */
 #include "base/clock.h"
 #include "base/crc32c.h"
+#include "base/random.h"
 #include "check.h"
 #include "policy/cells.h"
+#include "policy/policy.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #define START_NS (UINT64_C(1000) * NS_PER_S)
 #define UNIX_NS  (UINT64_C(1700000000) * NS_PER_S)
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { MANY_RUNS = 50 };
+#else
+enum { MANY_RUNS = 1000 };
+#endif
 
 static const struct slice no_key;
 
@@ -181,6 +190,117 @@ struct many {
     struct cell_table *limit, *seen, *counter;
     _Atomic unsigned taken, new;
 };
+
+static struct slice number_key(char text[16], unsigned number)
+{
+    return slice_make(text, (size_t)snprintf(text, 16, "%u", number));
+}
+
+/* Old keys give way, and are new again; a key that is new is always told so. */
+static void what_forgets_misses_nothing_new(void)
+{
+    enum { KEYS = 1000, MAX = 64 };
+    struct memory memory;
+    struct cells *c;
+    struct cell_rule rule = window_rule(CELL_SEEN, 3600 * NS_PER_S, MAX);
+    struct cell_table *t;
+    unsigned lately = 0;
+    size_t bytes;
+    char text[16];
+
+    memory_init(&memory, 16 << 20, 0);
+    c = cells_new(&memory);
+    rule.forgets = true;
+    t = table(c, &rule, START_NS);
+    for (unsigned i = 0; i < KEYS; i++)
+        CHECK(cell_seen_add(t, number_key(text, i), START_NS + i * NS_PER_MS));
+    bytes = memory_used(&memory);
+    for (unsigned i = KEYS; i < 20 * KEYS; i++)
+        CHECK(cell_seen_add(t, number_key(text, i), START_NS + i * NS_PER_MS));
+    CHECK(memory_used(&memory) <= 2 * bytes);
+    for (unsigned i = 20 * KEYS - MAX; i < 20 * KEYS; i++)
+        lately += cell_seen_has(t, number_key(text, i), START_NS + 20 * KEYS * NS_PER_MS);
+    CHECK(lately > MAX / 2); /* it is mostly old ones that went */
+    cell_table_unref(t);
+    cells_free(c);
+    CHECK(memory_used(&memory) == 0);
+}
+
+/* ---- shares ---- */
+
+/* What came and what is made of what passed, while the rate goes from the cap's to fifty times it
+ * and back. */
+struct flood {
+    double came, counted;
+    unsigned most_in_a_second;
+};
+
+/* Appends a time; returns how many lie in the second before it. */
+static unsigned in_a_second(uint64_t times[1024], unsigned *first, unsigned *end, uint64_t now_ns)
+{
+    times[(*end)++ % 1024] = now_ns;
+    while (times[*first % 1024] + NS_PER_S <= now_ns)
+        ++*first;
+    return *end - *first;
+}
+
+static struct flood run_flood(struct cell_table *t, double cap, struct rng *rng)
+{
+    static const double times_cap[] = {1, 50, 1};
+    uint64_t now_ns = START_NS, times[1024];
+    unsigned first = 0, end = 0, within;
+    struct flood f = {0};
+
+    for (int phase = 0; phase < 3; phase++) {
+        uint64_t until_ns = now_ns + 2 * NS_PER_S;
+
+        while ((now_ns += (uint64_t)(-log(1 - rng_unit(rng)) / (cap * times_cap[phase]) * 1e9)) <
+               until_ns) {
+            uint64_t randomness = rng_next(rng) >> 8;
+            double p = cell_limit_share(t, no_key, randomness, now_ns);
+
+            f.came++;
+            if (p == 0 || randomness < sampling_threshold(p))
+                continue;
+            f.counted += 1 / p;
+            within = in_a_second(times, &first, &end, now_ns);
+            if (within > f.most_in_a_second)
+                f.most_in_a_second = within;
+        }
+        now_ns = until_ns;
+    }
+    return f;
+}
+
+static void shares_hold_the_cap_and_count_without_bias(double cap, double burst, int runs)
+{
+    struct rng rng;
+    double sum = 0, squares = 0, mean, error;
+
+    rng_seed(&rng, 7);
+    for (int i = 0; i < runs; i++) {
+        struct cells *c = cells_new(NULL);
+        struct cell_rule rule = limit_rule(cap - burst + 1, burst);
+        struct cell_table *t = table(c, &rule, START_NS);
+        struct flood f = run_flood(t, cap, &rng);
+
+        CHECK(f.most_in_a_second <= (unsigned)cap);
+        CHECK(f.counted > 0);
+        sum += f.counted / f.came;
+        squares += f.counted / f.came * (f.counted / f.came);
+        cell_table_unref(t);
+        cells_free(c);
+    }
+    mean = sum / runs;
+    error = sqrt((squares / runs - mean * mean) / runs);
+    CHECK(fabs(mean - 1) <= 3 * error && error < 0.1);
+}
+
+static void a_share_never_passes_the_cap_in_any_second_through_a_flood(void)
+{
+    shares_hold_the_cap_and_count_without_bias(10, 7, MANY_RUNS);
+    shares_hold_the_cap_and_count_without_bias(100, 20, MANY_RUNS);
+}
 
 static void *take_many(void *arg)
 {
@@ -490,6 +610,8 @@ int main(void)
     RUN(a_counter_forgets_what_left_its_window);
     RUN(keys_beyond_the_maximum_share_a_cell);
     RUN(without_memory_keys_share_a_cell);
+    RUN(what_forgets_misses_nothing_new);
+    RUN(a_share_never_passes_the_cap_in_any_second_through_a_flood);
     RUN(four_threads_take_exactly_what_there_is);
     RUN(the_same_rule_is_the_same_table);
     RUN(a_changed_limit_keeps_its_level_and_is_clamped);
