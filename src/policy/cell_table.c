@@ -216,12 +216,13 @@ static bool rebuild(struct cell_table *t, struct cell_stripe *s, uint32_t capaci
     return true;
 }
 
-static bool reserve_key(struct cell_table *t)
+/* What forgets has a part of the keys for each stripe, one at least, so that one can give way. */
+static bool reserve_key(struct cell_table *t, const struct cell_stripe *s)
 {
     uint32_t keys = atomic_load_explicit(&t->keys, memory_order_relaxed);
 
     do {
-        if (keys >= t->rule.max_keys)
+        if (t->rule.forgets ? s->used > t->rule.max_keys / CELL_STRIPES : keys >= t->rule.max_keys)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&t->keys, &keys, keys + 1, memory_order_relaxed,
                                                     memory_order_relaxed));
@@ -260,7 +261,7 @@ static struct cell *insert(struct cell_table *t, struct cell_stripe *s, uint64_t
 {
     struct cell *c;
 
-    if (!reserve_key(t))
+    if (!reserve_key(t, s))
         return NULL;
     if (!has_room(t, s, now_ns)) {
         atomic_fetch_sub_explicit(&t->keys, 1, memory_order_relaxed);

@@ -197,12 +197,12 @@ static struct slice number_key(char text[16], unsigned number)
 }
 
 /* Old keys give way, and are new again; a key that is new is always told so. */
-static void what_forgets_misses_nothing_new(void)
+static void forgets_and_misses_nothing_new(uint32_t max_keys)
 {
-    enum { KEYS = 1000, MAX = 64 };
+    enum { KEYS = 1000 };
     struct memory memory;
     struct cells *c;
-    struct cell_rule rule = window_rule(CELL_SEEN, 3600 * NS_PER_S, MAX);
+    struct cell_rule rule = window_rule(CELL_SEEN, 3600 * NS_PER_S, max_keys);
     struct cell_table *t;
     unsigned lately = 0;
     size_t bytes;
@@ -218,12 +218,19 @@ static void what_forgets_misses_nothing_new(void)
     for (unsigned i = KEYS; i < 20 * KEYS; i++)
         CHECK(cell_seen_add(t, number_key(text, i), START_NS + i * NS_PER_MS));
     CHECK(memory_used(&memory) <= 2 * bytes);
-    for (unsigned i = 20 * KEYS - MAX; i < 20 * KEYS; i++)
+    for (unsigned i = 20 * KEYS - max_keys; i < 20 * KEYS; i++)
         lately += cell_seen_has(t, number_key(text, i), START_NS + 20 * KEYS * NS_PER_MS);
-    CHECK(lately > MAX / 2); /* it is mostly old ones that went */
+    CHECK(lately > max_keys / 2); /* it is mostly old ones that went */
     cell_table_unref(t);
     cells_free(c);
     CHECK(memory_used(&memory) == 0);
+}
+
+static void what_forgets_misses_nothing_new(void)
+{
+    forgets_and_misses_nothing_new(1);
+    forgets_and_misses_nothing_new(10);
+    forgets_and_misses_nothing_new(64);
 }
 
 /* ---- shares ---- */
