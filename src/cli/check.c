@@ -72,7 +72,10 @@ static int check_file(const struct arguments *a)
     policy_shared_init(&shared, labels, 0);
     buf_init(&report, REPORT_MAX, NULL);
     e = setup_load(&setup, &loaded, &report);
-    say_lines(&report);
+    if (e)
+        cli_say_errors(&report);
+    else
+        say_lines(&report);
     if (!e) {
         say_checked(&loaded);
         if (a->history)

@@ -1,5 +1,8 @@
 #include "cli/cli.h"
 
+#include "base/disk.h"
+#include "collector/excerpt.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +27,16 @@ static void print_help(FILE *to)
     for (const struct cli_command *c = commands; c; c = c->next)
         fprintf(to, "  %-14s %s\n", c->name, c->summary);
     fputs("\n  --help, --version\n", to);
+}
+
+void cli_say_errors(const struct buf *report)
+{
+    struct buf text;
+
+    buf_init(&text, 16 << 20, NULL);
+    excerpt_write(disk_system(), buf_slice(report), &text);
+    fwrite(text.data, 1, text.len, stderr);
+    buf_fini(&text);
 }
 
 int cli_usage(const struct cli_command *command, const char *fmt, ...)

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "base/buf.h"
+
 enum exit_code {
     EXIT_OK = 0,
     EXIT_FAILED = 1,
@@ -36,6 +38,9 @@ void cli_register(struct cli_command *command);
 /* Dispatches to the command named by argv[1]; handles --help and --version. */
 int cli_main(int argc, char **argv);
 
+/* The errors of a configuration, a line each, on stderr, with the source line of each and a caret.
+ */
+void cli_say_errors(const struct buf *report);
 /* Says on stderr what is wrong with the arguments and how they go. Returns EXIT_USAGE. */
 int cli_usage(const struct cli_command *command, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

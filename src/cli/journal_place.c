@@ -58,7 +58,7 @@ static int read_config(struct journal_place *p)
     policy_shared_init(&shared, labels, 0);
     buf_init(&report, REPORT_MAX, NULL);
     if (setup_load(&setup, &loaded, &report)) {
-        fwrite(report.data, 1, report.len, stderr);
+        cli_say_errors(&report);
         code = EXIT_CONFIG;
     } else {
         take_config(p, loaded.config);

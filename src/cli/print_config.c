@@ -67,7 +67,7 @@ static int print_file(const char *path)
     policy_shared_init(&shared, labels, 0);
     buf_init(&text, TEXT_MAX, NULL);
     if (setup_load(&setup, &loaded, &text)) {
-        say_lines(&text);
+        cli_say_errors(&text);
     } else {
         say_lines(&text); /* hints */
         buf_clear(&text);

@@ -245,7 +245,7 @@ static enum err make(const struct run_options *options, struct collector **c)
     buf_init(&report, 1 << 20, NULL);
     err = collector_new(&host, options->config_path, c, &report);
     if (err != ERR_OK)
-        fwrite(report.data, 1, report.len, stderr);
+        cli_say_errors(&report);
     else
         setup_log_hints(buf_slice(&report));
     buf_fini(&report);

@@ -139,7 +139,10 @@ static int load(struct trying *t)
         code = EXIT_CONFIG;
     else if (t->loaded.config && !t->is_policy && !t->place.path && !t->place.config)
         t->place.path = strdup(t->loaded.config->journal.path);
-    fwrite(report.data, 1, report.len, stderr);
+    if (code)
+        cli_say_errors(&report);
+    else
+        fwrite(report.data, 1, report.len, stderr);
     buf_fini(&report);
     return code;
 }

@@ -1,6 +1,7 @@
 #include "collector/reload.h"
 
 #include "base/log.h"
+#include "collector/excerpt.h"
 #include "collector/parts.h"
 #include "collector/restart.h"
 #include "collector/watch.h"
@@ -260,7 +261,27 @@ static unsigned count_lines(const struct buf *report)
     return n;
 }
 
-static void log_refused(const struct reload_outcome *o)
+/* The source line, and the caret under it: a line of the log each. A log would escape quotes, and
+ * the caret would stand elsewhere. */
+static void log_excerpt(struct disk *disk, const char *error)
+{
+    struct buf text;
+    char *at;
+
+    buf_init(&text, REPORT_MAX, NULL);
+    excerpt_write(disk, slice_str(error), &text);
+    buf_byte(&text, 0);
+    at = buf_ok(&text) ? strchr((char *)text.data, '\n') : NULL;
+    for (char *end; at && (end = strchr(at + 1, '\n')) != NULL; at = end) {
+        *end = '\0';
+        for (char *quote = at + 1; (quote = strchr(quote, '"')) != NULL;)
+            *quote = '\'';
+        log_event(LOG_ERROR, at + 1);
+    }
+    buf_fini(&text);
+}
+
+static void log_refused(const struct reload_outcome *o, struct disk *disk)
 {
     char line[1024], more[24];
     unsigned lines = count_lines(&o->report);
@@ -269,6 +290,7 @@ static void log_refused(const struct reload_outcome *o)
     snprintf(more, sizeof(more), "%u", lines > 0 ? lines - 1 : 0);
     log_event(LOG_ERROR, "the configuration was refused; what runs stays", "cause",
               causes_text(o->causes), "error", line, "more_errors", lines > 1 ? more : NULL);
+    log_excerpt(disk, line);
 }
 
 /* A script that failed in the trial makes a warning of it: it was taken all the same. */
@@ -323,7 +345,7 @@ void reload_hear(struct reload *r)
     if (o->is_taken)
         take(r, o);
     else
-        log_refused(o);
+        log_refused(o, r->collector->host.disk);
     outcome_free(r->last);
     r->last = o;
     atomic_store_explicit(&r->told, NULL, memory_order_release);
@@ -340,14 +362,17 @@ uint64_t reload_taken_unix_ns(const struct reload *r)
     return r->taken_unix_ns;
 }
 
-static void write_outcome(const struct reload_outcome *o, const struct config *running,
+static void write_outcome(const struct reload_outcome *o, const struct collector *c,
                           struct buf *out)
 {
     if (o->is_taken)
-        buf_printf(out, "taken %s\n", running->hash);
+        buf_printf(out, "taken %s\n", c->config->hash);
     else
         buf_str(out, "refused\n");
-    buf_append(out, o->report.data, o->report.len);
+    if (o->is_taken)
+        buf_append(out, o->report.data, o->report.len);
+    else
+        excerpt_write(c->host.disk, buf_slice(&o->report), out);
     if (o->is_taken)
         trial_write(&o->trial, out);
     if (o->restart.len)
@@ -374,7 +399,7 @@ enum err reload_control(struct reload *r, struct slice arguments, struct buf *ou
     if (!r->last || (int)(r->last->number - number) < 0)
         buf_str(out, "working\n");
     else
-        write_outcome(r->last, r->collector->config, out);
+        write_outcome(r->last, r->collector, out);
     return ERR_OK;
 }
 

@@ -115,12 +115,16 @@ def test_what_is_wrong_is_refused_and_stays_visible(start):
     collector.wait_metrics(lambda m: m.total("moontail_config_last_reload_successful") == 0)
     line = collector.wait_line(lambda x: "the configuration was refused" in x)
     assert "config.lua:6: " in line and "always_sampel" in line
+    collector.wait_line(lambda x: "|" in x and "^~~~~~~~~~~~~" in x)
     status, _, ready = collector.get("/readyz?verbose")
     assert status == 200 and "config refused: " in ready and "config.lua:6: " in ready, ready
     done = run("reload", "--journal", f"{collector.folder}/journal", folder=collector.folder)
     assert done.returncode == 78 and "config.lua:6: " in done.stderr, done
     done = run("reload", "--config", path, folder=collector.folder)
     assert done.returncode == 78 and "config.lua:6: " in done.stderr, done
+    source, caret = done.stderr.splitlines()[1:3]
+    assert source.startswith("  6 | ") and caret.strip() == "| " + " " * (
+        source.index("always_sampel") - 6) + "^~~~~~~~~~~~~", done.stderr
     metrics = collector.scrape()
     assert metrics.total("moontail_config_info", hash=hash_) == 1
     send(collector, 1)
