@@ -194,6 +194,7 @@ static int handle_new(lua_State *L)
     struct policy_state *s = lua_touserdata(L, lua_upvalueindex(1));
     struct cell_handle *h;
 
+    lua_settop(L, 8);
     luaL_checktype(L, 1, LUA_TTABLE);
     h = lua_newuserdata(L, sizeof(*h));
     *h = (struct cell_handle){.rule = {
