@@ -76,31 +76,20 @@ static void value_set(struct value *value, const struct wire_field *field)
     }
 }
 
-/* Reads an AnyValue over what `value` holds: the last field that is set wins. */
+/* Reads an AnyValue over what `value` holds: the last field that is set wins. Most are one short
+ * string. */
 static void value_read(struct slice any_value, struct value *value)
 {
     struct wire w = wire_of(any_value);
     struct wire_field field;
 
+    if (any_value.len >= 2 && w.at[0] == TAG(1, WIRE_LEN) && w.at[1] < 0x80 &&
+        w.at[1] == any_value.len - 2) {
+        *value = (struct value){.type = VALUE_STRING, .bytes = slice_make(w.at + 2, w.at[1])};
+        return;
+    }
     while (read_field(&w, &field))
         value_set(value, &field);
-}
-
-static void key_value_read(struct slice key_value, struct slice *key, struct value *value)
-{
-    struct wire w = wire_of(key_value);
-    struct wire_field field;
-
-    *key = (struct slice){0};
-    *value = (struct value){.type = VALUE_ABSENT};
-    while (read_field(&w, &field)) {
-        if (field.type != WIRE_LEN)
-            continue;
-        if (field.number == KEY_VALUE_KEY)
-            *key = field.bytes;
-        else if (field.number == KEY_VALUE_VALUE)
-            value_read(field.bytes, value);
-    }
 }
 
 /* A KeyValue as nearly everybody writes it: a key, a value, both short, and nothing else. */
@@ -114,6 +103,28 @@ static bool is_plain(struct slice key_value)
     value = 2U + at[1];
     return at[value] == TAG(KEY_VALUE_VALUE, WIRE_LEN) && at[value + 1] < 0x80 &&
            value + 2 + at[value + 1] == len;
+}
+
+static void key_value_read(struct slice key_value, struct slice *key, struct value *value)
+{
+    struct wire w = wire_of(key_value);
+    struct wire_field field;
+
+    *key = (struct slice){0};
+    *value = (struct value){.type = VALUE_ABSENT};
+    if (is_plain(key_value)) {
+        *key = slice_make(w.at + 2, w.at[1]);
+        value_read(slice_make(key->data + key->len + 2, key->data[key->len + 1]), value);
+        return;
+    }
+    while (read_field(&w, &field)) {
+        if (field.type != WIRE_LEN)
+            continue;
+        if (field.number == KEY_VALUE_KEY)
+            *key = field.bytes;
+        else if (field.number == KEY_VALUE_VALUE)
+            value_read(field.bytes, value);
+    }
 }
 
 /* Whether the (last) key of a KeyValue is `key`. */
@@ -150,7 +161,13 @@ static bool next_message(struct slice message, uint32_t number, size_t *at, stru
 
     if (*at >= message.len)
         return false;
-    w.at += *at;
+    w.at = skip_short(w.at + *at, w.end, TAG(number, WIRE_LEN));
+    if (w.end - w.at >= 2 && w.at[0] == TAG(number, WIRE_LEN) && w.at[1] < 0x80 &&
+        w.at[1] <= w.end - w.at - 2) {
+        *found = slice_make(w.at + 2, w.at[1]);
+        *at = (size_t)(w.at - message.data) + 2 + w.at[1];
+        return true;
+    }
     while ((w.at = skip_short(w.at, w.end, TAG(number, WIRE_LEN))), read_field(&w, &field)) {
         if (field.number != number || field.type != WIRE_LEN)
             continue;
@@ -370,13 +387,22 @@ static void read_span_number(const struct wire_field *field, struct span_fields 
     }
 }
 
+/* Passes over short attributes, which are most of a span. */
+static const uint8_t *skip_attributes(const uint8_t *at, const uint8_t *end)
+{
+    while (end - at >= 2 && at[0] == TAG(ATTRS_SPAN, WIRE_LEN) && at[1] < 0x80 &&
+           at[1] <= end - at - 2)
+        at += 2 + at[1];
+    return at;
+}
+
 void view_span_fields(struct slice span, struct span_fields *fields)
 {
     struct wire w = wire_of(span);
     struct wire_field field;
 
     *fields = (struct span_fields){0};
-    while (read_field(&w, &field)) {
+    while (w.at = skip_attributes(w.at, w.end), read_field(&w, &field)) {
         if (field.type == WIRE_LEN)
             read_span_bytes(&field, fields);
         else

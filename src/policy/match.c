@@ -393,8 +393,21 @@ bool match_reads(const struct match *m, struct reader *r, size_t span)
     return group_holds(m, r, span, false) && !(m->has_not && group_holds(m, r, span, true));
 }
 
+/* Mostly none matches, and then nobody needs to know their order. */
+static size_t find_earliest(const struct match *m, struct reader *r)
+{
+    size_t found = READER_NONE;
+
+    for (size_t i = 0; i < r->count; i++)
+        if (match_reads(m, r, i) && (found == READER_NONE || reader_is_before(r, i, found)))
+            found = i;
+    return found;
+}
+
 size_t match_find(const struct match *m, struct reader *r)
 {
+    if (!r->ordered)
+        return reader_ready(r) ? find_earliest(m, r) : READER_NONE;
     for (size_t rank = 0; rank < r->count; rank++) {
         size_t span = reader_order(r, rank);
 

@@ -128,6 +128,8 @@ void reader_set_view(struct reader *r, size_t span, const struct span_view *view
 
 /* The span at position `rank` < count. */
 size_t reader_order(struct reader *r, size_t rank);
+/* Whether `a` comes before `b` in that order. */
+bool reader_is_before(struct reader *r, size_t a, size_t b);
 /* The earliest span without a parent id, or READER_NONE. */
 size_t reader_root(struct reader *r);
 /* The root, else the earliest whose parent is not here, else the earliest. READER_NONE: no spans.
