@@ -387,12 +387,33 @@ static void read_span_number(const struct wire_field *field, struct span_fields 
     }
 }
 
-/* Passes over short attributes, which are most of a span. */
-static const uint8_t *skip_attributes(const uint8_t *at, const uint8_t *end)
+/* Reads fields as everybody writes them, of one byte of tag and short, up to the first that is
+ * another: it is left to read_field, the end too. */
+static const uint8_t *read_plain_fields(const uint8_t *at, const uint8_t *end,
+                                        struct span_fields *fields)
 {
-    while (end - at >= 2 && at[0] == TAG(ATTRS_SPAN, WIRE_LEN) && at[1] < 0x80 &&
-           at[1] <= end - at - 2)
-        at += 2 + at[1];
+    struct wire_field field;
+
+    while (end - at >= 9 && at[0] >= TAG(1, 0) && at[0] < 0x80) {
+        field.number = at[0] >> 3;
+        field.type = (enum wire_type)(at[0] & 7);
+        if (field.type == WIRE_LEN && at[1] < 0x80 && at[1] <= end - at - 2) {
+            field.bytes = slice_make(at + 2, at[1]);
+            if (field.number != ATTRS_SPAN)
+                read_span_bytes(&field, fields);
+            at += 2 + at[1];
+        } else if (field.type == WIRE_I64) {
+            field.value = read_le64(at + 1);
+            read_span_number(&field, fields);
+            at += 9;
+        } else if (field.type == WIRE_VARINT && at[1] < 0x80) {
+            field.value = at[1];
+            read_span_number(&field, fields);
+            at += 2;
+        } else {
+            break;
+        }
+    }
     return at;
 }
 
@@ -402,7 +423,7 @@ void view_span_fields(struct slice span, struct span_fields *fields)
     struct wire_field field;
 
     *fields = (struct span_fields){0};
-    while (w.at = skip_attributes(w.at, w.end), read_field(&w, &field)) {
+    while (w.at = read_plain_fields(w.at, w.end, fields), read_field(&w, &field)) {
         if (field.type == WIRE_LEN)
             read_span_bytes(&field, fields);
         else
