@@ -2,10 +2,10 @@
  * with and without the table's word on the root. */
 #include "base/log.h"
 #include "check.h"
+#include "random_traces.h"
 #include "scripts.h"
-#include "traces.h"
 
-enum { TRACES = 10000, MOST_SPANS = 9 };
+enum { TRACES = 10000 };
 
 static const char chain[] =
     "local m = match { kind = 'client', attr = { ['http.response.status_code'] = range(500, 599) } "
@@ -35,55 +35,6 @@ static const char chain[] =
     "  policy 'status_code', policy 'latency' { threshold_ms = 95 },\n"
     "  policy 'probabilistic' { sampling_percentage = 30 },\n"
     "}";
-
-/* xorshift: the same traces in every run. */
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 33) % n);
-}
-
-static const int64_t codes[] = {200, 404, 500, 503};
-static const char *const names[] = {"a", "b", "ab", "GET /health", ""};
-static const char *const services[] = {"shop", "cart", NULL};
-static const char *const states[] = {NULL, NULL, "ot=rv:e0000000000000",
-                                     "ot=th:8;rv:00000000000001"};
-static const char *const paths[] = {"/health", "/cart", "/x?y"};
-
-static void make_span(struct test_span *s, uint32_t i, uint32_t count)
-{
-    *s = (struct test_span){
-        .id = 1 + random_below(3 * MOST_SPANS), /* some twice */
-        .name = names[random_below(5)],
-        .kind = (int)random_below(6),
-        .status = random_below(30) == 0 ? 2 : (int)random_below(2),
-        .start_ms = random_below(40),
-        .trace_state = states[random_below(4)],
-        .service = services[random_below(3)],
-    };
-    s->end_ms = random_below(20) == 0 ? 0 : s->start_ms + 1 + random_below(60);
-    s->parent_id = i == 0 && random_below(4) ? 0 : 1 + random_below(3 * MOST_SPANS);
-    if (random_below(count + 2) == 0)
-        s->parent_id = 0;
-    s->attrs[0] = (struct test_attr){"http.response.status_code", NULL, &codes[random_below(4)]};
-    if (random_below(2))
-        s->attrs[1] = (struct test_attr){"http.target", paths[random_below(3)], NULL};
-}
-
-static void shuffle(struct test_span *s, uint32_t count)
-{
-    for (uint32_t i = count; i > 1; i--) {
-        uint32_t j = random_below(i);
-        struct test_span t = s[i - 1];
-
-        s[i - 1] = s[j];
-        s[j] = t;
-    }
-}
 
 static uint32_t only_root(const struct test_trace *t)
 {
