@@ -47,8 +47,11 @@ end
 local function sampled(kind)
   local by_p, count = {}, 0
   return function(p, reason)
+    if type(p) ~= "number" then check_probability(p) end
     local key = reason or false
-    local reasons = by_p[p]
+    -- Keys that are no places of an array: code that mixes both can't be compiled.
+    local at = p ~= 0 and -p or "none"
+    local reasons = by_p[at]
     local known = reasons and reasons[key]
     if known then return known end
     check_probability(p)
@@ -60,7 +63,7 @@ local function sampled(kind)
     known = made(kind, p, reason)
     if not reasons then
       reasons = {}
-      by_p[p] = reasons
+      by_p[at] = reasons
     end
     reasons[key], count = known, count + 1
     return known
