@@ -37,28 +37,10 @@ void source_set_sort(struct source_set *s)
     s->count = kept;
 }
 
-/* SIZE_MAX: it is not there. */
-static size_t find(const struct source_set *s, uint64_t source)
+size_t source_set_find(const struct source_set *s, uint64_t source)
 {
     const uint64_t *found =
         s->count ? bsearch(&source, s->numbers, s->count, sizeof(*s->numbers), by_number) : NULL;
 
     return found ? (size_t)(found - s->numbers) : SIZE_MAX;
-}
-
-bool source_set_awaits(const struct source_set *s, uint64_t source)
-{
-    size_t i = find(s, source);
-
-    return i != SIZE_MAX && !s->met[i];
-}
-
-void source_set_meet(struct source_set *s, uint64_t source)
-{
-    size_t i = find(s, source);
-
-    if (i == SIZE_MAX || s->met[i])
-        return;
-    s->met[i] = 1;
-    s->met_count++;
 }

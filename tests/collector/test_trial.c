@@ -371,6 +371,64 @@ static void a_trace_reads_back_as_it_was_decided(void)
     backend_fini(&b);
 }
 
+/* Of each request's traces one waits for long; half of its spans came in the request before. */
+static uint64_t post_with_lonely_ones(struct sim *s, uint64_t requests)
+{
+    static char name[2000];
+    struct test_span spans[20];
+    int fd = sim_connect(s);
+
+    memset(name, 'x', sizeof(name) - 1);
+    for (uint64_t k = 0; k < requests; k++) {
+        for (uint64_t i = 0; i < 20; i++)
+            spans[i] = (struct test_span){.trace_high = mix(i < 2 ? k + i : 1000 + 20 * k + i),
+                                          .trace_low = i < 2,
+                                          .id = i + 1,
+                                          .parent = i < 2 ? 99 : 0,
+                                          .name = name,
+                                          .start_ms = now_ms,
+                                          .duration_ms = 1};
+        post(s, fd, spans, 20);
+        sim_run(s, 20 * NS_PER_MS);
+    }
+    sim_run(s, 4 * NS_PER_S);
+    return requests + 1; /* that wait */
+}
+
+static void a_span_that_was_moved_reads_back_once(void)
+{
+    static const char text[] = CONFIG("decision_wait = '3s', decision_wait_after_root = '100ms', "
+                                      "policies = { " LATENCY("500") " }",
+                                      OTLP("a", "1", ""));
+    struct scan_span spans[4];
+    struct scan_result found;
+    struct backend b;
+    struct recent r;
+    struct sim s;
+    uint64_t lonely = 0, sent;
+
+    backend_init(&b);
+    sim_init(&s,
+             &(struct sim_options){
+                 .config = text, .moves_eagerly = true, .serve = backend_serve, .serve_arg = &b});
+    sent = post_with_lonely_ones(&s, 40);
+    CHECK(sim_ledger(&s)->sum.moved_spans > 10);
+    read_back(&s, &r);
+    CHECK(r.decided == sent + UINT64_C(40) * 18);
+    for (size_t i = 0; i < r.count; i++) {
+        if (scan_traces(buf_slice(&r.traces[i].body), spans, 4, &found) != ERR_OK)
+            abort();
+        CHECK(found.spans == r.traces[i].spans);
+        lonely += spans[0].parent_id == 99;
+        CHECK(found.spans == 1 || (found.spans == 2 && spans[0].span_id != spans[1].span_id));
+    }
+    CHECK(lonely == sent);
+    recent_fini(&r);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void what_is_overwritten_is_left_out(void)
 {
     struct test_span *spans = calloc(40, sizeof(*spans));
@@ -423,6 +481,7 @@ int main(void)
     RUN(an_overrun_is_named_and_bounded);
     RUN(processors_run_in_the_trial_and_are_named_too);
     RUN(a_trace_reads_back_as_it_was_decided);
+    RUN(a_span_that_was_moved_reads_back_once);
     RUN(what_is_overwritten_is_left_out);
     return DONE();
 }
