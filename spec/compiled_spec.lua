@@ -10,6 +10,7 @@ local POLICIES = {
   always_sample = {},
   ["and"] = { and_sub_policy = { t.make "latency" { threshold_ms = 0 }, t.make "probabilistic" { sampling_percentage = 10 } } },
   boolean_attribute = { key = "b" },
+  budget = { traces_per_second = 1000000, key = { "service" } },
   bytes_limiting = { bytes_per_second = "1GiB" },
   composite = { max_total_spans_per_second = 1000000, composite_sub_policy = { status_code, t.make "always_sample" } },
   drop = { drop_sub_policy = { t.make "probabilistic" { sampling_percentage = 10 } } },
@@ -25,6 +26,7 @@ local POLICIES = {
   status_code = { status_codes = { "ERROR", "OK" } },
   string_attribute = { key = "s", values = { "a", "b" }, invert_match = true },
   trace_flags = {},
+  xray_sampling_rules = { rules = '[{"RuleName":"x","FixedRate":0.1,"ReservoirSize":1000000,"Attributes":{"x":"a*"}},{"RuleName":"y","Priority":10001}]' },
   trace_state = { key = "tenant", values = { "gold" } },
 }
 
