@@ -125,7 +125,17 @@ describe("an option that is a list", function()
         end,
       }]])
     local writer = t.policy "writer"
-    for _ = 1, 3 do assert.same({ "keep", "a b" }, writer:decide(t.trace { {} })) end
+    for _ = 1, 2 do
+      assert.same({ "keep", "a b" }, writer:decide(t.trace { {} }))
+      assert.match("writer.lua:4: opt.paths was changed; an option can't be", message(function() writer:decide(t.trace { {} }) end))
+    end
+    write("maker", [[
+      return policy {
+        options = { map = option.map { default = { a = "x" }, doc = "some" } },
+        setup = function(opt) opt.map.a = "z" end,
+        decide = function() end,
+      }]])
+    assert.match('policy "maker": setup: opt.map was changed', message(function() t.policy "maker" end))
     write("adder", [[
       return policy {
         options = { paths = option.list { default = { "a", "b" }, doc = "some" } },

@@ -1,5 +1,6 @@
 -- What the file of an exporter in Lua says, and the options of one exporter of it.
 local component = require "moontail.component"
+local frozen = require "moontail.frozen"
 local host = require "moontail.host"
 local option = require "moontail.option"
 local schema = require "moontail.schema"
@@ -107,8 +108,9 @@ end
 
 -- An instance: { name, spec, opt, my }.
 function M.open(c, spec)
-  local opt = read_options(c, spec).values
+  local opt, check = frozen.options(read_options(c, spec).values, spec.options or {})
   local my = spec.setup and spec.setup(opt)
+  check()
   return { name = c.name, spec = spec, opt = opt, my = my }
 end
 

@@ -109,8 +109,11 @@ local function prepare(c, errors, names, owner)
     if not ready then error(nil, 0) end -- its errors have been said
     return ready
   end)
-  local opt = script.frozen_options(values, fields)
-  local my = spec.setup and script.declaring(scope, spec.setup, opt) or nil
+  local opt, check = script.frozen_options(values, fields)
+  local my = script.set_up(scope, spec, opt, function()
+    local ok, why = pcall(check)
+    if not ok then error(script.place(c) .. tostring(c) .. ": " .. why, 0) end
+  end)
   asked.leave(before)
   return {
     name = as.name,

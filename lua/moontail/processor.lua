@@ -66,9 +66,8 @@ local function prepare(c, on, errors, names)
   if not values then return nil end
   local name = values.name or c.name
   kind.check_name(c, name, names)
-  local opt = script.frozen_options(values, fields)
-  local ok, my = true, nil
-  if spec.setup then ok, my = pcall(script.declaring, scope, spec.setup, opt) end
+  local opt, check = script.frozen_options(values, fields)
+  local ok, my = pcall(script.set_up, scope, spec, opt, check)
   if not ok then error(script.place(c) .. tostring(c) .. ": " .. tostring(my), 0) end
   return {
     name = name,

@@ -6,6 +6,7 @@ local cells = require "moontail.cells"
 local component = require "moontail.component"
 local core = require "moontail.policy_core"
 local env = require "moontail.env"
+local frozen = require "moontail.frozen"
 local match = require "moontail.match"
 local option = require "moontail.option"
 local ottl_match = require "moontail.ottl_match"
@@ -39,35 +40,14 @@ end
 
 -- ---- options ----
 
-local function frozen_copy(list)
-  local copy = {}
-  for key, value in pairs(list) do copy[key] = value end
-  return setmetatable(copy, {
-    __newindex = function(_, key) error("an option can't be changed: '" .. tostring(key) .. "'", 2) end,
-    __metatable = false,
-  })
-end
+M.frozen_options = frozen.options
 
--- What a script's functions get: reads options that are not given as nil, raises for other names.
--- Lists and maps are a fresh copy at each read, so that nothing can be kept in them.
-function M.frozen_options(values, fields)
-  local known, plain, copied = {}, {}, {}
-  for name in pairs(fields) do known[name] = true end
-  for name, value in pairs(values) do
-    local into = type(value) == "table" and not debug.getmetatable(value) and copied or plain
-    into[name] = value
-  end
-  setmetatable(plain, {
-    __index = function(_, name)
-      if copied[name] then return frozen_copy(copied[name]) end
-      if not known[name] then error("opt has no '" .. tostring(name) .. "'" .. env.hint(name, known), 2) end
-    end,
-  })
-  return setmetatable({}, {
-    __index = plain,
-    __newindex = function(_, name) error("opt can't be changed: '" .. tostring(name) .. "'", 2) end,
-    __metatable = false,
-  })
+-- What the component's setup makes of its options, or nil; it must leave them as they are.
+function M.set_up(scope, spec, opt, check)
+  if not spec.setup then return nil end
+  local my = M.declaring(scope, spec.setup, opt)
+  check() -- else nobody would hear of it
+  return my
 end
 
 -- ---- what a component is called, and what it declares ----
