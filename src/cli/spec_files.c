@@ -98,41 +98,55 @@ static void folder_of(const char *file, char folder[PATH_BYTES])
         snprintf(folder, PATH_BYTES, "%.*s", (int)(slash - file), file);
 }
 
-/* Whether there is a file at the path. */
-static bool is_there(struct disk *disk, const char *path)
+static enum err add_one(struct spec_files *f, struct disk *disk, const char *path,
+                        struct err_info *info)
 {
-    struct err_info info;
+    enum err e;
     int fd;
 
-    if (disk->open(disk, path, O_RDONLY, 0, &fd, &info))
-        return false;
+    e = disk->open(disk, path, O_RDONLY, 0, &fd, info);
+    if (e)
+        return e;
     disk->close(disk, fd);
-    return true;
+    add_file(f, path);
+    return ERR_OK;
+}
+
+/* Those below its spec/; where there are none, those below itself. */
+static enum err add_all(struct spec_files *f, struct disk *disk, const char *path,
+                        struct err_info *info)
+{
+    size_t before = f->count;
+    char inside[PATH_BYTES];
+    bool is_folder;
+
+    if (strcmp(path, ".") == 0)
+        memcpy(inside, "spec", sizeof("spec"));
+    else if (snprintf(inside, sizeof(inside), "%s/spec", path) >= (int)sizeof(inside))
+        return err_fail(info, ERR_CONFIG, "the path is too long: %.100s...", path);
+    is_folder = add_folder(f, disk, inside, 0);
+    if (f->count == before)
+        is_folder |= add_folder(f, disk, path, 0);
+    if (!is_folder)
+        return err_fail(info, ERR_CONFIG, "there is no file or folder %s", path);
+    if (f->count == before)
+        return err_fail(info, ERR_CONFIG, "there is no spec in %s: write %s/spec/NAME_spec.lua",
+                        path, path);
+    return ERR_OK;
 }
 
 static enum err add_path(struct spec_files *f, struct disk *disk, const char *path,
                          struct err_info *info)
 {
-    size_t before = f->count;
-    char folder[PATH_BYTES], inside[PATH_BYTES];
+    bool is_file = ends_with(path, ".lua");
+    enum err e = is_file ? add_one(f, disk, path, info) : add_all(f, disk, path, info);
 
-    if (strcmp(path, ".") == 0)
-        memcpy(inside, "spec", 5);
-    else if (snprintf(inside, sizeof(inside), "%s/spec", path) >= (int)sizeof(inside))
-        return err_fail(info, ERR_CONFIG, "the path is too long: %.100s...", path);
-    if (add_folder(f, disk, inside, 0) || add_folder(f, disk, path, 0)) {
-        snprintf(folder, sizeof(folder), "%s", path);
-    } else if (is_there(disk, path)) {
-        folder_of(path, folder);
-        add_file(f, path);
-    } else {
-        return err_fail(info, ERR_CONFIG, "there is no file or folder %s", path);
-    }
-    if (f->count == before)
-        return err_fail(info, ERR_CONFIG, "there is no spec in %s: write %s/spec/NAME_spec.lua",
-                        path, path);
-    if (!f->folder[0])
-        memcpy(f->folder, folder, sizeof(f->folder));
+    if (e || f->folder[0])
+        return e;
+    if (is_file)
+        folder_of(path, f->folder);
+    else
+        snprintf(f->folder, sizeof(f->folder), "%s", path);
     return ERR_OK;
 }
 

@@ -23,7 +23,7 @@ void spec_trace_register(lua_State *L);
 
 /* Pushes the trace that the OTLP body is, which is copied; raises where the scanner refuses, or
  * rejects a span. Returns 1. */
-int spec_trace_push(lua_State *L, struct slice body, const char *trigger, uint64_t decided_unix_ns);
+int spec_trace_push(lua_State *L, struct slice text, const char *trigger, uint64_t decided_unix_ns);
 
 /* The trace at the index; raises for another value. Borrowed as long as it is there. */
 struct spec_trace *spec_trace_check(lua_State *L, int index);
