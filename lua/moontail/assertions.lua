@@ -98,7 +98,7 @@ function known.error(fn, expected)
   local ok, message = pcall(fn)
   if ok then return false, "an error, got none" end
   local holds = expected == nil or is_same(expected, message, 0) or expected == without_place(message)
-  return holds, "the error " .. M.show(expected) .. ", got " .. M.show(message)
+  return holds, (expected == nil and "an error" or "the error " .. M.show(expected)) .. ", got " .. M.show(message)
 end
 
 function known.error_match(fn, pattern, init, plain)
