@@ -232,22 +232,16 @@ static void a_log_is_passed_on(enum journal_ack at, uint64_t syncs_more)
     level = ACK_FSYNC;
 }
 
-static void what_is_only_passed_on_does_not_gather(void)
+static void a_megabyte_is_decided(void)
 {
-    a_log_is_passed_on(ACK_WRITTEN, 0);
-    a_log_is_passed_on(ACK_FSYNC, 1);
-}
-
-static void a_megabyte_of_decisions_does_not_gather(void)
-{
-    uint64_t sequence = 0;
+    uint64_t sequence;
 
     begin();
     decide(0, send(0, 'a'), 'a', SIGNAL_TRACES);
     steps();
     payload_bytes = 50 << 10;
     for (int i = 0; i < 20; i++)
-        sequence = decide(0, send(0, 'b'), 'b', SIGNAL_TRACES);
+        decide(0, send(0, 'b'), 'b', SIGNAL_TRACES);
     steps();
     CHECK(is_answered(0) && journal_decided(writer[0]) == 1);
     sequence = decide(0, send(0, 'c'), 'c', SIGNAL_TRACES); /* that is more than 1 MiB */
@@ -255,6 +249,13 @@ static void a_megabyte_of_decisions_does_not_gather(void)
     CHECK(journal_decided(writer[0]) == sequence);
     payload_bytes = 1;
     end();
+}
+
+static void what_is_only_passed_on_and_what_is_large_does_not_gather(void)
+{
+    a_log_is_passed_on(ACK_WRITTEN, 0);
+    a_log_is_passed_on(ACK_FSYNC, 1);
+    a_megabyte_is_decided();
 }
 
 struct recovered_here {
@@ -355,8 +356,7 @@ int main(void)
     RUN(a_round_with_all_there_is_takes_one_sync);
     RUN(a_decision_is_committed_by_the_round_after_the_one_that_takes_it);
     RUN(decisions_gather_while_frames_do_not_wait);
-    RUN(what_is_only_passed_on_does_not_gather);
-    RUN(a_megabyte_of_decisions_does_not_gather);
+    RUN(what_is_only_passed_on_and_what_is_large_does_not_gather);
     RUN(no_record_is_durable_before_what_it_refers_to);
     RUN(a_round_waits_for_the_senders_of_the_last_two);
     RUN(a_lone_sender_does_not_wait);
