@@ -30,6 +30,7 @@ static void init_writers(struct journal *j)
         ring_init(&w->blocks, SPARE_BLOCKS, sizeof(uint32_t));
         w->ring_size = j->config.ack == ACK_MEMORY ? DECISION_RING : DECISION_RING_FILES;
         ring_init(&w->ring, w->ring_size, sizeof(struct decision));
+        byte_ring_init(&w->entries, j->config.ack == ACK_MEMORY ? 1 : ENTRY_BYTES);
         ring_init(&w->asked, ASKED_MAX, sizeof(uint32_t));
     }
 }
@@ -70,9 +71,13 @@ enum err journal_new(const struct journal_config *config, struct journal **out,
     return ERR_OK;
 }
 
-static void decision_fini(struct decision *d)
+/* In the order in which they were handed over. */
+static void decision_fini(struct journal_writer *w, struct decision *d)
 {
-    buf_fini(&d->entry);
+    if (d->entry_end)
+        byte_ring_free(&w->entries, d->entry_end);
+    else
+        buf_fini(&d->entry);
     buf_fini(&d->payload);
 }
 
@@ -81,10 +86,11 @@ static void writer_fini(struct journal_writer *w)
     struct decision decision;
 
     while (ring_pop(&w->ring, &decision))
-        decision_fini(&decision);
+        decision_fini(w, &decision);
     if (w->holds)
-        decision_fini(&w->held);
+        decision_fini(w, &w->held);
     ring_fini(&w->ring);
+    byte_ring_fini(&w->entries);
     ring_fini(&w->blocks);
     ring_fini(&w->asked);
 }
@@ -157,7 +163,7 @@ static void remember(struct journal *j, const struct decision_record *d)
 }
 
 /* False: there is no memory or no region for it. */
-static bool append(struct journal *j, struct decision *d, uint64_t now_ns)
+static bool append(struct journal *j, struct journal_writer *w, struct decision *d, uint64_t now_ns)
 {
     struct slice entry = buf_slice(&d->entry);
     bool is_trace = decision_signal(&d->record) == 0; /* others are passed on, not decided */
@@ -170,7 +176,7 @@ static bool append(struct journal *j, struct decision *d, uint64_t now_ns)
         return false;
     if (entry.len && is_trace)
         decision_log_append(&j->log, entry, now_ns);
-    decision_fini(d);
+    decision_fini(w, d);
     if (is_trace)
         remember(j, &d->record);
     return true;
@@ -181,7 +187,7 @@ static void take_from(struct journal *j, struct journal_writer *w, uint64_t now_
 {
     (void)atomic_exchange_explicit(&w->hurries, false, memory_order_acq_rel); /* before looking */
     while (w->taken < w->ring_size && (w->holds || ring_pop(&w->ring, &w->held))) {
-        w->holds = !append(j, &w->held, now_ns);
+        w->holds = !append(j, w, &w->held, now_ns);
         if (w->holds)
             break;
         w->taken++;

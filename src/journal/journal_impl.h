@@ -1,6 +1,7 @@
 /* journal_impl.h: what the files of the journal share. Nobody else includes it. */
 #pragma once
 
+#include "base/byte_ring.h"
 #include "base/loop.h"
 #include "base/ring.h"
 #include "journal/frame.h"
@@ -15,6 +16,7 @@ enum {
     DECISION_RING = 1024,       /* decisions on their way from one worker, */
     DECISION_RING_FILES = 4096, /* and with files, where they gather for longer */
     RECENT = 1024,              /* decisions that journal_recent shows */
+    ENTRY_BYTES = 512 << 10,    /* of entries of decisions on their way from one worker */
     GATHER_BYTES = 1 << 20,     /* of decisions: with so many they don't wait for others */
     GIVEN_MAX = 8,              /* segments of one writer that may have something to write */
 };
@@ -22,7 +24,8 @@ enum {
 /* A decision on its way to the journal thread; it owns both. */
 struct decision {
     struct decision_record record;
-    struct buf entry; /* of the decision log; empty without files */
+    struct buf entry;   /* of the decision log; empty without files */
+    uint64_t entry_end; /* it lies in the writer's `entries` up to there; 0: it is its own */
     struct buf payload;
 };
 
@@ -48,6 +51,7 @@ struct journal_writer {
     _Atomic uint32_t large_ready;     /* a large one, to the worker; 0: none */
     _Atomic uint64_t submitted;       /* sequence of the last frame that may be written */
     _Atomic uint64_t reading;         /* odd: it looks at bodies */
+    struct byte_ring entries;         /* of the decisions in `ring` */
     struct ring asked;                /* segments that it wants in memory */
     _Atomic bool hurries;             /* somebody waits for one of its decisions */
     _Alignas(64) _Atomic uint64_t committed; /* decisions */

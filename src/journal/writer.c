@@ -319,16 +319,21 @@ bool journal_can_decide(struct journal_writer *w)
 }
 
 /* The entry of the log. False: no memory. */
-static bool encode(struct journal_writer *w, const struct decision_record *d,
-                   const struct decision_details *details, struct buf *entry)
+static bool encode(struct journal_writer *w, const struct decision_details *details,
+                   struct decision *d)
 {
     size_t size = entry_size(details);
+    uint8_t *at = byte_ring_add(&w->entries, size, &d->entry_end);
 
-    buf_init(entry, size, w->journal->config.memory);
-    entry->forced = true; /* deciding lets memory go */
-    if (entry_write(entry, d, details))
+    buf_init(&d->entry, size, w->journal->config.memory);
+    d->entry.forced = true; /* deciding lets memory go */
+    if (at) {
+        d->entry.data = at;
+        d->entry.cap = size;
+    }
+    if (entry_write(&d->entry, &d->record, details))
         return true;
-    buf_fini(entry);
+    buf_fini(&d->entry);
     return false;
 }
 
@@ -354,7 +359,7 @@ uint64_t journal_decide(struct journal_writer *w, const struct decision_record *
         journal_urge(w->journal);
         return 0;
     }
-    if (w->journal->files.store && !encode(w, d, details, &decision.entry))
+    if (w->journal->files.store && !encode(w, details, &decision))
         return 0;
     if (payload)
         buf_take(payload, &decision.payload);

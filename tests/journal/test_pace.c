@@ -258,6 +258,26 @@ static void what_is_only_passed_on_and_what_is_large_does_not_gather(void)
     a_megabyte_is_decided();
 }
 
+/* They have a place of their own on the way to the journal thread, which may be full. */
+static void more_entries_than_there_is_a_place_for_are_taken_too(void)
+{
+    static uint64_t sources[1000];
+    struct decision_details details = {.sources = sources, .source_count = 1000};
+    uint64_t sequence = 0;
+
+    begin();
+    for (uint64_t round = 1; round <= 3 && !check_failures; round++) {
+        for (int i = 0; i < 100; i++)
+            sequence =
+                journal_decide(writer[0], &(struct decision_record){.spans = 1}, &details, NULL);
+        CHECK(sequence == round * 100);
+        fake_clock_advance(&fake, NS_PER_S);
+        steps();
+        CHECK(journal_decided(writer[0]) == sequence);
+    }
+    end();
+}
+
 struct recovered_here {
     unsigned decisions;
 };
@@ -357,6 +377,7 @@ int main(void)
     RUN(a_decision_is_committed_by_the_round_after_the_one_that_takes_it);
     RUN(decisions_gather_while_frames_do_not_wait);
     RUN(what_is_only_passed_on_and_what_is_large_does_not_gather);
+    RUN(more_entries_than_there_is_a_place_for_are_taken_too);
     RUN(no_record_is_durable_before_what_it_refers_to);
     RUN(a_round_waits_for_the_senders_of_the_last_two);
     RUN(a_lone_sender_does_not_wait);
