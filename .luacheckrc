@@ -10,7 +10,7 @@ read_globals = {
   -- verdicts
   "keep", "drop", "sample", "at_least", "vote",
   -- state
-  "limit", "seen", "counter",
+  "limit", "seen", "counter", "rates",
   -- what a file returns, and what config.lua lists
   "policy", "processor", "exporter",
   -- what an exporter's reply says

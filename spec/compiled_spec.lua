@@ -13,7 +13,11 @@ local POLICIES = {
   budget = { traces_per_second = 1000000, key = { "service" } },
   bytes_limiting = { bytes_per_second = "1GiB" },
   composite = { max_total_spans_per_second = 1000000, composite_sub_policy = { status_code, t.make "always_sample" } },
+  deterministic = { sample_rate = 5 },
+  dynamic = { sample_rate = 5, field_list = { "name" } },
   drop = { drop_sub_policy = { t.make "probabilistic" { sampling_percentage = 10 } } },
+  ema_dynamic = { goal_sample_rate = 5, field_list = { "name", "root.x" }, use_trace_length = true },
+  ema_throughput = { goal_throughput_per_sec = 5, field_list = { "name" } },
   latency = { threshold_ms = 5, upper_threshold_ms = 10 },
   ["not"] = { not_sub_policy = { status_code } },
   novelty = {},
@@ -25,8 +29,10 @@ local POLICIES = {
   span_count = { min_spans = 2, max_spans = 10 },
   status_code = { status_codes = { "ERROR", "OK" } },
   string_attribute = { key = "s", values = { "a", "b" }, invert_match = true },
+  total_throughput = { goal_throughput_per_sec = 5, field_list = { "name" } },
   trace_flags = {},
   xray_sampling_rules = { rules = '[{"RuleName":"x","FixedRate":0.1,"ReservoirSize":1000000,"Attributes":{"x":"a*"}},{"RuleName":"y","Priority":10001}]' },
+  windowed_throughput = { goal_throughput_per_sec = 1000000, field_list = { "name" } },
   trace_state = { key = "tenant", values = { "gold" } },
 }
 

@@ -41,6 +41,8 @@ describe("shape", function()
     assert.equal("first", of({ "name" }, spans, "entry"))
     assert.equal("", of({ "name" }, spans, "root"))
     assert.equal(",", of({ "name", "service" }, spans, "root"))
+    local rooted = { { name = "top", service = "a" }, { name = "low", service = "b" } }
+    assert.equal("low•top,top,a", of({ "name", "root.name", "root.service" }, rooted))
   end)
 
   it("is bounded", function()

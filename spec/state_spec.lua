@@ -167,6 +167,116 @@ describe("counter", function()
   end)
 end)
 
+describe("rates", function()
+  -- What comes in one interval: n of each key; then the rates of the keys that follow are asked.
+  local function asker(options)
+    local key, n
+    local p = asking(function() return t.rates(options) end, function(my) return my:of(key, n) end)
+    return function(name, count)
+      key, n = name, count
+      return tonumber(said(p))
+    end
+  end
+
+  local function all_of(of, counts)
+    local list = {}
+    for i, name in ipairs { "a", "b", "c", "d", "e" } do list[i] = of(name, counts[i]) end
+    return list
+  end
+  local FIRST, NOTHING = { 10000, 1000, 100, 10, 1 }, { 0, 0, 0, 0, 0 }
+
+  it("come to the goal by a moving average, and small keys keep more", function()
+    local of = asker { goal_rate = 10, interval = "15s", weight = 0.5 }
+    assert.same({ 10, 10, 10, 10, 10 }, all_of(of, FIRST)) -- nothing is known
+    t.advance(15000)
+    assert.same({ 22, 3, 1, 1, 1 }, all_of(of, NOTHING))
+    all_of(of, FIRST)
+    t.advance(15000)
+    assert.same({ 23, 3, 1, 1, 1 }, all_of(of, NOTHING))
+    of("a", 10000)
+    t.advance(15000)
+    assert.same({ 21, 2, 1, 1, 1 }, all_of(of, NOTHING))
+    assert.equal(1, of("new", 0))
+  end)
+
+  it("come to so many a second", function()
+    local of = asker { goal_per_second = 100, interval = "15s", weight = 0.5 }
+    assert.same({ 10, 10, 10, 10, 10 }, all_of(of, FIRST))
+    t.advance(15000)
+    assert.same({ 8, 2, 1, 1, 1 }, all_of(of, NOTHING))
+  end)
+
+  it("do not change while nothing comes", function()
+    local of = asker { goal_rate = 10, interval = "15s", weight = 0.5 }
+    all_of(of, FIRST)
+    t.advance(15000)
+    assert.equal(22, of("a", 0))
+    t.advance(3600 * 1000)
+    assert.equal(22, of("a", 0))
+  end)
+
+  it("are new before the interval is over when much more comes", function()
+    local of = asker { goal_rate = 10, interval = "15s", weight = 0.5, burst_multiple = 2, burst_delay = 3 }
+    for _ = 1, 3 do
+      of("a", 100)
+      t.advance(15000)
+    end
+    of("a", 0)
+    local before = of("b", 5000)
+    assert.equal(1, before)
+    assert.is_true(of("b", 0) > 1)
+  end)
+
+  it("give each key the same share where they shall be even", function()
+    local of = asker { goal_per_second = 10, even = true, interval = "30s" }
+    assert.equal(10, of("a", 30000))
+    of("b", 3000)
+    of("c", 30)
+    t.advance(30000)
+    assert.equal(300, of("a", 0)) -- each has 100 of 300
+    assert.equal(30, of("b", 0))
+    assert.equal(1, of("c", 0))
+  end)
+
+  it("follow a window without steps", function()
+    local of = asker { goal_per_second = 10, window = "30s" }
+    assert.equal(100, of("a", 30000))
+    assert.equal(1, of("b", 3))
+    t.advance(1000)
+    assert.equal(200, of("a", 0)) -- two keys
+    t.advance(60000)
+    assert.equal(1, of("a", 1))
+  end)
+
+  it("are shared by the keys beyond max_keys", function()
+    local of = asker { goal_rate = 10, interval = "1s", max_keys = 2 }
+    for i = 1, 20 do of("k" .. i, 100) end
+    t.advance(1000)
+    assert.is_true(of("k19", 0) > 1)
+    assert.equal(of("k19", 0), of("never seen", 0))
+  end)
+
+  it("leave a keep its th, since they are known before the draw", function()
+    local rates = t.rates { goal_rate = 1, interval = "15s", name = "th" }
+    local chain = t.chain({ t.make { name = "r", decide = function() return t.sample(1 / rates:of("k")) end } }, t.drop())
+    assert.is_false(chain:is_unknown(one))
+  end)
+
+  it("say what is wrong", function()
+    local function wrong(pattern, options) assert.match("state_spec.lua:%d+: rates{}" .. pattern, message(function()
+      local made = t.rates(options)
+      return made
+    end)) end
+    wrong(" needs goal_rate or goal_per_second", {})
+    wrong(" needs goal_rate or goal_per_second", { goal_rate = 1, goal_per_second = 1 })
+    wrong(": goal_rate is 0; allowed: a number above 0", { goal_rate = 0, interval = "1s" })
+    wrong(": even and window go with goal_per_second", { goal_rate = 1, even = true })
+    wrong(": interval is nil; allowed: a duration", { goal_rate = 1 })
+    wrong(": weight is 2; allowed: a number from 0 to 1", { goal_rate = 1, interval = "1s", weight = 2 })
+    wrong(" has no 'goal'", { goal = 1 })
+  end)
+end)
+
 describe("state", function()
   it("is an instance's own, and the same one for the same name", function()
     local limits = {}

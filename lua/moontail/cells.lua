@@ -7,13 +7,14 @@ local env = require "moontail.env"
 local host = require "moontail.host"
 
 local c = ffi.cast(ffi.typeof(core.handles_type .. " *"), core.handles)
-local c_take, c_share, c_seen_add, c_seen_has, c_count, c_per_second = c.take, c.share, c.seen_add, c.seen_has, c.count, c.per_second
+local c_take, c_share, c_seen_add, c_seen_has = c.take, c.share, c.seen_add, c.seen_has
+local c_count, c_per_second, c_rate = c.count, c.per_second, c.rate
 
 local type, error, tostring, getmetatable = type, error, tostring, getmetatable
 local huge = math.huge
 
 -- enum cell_kind
-local LIMIT, SEEN, COUNTER = 0, 1, 2
+local LIMIT, SEEN, COUNTER, RATE = 0, 1, 2, 3
 local MAX_KEYS, DEFAULT_KEYS = 100000, 10000
 local MAX_NAME = 64
 local MIN_INTERVAL_NS = 1000 -- a million a second
@@ -210,9 +211,9 @@ M.methods = methods_of
 
 local LIMIT_FIELDS = { rate = true, per = true, burst = true, max_keys = true, name = true }
 
-local function positive(key, value)
+local function positive(key, value, kind)
   if type(value) == "number" and value > 0 and value < huge then return value end
-  error(("limit{}: %s is %s; allowed: a number above 0"):format(key, show(value)), 3)
+  error(("%s{}: %s is %s; allowed: a number above 0"):format(kind or "limit", key, show(value)), kind and 4 or 3)
 end
 
 function M.api.limit(t)
@@ -241,5 +242,52 @@ end
 
 M.api.seen = windowed("seen", SEEN, seens, { window = true, max_keys = true, name = true, when_full = true })
 M.api.counter = windowed("counter", COUNTER, counters, { window = true, max_keys = true, name = true })
+
+local rates = metatable("rates", {
+  of = function(self, key, n)
+    check_self(self, "rates")
+    if n == nil then n = 1 end
+    if type(n) ~= "number" or not (n >= 0 and n < huge) then error("what is counted is a number of 0 or more, not " .. tostring(n), 2) end
+    if type(key) ~= "string" then key = text_of(key, "rates") end
+    local rate = c_rate(self, key, #key, n)
+    if rate < 0 then no_answer("rates", rate) end
+    return rate
+  end,
+})
+
+local RATES_FIELDS = {
+  goal_rate = true, goal_per_second = true, even = true, interval = true, window = true, weight = true, age_out = true,
+  initial = true, burst_multiple = true, burst_delay = true, max_keys = true, name = true,
+}
+local BY_MEAN, BY_SECOND, BY_SECOND_EVENLY = 0, 1, 2 -- enum rate_goal
+
+local function from_zero(key, value, default, most)
+  if value == nil then value = default end
+  if type(value) == "number" and value >= 0 and value <= most then return value end
+  error(("rates{}: %s is %s; allowed: a number from 0%s"):format(key, show(value), most < huge and (" to " .. most) or ""), 3)
+end
+
+local function rate_goal(t)
+  if (t.goal_rate == nil) == (t.goal_per_second == nil) then error("rates{} needs goal_rate or goal_per_second", 3) end
+  if t.goal_rate ~= nil then
+    if t.even or t.window then error("rates{}: even and window go with goal_per_second", 3) end
+    return BY_MEAN, positive("goal_rate", t.goal_rate, "rates")
+  end
+  return t.even and BY_SECOND_EVENLY or BY_SECOND, positive("goal_per_second", t.goal_per_second, "rates")
+end
+
+function M.api.rates(t)
+  check_fields("rates", t, RATES_FIELDS, 'rates { goal_rate = 10, interval = "15s" }')
+  local by, goal = rate_goal(t)
+  local kind = t.window and COUNTER or RATE
+  local ns = t.window and duration("rates", t, "window", "30s") or duration("rates", t, "interval", "15s")
+  local weight = from_zero("weight", t.weight, 1, 1)
+  local age_out = from_zero("age_out", t.age_out, weight, huge)
+  local initial = t.initial == nil and (by == BY_MEAN and goal or 10) or positive("initial", t.initial, "rates")
+  local multiple, delay = from_zero("burst_multiple", t.burst_multiple, 0, huge), from_zero("burst_delay", t.burst_delay, 3, huge)
+  local made = core.handle_new(rates, kind, scope.name, name_of("rates", t), max_keys("rates", t), ns, 0)
+  core.handle_rates(made, by, goal, weight, age_out, math.max(1, initial), multiple, delay)
+  return made
+end
 
 return M

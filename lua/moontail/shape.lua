@@ -53,8 +53,9 @@ function M.api.shape(fields, spans)
   local terms = core.match_new()
   for i, name in ipairs(fields) do
     if type(name) ~= "string" or name == "" then error("field " .. i .. " of shape is no name", 2) end
-    local place, number, key = M.place_of(name)
-    core.match_term(terms, place, number, key, false)
+    local of_root = name:match "^root%.(.+)"
+    local place, number, key = M.place_of(of_root or name)
+    core.match_term(terms, place, number, key, of_root ~= nil)
   end
   local made = setmetatable({}, Shape)
   held[made] = { terms, SPANS[spans or "all"] }

@@ -33,7 +33,7 @@ struct cell_table *cell_table_new(struct memory *memory, struct hash_key key, co
     atomic_init(&t->refs, 1);
     t->component = strndup(component, CELL_NAME_MAX);
     t->name = strndup(name, CELL_NAME_MAX);
-    t->stride = rule->kind == CELL_COUNTER ? sizeof(struct cell_counter) : sizeof(struct cell);
+    t->stride = cell_has_counts(rule) ? sizeof(struct cell_counter) : sizeof(struct cell);
     init_locks(t);
     if (t->component && t->name)
         return t;
@@ -62,6 +62,11 @@ static void mark_changed(struct cell_table *t)
 }
 
 /* ---- what a cell means ---- */
+
+bool cell_has_counts(const struct cell_rule *rule)
+{
+    return rule->kind == CELL_COUNTER || rule->kind == CELL_RATE;
+}
 
 uint64_t cell_slot_ns(const struct cell_rule *rule)
 {
@@ -273,8 +278,7 @@ static struct cell *insert(struct cell_table *t, struct cell_stripe *s, uint64_t
     return c;
 }
 
-/* Forgets what is over, now and then. True: it did. No stripe is locked. */
-static bool sweep(struct cell_table *t, uint64_t now_ns)
+bool cell_table_sweep(struct cell_table *t, uint64_t now_ns)
 {
     uint64_t due = atomic_load_explicit(&t->next_sweep_ns, memory_order_relaxed);
 
@@ -345,9 +349,8 @@ static struct cell *find_or_insert(struct cell_table *t, struct cell_stripe *s, 
     return c;
 }
 
-/* The key's cell, made if need be, with *s locked; or NULL and nothing locked: it shares one. */
-static struct cell *lock_cell(struct cell_table *t, struct slice key, uint64_t now_ns,
-                              struct cell_stripe **s)
+struct cell *cell_table_lock(struct cell_table *t, struct slice key, uint64_t now_ns,
+                             struct cell_stripe **s)
 {
     uint64_t hash = hash_of(t, key);
     struct cell *c;
@@ -359,7 +362,7 @@ static struct cell *lock_cell(struct cell_table *t, struct slice key, uint64_t n
         if (c)
             return c;
         pthread_mutex_unlock(&(*s)->lock);
-    } while (sweep(t, now_ns));
+    } while (cell_table_sweep(t, now_ns));
     atomic_fetch_add_explicit(&t->overflows, 1, memory_order_relaxed);
     return NULL;
 }
@@ -390,7 +393,7 @@ static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct tak
 
     if (!key.data)
         return fixed_add_or_take(t, CELL_SINGLE, what, now_ns);
-    c = lock_cell(t, key, now_ns, &s);
+    c = cell_table_lock(t, key, now_ns, &s);
     if (!c)
         return fixed_add_or_take(t, CELL_OTHER, what, now_ns);
     done = add_or_take(&t->rule, &c->word, what, now_ns);
@@ -460,7 +463,7 @@ bool cell_seen_has(struct cell_table *t, struct slice key, uint64_t now_ns)
 void cell_counter_add(struct cell_table *t, struct slice key, double n, uint64_t now_ns)
 {
     struct cell_stripe *s;
-    struct cell *c = key.data ? lock_cell(t, key, now_ns, &s) : NULL;
+    struct cell *c = key.data ? cell_table_lock(t, key, now_ns, &s) : NULL;
 
     if (c) {
         count(&t->rule, (struct cell_counter *)(void *)c, n, now_ns);
@@ -494,7 +497,7 @@ static void copy_fixed(struct cell_table *t, int i, union cell_space *copy)
     pthread_mutex_lock(&t->fixed_lock);
     *copy = t->fixed[i];
     pthread_mutex_unlock(&t->fixed_lock);
-    if (t->rule.kind != CELL_COUNTER)
+    if (!cell_has_counts(&t->rule))
         copy->cell.word = atomic_load_explicit(&t->words[i], memory_order_relaxed);
     copy->cell.hash = (uint64_t)i;
 }

@@ -9,7 +9,7 @@
 
 const char *cell_kind_name(enum cell_kind kind)
 {
-    static const char *const names[] = {"limit", "seen", "counter"};
+    static const char *const names[] = {"limit", "seen", "counter", "rate"};
 
     return kind < CELL_KIND_COUNT ? names[kind] : "limit";
 }
@@ -95,6 +95,9 @@ static void carry_cell(void *arg, const struct cell *cell)
         level.cell.word = limit_level(c, cell->word);
     else if (c->from->kind == CELL_SEEN)
         level.cell.word = seen_level(c, cell->word);
+    else if (c->from->kind == CELL_RATE)
+        memcpy(level.counter.counts, ((const struct cell_counter *)(const void *)cell)->counts,
+               sizeof(level.counter.counts));
     else
         counter_levels(c, (const struct cell_counter *)(const void *)cell, &level.counter);
     cell_table_put(c->to, &level.cell);

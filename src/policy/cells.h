@@ -16,14 +16,15 @@
 
 #include <stdint.h>
 
-enum cell_kind { CELL_LIMIT, CELL_SEEN, CELL_COUNTER, CELL_KIND_COUNT };
+enum cell_kind { CELL_LIMIT, CELL_SEEN, CELL_COUNTER, CELL_RATE, CELL_KIND_COUNT };
 enum { CELL_NAME_MAX = 255, CELL_KEYS_MAX = 100000, CELL_TABLES_MAX = 1024 };
 #define CELL_SPAN_MAX_NS (UINT64_C(1) << 60) /* of an interval, a burst: 36 years */
 
 struct cell_rule {
     enum cell_kind kind;
     uint32_t max_keys;    /* 1 to CELL_KEYS_MAX */
-    uint64_t interval_ns; /* limit: from one to the next; seen, counter: the window; > 0 */
+    uint64_t interval_ns; /* limit: from one to the next; seen, counter: the window; rate: the time
+                           * between two updates; > 0 */
     uint64_t burst_ns;    /* limit: intervals that may be taken at once; at least one */
     bool forgets;         /* seen: over max_keys an old key gives way, and none is shared */
 };
@@ -31,7 +32,7 @@ struct cell_rule {
 struct cells;
 struct cell_table;
 
-const char *cell_kind_name(enum cell_kind kind); /* "limit", "seen", "counter" */
+const char *cell_kind_name(enum cell_kind kind); /* "limit", "seen", "counter", "rate" */
 
 /* An empty world. `memory` counts what grows with keys; may be NULL. Start-up only: aborts without
  * memory. */

@@ -51,10 +51,13 @@ static void write_cell(void *arg, const struct cell *cell)
 
     w->cells++;
     put(w->out, cell->hash, 8);
-    if (w->rule->kind != CELL_COUNTER) {
+    if (w->rule->kind != CELL_COUNTER)
         put(w->out, cell->word - w->now_ns, 8);
+    if (w->rule->kind == CELL_RATE)
+        for (int i = 0; i < RATE_SLOTS; i++)
+            put_double(w->out, counter->counts[i]);
+    if (w->rule->kind != CELL_COUNTER)
         return;
-    }
     for (uint64_t age = 0; age < COUNTER_SLOTS; age++) {
         uint64_t slot = now - age;
         bool has = age <= now && slot <= cell->word && cell->word - slot < COUNTER_SLOTS;
@@ -181,14 +184,15 @@ static void read_counter(struct reading *r, const struct cell_rule *rule, struct
 
 static void read_cell(struct reading *r, struct cell_table *t)
 {
-    union cell_space space = {.cell = {.hash = get(r, 8)}};
+    union cell_space space = {.counter = {.cell = {.hash = get(r, 8)}}};
     uint64_t left_ns;
 
     if (t->rule.kind == CELL_COUNTER) {
-        memset(space.counter.counts, 0, sizeof(space.counter.counts));
         read_counter(r, &t->rule, &space.counter);
     } else {
         left_ns = get(r, 8);
+        for (int i = 0; i < RATE_SLOTS && t->rule.kind == CELL_RATE; i++)
+            space.counter.counts[i] = get_double(r);
         if (left_ns > CELL_SPAN_MAX_NS)
             r->failed = true;
         if (left_ns <= r->passed_ns)

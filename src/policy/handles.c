@@ -1,5 +1,7 @@
 #include "policy/handles.h"
 
+#include "policy/cell_rates.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -11,6 +13,7 @@ struct cell_handle {
     struct cell_rule rule;
     struct cell_table *table; /* NULL: not taken yet */
     char component[CELL_NAME_MAX + 1], name[CELL_NAME_MAX + 1];
+    struct rate_rule rates; /* of CELL_RATE and, with a goal, of CELL_COUNTER */
 };
 
 /* ---- life ---- */
@@ -167,6 +170,20 @@ static double handle_per_second(void *handle, const char *key, size_t len)
     return t ? cell_counter_per_second(t, slice_make(key, len), h->state->now_ns) : trouble;
 }
 
+/* It is known before the trace is drawn for, so that its probability is known. */
+static double handle_rate(void *handle, const char *key, size_t len, double n)
+{
+    struct cell_handle *h = handle;
+    double trouble;
+    struct cell_table *t = ready(h, &trouble);
+
+    if (!t)
+        return trouble;
+    if (h->rule.kind == CELL_COUNTER)
+        return cell_window_rate(t, slice_make(key, len), n, h->rates.goal, h->state->now_ns);
+    return cell_rate(t, slice_make(key, len), n, &h->rates, h->state->now_ns);
+}
+
 static const struct handles functions = {
     .take = handle_take,
     .share = handle_share,
@@ -174,6 +191,7 @@ static const struct handles functions = {
     .seen_has = handle_seen_has,
     .count = handle_count,
     .per_second = handle_per_second,
+    .rate = handle_rate,
 };
 
 /* ---- making ---- */
@@ -212,6 +230,24 @@ static int handle_new(lua_State *L)
     return 1;
 }
 
+/* handle_rates(handle, by, goal, weight, age_out, initial, burst_multiple, burst_delay): what its
+ * rates are; the numbers have been checked. */
+static int handle_rates(lua_State *L)
+{
+    struct cell_handle *h = lua_touserdata(L, 1);
+
+    h->rates = (struct rate_rule){
+        .by = (enum rate_goal)luaL_checkinteger(L, 2),
+        .goal = luaL_checknumber(L, 3),
+        .weight = luaL_checknumber(L, 4),
+        .age_out = luaL_checknumber(L, 5),
+        .initial = luaL_checknumber(L, 6),
+        .burst_multiple = luaL_checknumber(L, 7),
+        .burst_delay = luaL_checknumber(L, 8),
+    };
+    return 0;
+}
+
 #define TEXT(...)     #__VA_ARGS__
 #define EXPANDED(...) TEXT(__VA_ARGS__)
 
@@ -220,6 +256,8 @@ void handles_register(lua_State *L, struct policy_state *s)
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, handle_new, 1);
     lua_setfield(L, -2, "handle_new");
+    lua_pushcfunction(L, handle_rates);
+    lua_setfield(L, -2, "handle_rates");
     lua_pushcfunction(L, handle_gc);
     lua_setfield(L, -2, "handle_gc");
     lua_pushlightuserdata(L, (void *)&functions);

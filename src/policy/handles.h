@@ -15,7 +15,8 @@
     double (*seen_add)(void *handle, const char *key, size_t len);                                 \
     double (*seen_has)(void *handle, const char *key, size_t len);                                 \
     double (*count)(void *handle, const char *key, size_t len, double n);                          \
-    double (*per_second)(void *handle, const char *key, size_t len);
+    double (*per_second)(void *handle, const char *key, size_t len);                               \
+    double (*rate)(void *handle, const char *key, size_t len, double n); /* of rates{} */
 
 enum handle_trouble { HANDLE_NO_TIME = -1, HANDLE_NO_ROOM = -2 };
 

@@ -73,11 +73,22 @@ static void read_values(struct reader *r, const struct match_term *field, size_t
     }
 }
 
+/* The spans from *first to *end. */
+static void span_range(struct reader *r, enum shape_spans spans, size_t *first, size_t *end)
+{
+    *first = 0;
+    *end = r->count;
+    if (spans == SHAPE_ALL)
+        return;
+    *first = spans == SHAPE_ENTRY ? reader_entry(r) : reader_root(r);
+    *end = *first == READER_NONE ? *first : *first + 1;
+}
+
 enum err shape_of(struct reader *r, const struct match *fields, enum shape_spans spans,
                   struct slice *text)
 {
     struct shape_work *w = r->shape ? r->shape : malloc(sizeof(*w));
-    size_t first = 0, end = 0;
+    size_t first, end;
 
     if (!w || !reader_ready(r)) {
         r->no_memory = true;
@@ -87,15 +98,10 @@ enum err shape_of(struct reader *r, const struct match *fields, enum shape_spans
     r->shape = w;
     w->len = 0;
     w->values.room = SHAPE_VALUES;
-    if (spans == SHAPE_ALL) {
-        end = r->count;
-    } else {
-        first = spans == SHAPE_ENTRY ? reader_entry(r) : reader_root(r);
-        end = first == READER_NONE ? first : first + 1;
-    }
     for (uint32_t i = 0; i < fields->term_count; i++) {
         if (i > 0)
             put(w, slice_str(","));
+        span_range(r, fields->terms[i].negated ? SHAPE_ROOT : spans, &first, &end);
         read_values(r, &fields->terms[i], first, end, &w->values);
         w->values.room -= w->values.count;
         put_values(w);

@@ -1,0 +1,28 @@
+-- The goal is divided evenly: a key that sends less than its part is kept whole. Rates are those of the interval
+-- before; in the first one nothing is known, and 1 in 10 is kept.
+--
+--     policy "total_throughput" { goal_throughput_per_sec = 500, field_list = { "service" } }
+
+return policy {
+  doc = "Keep about so many spans a second, the same share of each key.",
+  options = {
+    goal_throughput_per_sec = option.number { min = 0.001, doc = "spans that are kept, on the whole" },
+    clear_frequency = option.string { default = "30s", doc = "the interval, a duration" },
+    field_list = option.list { min = 1, max = 32, doc = "fields that tell traces apart" },
+    max_keys = option.integer { default = 500, min = 1, max = 100000, doc = "keys with a rate of their own; others share one" },
+    use_trace_length = option.boolean { default = false, doc = "the number of spans tells traces apart, too" },
+  },
+  setup = function(opt)
+    local my = { shape = shape(opt.field_list), length = opt.use_trace_length }
+    my.rates = rates {
+      name = "rates", max_keys = opt.max_keys,
+      goal_per_second = opt.goal_throughput_per_sec, even = true, interval = opt.clear_frequency,
+    }
+    return my
+  end,
+  decide = function(trace, _, my)
+    local key = my.shape:of(trace)
+    if my.length then key = key .. "," .. trace.span_count end
+    return sample(1 / my.rates:of(key, trace.span_count), "sampled")
+  end,
+}
