@@ -214,6 +214,7 @@ static int handle_new(lua_State *L)
 
     lua_settop(L, 8);
     luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 8); /* the last may be left out */
     h = lua_newuserdata(L, sizeof(*h));
     *h = (struct cell_handle){.rule = {
                                   .kind = (enum cell_kind)luaL_checkinteger(L, 2),

@@ -84,18 +84,24 @@ static void span_range(struct reader *r, enum shape_spans spans, size_t *first, 
     *end = *first == READER_NONE ? *first : *first + 1;
 }
 
+/* The reader's, made when it is first asked for. NULL without memory. */
+static struct shape_work *work_of(struct reader *r)
+{
+    if (!r->shape)
+        r->shape = malloc(sizeof(struct shape_work));
+    return reader_ready(r) ? r->shape : NULL;
+}
+
 enum err shape_of(struct reader *r, const struct match *fields, enum shape_spans spans,
                   struct slice *text)
 {
-    struct shape_work *w = r->shape ? r->shape : malloc(sizeof(*w));
+    struct shape_work *w = work_of(r);
     size_t first, end;
 
-    if (!w || !reader_ready(r)) {
+    if (!w) {
         r->no_memory = true;
-        free(r->shape ? NULL : w);
         return ERR_FULL;
     }
-    r->shape = w;
     w->len = 0;
     w->values.room = SHAPE_VALUES;
     for (uint32_t i = 0; i < fields->term_count; i++) {

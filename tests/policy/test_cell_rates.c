@@ -25,34 +25,46 @@ static double rate_of(struct cell_table *t, const char *key, double n, uint64_t 
     return cell_rate(t, slice_str(key), n, &mean, now_ns);
 }
 
+/* What comes of the small ones. */
+static void send_small(struct cell_table *t, uint64_t now_ns)
+{
+    rate_of(t, "c", 100, now_ns);
+    rate_of(t, "d", 10, now_ns);
+    rate_of(t, "e", 1, now_ns);
+}
+
+/* One interval has passed, and a little came after it. */
+static void write_rates(struct buf *file)
+{
+    struct cells *before = cells_new(NULL);
+    struct cell_table *t = rates(before, START_NS);
+
+    buf_init(file, 1 << 20, NULL);
+    CHECK(rate_of(t, "a", 10000, START_NS) == 10);
+    CHECK(rate_of(t, "b", 1000, START_NS) == 10);
+    send_small(t, START_NS);
+    CHECK(rate_of(t, "a", 7, START_NS + INTERVAL_NS) == 22);
+    CHECK(cells_changed(before));
+    cells_write(before, START_NS + INTERVAL_NS, UNIX_NS, file);
+    cell_table_unref(t);
+    cells_free(before);
+}
+
 static void rates_come_back_from_a_file_after_another_boot(void)
 {
-    struct cells *before = cells_new(NULL), *after = cells_new(NULL);
-    struct cell_table *t = rates(before, START_NS);
+    struct cells *after = cells_new(NULL);
     uint64_t boot_ns = 100 * NS_PER_S;
+    struct cell_table *t;
     struct err_info info;
     struct buf file;
 
-    buf_init(&file, 1 << 20, NULL);
-    CHECK(rate_of(t, "a", 10000, START_NS) == 10);
-    CHECK(rate_of(t, "b", 1000, START_NS) == 10);
-    rate_of(t, "c", 100, START_NS);
-    rate_of(t, "d", 10, START_NS);
-    rate_of(t, "e", 1, START_NS);
-    CHECK(rate_of(t, "a", 7, START_NS + INTERVAL_NS) == 22);
-    CHECK(cells_changed(before));
-    cells_write(before, START_NS + INTERVAL_NS, UNIX_NS, &file);
-    cell_table_unref(t);
-    cells_free(before);
-
+    write_rates(&file);
     CHECK(cells_read(after, buf_slice(&file), boot_ns, UNIX_NS + NS_PER_S, &info) == ERR_OK);
     t = rates(after, boot_ns);
     CHECK(rate_of(t, "a", 9993, boot_ns) == 22); /* the 7 count, too */
     CHECK(rate_of(t, "b", 1000, boot_ns) == 3);
     CHECK(rate_of(t, "new", 0, boot_ns) == 1);
-    rate_of(t, "c", 100, boot_ns);
-    rate_of(t, "d", 10, boot_ns);
-    rate_of(t, "e", 1, boot_ns);
+    send_small(t, boot_ns);
     CHECK(rate_of(t, "a", 0, boot_ns + INTERVAL_NS) == 23);
     cell_table_unref(t);
     cells_free(after);
