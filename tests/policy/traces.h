@@ -25,6 +25,7 @@ struct test_span {
     const char *trace_state;
     const char *service;
     struct test_attr attrs[12];
+    bool inner; /* with an event and a link, each with an attribute */
 };
 
 struct test_trace {
@@ -62,6 +63,26 @@ static inline void put_id(struct buf *out, uint32_t number, uint64_t id)
     wire_put_bytes(out, number, slice_make(bytes, 8));
 }
 
+static inline void put_inner(struct buf *out)
+{
+    static const struct test_attr attr = {"inner", "yes", NULL};
+    static const uint8_t id[16] = {9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9};
+    struct buf event, link;
+
+    buf_init(&event, 1024, NULL);
+    buf_init(&link, 1024, NULL);
+    wire_put_fixed64(&event, 1, TEST_BASE_NS);
+    wire_put_bytes(&event, 2, slice_str("exception"));
+    put_attr(&event, 3, &attr);
+    wire_put_bytes(&link, 1, slice_make(id, 16));
+    wire_put_bytes(&link, 2, slice_make(id, 8));
+    put_attr(&link, 4, &attr);
+    wire_put_bytes(out, 11, buf_slice(&event));
+    wire_put_bytes(out, 13, buf_slice(&link));
+    buf_fini(&event);
+    buf_fini(&link);
+}
+
 static inline void put_span(struct buf *out, const uint8_t trace_id[16], const struct test_span *s)
 {
     struct buf status;
@@ -80,6 +101,8 @@ static inline void put_span(struct buf *out, const uint8_t trace_id[16], const s
     }
     for (size_t i = 0; i < 12 && s->attrs[i].key; i++)
         put_attr(out, 9, &s->attrs[i]);
+    if (s->inner)
+        put_inner(out);
     if (s->status) {
         buf_init(&status, 64, NULL);
         wire_put_uint(&status, 3, (uint64_t)s->status);
