@@ -55,19 +55,33 @@ static enum err bind_new(const struct listeners_change *change, struct listener_
     return err;
 }
 
-/* The socket of a listener that goes, at the same address; else a new one. */
-static enum err find_socket(const struct listeners_change *change, struct listener_next *next,
-                            struct err_info *info)
+/* A socket at that address goes, and its receiver does not want it itself (with port 0 several have
+ * one address). */
+static bool may_take_over(const struct listeners_change *change, const struct config *config,
+                          unsigned protocol, unsigned from)
 {
-    const struct collector *c = change->collector;
+    const struct listener *l = &change->collector->listeners[from];
+    const char *address = change->next[protocol].listen;
+    const struct config_listener *other = wanted_of(config, from);
 
-    for (unsigned p = 0; p < MAX_LISTENERS; p++) {
-        const struct listener *l = &c->listeners[p];
+    if (!l->port || change->next[from].stays || strcmp(l->listen, address) != 0)
+        return false;
+    return from == protocol || !other->enabled || strcmp(other->listen, address) != 0;
+}
 
-        if (!l->port || change->next[p].stays || strcmp(l->listen, next->listen) != 0)
+/* Its own socket or that of another, at the same address; else a new one. */
+static enum err find_socket(struct listeners_change *change, const struct config *config,
+                            unsigned protocol, struct err_info *info)
+{
+    struct listener_next *next = &change->next[protocol];
+
+    for (unsigned i = 0; i < MAX_LISTENERS; i++) {
+        unsigned from = (protocol + i) % MAX_LISTENERS;
+
+        if (!may_take_over(change, config, protocol, from))
             continue;
-        next->from = (int)p;
-        memcpy(next->bound, l->bound, sizeof(next->bound));
+        next->from = (int)from;
+        memcpy(next->bound, change->collector->listeners[from].bound, sizeof(next->bound));
         return ERR_OK;
     }
     return bind_new(change, next, info);
@@ -88,7 +102,7 @@ static enum err prepare_receiver(struct listeners_change *change, const struct c
     if (!next->listen)
         abort();
     err = receive_port_new(&options, &next->port, info);
-    return err == ERR_OK ? find_socket(change, next, info) : err;
+    return err == ERR_OK ? find_socket(change, config, protocol, info) : err;
 }
 
 /* ---- the admin listener: the builder ---- */

@@ -122,6 +122,30 @@ static void another_address_serves_and_the_old_one_does_not(void)
     sim_fini(&s);
 }
 
+static void two_receivers_at_any_port_have_a_socket_each(void)
+{
+    static const char both[] = "return { receivers = { otlp = { grpc = '127.0.0.1:0',\n"
+                               "  http = { listen = '127.0.0.1:0', max_body = '1MiB' } } }, "
+                               "exporters = { exporter 'nop' } }";
+    struct sim s;
+    char before[64];
+
+    start_plain(&s);
+    snprintf(before, sizeof(before), "%s", collector_address(s.collector, RECEIVE_HTTP));
+    take(&s, both);
+    CHECK(strcmp(collector_address(s.collector, RECEIVE_HTTP), before) == 0);
+    CHECK(strcmp(collector_address(s.collector, RECEIVE_GRPC), before) != 0);
+    CHECK(post_one(&s, sim_connect(&s), 1) == 200);
+    take(&s, plain);
+    CHECK(strcmp(collector_address(s.collector, RECEIVE_HTTP), before) == 0);
+    take(&s, both);
+    take(&s, grpc_only);
+    CHECK(strcmp(collector_address(s.collector, RECEIVE_GRPC), before) != 0);
+    take(&s, both);
+    CHECK(post_one(&s, sim_connect(&s), 2) == 200);
+    sim_fini(&s);
+}
+
 static void who_waits_to_be_accepted_is_taken(void)
 {
     struct sim s;
@@ -204,6 +228,7 @@ int main(void)
     RUN(limits_are_those_of_the_new_version);
     RUN(a_client_that_is_silent_is_let_go_after_ten_seconds);
     RUN(another_address_serves_and_the_old_one_does_not);
+    RUN(two_receivers_at_any_port_have_a_socket_each);
     RUN(who_waits_to_be_accepted_is_taken);
     RUN(what_cannot_be_made_leaves_all_as_it_is);
     RUN(what_does_not_change_goes_on_untouched);
