@@ -40,6 +40,10 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
     l->sum.late_dropped += w->late_dropped;
     l->sum.rescued += w->rescued;
     l->sum.crossed += w->crossed;
+    l->sum.exchanges += w->exchanges;
+    l->sum.slow_exchanges += w->slow_exchanges;
+    if (w->longest_exchange_ns > l->sum.longest_exchange_ns)
+        l->sum.longest_exchange_ns = w->longest_exchange_ns;
     l->sum.moved_spans += w->moved_spans;
     l->sum.moved_bytes += w->moved_bytes;
     add_labels(&l->sum.decided[0][0], &w->decided[0][0], (size_t)2 * TRIGGER_COUNT);

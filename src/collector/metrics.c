@@ -139,6 +139,14 @@ static void write_requests(struct page *p)
             p->l->sum.crossed);
 }
 
+static uint64_t count_at(const struct export_stats *stats, size_t offset)
+{
+    uint64_t value;
+
+    memcpy(&value, (const char *)stats + offset, sizeof(value));
+    return value;
+}
+
 /* A family with one sample for each exporter. */
 static void per_exporter(struct page *p, const char *name, enum metric_type type, const char *help,
                          size_t offset)
@@ -146,10 +154,8 @@ static void per_exporter(struct page *p, const char *name, enum metric_type type
     metrics_family(&p->m, name, type, help);
     for (size_t i = 0; i < p->l->exporter_count; i++) {
         const struct ledger_exporter *e = &p->l->exporters[i];
-        uint64_t value;
 
-        memcpy(&value, (const char *)&e->stats + offset, sizeof(value));
-        metrics_sample(&p->m, (double)value, "exporter", e->name, (char *)0);
+        metrics_sample(&p->m, (double)count_at(&e->stats, offset), "exporter", e->name, (char *)0);
     }
 }
 
@@ -158,24 +164,25 @@ static void per_exporter(struct page *p, const char *name, enum metric_type type
 
 static void write_export_lost(struct page *p)
 {
+    static const struct {
+        const char *reason;
+        size_t offset;
+    } reasons[] = {
+        {"permanent", offsetof(struct export_stats, lost_permanent)},
+        {"retry_exhausted", offsetof(struct export_stats, lost_retry_exhausted)},
+        {"outbox_full", offsetof(struct export_stats, lost_outbox_full)},
+        {"disk_full", offsetof(struct export_stats, lost_disk_full)},
+        {"damaged", offsetof(struct export_stats, lost_damaged)},
+        {"removed", offsetof(struct export_stats, lost_removed)},
+    };
+
     metrics_family(&p->m, "moontail_export_lost_spans_total", METRIC_COUNTER,
                    "Spans that an exporter gave up, by reason.");
-    for (size_t i = 0; i < p->l->exporter_count; i++) {
-        const struct ledger_exporter *e = &p->l->exporters[i];
-
-        metrics_sample(&p->m, (double)e->stats.lost_permanent, "exporter", e->name, "reason",
-                       "permanent", (char *)0);
-        metrics_sample(&p->m, (double)e->stats.lost_retry_exhausted, "exporter", e->name, "reason",
-                       "retry_exhausted", (char *)0);
-        metrics_sample(&p->m, (double)e->stats.lost_outbox_full, "exporter", e->name, "reason",
-                       "outbox_full", (char *)0);
-        metrics_sample(&p->m, (double)e->stats.lost_disk_full, "exporter", e->name, "reason",
-                       "disk_full", (char *)0);
-        metrics_sample(&p->m, (double)e->stats.lost_damaged, "exporter", e->name, "reason",
-                       "damaged", (char *)0);
-        metrics_sample(&p->m, (double)e->stats.lost_removed, "exporter", e->name, "reason",
-                       "removed", (char *)0);
-    }
+    for (size_t i = 0; i < p->l->exporter_count; i++)
+        for (size_t r = 0; r < sizeof(reasons) / sizeof(reasons[0]); r++)
+            metrics_sample(&p->m, (double)count_at(&p->l->exporters[i].stats, reasons[r].offset),
+                           "exporter", p->l->exporters[i].name, "reason", reasons[r].reason,
+                           (char *)0);
 }
 
 static void write_exporters(struct page *p)
@@ -298,6 +305,12 @@ static void write_build(struct page *p)
     metrics_sample(&p->m, 1, "hash", config->hash, (char *)0);
     gauge(p, "moontail_config_last_reload_successful", "1: the last configuration given was taken.",
           !last || last->is_taken);
+    counter(p, "moontail_reload_exchanges_total",
+            "Times that a worker took what a reload had made for it.", p->l->sum.exchanges);
+    counter(p, "moontail_reload_slow_exchanges_total",
+            "Those in which it stood still for over a millisecond.", p->l->sum.slow_exchanges);
+    gauge(p, "moontail_reload_exchange_max_seconds", "The longest of them.",
+          (double)p->l->sum.longest_exchange_ns / (double)NS_PER_S);
     gauge(p, "moontail_config_last_reload_success_timestamp_seconds",
           "When the running configuration was taken, Unix time.",
           (double)collector_configured_unix_ns(p->c) / (double)NS_PER_S);

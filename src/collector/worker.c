@@ -71,17 +71,36 @@ static void exchange_rules(struct worker *w)
     loop_wake(w->shared->builder_loop);
 }
 
-/* ---- the step ---- */
+/* Connections of listeners that were closed leave. */
+static void retire_connections(struct worker *w, unsigned closed)
+{
+    w->closed = closed;
+    receive_retire(w->receive, clock_now_ns(w->shared->clock));
+}
 
-static void retire_connections(struct worker *w, uint64_t now_ns)
+/* What a reload made for this worker; counts how long it takes. */
+static void take_reload(struct worker *w)
 {
     unsigned closed = atomic_load_explicit(&w->shared->closed, memory_order_acquire);
+    bool exchanges = atomic_load_explicit(&w->next_rules, memory_order_relaxed) != NULL;
+    struct worker_counts *counts = &w->counts;
+    uint64_t began_ns;
 
-    if (closed == w->closed)
+    if (!exchanges && closed == w->closed)
         return;
-    w->closed = closed;
-    receive_retire(w->receive, now_ns);
+    began_ns = clock_now_ns(w->shared->clock);
+    if (exchanges)
+        exchange_rules(w);
+    if (closed != w->closed)
+        retire_connections(w, closed);
+    began_ns = clock_now_ns(w->shared->clock) - began_ns;
+    counts->exchanges++;
+    counts->slow_exchanges += began_ns > NS_PER_MS;
+    if (began_ns > counts->longest_exchange_ns)
+        counts->longest_exchange_ns = began_ns;
 }
+
+/* ---- the step ---- */
 
 static void take_accepted(struct worker *w, uint64_t now_ns)
 {
@@ -203,11 +222,9 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     uint64_t due;
     bool left;
 
-    if (atomic_load_explicit(&w->next_rules, memory_order_relaxed))
-        exchange_rules(w);
+    take_reload(w);
     journal_submit(w->journal); /* what the sockets brought since the last step */
     take_accepted(w, now_ns);
-    retire_connections(w, now_ns);
     left = intake_drain(w, now_ns);
     journal_read_begin(w->journal);
     left |= decider_step(w->decider);
