@@ -122,6 +122,13 @@ describe("an attribute", function()
     assert.equal("", unseen('policy "drop_health_checks"', "user_agent"))
   end)
 
+  it("that the conventions have renamed is named as it comes", function()
+    asked.read("policies/x.lua", 'span:attr "db.system.name"\nspan:attr "http.method"')
+    local text = asked.unseen({ ["db.system"] = true, ["http.request.method"] = true }, 1000)
+    assert.truthy(text:find("'db.system.name' (did you mean 'db.system'?)\n", 1, true))
+    assert.truthy(text:find("'http.method' (did you mean 'http.request.method'?)\n", 1, true))
+  end)
+
   it("is found in a script's calls; of several one is enough", function()
     asked.enter(nil)
     asked.read("policies/x.lua", 'local a = span:attr "near.6"\nspan:attr("near.7", "user.id")\nspan:has("near.8")\nspan:attr("near.9", name)\nspan:attr_text("near.10", "near.11")')

@@ -68,9 +68,22 @@ local function quoted(keys)
   return table.concat(texts, ", ")
 end
 
-local function nearest(keys, names)
+-- What OpenTelemetry's conventions called a thing, and what they call it now.
+local RENAMED = {
+  ["http.method"] = "http.request.method", ["http.status_code"] = "http.response.status_code", ["http.url"] = "url.full",
+  ["http.target"] = "url.path", ["http.user_agent"] = "user_agent.original", ["http.client_ip"] = "client.address",
+  ["net.peer.name"] = "server.address", ["net.peer.port"] = "server.port", ["db.system"] = "db.system.name",
+  ["db.name"] = "db.namespace", ["db.operation"] = "db.operation.name", ["db.statement"] = "db.query.text",
+  ["messaging.destination"] = "messaging.destination.name", ["deployment.environment"] = "deployment.environment.name",
+}
+local OTHER = {}
+for old, new in pairs(RENAMED) do
+  OTHER[old], OTHER[new] = new, old
+end
+
+local function nearest(keys, names, seen)
   for _, key in ipairs(keys) do
-    local near = host.nearest(key, names)
+    local near = OTHER[key] and seen[OTHER[key]] and OTHER[key] or host.nearest(key, names)
     if near then return (" (did you mean '%s'?)"):format(near) end
   end
   return ""
@@ -85,7 +98,7 @@ function M.unseen(seen, traces)
     local is_seen = false
     for _, key in ipairs(asked.keys) do is_seen = is_seen or seen[key] end
     local what = asked.keys[2] and "any of the attributes " or "the attribute "
-    local line = ("%s none of the last %d traces has %s%s%s\n"):format(asked.of, traces, what, quoted(asked.keys), nearest(asked.keys, names))
+    local line = ("%s none of the last %d traces has %s%s%s\n"):format(asked.of, traces, what, quoted(asked.keys), nearest(asked.keys, names, seen))
     if not is_seen and not said[line] then
       said[line] = true
       lines[#lines + 1] = line
