@@ -26,6 +26,14 @@ local POLICIES = {
   per_key_limit = { rate = 1000000, key = { "service", "name" }, policies = { t.make "always_sample" } },
   probabilistic = { sampling_percentage = 10 },
   rate_limiting = rate,
+  rules = {
+    rules = {
+      { name = "big", drop = true, conditions = { { field = "?.NUM_DESCENDANTS", operator = ">", value = 99 } } },
+      { name = "s", scope = "span", conditions = { { field = "s", operator = "starts-with", value = "z" }, { field = "root.n", operator = ">", value = 5 } } },
+      { name = "rest", sampler = "status_code" },
+    },
+    samplers = { status_code },
+  },
   span_count = { min_spans = 2, max_spans = 10 },
   status_code = { status_codes = { "ERROR", "OK" } },
   string_attribute = { key = "s", values = { "a", "b" }, invert_match = true },

@@ -227,6 +227,14 @@ known.map = {
   end,
   allowed = function(field) return count_text(field, "a table", "names with strings, numbers or booleans") end,
 }
+known.tables = {
+  check = function(field, v)
+    return check_list(v, field, function(element)
+      return type(element) == "table" and not types.is_opaque(element), element
+    end, "a table")
+  end,
+  allowed = function(field) return count_text(field, "a list", "tables") end,
+}
 known.any = {
   check = function(_, v) return true, v end,
   allowed = function() return "anything" end,

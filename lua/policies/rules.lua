@@ -1,0 +1,256 @@
+-- Rules as Refinery has them, in order: the first whose conditions all hold decides, and no other policy inside is asked.
+-- What it does is `drop = true`, `sampler = NAME` (of one of `samplers`), or `sample_rate` (1 in so many; 1 keeps all).
+-- A trace that no rule matches is kept, or left to the policies that follow with `no_match = "pass"`.
+--
+-- A condition has a `field` (or `fields`: the first that is there counts), an `operator` and a `value`. With `scope = "trace"`
+-- each may hold on another span, so that `!=` holds where any span differs; with `scope = "span"` one span has it all.
+-- Fields are attributes of the span, else of its resource; `name`, `duration_ms`, and `error` (the status, or the
+-- attribute); with `root.` before it of the root alone. `?.NUM_DESCENDANTS` is the number of spans.
+--
+-- The operators are `=` `!=` `<` `<=` `>` `>=` `starts-with` `contains` `does-not-contain` `matches` `in` `not-in` `exists`
+-- `not-exists` `has-root-span`. Only `not-exists` holds for what is absent: `!=` with `datatype = "string"` does not. With a
+-- datatype a text may stand for a number or the other way round, where it is compared for equality.
+--
+--     policy "rules" {
+--       rules = {
+--         { name = "health", drop = true, conditions = { { field = "http.route", operator = "=", value = "/health" } } },
+--         { name = "errors", sample_rate = 1, conditions = { { field = "error", operator = "exists" } } },
+--         { name = "slow", scope = "span", sample_rate = 2, conditions = {
+--           { field = "service.name", operator = "in", value = { "cart", "checkout" } },
+--           { field = "duration_ms", operator = ">=", value = 500 },
+--         } },
+--         { name = "rest", sampler = "by_route" },
+--       },
+--       samplers = { policy "ema_dynamic" { name = "by_route", goal_sample_rate = 20, field_list = { "http.route" } } },
+--     }
+
+local RULE_KEYS = { name = true, drop = true, sample_rate = true, sampler = true, scope = true, conditions = true }
+local CONDITION_KEYS = { field = true, fields = true, operator = true, value = true, datatype = true }
+local DATATYPES = { string = true, int = true, float = true, bool = true }
+
+local function quoted(text) return '"' .. text:gsub('[\\"]', "\\%0"):gsub("\n", "\\n"):gsub("\t", "\\t"):gsub("\r", "\\r") .. '"' end
+local function literal(value) return type(value) == "string" and quoted(value) or tostring(value) end
+local function plain_regex(text) return (text:gsub("[%^%$%(%)%.%[%]%*%+%-%?{}|\\]", "\\%0")) end
+
+-- ---- one test of one path, as a condition of OTTL ----
+
+-- The values that count as equal: with a datatype also the text, or what the text says.
+local function equal_values(value, datatype)
+  local values = { literal(value) }
+  if datatype and type(value) ~= "string" then values[2] = quoted(tostring(value)) end
+  if datatype and type(value) == "string" then
+    local other = tonumber(value) or (value == "true" or value == "false") and value or nil
+    if other ~= nil then values[2] = tostring(other) end
+  end
+  return values
+end
+
+local function one_of(path, list, datatype)
+  local tests = {}
+  for _, value in ipairs(list) do
+    for _, text in ipairs(equal_values(value, datatype)) do table.insert(tests, path .. " == " .. text) end
+  end
+  return "(" .. table.concat(tests, " or ") .. ")"
+end
+
+local function present_and_not(path, test) return "(" .. path .. " != nil and not " .. test .. ")" end
+
+local function ordered(sign)
+  return function(path, c)
+    if type(c.value) ~= "number" then error("the value of " .. sign .. " is " .. tostring(c.value) .. "; allowed: a number", 0) end
+    return path .. " " .. sign .. " " .. ("%.17g"):format(c.value)
+  end
+end
+
+local function text_of(c)
+  if type(c.value) ~= "string" then error("the value of " .. c.operator .. " is " .. tostring(c.value) .. "; allowed: a string", 0) end
+  return c.value
+end
+
+local function list_of(c)
+  if type(c.value) ~= "table" or #c.value == 0 then error("the value of " .. c.operator .. " is no list", 0) end
+  return c.value
+end
+
+local TESTS = {
+  ["="] = function(path, c) return one_of(path, { c.value }, c.datatype) end,
+  ["!="] = function(path, c) return present_and_not(path, one_of(path, { c.value }, c.datatype)) end,
+  ["<"] = ordered "<", ["<="] = ordered "<=", [">"] = ordered ">", [">="] = ordered ">=",
+  ["in"] = function(path, c) return one_of(path, list_of(c), c.datatype) end,
+  ["not-in"] = function(path, c) return present_and_not(path, one_of(path, list_of(c), c.datatype)) end,
+  ["starts-with"] = function(path, c) return "IsMatch(" .. path .. ", " .. quoted("^" .. plain_regex(text_of(c))) .. ")" end,
+  contains = function(path, c) return "IsMatch(" .. path .. ", " .. quoted(plain_regex(text_of(c))) .. ")" end,
+  ["does-not-contain"] = function(path, c) return present_and_not(path, "IsMatch(" .. path .. ", " .. quoted(plain_regex(text_of(c))) .. ")") end,
+  matches = function(path, c) return "IsMatch(" .. path .. ", " .. quoted(text_of(c)) .. ")" end,
+  exists = function(path) return path .. " != nil" end,
+  ["not-exists"] = function(path) return path .. " == nil" end,
+}
+
+-- ---- fields ----
+
+local function duration_test(c)
+  if c.operator == "exists" or c.operator == "not-exists" then return tostring(c.operator == "exists") end
+  local sign = c.operator == "=" and "==" or c.operator
+  if type(c.value) ~= "number" then error("duration_ms is compared with a number", 0) end
+  return ("end_time_unix_nano - start_time_unix_nano %s %.17g"):format(sign, c.value * 1e6)
+end
+
+local function error_test(c)
+  local test = '(status.code == STATUS_CODE_ERROR or attributes["error"] == true)'
+  local wanted = c.value == true or c.value == "true"
+  if c.operator == "exists" or (c.operator == "=" and wanted) or (c.operator == "!=" and not wanted) then return test end
+  if c.operator == "not-exists" or c.operator == "=" or c.operator == "!=" then return "not " .. test end
+  error("error is compared with = and !=, or exists", 0)
+end
+
+-- The test of the first field that is there.
+local function test_of(fields, c)
+  local text = c.operator == "not-exists" and "true" or "false"
+  for i = #fields, 1, -1 do
+    local name = fields[i]
+    if name == "duration_ms" then
+      text = duration_test(c)
+    elseif name == "error" then
+      text = error_test(c)
+    elseif name == "name" then
+      text = TESTS[c.operator]("name", c)
+    else
+      local span, resource = "attributes[" .. quoted(name) .. "]", "resource.attributes[" .. quoted(name) .. "]"
+      local here, there = TESTS[c.operator](span, c), TESTS[c.operator](resource, c)
+      text = ("((%s != nil and %s) or (%s == nil and %s != nil and %s) or (%s == nil and %s == nil and (%s)))"):format(
+        span, here, span, resource, there, span, resource, text)
+    end
+  end
+  return "(" .. text .. ")"
+end
+
+local function fields_of(c)
+  local fields, of_root, others = c.fields or { c.field }, {}, {}
+  for _, name in ipairs(fields) do
+    if type(name) ~= "string" then error("a field is " .. tostring(name) .. "; allowed: a name", 0) end
+    local root_name = name:match "^root%.(.+)"
+    table.insert(root_name and of_root or others, root_name or name)
+  end
+  if #of_root > 0 and #others > 0 then error("fields are either all of the root or none", 0) end
+  if #of_root + #others == 0 then error("a condition lacks its field", 0) end
+  return #of_root > 0 and of_root or others, #of_root > 0
+end
+
+-- ---- rules ----
+
+local function check_keys(t, known, what)
+  for key in pairs(t) do
+    if not known[key] then error(what .. " has no '" .. tostring(key) .. "'", 0) end
+  end
+end
+
+local COUNTS = { ["="] = true, ["<"] = true, ["<="] = true, [">"] = true, [">="] = true, ["!="] = true }
+
+local function add_condition(rule, c, texts)
+  check_keys(c, CONDITION_KEYS, "a condition")
+  if c.datatype ~= nil and not DATATYPES[c.datatype] then error("datatype is " .. tostring(c.datatype) .. "; allowed: string, int, float, bool", 0) end
+  if c.operator == "has-root-span" then
+    rule.wants_root = c.value ~= false
+  elseif c.field == "?.NUM_DESCENDANTS" then
+    if not COUNTS[c.operator] or type(c.value) ~= "number" then error("?.NUM_DESCENDANTS is compared with a number", 0) end
+    table.insert(rule.counts, { c.operator, c.value })
+  elseif not TESTS[c.operator] then
+    error("the operator is " .. tostring(c.operator) .. "; known are = != < <= > >= starts-with contains does-not-contain matches in not-in exists not-exists has-root-span", 0)
+  else
+    local fields, of_root = fields_of(c)
+    local text = test_of(fields, c)
+    if of_root then
+      table.insert(rule.of_root, ottl(text))
+      rule.root_needed = rule.root_needed or c.operator ~= "not-exists"
+    else
+      table.insert(texts, text)
+    end
+  end
+end
+
+local function verdict_of(my)
+  if my.drop or my.sample_rate == 0 then return drop(my.name) end
+  local rate = my.sample_rate or 1
+  if type(rate) ~= "number" or rate < 1 then error("sample_rate is " .. tostring(rate) .. "; allowed: a number of 1 or more", 0) end
+  if rate == 1 then return keep(my.name) end
+  return sample(1 / rate, my.name)
+end
+
+local function compile(given, samplers)
+  check_keys(given, RULE_KEYS, "a rule")
+  local rule, texts = { on_spans = {}, of_root = {}, counts = {}, name = given.name, never = false }, {}
+  local scope = given.scope or "trace"
+  if scope ~= "trace" and scope ~= "span" then error("scope is " .. tostring(scope) .. '; allowed: "trace", "span"', 0) end
+  for _, c in ipairs(given.conditions or {}) do add_condition(rule, c, texts) end
+  if scope == "span" and #texts > 0 then texts = { table.concat(texts, " and ") } end
+  for i, text in ipairs(texts) do rule.on_spans[i] = ottl(text) end
+  rule.never = scope == "span" and rule.wants_root ~= nil -- as Refinery has it
+  if given.sampler ~= nil then
+    rule.sampler = samplers[given.sampler] or error("there is no sampler '" .. tostring(given.sampler) .. "' in samplers", 0)
+  end
+  rule.verdict = verdict_of(given)
+  return rule
+end
+
+local function count_holds(sign, count, value)
+  if sign == "=" then return count == value end
+  if sign == "!=" then return count ~= value end
+  if sign == "<" then return count < value end
+  if sign == "<=" then return count <= value end
+  if sign == ">" then return count > value end
+  return count >= value
+end
+
+local function root_holds(rule, trace)
+  local root = trace.root
+  if rule.wants_root ~= nil and (root ~= nil) ~= rule.wants_root then return false end
+  if root == nil then return not rule.root_needed end
+  for i = 1, #rule.of_root do
+    if not root:matches(rule.of_root[i]) then return false end
+  end
+  return true
+end
+
+local function holds(rule, trace)
+  if rule.never then return false end
+  for i = 1, #rule.counts do
+    if not count_holds(rule.counts[i][1], trace.span_count, rule.counts[i][2]) then return false end
+  end
+  if (rule.wants_root ~= nil or #rule.of_root > 0) and not root_holds(rule, trace) then return false end
+  for i = 1, #rule.on_spans do
+    if not trace:find(rule.on_spans[i]) then return false end
+  end
+  return true
+end
+
+return policy {
+  doc = "Decide by the first rule whose conditions all hold.",
+  options = {
+    rules = option.tables { min = 1, doc = "{ name, conditions, scope, and drop, sampler or sample_rate }" },
+    samplers = option.policies { default = {}, doc = "policies that rules name as their sampler" },
+    no_match = option.string { default = "keep", one_of = { "keep", "pass" }, doc = "what becomes of other traces" },
+  },
+  setup = function(opt)
+    local samplers, my = {}, { keeps = opt.no_match == "keep" }
+    for _, p in ipairs(opt.samplers) do samplers[tostring(p):match "([^>']+)'$"] = p end
+    for i, given in ipairs(opt.rules) do
+      local ok, result = pcall(compile, given, samplers)
+      if not ok then error("rules[" .. i .. "]: " .. tostring(result), 0) end
+      my[i] = result
+    end
+    return my
+  end,
+  decide = function(trace, _, my)
+    for i = 1, #my do
+      local rule = my[i]
+      if holds(rule, trace) then
+        if not rule.sampler then return rule.verdict end
+        local p = vote(rule.sampler, trace)
+        if p == 0 then return drop(my[i].name) end
+        if p == 1 then return keep(my[i].name) end
+        return sample(p, my[i].name)
+      end
+    end
+    if my.keeps then return keep("no_rule_matched") end
+  end,
+}
