@@ -13,7 +13,6 @@ static void runs_are_in_one_piece_and_come_back_in_order(void)
 {
     struct byte_ring r;
     uint64_t a, b, c;
-    uint8_t *at;
 
     byte_ring_init(&r, SIZE);
     CHECK(!byte_ring_add(&r, SIZE + 1, &a));
@@ -23,11 +22,20 @@ static void runs_are_in_one_piece_and_come_back_in_order(void)
     CHECK(byte_ring_add(&r, 200, &c) == r.bytes + 800);
     CHECK(!byte_ring_add(&r, 1, &c));
     byte_ring_free(&r, a);
-    CHECK(!byte_ring_add(&r, 401, &c));
-    at = byte_ring_add(&r, 300, &c);
-    CHECK(at == r.bytes);
+    CHECK(!byte_ring_add(&r, 401, &c) && byte_ring_add(&r, 400, &c) == r.bytes);
     byte_ring_free(&r, b);
-    CHECK(byte_ring_add(&r, 450, &c) == r.bytes + 300);
+    CHECK(byte_ring_add(&r, 400, &c) == r.bytes + 400);
+    byte_ring_fini(&r);
+}
+
+static void a_run_that_does_not_fit_before_the_end_begins_at_the_front(void)
+{
+    struct byte_ring r;
+    uint64_t c;
+
+    byte_ring_init(&r, SIZE);
+    CHECK(byte_ring_add(&r, 750, &c) == r.bytes);
+    CHECK(!byte_ring_add(&r, 300, &c));
     byte_ring_free(&r, c);
     CHECK(!byte_ring_add(&r, SIZE, &c)); /* its front would be over what is left out */
     CHECK(byte_ring_add(&r, 700, &c) == r.bytes);
@@ -97,6 +105,7 @@ static void what_one_thread_writes_another_one_reads(void)
 int main(void)
 {
     RUN(runs_are_in_one_piece_and_come_back_in_order);
+    RUN(a_run_that_does_not_fit_before_the_end_begins_at_the_front);
     RUN(what_one_thread_writes_another_one_reads);
     return DONE();
 }
