@@ -3,7 +3,7 @@ return {
   workers = env("WORKERS", 1),
   receivers = { otlp = { grpc = "127.0.0.1:0", http = "127.0.0.1:0" } },
   admin = { listen = "127.0.0.1:0", control = "off" },
-  journal = { path = env "JOURNAL", ack = env("ACK", "memory") },
+  journal = { path = env "JOURNAL", ack = env("ACK", "memory"), max_size = "8GiB" },
   memory_limiter = { limit = "16GiB", spike_limit = "1GiB" },
   tail_sampling = {
     decision_wait = env("WAIT", "2s"),
