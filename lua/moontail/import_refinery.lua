@@ -1,1 +1,166 @@
-return { convert = function() error "not yet" end }
+-- Refinery's rules (RulesVersion 2) as policies. What no rule matches is kept there, so the default is keep().
+local lua_text = require "moontail.lua_text"
+local report = require "moontail.import_report"
+
+local M = {}
+
+local map, call, code = lua_text.map, lua_text.call, lua_text.code
+
+-- ---- samplers ----
+
+-- What Refinery calls it, what it is here, and how it is read.
+local KEYS = {
+  { "GoalSampleRate", "goal_sample_rate", "number" },
+  { "GoalThroughputPerSec", "goal_throughput_per_sec", "number" },
+  { "InitialSampleRate", "initial_sample_rate", "number" },
+  { "SampleRate", "sample_rate", "number" },
+  { "ClearFrequency", "clear_frequency", "duration" },
+  { "AdjustmentInterval", "adjustment_interval", "duration" },
+  { "UpdateFrequency", "update_frequency", "duration" },
+  { "LookbackFrequency", "lookback_frequency", "duration" },
+  { "Weight", "weight", "number" },
+  { "AgeOutValue", "age_out_value", "number" },
+  { "BurstMultiple", "burst_multiple", "number" },
+  { "BurstDetectionDelay", "burst_detection_delay", "number" },
+  { "FieldList", "field_list", "list" },
+  { "MaxKeys", "max_keys", "number" },
+  { "UseTraceLength", "use_trace_length", "boolean" },
+}
+
+local TYPES = {
+  DeterministicSampler = "deterministic",
+  DynamicSampler = "dynamic",
+  EMADynamicSampler = "ema_dynamic",
+  EMAThroughputSampler = "ema_throughput",
+  WindowedThroughputSampler = "windowed_throughput",
+  TotalThroughputSampler = "total_throughput",
+}
+
+local function options_of(s)
+  local options = map {}
+  s:ignore("UseClusterSize", "a goal is each node's own")
+  for _, key in ipairs(KEYS) do
+    if s:has(key[1]) then table.insert(options, { key[2], s[key[3]](s, key[1]) }) end
+  end
+  s:done()
+  return options
+end
+
+local function safe(name) return (tostring(name):gsub("[^%w_.-]", "-")) end
+
+local sampler_of
+
+-- ---- rules ----
+
+local function value_of(s, key)
+  if type(s.map[key]) == "table" then return s:list(key) end
+  return s:value(key)
+end
+
+local function condition_of(s)
+  local condition = map {
+    { "field", s:string "Field" },
+    { "fields", s:list "Fields" },
+    { "operator", s:string "Operator" },
+    { "value", value_of(s, "Value") },
+    { "datatype", s:string "Datatype" },
+  }
+  s:done()
+  return condition
+end
+
+-- samplers: { list, by name } of the policy that the rule stands in.
+local function rule_of(s, number, samplers)
+  local name, conditions = s:string "Name" or "rule " .. number, {}
+  for i, one in ipairs(s:sections "Conditions") do conditions[i] = condition_of(one) end
+  local rule = map {
+    { "name", name },
+    { "scope", s:string "Scope" },
+    { "drop", s:boolean "Drop" },
+    { "sample_rate", s:number "SampleRate" },
+  }
+  if s:has "Sampler" then
+    local made = sampler_of(s:section "Sampler", ("%d-%s"):format(number, safe(name)))
+    if made then
+      table.insert(samplers, made)
+      table.insert(rule, { "sampler", made.argument })
+    end
+  end
+  if #conditions > 0 then table.insert(rule, { "conditions", conditions }) end
+  s:done()
+  s.notes:add("mapped", s.path, ('rule "%s"'):format(name))
+  return rule
+end
+
+local function rules_policy(s, instance)
+  local rules, samplers = {}, {}
+  s:ignore("CheckNestedFields", "attributes are read by their whole name")
+  for i, one in ipairs(s:sections "Rules") do rules[i] = rule_of(one, i, samplers) end
+  s:done()
+  return call("policy", instance and "rules/" .. instance or "rules", map {
+    { "rules", rules },
+    { "samplers", #samplers > 0 and samplers or nil },
+  })
+end
+
+-- The policy of a map with one sampler in it; instance nil: its name is the type's alone.
+function sampler_of(s, instance)
+  local made
+  for _, key in ipairs(report.keys(s.map)) do
+    if made then
+      s:add("not mapped", key, "a second sampler")
+    elseif key == "RulesBasedSampler" then
+      made = rules_policy(s:section(key), instance)
+    elseif TYPES[key] then
+      made = call("policy", instance and TYPES[key] .. "/" .. instance or TYPES[key], options_of(s:section(key)))
+      s:add("mapped", key, ('policy "%s"'):format(made.argument))
+    end
+    s:raw(key)
+  end
+  if not made then s.notes:add("not mapped", s.path, "there is no sampler that is known here") end
+  return made
+end
+
+-- ---- environments ----
+
+local ENVIRONMENT = "deployment.environment.name"
+
+-- Each environment's sampler is asked about its own traces alone.
+local function by_environment(samplers, notes)
+  local rules, list = {}, {}
+  for _, id in ipairs(report.keys(samplers.map)) do
+    local made = sampler_of(samplers:section(id), safe(id))
+    if made then
+      table.insert(list, made)
+      local rule = map { { "name", id }, { "sampler", made.argument } }
+      if id ~= "__default__" then
+        table.insert(rule, { "conditions", { map { { "field", ENVIRONMENT }, { "operator", "=" }, { "value", id } } } })
+        table.insert(rules, #rules + 1, rule)
+      else
+        rules.default = rule
+      end
+    end
+  end
+  if rules.default then rules[#rules + 1], rules.default = rules.default, nil end
+  notes:add("different", "Samplers", "the environment is that of an API key there; here it is the attribute " .. ENVIRONMENT)
+  return call("policy", "rules/environments", map { { "rules", rules }, { "samplers", list } })
+end
+
+function M.convert(doc, notes)
+  local top = report.section(notes, doc, "rules")
+  local version = top:raw "RulesVersion"
+  local samplers = top:section "Samplers"
+  local ids, made = report.keys(samplers.map), nil
+  top:done()
+  if version ~= 2 then top:add("different", "RulesVersion", "is taken as 2") end
+  if #ids == 1 then made = sampler_of(samplers:section(ids[1])) elseif #ids > 1 then made = by_environment(samplers, notes) end
+  notes:add("different", "rules", "draws are by the trace id, the same on every node; there they are random but for DeterministicSampler")
+  notes:add("different", "rules", "rates are kept over a restart; there they begin anew")
+  notes:add("not mapped", "rules", 'where traces go is not in this file: give exporter "otlp" its endpoint')
+  return map {
+    { "tail_sampling", map { { "default", code "keep()" }, { "policies", { made or call("policy", "always_sample") } } } },
+    { "exporters", { call("exporter", "debug") } },
+  }
+end
+
+return M

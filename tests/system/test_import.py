@@ -123,3 +123,15 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path):
     piped = subprocess.run([os.path.join(ROOT, "build", "moontail"), "import", "-"],
                            stdin=open(source, "rb"), capture_output=True, text=True, timeout=60)
     assert piped.stdout.split("return", 1)[1] == before.split("return", 1)[1]
+
+
+def test_refinerys_rules_become_one_policy_and_what_matches_none_is_kept(tmp_path):
+    text, report = imported(os.path.join(FOLDER, "refinery.yaml"))
+    done = check(tmp_path, text)
+    assert done.returncode == 0, done.stderr
+    assert "default = keep()" in text and 'policy "rules/environments"' in text
+    order = [text.index(name) for name in ['"production"', '"staging"', '"__default__"']]
+    assert order == sorted(order), text
+    for said in ["EMADynamicSampler.Frobnicate: there is no such setting here",
+                 "UseClusterSize: a goal is each node's own", 'rule "drop health checks"']:
+        assert said in report, report
