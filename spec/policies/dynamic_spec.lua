@@ -1,26 +1,7 @@
 local t = require "moontail.testing"
+local rates = require "support.rates"
 
--- A trace of so many spans, all with this name.
-local function of(name, count, more)
-  local spans = {}
-  for i = 1, count or 1 do spans[i] = { name = name } end
-  for key, value in pairs(more or {}) do spans[1][key] = value end
-  return t.trace(spans)
-end
-
--- 1 in so many.
-local function rate(p, trace)
-  local said = p:decide(trace)
-  assert.equal("sample", said[1])
-  return math.floor(1 / said[2] + 0.5)
-end
-
-local function send(p, counts)
-  for name, count in pairs(counts) do
-    local trace = of(name)
-    for _ = 1, count do p:decide(trace) end
-  end
-end
+local of, rate, send = rates.of, rates.rate, rates.send
 
 describe("dynamic", function()
   it("samples at its rate, then by what came in the last interval", function()
