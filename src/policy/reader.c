@@ -1,12 +1,14 @@
 #include "policy/reader.h"
 
+#include "base/prefetch.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
 enum { HAVE_VIEW = 1, HAVE_FIELDS = 2 };
 enum { KEPT_CAPACITY = 1024 }; /* arrays for more spans are given back after their trace */
 enum { SMALL = 24 };           /* up to here insertion sorts */
-enum { CACHE_LINE = 64, FETCH_MAX = 2048 };
+enum { FETCH_MAX = 2048 };     /* bytes of a span that are asked for ahead */
 
 struct span_view policy_span_in_array(void *views, uint32_t i)
 {
@@ -107,10 +109,7 @@ bool reader_ready(struct reader *r)
  * once, so that its lines don't come one after the other. */
 static void fetch(struct slice bytes)
 {
-    size_t len = bytes.len < FETCH_MAX ? bytes.len : FETCH_MAX;
-
-    for (size_t at = 0; at < len; at += CACHE_LINE)
-        __builtin_prefetch(bytes.data + at);
+    prefetch_run(bytes.data, bytes.len < FETCH_MAX ? bytes.len : FETCH_MAX);
 }
 
 const struct span_view *reader_view(struct reader *r, size_t span)
