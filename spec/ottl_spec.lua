@@ -239,6 +239,31 @@ describe("ottl", function()
     instead('attributes["a"] % 2', '--[[ attributes["a"] % 2 ]] false')
   end)
 
+  it("answers any text with a matcher or a sentence", function()
+    local words = {
+      "and", "or", "not", "(", ")", "==", "!=", "<", ">=", "name", 'attributes["a"]', "resource", ".", "[", "]", '"x"', "5", "-", "0x1f", "nil",
+      "true", "IsMatch", "(name,", '"("', "kind", "SPAN_KIND_SERVER", "end_time - start_time", "Duration", '("1s")', "trace_state", "\n", "\\", "ü", '"',
+    }
+    local seed, made = 1, 0
+    local function random(n)
+      seed = (seed * 16807) % 2147483647
+      return seed % n + 1
+    end
+    for _ = 1, 1000 do
+      local parts = {}
+      for i = 1, random(8) do parts[i] = words[random(#words)] end
+      local ok, result = pcall(t.ottl, table.concat(parts, " "))
+      if ok then
+        made = made + 1
+        t.read(t.trace { {} }, function(trace) return trace:find(result) end)
+      else
+        assert.equal("string", type(result))
+        assert.truthy(result:find("or write it in Lua:\npolicy {", 1, true), result)
+      end
+    end
+    assert.is_true(made > 3, made)
+  end)
+
   it("is bounded", function()
     assert.match("more than 16384 bytes are not understood", message(("x"):rep(20000)))
     local parts = {}
