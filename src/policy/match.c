@@ -358,16 +358,24 @@ static bool group_holds(const struct match *m, struct reader *r, size_t span, bo
            (!links || some_link(m, reader_view(r, span)->span, negated));
 }
 
-/* `event` may be empty. */
+static bool same_place(const struct match_term *a, const struct match_term *b)
+{
+    return a->place == b->place && a->field == b->field && slice_equal(a->key, b->key);
+}
+
+/* `event` may be empty. Steps that follow each other often ask the same value. */
 static bool steps_hold(const struct match *m, struct reader *r, size_t span, struct slice event)
 {
     uint32_t at = m->step_count - 1;
+    const struct match_term *read = NULL;
+    struct value v = {.type = VALUE_ABSENT};
 
     do {
         const struct match_step *s = &m->steps[at];
         const struct match_term *t = &m->terms[s->term];
-        struct value v = is_of_event(t) ? event_value(event, t) : match_value(r, span, t);
-
+        if (!read || !same_place(read, t))
+            v = is_of_event(t) ? event_value(event, t) : match_value(r, span, t);
+        read = t;
         at = s->next[term_holds(m, t, &v)];
     } while (at < m->step_count);
     return at == MATCH_ACCEPT;
