@@ -114,8 +114,8 @@ uint64_t move_look(struct journal *j, uint64_t now_ns)
         atomic_fetch_add_explicit(&j->thinned, 1, memory_order_release);
         wake_workers(j);
     }
-    j->thin_ns = now_ns + look_every_ns;
-    return found.held >= least ? j->thin_ns : NEVER_NS;
+    j->thin_ns = j->config.moves_eagerly ? now_ns : now_ns + look_every_ns;
+    return found.held >= least ? now_ns + look_every_ns : NEVER_NS;
 }
 
 /* ---- a worker ---- */

@@ -9,7 +9,15 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { WORKERS = 2, BODIES = 20000, SEGMENT = 64 << 10, LIMIT = 4 << 20, BOUND_S = 20 };
+enum {
+    WORKERS = 2,
+    BODIES = 20000,
+    SEGMENT = 64 << 10,
+    LIMIT = 4 << 20,
+    BOUND_S = 20,
+    HELD = 24, /* bodies that wait for long, and move */
+    HELD_ONE_IN = 8
+};
 
 struct inbox_item {
     frame_id frame;
@@ -24,6 +32,9 @@ struct worker {
     struct ring inbox; /* from the other one */
     frame_id sources[BODIES];
     uint64_t decided, released;
+    struct inbox_item held[HELD]; /* a ring */
+    unsigned held_count;          /* ever */
+    unsigned moved;
     unsigned received, bad, slept_out;
     struct worker *other;
 };
@@ -57,15 +68,52 @@ static bool is_filled(struct slice body, size_t len, uint8_t byte)
     return body.len == len;
 }
 
+static void finish(struct worker *w, const struct inbox_item *item)
+{
+    if (!is_filled(journal_body(journal, item->frame), item->len, item->fill))
+        w->bad++;
+    journal_release(w->writer, item->frame, 1);
+}
+
+static void hold(struct worker *w, const struct inbox_item *item)
+{
+    struct inbox_item *held = &w->held[w->held_count % HELD];
+
+    if (w->held_count++ >= HELD)
+        finish(w, held);
+    *held = *item;
+}
+
+/* Copies those that are to move, whoever wrote them. */
+static void move_held(struct worker *w)
+{
+    unsigned count = w->held_count < HELD ? w->held_count : HELD;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct inbox_item *item = &w->held[i];
+        const struct moved_span span = {0, 0};
+        frame_id from = item->frame;
+        uint8_t *at;
+
+        if (!journal_may_move(w->writer, from) ||
+            !(at = journal_stage_move(w->writer, item->len, 1)))
+            continue;
+        memcpy(at, journal_body(journal, from).data, item->len);
+        item->frame = journal_commit_move(w->writer, from, item->len, &span, 1, 0);
+        journal_release(w->writer, from, 1);
+        w->moved++;
+    }
+}
+
 static void drain_inbox(struct worker *w)
 {
     struct inbox_item item;
 
     while (ring_pop(&w->inbox, &item)) {
-        if (!is_filled(journal_body(journal, item.frame), item.len, item.fill))
-            w->bad++;
-        journal_release(w->writer, item.frame, 1);
-        w->received++;
+        if (w->received++ % HELD_ONE_IN == 0)
+            hold(w, &item);
+        else
+            finish(w, &item);
     }
     for (uint64_t committed = journal_decided(w->writer); w->released < committed; w->released++)
         journal_release(w->writer, w->sources[w->released], 1);
@@ -122,6 +170,7 @@ static void write_one(struct worker *w, unsigned number)
     loop_wake(w->other->loop);
     decide(w, item.frame, number);
     drain_inbox(w);
+    move_held(w);
 }
 
 static void *worker_main(void *arg)
@@ -132,6 +181,8 @@ static void *worker_main(void *arg)
         write_one(w, i);
     while (w->received < BODIES || w->released < BODIES)
         wait_for(w);
+    for (unsigned i = 0; i < HELD; i++)
+        finish(w, &w->held[i]);
     return NULL;
 }
 
@@ -180,7 +231,8 @@ static void set_up(void)
                                                     .exporters = 1,
                                                     .segment_bytes = SEGMENT,
                                                     .memory = &memory,
-                                                    .clock = clock_system()});
+                                                    .clock = clock_system(),
+                                                    .moves_eagerly = true});
     journal_loop = loop_new(clock_system());
     export_loop = loop_new(clock_system());
     journal_set_loops(journal, journal_loop, export_loop);
@@ -216,6 +268,7 @@ static void two_workers_the_journal_and_an_exporter_lose_nothing(void)
     set_up();
     run_threads();
     for (unsigned i = 0; i < WORKERS; i++) {
+        CHECK(workers[i].moved > 0);
         CHECK(workers[i].received == BODIES && workers[i].bad == 0 && workers[i].slept_out == 0);
         CHECK(exported[i] == BODIES - BODIES / 4);
         ring_fini(&workers[i].inbox);
