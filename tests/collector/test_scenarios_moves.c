@@ -7,7 +7,16 @@
 #include "base/fake_disk.h"
 #include "scenario.h"
 
-enum { NAME = 2000, PER_REQUEST = 100, LONELY_ONE_IN = 20 };
+enum { NAME = 4000, PER_REQUEST = 20, LONELY_ONE_IN = 20 };
+
+/* Of 10 MB a second; there the part that is open, or not worth moving, is small. */
+#if defined(__SANITIZE_THREAD__)
+static const uint64_t every_ns = 32 * NS_PER_MS;
+static const double most = 4;
+#else
+static const uint64_t every_ns = 8 * NS_PER_MS;
+static const double most = 1.6;
+#endif
 
 static bool all;
 
@@ -49,12 +58,12 @@ static void check_kept(struct backend *b, uint64_t sent)
         CHECK(backend_span(b, 1, trace, 7).span.len > NAME);
 }
 
-/* Sends 10 MB a second; the most that was held for what waits, once it is as much as it will be. */
+/* The most that was held for what waits, once it is as much as it will be. */
 static double most_held(const char *config, unsigned cpus, uint64_t wait_ns)
 {
-    const uint64_t every_ns = 20 * NS_PER_MS, until_ns = wait_ns + 4 * NS_PER_S;
+    const uint64_t until_ns = all ? wait_ns + 4 * NS_PER_S : wait_ns * 2 / 3;
     const struct ledger *l;
-    double most = 0, held;
+    double found = 0, held;
     uint64_t sent = 0;
     struct backend b;
     struct sim s;
@@ -68,42 +77,42 @@ static double most_held(const char *config, unsigned cpus, uint64_t wait_ns)
         post_some(&s, fd, sent);
         sent += PER_REQUEST;
         sim_run(&s, every_ns);
-        if (ns < wait_ns / 2 || ns % NS_PER_S)
+        if (ns < wait_ns / 2 || ns % (10 * every_ns))
             continue;
         l = sim_ledger(&s);
         held = (double)l->journal.pinned_bytes / (double)l->table.bytes;
-        most = held > most ? held : most;
+        found = held > found ? held : found;
     }
     balanced(&s);
     l = sim_ledger(&s);
     printf("    %u workers: at most %.2f bytes are held for a byte that waits; %llu of %llu spans "
            "were copied\n",
-           cpus, most, (unsigned long long)l->sum.moved_spans, (unsigned long long)sent);
+           cpus, found, (unsigned long long)l->sum.moved_spans, (unsigned long long)sent);
     sim_run(&s, wait_ns + NS_PER_S);
     CHECK(sim_ledger(&s)->pending == 0 && sim_ledger(&s)->journal.live_items == 0);
     check_kept(&b, sent);
     sim_fini(&s);
     backend_fini(&b);
-    return most;
+    return found;
 }
 
 static void what_waits_for_long_holds_little_more_than_itself(void)
 {
-    CHECK(most_held(WAITING("memory", "30s"), 1, 30 * NS_PER_S) < 1.6);
+    CHECK(most_held(WAITING("memory", "30s"), 1, 30 * NS_PER_S) < most);
     if (!all)
         return;
-    CHECK(most_held(WAITING("memory", "30s"), 2, 30 * NS_PER_S) < 1.6);
-    CHECK(most_held(WAITING("written", "30s"), 1, 30 * NS_PER_S) < 1.6);
-    CHECK(most_held(WAITING("fsync", "30s"), 2, 30 * NS_PER_S) < 1.7);
+    CHECK(most_held(WAITING("memory", "30s"), 2, 30 * NS_PER_S) < most);
+    CHECK(most_held(WAITING("written", "30s"), 1, 30 * NS_PER_S) < most);
+    CHECK(most_held(WAITING("fsync", "30s"), 2, 30 * NS_PER_S) < most + 0.1);
 }
 
 static uint64_t post_for(struct sim *s, uint64_t first, uint64_t ns)
 {
     int fd = sim_connect(s);
 
-    for (uint64_t at = 0; at < ns; at += 100 * NS_PER_MS, first += PER_REQUEST) {
+    for (uint64_t at = 0; at < ns; at += 20 * NS_PER_MS, first += PER_REQUEST) {
         post_some(s, fd, first);
-        sim_run(s, 100 * NS_PER_MS);
+        sim_run(s, 20 * NS_PER_MS);
         balanced(s);
     }
     return first;
