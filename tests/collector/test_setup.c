@@ -85,7 +85,8 @@ static void a_file_dropped_beside_the_config_is_a_policy(void)
     struct fixture *f = fixture_new(good);
 
     put(&f->disk, "m/policies/blue.lua",
-        "return policy { doc = 'blue', decide = function(trace) if trace.complete then return keep() end end }");
+        "return policy { doc = 'blue', decide = function(trace) if trace.complete then return "
+        "keep() end end }");
     CHECK(!fixture_load(f) && report_is(f, ""));
     CHECK(f->loaded.policies == 3 && f->loaded.exporters == 1);
     fixture_free(f);
@@ -251,7 +252,8 @@ static void every_state_gets_the_same_policies(void)
     lua_State *L;
 
     put(&f->disk, "m/policies/blue.lua",
-        "return policy { doc = 'blue', decide = function(trace) if trace.complete then return keep() end end }");
+        "return policy { doc = 'blue', decide = function(trace) if trace.complete then return "
+        "keep() end end }");
     CHECK(!fixture_load(f));
     put(&f->disk, "m/config.lua", "return 0 -- changed since                      ");
     CHECK(!setup_state(&f->setup, &f->loaded, &L, &info));

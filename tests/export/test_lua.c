@@ -368,8 +368,8 @@ static void a_batch_is_over_when_encode_has_returned(void)
     struct rig r;
     struct server s;
 
-    CHECK(inline_start(&r, &s, "for _, t in b:traces() do local my_trace = t end return " POST, NULL) ==
-          true);
+    CHECK(inline_start(&r, &s, "for _, t in b:traces() do local my_trace = t end return " POST,
+                       NULL) == true);
     rig_close(&r);
     CHECK(start(&r, &s,
                 "local kept; return { exporter { name = 'mine', doc = 'x', batch = { timeout = "
