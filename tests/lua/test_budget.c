@@ -141,8 +141,10 @@ static void a_call_says_how_it_failed_and_the_next_one_is_as_new(void)
         CHECK(ends_with(L, "local x\nwhile true do end", LUA_OVERRUN,
                         "h.lua:3: more than 10 ms of CPU time"));
         CHECK(ends_with(L, "error 'no'", LUA_RAISED, "h.lua:2: no"));
+        lua_state_bound_cpu(L, 10000 * MS); /* what it takes must not end it first */
         CHECK(ends_with(L, "local s = 'xy' for i = 1, 30 do s = s .. s end", LUA_NO_MEMORY,
                         "not enough memory"));
+        lua_state_bound_cpu(L, BUDGET_MS * MS);
         CHECK(ends_with(L, "for i = 1, 5000 do local x = i end", LUA_RAN, ""));
     }
     lua_state_close(L);

@@ -11,7 +11,11 @@
 
 enum { CONFIG_MAX = 4096 };
 
+#ifdef __SANITIZE_THREAD__
+static unsigned trace_count = 300;
+#else
 static unsigned trace_count = 1500; /* the campaign says 10000 */
+#endif
 
 struct sample {
     struct test_trace trace;
