@@ -110,10 +110,8 @@ local function prepare(c, errors, names, owner)
     return ready
   end)
   local opt, check = script.frozen_options(values, fields)
-  local my = script.set_up(scope, spec, opt, function()
-    local ok, why = pcall(check)
-    if not ok then error(script.place(c) .. tostring(c) .. ": " .. why, 0) end
-  end)
+  local ok, my = pcall(script.set_up, scope, spec, opt, check)
+  if not ok then error(script.place(c) .. tostring(c) .. ": " .. tostring(my), 0) end
   asked.leave(before)
   return {
     name = as.name,
