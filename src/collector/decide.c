@@ -1,4 +1,5 @@
 #include "collector/decider.h"
+#include "collector/remembered.h"
 
 #include <stdlib.h>
 
@@ -188,6 +189,26 @@ uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
     return sequence || !may_pass(d) ? sequence : compose_and_decide(d, r, details, edits, true);
 }
 
+/* A copy of it for trials, now and then; its references are still held. */
+static void remember(struct decider *d, const struct decision_record *r, uint64_t now_ns)
+{
+    struct recent_trace facts = {
+        .spans = r->spans,
+        .complete = r->complete,
+        .trigger = r->trigger,
+        .unix_ns = r->unix_ns,
+        .is_decided = true,
+        .kept = r->keep,
+        .label = r->label,
+    };
+
+    if (!remembered_is_due(d->worker->remembered, now_ns))
+        return;
+    memcpy(facts.id, r->trace_id, sizeof(facts.id));
+    decider_view(d, r->spans);
+    remembered_add(d->worker->remembered, &facts, d->kept, now_ns);
+}
+
 static void finish(struct decider *d, struct trace *trace, const struct policy_verdict *v,
                    uint64_t exporters, uint64_t sequence)
 {
@@ -249,6 +270,7 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
         trace_table_put_back(d->worker->table, trace);
         return DECIDE_NO_ROOM;
     }
+    remember(d, &r, now_ns);
     finish(d, trace, &v, r.exporters, sequence);
     return DECIDE_DONE;
 }

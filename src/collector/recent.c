@@ -1,4 +1,5 @@
 #include "collector/recent_parts.h"
+#include "collector/remembered.h"
 
 #include <stdlib.h>
 
@@ -116,10 +117,12 @@ static int by_time(const void *a, const void *b)
     return memcmp(x->id, y->id, sizeof(x->id));
 }
 
+/* In their order. */
 static void keep_last(struct recent *r, size_t max)
 {
     size_t past = r->count > max ? r->count - max : 0;
 
+    qsort(r->traces, r->count, sizeof(*r->traces), by_time);
     for (size_t i = 0; i < past; i++)
         buf_fini(&r->traces[i].body);
     r->count -= past;
@@ -142,10 +145,8 @@ static void hand_over(struct recent_gathering *g, struct recent *out)
         }
     }
     out->decided = g->count;
-    if (!out->traces)
-        return;
-    qsort(out->traces, out->count, sizeof(*out->traces), by_time);
-    keep_last(out, g->limits->max_traces);
+    if (out->traces)
+        keep_last(out, g->limits->max_traces);
 }
 
 static void gathering_fini(struct recent_gathering *g)
@@ -201,6 +202,25 @@ enum err recent_read(struct disk *disk, const char *path, const struct recent_li
     recent_each_segment(&g, USE_DECISIONS, find_decisions);
     recent_find_spans(&g);
     return finish(&g, out, info);
+}
+
+enum err recent_of_workers(struct remembered *const *workers, unsigned count,
+                           const struct labels *names, const struct recent_limits *limits,
+                           struct recent *out, struct err_info *info)
+{
+    size_t bytes = 0;
+
+    *out = (struct recent){.memory = limits->memory, .labels = labels_new()};
+    out->traces =
+        counted_alloc(limits->memory, (limits->max_traces * count + 1) * sizeof(*out->traces));
+    if (!out->traces) {
+        recent_fini(out);
+        return err_fail(info, ERR_FULL, "no memory for the traces");
+    }
+    for (unsigned i = 0; i < count; i++)
+        remembered_copy(workers[i], names, out, limits->max_bytes, &bytes);
+    keep_last(out, limits->max_traces);
+    return ERR_OK;
 }
 
 void recent_fini(struct recent *r)

@@ -47,4 +47,10 @@ enum err recent_read(struct disk *disk, const char *path, const struct recent_li
  * a sentence; ERR_FULL. Else recent_fini. */
 enum err recent_of_body(struct slice body, uint64_t unix_ns, const struct recent_limits *limits,
                         struct recent *out, struct err_info *info) MUST_CHECK;
+/* The last traces that workers remember (remembered.h), whose labels `names` has. ERR_FULL. Else
+ * recent_fini. */
+struct remembered;
+enum err recent_of_workers(struct remembered *const *workers, unsigned count,
+                           const struct labels *names, const struct recent_limits *limits,
+                           struct recent *out, struct err_info *info) MUST_CHECK;
 void recent_fini(struct recent *r); /* also after {0} */

@@ -86,6 +86,16 @@ static size_t spare_bytes(const struct memory *m)
     return spare < BYTES_MIN ? 0 : spare < BYTES_MAX ? (size_t)spare : BYTES_MAX;
 }
 
+static enum err ask_workers(struct collector *c, const struct recent_limits *limits,
+                            struct recent *out, struct err_info *info)
+{
+    struct remembered *all[MAX_WORKERS];
+
+    for (unsigned i = 0; i < c->shared.count; i++)
+        all[i] = c->workers[i]->remembered;
+    return recent_of_workers(all, c->shared.count, c->labels, limits, out, info);
+}
+
 static enum err read_traces(struct trial *t, struct err_info *info)
 {
     struct collector *c = t->collector;
@@ -94,19 +104,22 @@ static enum err read_traces(struct trial *t, struct err_info *info)
                                    .memory = c->memory,
                                    .enough = has_read_enough,
                                    .arg = t};
+    bool has_files = c->shared.ack != ACK_MEMORY;
     enum err err;
 
-    if (c->shared.ack == ACK_MEMORY)
-        return err_fail(info, ERR_AGAIN, "journal.ack is \"memory\": what is decided is not kept");
     if (limits.max_bytes == 0)
         return err_fail(info, ERR_AGAIN, "memory is short");
-    err = recent_read(c->host.disk, c->shared.config->journal.path, &limits, &t->recent, info);
-    if (err == ERR_OK && t->recent.count == 0 && has_read_enough(t))
-        err = err_fail(info, ERR_AGAIN, "there was no time for it");
-    else if (err == ERR_OK && t->recent.count == 0)
-        err = err_fail(info, ERR_AGAIN, "the journal has no decided trace whole%s",
-                       t->recent.decided ? " any more" : " yet");
-    return err;
+    if (has_files)
+        err = recent_read(c->host.disk, c->shared.config->journal.path, &limits, &t->recent, info);
+    else
+        err = ask_workers(c, &limits, &t->recent, info);
+    if (err != ERR_OK || t->recent.count > 0)
+        return err;
+    if (has_read_enough(t))
+        return err_fail(info, ERR_AGAIN, "there was no time for it");
+    if (t->recent.decided)
+        return err_fail(info, ERR_AGAIN, "the journal has no decided trace whole any more");
+    return err_fail(info, ERR_AGAIN, "no trace was decided yet");
 }
 
 static enum err make_world(struct trial *t, const struct setup_loaded *loaded,

@@ -4,13 +4,16 @@
 #include "collector/door.h"
 #include "collector/evacuate.h"
 #include "collector/intake.h"
+#include "collector/remembered.h"
 #include "collector/rescue.h"
 
 #include <stdlib.h>
 
 enum {
-    DECISIONS_PER_STEP = 64, /* and as many as spans came: a trace may have but one; then sockets
-                                have their turn. So what is due never grows behind what comes in. */
+    REMEMBERED_TRACES = 1000,   /* of all workers */
+    REMEMBERED_BYTES = 4 << 20, /* of all workers, at most */
+    DECISIONS_PER_STEP = 64,    /* and as many as spans came: a trace may have but one; then sockets
+                                   have their turn. So what is due never grows behind what comes in. */
     ACCEPTED_CAPACITY = 256,
     RELEASING_MAX = 4096, /* references on their way out: enough is decided early for the moment */
     ASIDE_MAX = 4096,     /* traces whose bodies are asked for: enough for the moment */
@@ -292,6 +295,14 @@ static void init_receive(struct worker *w)
     });
 }
 
+/* A small part of memory, whatever it is. */
+static size_t remembered_bytes(const struct worker_shared *shared)
+{
+    size_t all = (size_t)atomic_load(&shared->memory->limit) / 64;
+
+    return (all < REMEMBERED_BYTES ? all : REMEMBERED_BYTES) / shared->count;
+}
+
 enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *loop,
                     struct rules *rules, struct worker **out, struct err_info *info)
 {
@@ -314,6 +325,9 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
               ? ERR_OK
               : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");
     policy_use_cells(rules->L, shared->policies->cells, clock_now_ns(shared->clock));
+    if (shared->ack == ACK_MEMORY)
+        w->remembered = remembered_new(shared->memory, REMEMBERED_TRACES / shared->count,
+                                       remembered_bytes(shared));
     if (err == ERR_OK)
         err = decider_new(w, &w->decider, info);
     if (err == ERR_OK)
@@ -344,6 +358,7 @@ void worker_free(struct worker *w)
     receive_free(w->receive);
     decider_free(w->decider);
     evacuation_free(w->evacuation);
+    remembered_free(w->remembered);
     trace_table_free(w->table);
     for (unsigned o = 0; o < w->shared->count; o++)
         ring_fini(&w->inboxes[o]);

@@ -89,6 +89,7 @@ struct worker {
     size_t added;                  /* spans since the last step */
     struct decider *decider;       /* decide.h */
     struct evacuation *evacuation; /* evacuate.h */
+    struct remembered *remembered; /* remembered.h; NULL: with files there is no need */
     struct pass pass;              /* metrics and logs */
     struct worker_counts counts;
     bool draining;   /* receive was told */

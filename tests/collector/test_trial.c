@@ -1,6 +1,6 @@
 /* A changed configuration is tried on the last traces before it is taken. */
 #include "collector/parts.h"
-#include "collector/recent.h"
+#include "collector/remembered.h"
 #include "scenario.h"
 
 #define POLICIES(text) CONFIG("decision_wait = '1s', policies = { " text " }", OTLP("a", "1", ""))
@@ -142,26 +142,90 @@ static void what_scripts_say_stays_in_its_line(void)
 
 static void where_nothing_can_be_tried_it_says_why(void)
 {
-    static const char in_memory[] =
-        "return { journal = { ack = 'memory' }, receivers = { otlp = { grpc = false, http = "
-        "'127.0.0.1:0' } },\n tail_sampling = { decision_wait = '1s', policies = { " LATENCY(
-            "500") " } }, exporters = { " OTLP("a", "1", "") " } }";
     struct backend b;
     struct sim s;
 
     sim_with_backend(&s, &b, POLICIES(LATENCY("500")));
-    CHECK(!strcmp(reload(&s, POLICIES(LATENCY("200")))->because,
-                  "the journal has no decided trace whole yet"));
+    CHECK(!strcmp(reload(&s, POLICIES(LATENCY("200")))->because, "no trace was decided yet"));
     CHECK(reload(&s, POLICIES(LATENCY("500")))->tried == 0);
-    sim_fini(&s);
-    backend_fini(&b);
-
-    sim_with_backend(&s, &b, in_memory);
     post_traces(&s, 10);
-    CHECK(!strcmp(reload(&s, in_memory)->because,
-                  "journal.ack is \"memory\": what is decided is not kept"));
+    memory_add(&s.memory, (size_t)s.memory.soft_limit);
+    CHECK(!strcmp(reload(&s, POLICIES(LATENCY("200")))->because, "memory is short"));
+    memory_release(&s.memory, (size_t)s.memory.soft_limit);
+    CHECK(reload(&s, POLICIES(LATENCY("500")))->tried == 10);
     sim_fini(&s);
     backend_fini(&b);
+}
+
+#define IN_MEMORY(tail)                                                                            \
+    "return { journal = { ack = 'memory' }, receivers = { otlp = { grpc = false, http = "          \
+    "'127.0.0.1:0' } },\n tail_sampling = { " tail " }, exporters = { " OTLP("a", "1", "") " } }"
+
+static void at_level_memory_a_few_traces_are_remembered(void)
+{
+    const struct trial_report *r;
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    backend_init(&b);
+    sim_init(&s, &(struct sim_options){
+                     .config = IN_MEMORY("decision_wait = '1s', policies = { " LATENCY("500") " }"),
+                     .cpus = 2,
+                     .serve = backend_serve,
+                     .serve_arg = &b});
+    fd = sim_connect(&s);
+    CHECK(!strcmp(reload(&s, IN_MEMORY("policies = { " LATENCY("500") " }"))->because,
+                  "no trace was decided yet"));
+    reload(&s, IN_MEMORY("decision_wait = '1s', policies = { " LATENCY("500") " }"));
+    for (uint64_t i = 0; i < 60; i++) {
+        post_trace(&s, fd, 50 + i, i % 3 == 0 ? 300 : 10, false);
+        sim_run(&s, 50 * NS_PER_MS);
+    }
+    sim_run(&s, 1500 * NS_PER_MS);
+    r = reload(&s, IN_MEMORY("decision_wait = '1s', policies = { " LATENCY("200") " }"));
+    CHECK(r->tried == 60); /* no two of them were decided within 20 ms */
+    CHECK(!strcmp(r->change, "+20 slow, -0") && !strcmp(r->keep, "0.0 % -> 33.3 %"));
+    for (uint64_t i = 0; i < 60; i++)
+        post_trace(&s, fd, 500 + i, 10, false);
+    sim_run(&s, 1500 * NS_PER_MS);
+    r = reload(&s, IN_MEMORY("decision_wait = '1s', policies = { " LATENCY("200") " }"));
+    CHECK(r->tried >= 62 && r->tried < 90); /* of many at once a few */
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
+static void what_is_remembered_is_the_last_and_bounded(void)
+{
+    static struct memory memory;
+    struct recent_limits limits = {.max_traces = 10, .max_bytes = 1 << 20};
+    struct labels *labels = labels_new();
+    struct remembered *r;
+    struct recent recent;
+    struct compose_span span = {.body = (const uint8_t *)""};
+    uint8_t bytes[600] = {0x0a, 16};
+
+    memory_init(&memory, 64 << 20, 16 << 20);
+    r = remembered_new(&memory, 10, 64 << 10);
+    span.view.span = slice_make(bytes, sizeof(bytes));
+    CHECK(remembered_is_due(r, 0) && !remembered_is_due(NULL, 0));
+    for (uint64_t i = 1; i <= 200; i++)
+        remembered_add(r, &(struct recent_trace){.spans = 1, .unix_ns = i, .is_decided = true},
+                       &span, i);
+    CHECK(!remembered_is_due(r, 200) && remembered_is_due(r, 200 + 20 * NS_PER_MS));
+    CHECK(memory_used(&memory) > 6000 && memory_used(&memory) < 64 << 10);
+    CHECK(recent_of_workers(&r, 1, labels, &limits, &recent, NULL) == ERR_OK);
+    CHECK(recent.count == 10);
+    CHECK(recent.traces[0].unix_ns == 191 && recent.traces[9].unix_ns == 200);
+    recent_fini(&recent);
+    memory_add(&memory, 63 << 20); /* high: all are given back */
+    remembered_add(r, &(struct recent_trace){.spans = 1}, &span, 300);
+    CHECK(memory_used(&memory) == 63 << 20);
+    CHECK(recent_of_workers(&r, 1, labels, &limits, &recent, NULL) == ERR_OK && recent.count == 0);
+    recent_fini(&recent);
+    remembered_free(r);
+    labels_free(labels);
 }
 
 static void at_most_a_thousand_are_tried_the_last_ones(void)
@@ -475,6 +539,8 @@ int main(void)
     RUN(the_reasons_that_matter_come_first_and_the_rest_is_a_number);
     RUN(what_scripts_say_stays_in_its_line);
     RUN(where_nothing_can_be_tried_it_says_why);
+    RUN(at_level_memory_a_few_traces_are_remembered);
+    RUN(what_is_remembered_is_the_last_and_bounded);
     RUN(at_most_a_thousand_are_tried_the_last_ones);
     RUN(limits_and_the_like_are_as_they_were_before_a_trial);
     RUN(a_policy_that_raises_is_named_and_taken_all_the_same);
