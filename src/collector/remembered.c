@@ -80,10 +80,17 @@ void remembered_add(struct remembered *r, const struct recent_trace *facts,
     r->due_ns = now_ns + pause_ns;
     if (pthread_mutex_trylock(&r->lock) != 0)
         return;
-    while (memory_is_high(r->memory) && r->count > 0)
-        forget_first(r);
     if (!memory_is_high(r->memory))
         add(r, facts, spans);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void remembered_relieve(struct remembered *r)
+{
+    if (!r || !memory_is_high(r->memory) || pthread_mutex_trylock(&r->lock) != 0)
+        return;
+    while (r->count > 0)
+        forget_first(r);
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -19,9 +19,12 @@ void remembered_free(struct remembered *r); /* NULL is allowed */
 /* The worker's: the next trace is to be added. NULL: never. */
 bool remembered_is_due(const struct remembered *r, uint64_t now_ns);
 /* The worker's: copies the spans of a trace that was decided so. `facts` has no body; its label is
- * the process's. While memory is high all are forgotten instead. */
+ * the process's. Not while memory is high. */
 void remembered_add(struct remembered *r, const struct recent_trace *facts,
                     const struct compose_span *spans, uint64_t now_ns);
+
+/* The worker's, often: forgets all while memory is high. NULL is allowed. */
+void remembered_relieve(struct remembered *r);
 
 /* The builder's: copies all to `out`, which has room for them, while they come to less than
  * max_bytes with what *bytes has already. `names` has what their labels mean. */

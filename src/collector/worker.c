@@ -228,6 +228,7 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     take_reload(w);
     journal_submit(w->journal); /* what the sockets brought since the last step */
     take_accepted(w, now_ns);
+    remembered_relieve(w->remembered);
     left = intake_drain(w, now_ns);
     journal_read_begin(w->journal);
     left |= decider_step(w->decider);

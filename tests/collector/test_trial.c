@@ -220,6 +220,7 @@ static void what_is_remembered_is_the_last_and_bounded(void)
     CHECK(recent.traces[0].unix_ns == 191 && recent.traces[9].unix_ns == 200);
     recent_fini(&recent);
     memory_add(&memory, 63 << 20); /* high: all are given back */
+    remembered_relieve(r);
     remembered_add(r, &(struct recent_trace){.spans = 1}, &span, 300);
     CHECK(memory_used(&memory) == 63 << 20);
     CHECK(recent_of_workers(&r, 1, labels, &limits, &recent, NULL) == ERR_OK && recent.count == 0);
