@@ -154,12 +154,14 @@ static void count_decision(struct decider *d, const struct trace *trace,
 }
 
 /* Memory that is full becomes free by deciding: bodies that came back from disk may have taken what
- * is held back. With files what is decided leaves memory too, so a little may always pass. */
+ * is held back. With files what is decided leaves memory too, so a little may always pass; without
+ * them it leaves if exporters keep up: with nothing on its way out nobody else lets memory go. */
 static bool may_pass(struct decider *d)
 {
     if (d->releasing == 0)
         d->forced_bytes = 0;
-    return d->has_details && d->forced_bytes < FORCED_MAX;
+    return d->forced_bytes < FORCED_MAX &&
+           (d->has_details || !export_has_queued(d->worker->shared->export));
 }
 
 static uint64_t compose_and_decide(struct decider *d, const struct decision_record *r,
