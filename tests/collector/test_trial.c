@@ -3,6 +3,8 @@
 #include "collector/remembered.h"
 #include "scenario.h"
 
+#include <pthread.h>
+
 #define POLICIES(text) CONFIG("decision_wait = '1s', policies = { " text " }", OTLP("a", "1", ""))
 #define LATENCY(ms)    "policy 'latency' { threshold_ms = " ms " }"
 #define ERRORS         "policy 'status_code' { status_codes = { 'ERROR' } }"
@@ -226,6 +228,44 @@ static void what_is_remembered_is_the_last_and_bounded(void)
     CHECK(recent_of_workers(&r, 1, labels, &limits, &recent, NULL) == ERR_OK && recent.count == 0);
     recent_fini(&recent);
     remembered_free(r);
+    labels_free(labels);
+}
+
+static const uint8_t one_span[600] = {0x0a, 16};
+
+static void *add_many(void *remembered)
+{
+    const struct compose_span span = {.view.span = {one_span, sizeof(one_span)}, .body = one_span};
+
+    for (uint64_t i = 1; i <= 3000; i++) {
+        remembered_relieve(remembered);
+        remembered_add(remembered, &(struct recent_trace){.spans = 1, .unix_ns = i}, &span, i);
+    }
+    return NULL;
+}
+
+static void the_builder_reads_while_a_worker_remembers(void)
+{
+    static struct memory memory;
+    struct recent_limits limits = {.max_traces = 100, .max_bytes = 1 << 20};
+    struct labels *labels = labels_new();
+    struct remembered *r;
+    struct recent recent;
+    pthread_t worker;
+
+    memory_init(&memory, 64 << 20, 16 << 20);
+    r = remembered_new(&memory, 100, 64 << 10);
+    if (pthread_create(&worker, NULL, add_many, r) != 0)
+        abort();
+    for (int i = 0; i < 50; i++) {
+        CHECK(recent_of_workers(&r, 1, labels, &limits, &recent, NULL) == ERR_OK);
+        for (size_t k = 1; k < recent.count; k++)
+            CHECK(recent.traces[k].unix_ns > recent.traces[k - 1].unix_ns);
+        recent_fini(&recent);
+    }
+    pthread_join(worker, NULL);
+    remembered_free(r);
+    CHECK(memory_used(&memory) == 0);
     labels_free(labels);
 }
 
@@ -542,6 +582,7 @@ int main(void)
     RUN(where_nothing_can_be_tried_it_says_why);
     RUN(at_level_memory_a_few_traces_are_remembered);
     RUN(what_is_remembered_is_the_last_and_bounded);
+    RUN(the_builder_reads_while_a_worker_remembers);
     RUN(at_most_a_thousand_are_tried_the_last_ones);
     RUN(limits_and_the_like_are_as_they_were_before_a_trial);
     RUN(a_policy_that_raises_is_named_and_taken_all_the_same);
