@@ -78,6 +78,45 @@ def test_a_script_in_a_folder_that_is_new_is_taken(start):
                                              reason="two") == 1)
 
 
+PROCESSOR = ('return processor { doc = "d", on = "kept", '
+             'span = function(span) span:set_name("%s") end }\n')
+EXPORTER = ('return exporter { doc = "d", batch = { timeout = "0s" }, encode = function(batch) '
+            'for _, s in batch:spans() do log.info("%s sends " .. s.name) end end }\n')
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_scripts_of_processors_and_exporters_are_taken_too(start, tmp_path, flat):
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+
+    def script(kind, text):
+        path = folder / (f"{kind}.mine.lua" if flat else f"{kind}/mine.lua")
+        path.parent.mkdir(exist_ok=True)
+        rename_over(str(path), text)
+
+    script("processors", PROCESSOR % "one")
+    script("exporters", EXPORTER % "first")
+    collector = start(config('exporter "mine"', tail=KEEP, wait="10ms",
+                             more='processors = { kept = { processor "mine" } },'), folder=folder)
+    send(collector, 1)
+    collector.wait_line(lambda line: "first sends one" in line)
+    before = info_hash(collector)
+    script("processors", PROCESSOR % "two")
+    reloads(collector, FILE)
+    assert info_hash(collector) != before
+    send(collector, 2)
+    collector.wait_line(lambda line: "first sends two" in line)
+    script("exporters", EXPORTER % "second")
+    reloads(collector, FILE, 2)
+    send(collector, 3)
+    collector.wait_line(lambda line: "second sends two" in line)
+
+
+def info_hash(collector):
+    return next(dict(labels)["hash"] for name, labels in collector.scrape()
+                if name == "moontail_config_info")
+
+
 def data_folder(mount, number, files):
     folder = f"..2026_{number}"
     os.makedirs(os.path.join(mount, folder))
@@ -108,8 +147,7 @@ def test_what_is_wrong_is_refused_and_stays_visible(start):
     collector = start(config(exporter("nop"), tail=KEEP, wait="10ms"))
     path = os.path.join(collector.folder, "config.lua")
     before = collector.scrape()
-    hash_ = next(dict(labels)["hash"] for name, labels in before
-                 if name == "moontail_config_info")
+    hash_ = info_hash(collector)
     assert before.total("moontail_config_last_reload_successful") == 1
     rename_over(path, text_of(collector, 'policies = { policy "always_sampel" }'))
     collector.wait_metrics(lambda m: m.total("moontail_config_last_reload_successful") == 0)
