@@ -98,6 +98,11 @@ static enum err check_max_size(const struct collector *c, struct err_info *info)
         max, c->shared.count, least, least);
 }
 
+uint64_t build_wait_ns(const struct config *config)
+{
+    return config->tail.enabled ? config->tail.decision_wait_ns : NS_PER_S;
+}
+
 static enum err open_journal(struct collector *c, struct err_info *info)
 {
     const struct config *config = c->shared.config;
@@ -115,7 +120,7 @@ static enum err open_journal(struct collector *c, struct err_info *info)
                                                                    : config->journal.segment_size,
         .max_bytes = config->journal.max_size,
         .history_bytes = config->journal.history,
-        .wait_ns = config->tail.enabled ? config->tail.decision_wait_ns : NS_PER_S,
+        .wait_ns = build_wait_ns(config),
         .decision_cache = config->tail.decision_cache,
         .salt_seed = c->host.seed,
         .names = &c->names,

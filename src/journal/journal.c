@@ -48,6 +48,7 @@ enum err journal_new(const struct journal_config *config, struct journal **out,
         abort();
     memset(j, 0, sizeof(*j));
     j->config = *config;
+    atomic_init(&j->wait_ns, config->wait_ns);
     /* With files there may be segments of an earlier configuration. */
     while ((size_t)FRAME_ALIGN << j->position_bits <
            (config->ack == ACK_MEMORY ? config->segment_bytes : SEGMENT_BYTES_MAX))
@@ -117,6 +118,11 @@ void journal_set_loops(struct journal *j, struct loop *own, struct loop *exporte
 {
     j->own = own;
     j->exporter = exporter;
+}
+
+void journal_set_wait(struct journal *j, uint64_t wait_ns)
+{
+    atomic_store_explicit(&j->wait_ns, wait_ns, memory_order_relaxed);
 }
 
 void journal_wake(struct journal *j)

@@ -148,6 +148,8 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns);
 /* The journal thread's loop, so that others can wake it; and whom it wakes when the outbox grows.
  */
 void journal_set_loops(struct journal *j, struct loop *own, struct loop *exporter);
+/* Another journal_config.wait_ns. Any thread. */
+void journal_set_wait(struct journal *j, uint64_t wait_ns);
 
 /* ---- a worker's side ---- */
 

@@ -83,7 +83,7 @@ void spill_remove(struct spill *s, uint32_t number)
 /* The first traces in it are due soon, so it stays or comes back. */
 static bool is_due(const struct spill *s, const struct segment *segment, uint64_t now_ns)
 {
-    uint64_t wait_ns = s->journal->config.wait_ns;
+    uint64_t wait_ns = atomic_load_explicit(&s->journal->wait_ns, memory_order_relaxed);
 
     return segment->opened_ns + wait_ns <= now_ns + ahead_ns;
 }
