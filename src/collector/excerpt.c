@@ -95,7 +95,7 @@ static bool is_of_word(uint8_t c)
 static bool stands_in(struct slice line, struct slice word, size_t *at)
 {
     for (*at = 0; word.len && *at + word.len <= line.len; ++*at) {
-        size_t end = *at + word.len;
+        size_t end;
 
         *at += find(from(line, *at), word);
         end = *at + word.len;

@@ -134,7 +134,8 @@ static struct reload_outcome *outcome_new(struct reload *r)
     return outcome;
 }
 
-static void begin(struct reload *r)
+/* False: it is refused. */
+static bool begin(struct reload *r)
 {
     const struct clock *clock = r->collector->host.clock;
     uint64_t began_ns = clock_now_ns(clock);
@@ -145,10 +146,12 @@ static void begin(struct reload *r)
     if (r->offered)
         trial_run(r->collector, &r->offered->loaded, &r->outcome->report, &r->outcome->trial);
     r->outcome->ns = clock_now_ns(clock) - began_ns;
-    if (r->offered)
-        exporters_offer(r->collector, &r->exporters);
-    else
+    if (!r->offered) {
         tell(r);
+        return false;
+    }
+    exporters_offer(r->collector, &r->exporters);
+    return true;
 }
 
 /* ---- ending the past ---- */
@@ -212,8 +215,7 @@ static uint64_t advance(struct reload *r, uint64_t now_ns)
     if (atomic_load_explicit(&r->asked, memory_order_acquire) == r->seen ||
         collector_phase(r->collector) != PHASE_RUNNING)
         return NEVER_NS;
-    begin(r);
-    return r->offered && !exchange(r) ? now_ns + look_again_ns : NEVER_NS;
+    return begin(r) && !exchange(r) ? now_ns + look_again_ns : NEVER_NS;
 }
 
 uint64_t reload_step(void *reload, uint64_t now_ns)
