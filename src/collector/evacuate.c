@@ -35,7 +35,7 @@ struct mover {
 struct evacuation {
     struct worker *worker;
     uint64_t round;    /* of journal_thinned, that was begun last */
-    uint64_t until_ns; /* spans that came later are not in its segments */
+    uint64_t until_ns; /* traces that came later have nothing in its segments */
     bool sweeps;
     struct fifo moved; /* struct moved */
     struct mover movers[TURN_SPANS];
@@ -187,14 +187,14 @@ static void release_safe(struct evacuation *e)
     }
 }
 
-static void begin_round(struct evacuation *e, uint64_t now_ns)
+static void begin_round(struct evacuation *e)
 {
     uint64_t round = journal_thinned(e->worker->shared->journal);
 
     if (e->sweeps || round == e->round)
         return;
     e->round = round;
-    e->until_ns = now_ns;
+    e->until_ns = journal_thin_until_ns(e->worker->shared->journal);
     e->sweeps = true;
     trace_table_begin_sweep(e->worker->table);
 }
@@ -206,7 +206,7 @@ bool evacuation_step(struct evacuation *e, uint64_t now_ns)
     release_safe(e);
     if (atomic_load_explicit(&w->shared->phase, memory_order_relaxed) != PHASE_RUNNING)
         return fifo_len(&e->moved) > 0;
-    begin_round(e, now_ns);
+    begin_round(e);
     if (e->sweeps && journal_stage_move(w->journal, ROOM_MIN, 1)) {
         gather_some(e, now_ns);
         move_gathered(e, now_ns);

@@ -208,6 +208,8 @@ void journal_release(struct journal_writer *w, frame_id frame, uint32_t n);
 
 /* One more whenever there are segments to be emptied. */
 uint64_t journal_thinned(const struct journal *j);
+/* Traces whose first span came later have nothing in them. */
+uint64_t journal_thin_until_ns(const struct journal *j);
 /* True: spans of the frame are to move, and its body is here. Between journal_read_begin and
  * journal_read_end, as the next two; the caller has references in it. */
 bool journal_may_move(const struct journal_writer *w, frame_id frame);

@@ -100,6 +100,7 @@ struct journal {
     uint64_t turned_ns;               /* when old open segments were last looked for */
     uint64_t thin_ns;                 /* when thin segments are next looked for */
     _Atomic uint64_t thinned;         /* rounds in which there were some */
+    _Atomic uint64_t thin_until_ns;   /* what is in those of the last one came before */
     bool remakes;      /* records that recovery has made again are not at the level */
     bool is_recording; /* records of the decisions taken are on their way to the level */
     struct journal_writer *writers;

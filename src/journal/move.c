@@ -20,6 +20,8 @@ enum {
  */
 static const uint64_t look_every_ns = 100 * NS_PER_MS;
 static const uint64_t ask_again_ns = NS_PER_S;
+/* A span may be on its way to another worker for so long. */
+static const uint64_t crossing_ns = 100 * NS_PER_MS;
 
 /* ---- the journal thread: which ---- */
 
@@ -27,6 +29,7 @@ struct look {
     uint64_t now_ns;
     uint64_t held, dead; /* bytes: of all sealed ones; of what is dead in those found */
     uint32_t share;      /* less than one in so many is alive */
+    uint64_t until_ns;   /* what is in those found came before */
     unsigned loaded;
     bool marks, loads;
 };
@@ -70,6 +73,8 @@ static void look_at(struct journal *j, struct look *l, uint32_t number)
         spill_ask(&j->spill, number);
     if (place != PLACE_HERE)
         return;
+    if (l->until_ns < (segment->last_ns ? segment->last_ns + crossing_ns : l->now_ns))
+        l->until_ns = segment->last_ns ? segment->last_ns + crossing_ns : l->now_ns;
     l->dead += segment->size - segment->size / segment->items * references;
     if (l->marks)
         ask_to_empty(l, segment);
@@ -111,6 +116,7 @@ uint64_t move_look(struct journal *j, uint64_t now_ns)
               (j->config.moves_eagerly || high || full || found.dead >= found.held / WORTH_SHARE);
     if (l.marks) {
         (void)look_at_all(j, l);
+        atomic_store_explicit(&j->thin_until_ns, found.until_ns, memory_order_relaxed);
         atomic_fetch_add_explicit(&j->thinned, 1, memory_order_release);
         wake_workers(j);
     }
@@ -123,6 +129,11 @@ uint64_t move_look(struct journal *j, uint64_t now_ns)
 uint64_t journal_thinned(const struct journal *j)
 {
     return atomic_load_explicit(&j->thinned, memory_order_acquire);
+}
+
+uint64_t journal_thin_until_ns(const struct journal *j)
+{
+    return atomic_load_explicit(&j->thin_until_ns, memory_order_relaxed);
 }
 
 bool journal_may_move(const struct journal_writer *w, frame_id frame)

@@ -112,6 +112,7 @@ static void begin(struct segment *segment, enum segment_kind kind)
     segment->is_moved = false;
     segment->salt = segment->shift_ns = 0;
     segment->items = 0;
+    segment->last_ns = 0;
     segment->thin_ns = 0;
     segment->thinned = 0;
     segment->written = segment->filled = 0;

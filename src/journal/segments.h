@@ -42,6 +42,7 @@ struct segment {
     bool open; /* one of the references is the writer's */
     /* What is left of it is to move. The journal thread's, for workers. */
     _Atomic bool is_thin;
+    uint64_t last_ns; /* the writer's: when the last of its spans came; 0: not known */
     uint32_t items;   /* the writer's: references that there ever were, its own not */
     uint64_t thin_ns; /* the journal thread's: nobody is asked again to empty it before; */
     uint8_t thinned;  /* so often they were */

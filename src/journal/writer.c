@@ -153,6 +153,8 @@ frame_id writer_append(struct journal_writer *w, uint32_t number, struct frame_h
     write_header(segment, header);
     segment->used += frame_size(header->tlv_len, header->stored_len);
     segment->items += header->items;
+    if (segment->last_ns < header->boot_ns)
+        segment->last_ns = header->boot_ns;
     atomic_fetch_add_explicit(&segment->references, header->items, memory_order_relaxed);
     return (frame_id)(number << j->position_bits | at / FRAME_ALIGN);
 }
