@@ -3,14 +3,12 @@
 #include "policy/cell_table.h"
 
 #include "base/clock.h"
-#include "policy/policy.h"
+#include "policy/cell_rules.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CAPACITY = 16, LOOKS_FOR_OLD = 16, SHARE_HALVINGS = 14, SHARE_STEPS = 8 };
-#define SHARE_CALM     0.2 /* of the limit may be taken before traces are thinned out */
+enum { FIRST_CAPACITY = 16, LOOKS_FOR_OLD = 16 };
 #define SWEEP_PAUSE_NS (NS_PER_S / 4)
 
 /* ---- life ---- */
@@ -61,123 +59,6 @@ static void mark_changed(struct cell_table *t)
         atomic_store_explicit(&t->changed, true, memory_order_relaxed);
 }
 
-/* ---- what a cell means ---- */
-
-bool cell_has_counts(const struct cell_rule *rule)
-{
-    return rule->kind == CELL_COUNTER || rule->kind == CELL_RATE;
-}
-
-uint64_t cell_slot_ns(const struct cell_rule *rule)
-{
-    uint64_t ns = rule->interval_ns / COUNTER_PARTS;
-
-    return ns ? ns : 1;
-}
-
-static bool is_over(const struct cell_rule *rule, const struct cell *c, uint64_t now_ns)
-{
-    if (rule->kind != CELL_COUNTER)
-        return c->word <= now_ns;
-    return now_ns / cell_slot_ns(rule) >= c->word + COUNTER_SLOTS;
-}
-
-/* What is taken from a limit, and what must be left behind. With a draw one is taken of what the
- * share lets through. */
-struct taking {
-    double cost, left;
-    bool draws;
-    uint64_t randomness;
-    double share; /* out */
-};
-
-/* GCRA: `full` is when the limit will be full again. */
-static bool take(const struct cell_rule *rule, uint64_t *full, const struct taking *what,
-                 uint64_t now_ns)
-{
-    double cost_ns = what->cost * (double)rule->interval_ns;
-    double left_ns = what->left * (double)rule->interval_ns;
-    uint64_t from = *full > now_ns ? *full : now_ns, next;
-
-    if (cost_ns + left_ns > (double)rule->burst_ns)
-        return false;
-    next = from + (uint64_t)(cost_ns + 0.5);
-    if (next - now_ns > rule->burst_ns - (uint64_t)left_ns)
-        return false;
-    *full = next;
-    return true;
-}
-
-/* level, last: when the limit is full again, now and if all but one is taken. In steps, so that a
- * policy has few different verdicts. */
-static double share_at(double level, double last)
-{
-    double over = (level - SHARE_CALM * last) / (last - SHARE_CALM * last);
-
-    return over <= 0 ? 1 : exp2(-floor(SHARE_HALVINGS * SHARE_STEPS * over) / SHARE_STEPS);
-}
-
-static bool take_share(const struct cell_rule *rule, uint64_t *full, struct taking *what,
-                       uint64_t now_ns)
-{
-    uint64_t level = *full > now_ns ? *full - now_ns : 0;
-
-    what->share = 0;
-    if (level + rule->interval_ns > rule->burst_ns)
-        return false;
-    what->share = share_at((double)level, (double)(rule->burst_ns - rule->interval_ns));
-    if (what->randomness < sampling_threshold(what->share))
-        return false;
-    *full = now_ns + level + rule->interval_ns;
-    return true;
-}
-
-static bool add_once(const struct cell_rule *rule, uint64_t *until, uint64_t now_ns)
-{
-    if (*until > now_ns)
-        return false;
-    *until = now_ns + rule->interval_ns;
-    return true;
-}
-
-static bool add_or_take(const struct cell_rule *rule, uint64_t *word, struct taking *what,
-                        uint64_t now_ns)
-{
-    if (rule->kind != CELL_LIMIT)
-        return add_once(rule, word, now_ns);
-    return what->draws ? take_share(rule, word, what, now_ns) : take(rule, word, what, now_ns);
-}
-
-static void count(const struct cell_rule *rule, struct cell_counter *c, double n, uint64_t now_ns)
-{
-    uint64_t slot = now_ns / cell_slot_ns(rule);
-
-    if (slot >= c->cell.word + COUNTER_SLOTS) {
-        memset(c->counts, 0, sizeof(c->counts));
-        c->cell.word = slot;
-    }
-    while (c->cell.word < slot)
-        c->counts[++c->cell.word % COUNTER_SLOTS] = 0;
-    if (c->cell.word - slot < COUNTER_SLOTS) /* not from a thread that is far behind */
-        c->counts[slot % COUNTER_SLOTS] += n;
-}
-
-/* The oldest slot counts for the part of it that is still in the window. */
-static double per_second(const struct cell_rule *rule, const struct cell_counter *c,
-                         uint64_t now_ns)
-{
-    uint64_t slot_ns = cell_slot_ns(rule), now = now_ns / slot_ns;
-    double inside = 1 - (double)(now_ns % slot_ns) / (double)slot_ns, sum = 0;
-
-    for (uint64_t age = 0; age < COUNTER_SLOTS && age <= now; age++) {
-        uint64_t slot = now - age;
-
-        if (slot <= c->cell.word && c->cell.word - slot < COUNTER_SLOTS)
-            sum += c->counts[slot % COUNTER_SLOTS] * (age == COUNTER_PARTS ? inside : 1);
-    }
-    return sum / ((double)rule->interval_ns / (double)NS_PER_S);
-}
-
 /* ---- cells by key ---- */
 
 static struct cell *cell_at(const struct cell_table *t, char *cells, uint32_t i)
@@ -208,7 +89,7 @@ static bool rebuild(struct cell_table *t, struct cell_stripe *s, uint32_t capaci
     for (uint32_t i = 0; i < s->capacity; i++) {
         const struct cell *c = cell_at(t, s->cells, i);
 
-        if (c->hash == 0 || is_over(&t->rule, c, now_ns))
+        if (c->hash == 0 || cell_is_over(&t->rule, c, now_ns))
             continue;
         memcpy(place_of(t, cells, capacity, c->hash), c, t->stride);
         used++;
@@ -369,14 +250,14 @@ struct cell *cell_table_lock(struct cell_table *t, struct slice key, uint64_t no
 
 /* ---- operations ---- */
 
-static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, struct taking *what,
+static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, struct cell_taking *what,
                               uint64_t now_ns)
 {
     uint64_t word = atomic_load_explicit(&t->words[fixed], memory_order_relaxed), next;
 
     do {
         next = word;
-        if (!add_or_take(&t->rule, &next, what, now_ns))
+        if (!cell_add_or_take(&t->rule, &next, what, now_ns))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&t->words[fixed], &word, next,
                                                     memory_order_relaxed, memory_order_relaxed));
@@ -384,7 +265,7 @@ static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, struc
     return true;
 }
 
-static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct taking *what,
+static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct cell_taking *what,
                               uint64_t now_ns)
 {
     struct cell_stripe *s;
@@ -396,7 +277,7 @@ static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct tak
     c = cell_table_lock(t, key, now_ns, &s);
     if (!c)
         return fixed_add_or_take(t, CELL_OTHER, what, now_ns);
-    done = add_or_take(&t->rule, &c->word, what, now_ns);
+    done = cell_add_or_take(&t->rule, &c->word, what, now_ns);
     pthread_mutex_unlock(&s->lock);
     if (done)
         mark_changed(t);
@@ -405,19 +286,19 @@ static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct tak
 
 bool cell_limit_take(struct cell_table *t, struct slice key, double cost, uint64_t now_ns)
 {
-    return keyed_add_or_take(t, key, &(struct taking){.cost = cost}, now_ns);
+    return keyed_add_or_take(t, key, &(struct cell_taking){.cost = cost}, now_ns);
 }
 
 bool cell_limit_take_leaving(struct cell_table *t, struct slice key, double cost, double left,
                              uint64_t now_ns)
 {
-    return keyed_add_or_take(t, key, &(struct taking){.cost = cost, .left = left}, now_ns);
+    return keyed_add_or_take(t, key, &(struct cell_taking){.cost = cost, .left = left}, now_ns);
 }
 
 double cell_limit_share(struct cell_table *t, struct slice key, uint64_t randomness,
                         uint64_t now_ns)
 {
-    struct taking what = {.draws = true, .randomness = randomness};
+    struct cell_taking what = {.draws = true, .randomness = randomness};
 
     (void)keyed_add_or_take(t, key, &what, now_ns);
     return what.share;
@@ -425,7 +306,7 @@ double cell_limit_share(struct cell_table *t, struct slice key, uint64_t randomn
 
 bool cell_seen_add(struct cell_table *t, struct slice key, uint64_t now_ns)
 {
-    return keyed_add_or_take(t, key, &(struct taking){0}, now_ns);
+    return keyed_add_or_take(t, key, &(struct cell_taking){0}, now_ns);
 }
 
 /* Copies the key's cell, or the one that it would share. False: it has none. */
@@ -466,11 +347,11 @@ void cell_counter_add(struct cell_table *t, struct slice key, double n, uint64_t
     struct cell *c = key.data ? cell_table_lock(t, key, now_ns, &s) : NULL;
 
     if (c) {
-        count(&t->rule, (struct cell_counter *)(void *)c, n, now_ns);
+        cell_count(&t->rule, (struct cell_counter *)(void *)c, n, now_ns);
         pthread_mutex_unlock(&s->lock);
     } else {
         pthread_mutex_lock(&t->fixed_lock);
-        count(&t->rule, &t->fixed[key.data ? CELL_OTHER : CELL_SINGLE].counter, n, now_ns);
+        cell_count(&t->rule, &t->fixed[key.data ? CELL_OTHER : CELL_SINGLE].counter, n, now_ns);
         pthread_mutex_unlock(&t->fixed_lock);
     }
     mark_changed(t);
@@ -487,7 +368,7 @@ double cell_counter_per_second(struct cell_table *t, struct slice key, uint64_t 
         copy = t->fixed[key.data ? CELL_OTHER : CELL_SINGLE];
         pthread_mutex_unlock(&t->fixed_lock);
     }
-    return per_second(&t->rule, &copy.counter, now_ns);
+    return cell_per_second(&t->rule, &copy.counter, now_ns);
 }
 
 /* ---- all of them ---- */
@@ -509,7 +390,7 @@ void cell_table_each(struct cell_table *t, uint64_t now_ns,
 
     for (int i = 0; i < CELL_FIXED_COUNT; i++) {
         copy_fixed(t, i, &copy);
-        if (!is_over(&t->rule, &copy.cell, now_ns))
+        if (!cell_is_over(&t->rule, &copy.cell, now_ns))
             fn(arg, &copy.cell);
     }
     for (int i = 0; i < CELL_STRIPES; i++) {
@@ -519,7 +400,7 @@ void cell_table_each(struct cell_table *t, uint64_t now_ns,
         for (uint32_t k = 0; k < s->capacity; k++) {
             const struct cell *c = cell_at(t, s->cells, k);
 
-            if (c->hash != 0 && !is_over(&t->rule, c, now_ns))
+            if (c->hash != 0 && !cell_is_over(&t->rule, c, now_ns))
                 fn(arg, c);
         }
         pthread_mutex_unlock(&s->lock);
