@@ -1,5 +1,7 @@
 #include "base/byte_ring.h"
 
+#include "base/err.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -11,7 +13,7 @@ void byte_ring_init(struct byte_ring *r, size_t size)
     r->size = size;
     r->bytes = malloc(size);
     if (!r->bytes)
-        abort();
+        err_no_memory("a ring");
 }
 
 void byte_ring_fini(struct byte_ring *r)

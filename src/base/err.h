@@ -43,5 +43,9 @@ static inline enum err err_pass(enum err code)
     return code;
 }
 
+/* For what is allocated once, before anything depends on it: says "moontail: no memory for WHAT"
+ * and ends the program with exit code 1. What was acknowledged is on disk, as after a kill. */
+void err_no_memory(const char *what) __attribute__((noreturn));
+
 /* Short lower-case name for logs ("full", "parse"). Never NULL. */
 const char *err_name(enum err code);

@@ -1,3 +1,4 @@
+#include "base/err.h"
 #include "base/loop_ops.h"
 #include "base/stall.h"
 
@@ -148,7 +149,7 @@ static void system_watch_set(struct loop_watch *watch, unsigned interest)
     if (event_assign(&w->event, ((struct system_loop *)watch->loop)->base, w->fd, events, on_event,
                      w) != 0 ||
         event_add(&w->event, NULL) != 0)
-        abort();
+        err_no_memory("an event");
 }
 
 static void system_watch_free(struct loop_watch *watch)
@@ -202,7 +203,7 @@ static void wait_until(struct system_loop *s, uint64_t until_ns, uint64_t now_ns
     if (until_ns == NEVER_NS)
         event_del(&s->timer);
     else if (event_add(&s->timer, &rest) != 0)
-        abort();
+        err_no_memory("an event");
     event_base_loop(s->base, EVLOOP_ONCE);
 }
 
@@ -240,11 +241,11 @@ static struct event_base *base_new(void)
 
     /* One thread uses a base; the precise timer would cost a system call each wait. */
     if (!config || event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) != 0)
-        abort();
+        err_no_memory("an event loop");
     base = event_base_new_with_config(config);
     event_config_free(config);
     if (!base)
-        abort();
+        err_no_memory("an event loop");
     return base;
 }
 
@@ -262,7 +263,7 @@ struct loop *loop_new(const struct clock *clock)
     struct system_loop *s = calloc(1, sizeof(*s));
 
     if (!s)
-        abort();
+        err_no_memory("an event loop");
     s->loop = (struct loop){.ops = &ops, .clock = clock};
     s->stall.clock = clock;
     s->base = base_new();
@@ -270,6 +271,6 @@ struct loop *loop_new(const struct clock *clock)
     if (s->wake_fd < 0 || evtimer_assign(&s->timer, s->base, on_timer, NULL) != 0 ||
         event_assign(&s->wake, s->base, s->wake_fd, EV_READ | EV_PERSIST, on_wake, s) != 0 ||
         event_add(&s->wake, NULL) != 0)
-        abort();
+        err_no_memory("an event loop");
     return &s->loop;
 }

@@ -21,7 +21,7 @@ struct loop_watch;
 /* `ready`: LOOP_READ | LOOP_WRITE. May free its own watch and make or free others. */
 typedef void loop_ready_fn(void *arg, unsigned ready);
 
-/* A loop of the system, owned by the caller (loop_free). Start-up only: aborts without memory. */
+/* A loop of the system, owned by the caller (loop_free). Start-up only: ends without memory. */
 struct loop *loop_new(const struct clock *clock);
 void loop_free(struct loop *l);
 

@@ -228,5 +228,5 @@ void memory_install_hooks(struct memory *m)
         log_event(LOG_WARN, "memory of OpenSSL is not counted: it was in use too early");
     if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, hook_malloc, hook_free, hook_realloc, hook_strdup,
                              hook_calloc) != CURLE_OK)
-        abort();
+        err_no_memory("libcurl");
 }

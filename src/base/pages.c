@@ -1,5 +1,7 @@
 #include "base/pages.h"
 
+#include "base/err.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -136,7 +138,7 @@ void *pages_map(size_t bytes)
 #endif
 
     if (!p)
-        abort();
+        err_no_memory("a table");
     return p;
 }
 

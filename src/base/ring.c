@@ -1,5 +1,7 @@
 #include "base/ring.h"
 
+#include "base/err.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,7 @@ void ring_init(struct ring *r, uint32_t capacity, uint32_t item_size)
     r->item_size = item_size;
     r->items = calloc(capacity, item_size);
     if (!r->items)
-        abort();
+        err_no_memory("a ring");
 }
 
 void ring_fini(struct ring *r)

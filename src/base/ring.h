@@ -21,7 +21,7 @@ struct ring {
     uint8_t *items;
 };
 
-/* capacity: a power of two. Start-up only: aborts without memory. */
+/* capacity: a power of two. Start-up only: ends without memory. */
 void ring_init(struct ring *r, uint32_t capacity, uint32_t item_size);
 void ring_fini(struct ring *r);
 

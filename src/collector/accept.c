@@ -42,7 +42,7 @@ enum err accept_choose(struct collector *c, struct err_info *info)
             continue;
         l->listen = strdup(from->listen);
         if (!l->listen)
-            abort();
+            err_no_memory("a listener");
         err = receive_port_new(&options, &l->port, info);
     }
     return err;
@@ -121,7 +121,7 @@ void accept_begin(struct collector *c, struct listener *l)
     l->collector = c;
     l->watch = loop_watch_new(c->tasks[0].loop, l->fd, on_acceptable, l);
     if (!l->watch)
-        abort();
+        err_no_memory("a listener");
     loop_watch_set(l->watch, LOOP_READ);
     log_event(LOG_INFO, "listening", "receiver",
               l - c->listeners == RECEIVE_GRPC ? "otlp/grpc" : "otlp/http", "address", l->bound);

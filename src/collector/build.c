@@ -105,7 +105,7 @@ static enum err init_workers(struct collector *c, struct err_info *info)
 
     c->workers = calloc(c->shared.count, sizeof(struct worker *));
     if (!c->workers)
-        abort();
+        err_no_memory("the workers");
     c->shared.workers = c->workers;
     for (unsigned i = 0; err == ERR_OK && i < c->shared.count; i++) {
         struct rules *rules = NULL;

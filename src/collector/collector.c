@@ -40,7 +40,7 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     enum err err;
 
     if (!c)
-        abort();
+        err_no_memory("the collector");
     c->host = *host;
     c->memory = host->memory;
     c->labels = labels_new();
@@ -50,7 +50,7 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     c->policies.memory = c->memory;
     c->config_path = config_path ? strdup(config_path) : NULL;
     if (config_path && !c->config_path)
-        abort();
+        err_no_memory("the path of the configuration");
     c->setup = (struct setup){.path = c->config_path,
                               .disk = host->disk,
                               .memory = c->memory,
@@ -67,6 +67,8 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
     }
     if (err != ERR_OK) {
         collector_free(c);
+        if (report->len == 0)
+            err_no_memory("what is wrong with the configuration");
         return err;
     }
     *out = c;

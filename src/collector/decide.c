@@ -315,7 +315,7 @@ enum err decider_new(struct worker *w, struct decider **out, struct err_info *in
     enum err err;
 
     if (!d)
-        abort();
+        err_no_memory("a worker's decisions");
     d->worker = w;
     d->unix_now_ns = NEVER_NS;
     d->label_none =

@@ -73,7 +73,7 @@ void door_init(struct worker *w)
     d->tally = calloc(LABEL_MAX, sizeof(*d->tally));
     d->labels = calloc(LABEL_MAX, sizeof(*d->labels));
     if (!d->tally || !d->labels)
-        abort(); /* at start */
+        err_no_memory("what is dropped at the door");
     d->head_label = labels_intern(w->shared->policies->filters, slice_str("head_sampling"),
                                   slice_str("sampling_percentage"));
 }

@@ -223,7 +223,7 @@ enum err evacuation_new(struct worker *w, struct evacuation **out, struct err_in
     struct evacuation *e = calloc(1, sizeof(*e));
 
     if (!e)
-        abort();
+        err_no_memory("what moves");
     e->worker = w;
     *out = e;
     if (!fifo_init(&e->moved, w->shared->memory, sizeof(struct moved), FIRST_RELEASES))

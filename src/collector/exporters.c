@@ -21,7 +21,7 @@ static void name_places(struct collector *c, const struct exporter_specs *specs)
             continue;
         c->exporter_names[bit] = strdup(exporter_specs_name(specs, i));
         if (!c->exporter_names[bit])
-            abort();
+            err_no_memory("an exporter's name");
     }
 }
 

@@ -100,7 +100,7 @@ static enum err prepare_receiver(struct listeners_change *change, const struct c
         return ERR_OK;
     next->listen = strdup(wanted_of(config, protocol)->listen);
     if (!next->listen)
-        abort();
+        err_no_memory("a listener");
     err = receive_port_new(&options, &next->port, info);
     return err == ERR_OK ? find_socket(change, config, protocol, info) : err;
 }
@@ -130,7 +130,7 @@ enum err listeners_prepare(struct collector *c, const struct setup_loaded *loade
     enum err err = ERR_OK;
 
     if (!change)
-        abort();
+        err_no_memory("a listener");
     change->collector = c;
     change->admin_fd = -1;
     for (unsigned p = 0; p < MAX_LISTENERS; p++)

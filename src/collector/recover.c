@@ -65,7 +65,7 @@ static bool take_late(struct worker *w, const struct scan_span *s, const struct 
     if (!late->keep || recovery_has_source(w->shared->journal, s->trace_id, f->source))
         return false;
     if (!decider_force_late(w->decider, 1))
-        abort(); /* at start, and the kernel has no memory */
+        err_no_memory("what the journal holds");
     decider_add_late(w->decider, s, f->frame, late);
     return true;
 }
@@ -82,7 +82,7 @@ static uint32_t take_run(struct worker *w, const struct scan_span *spans, size_t
     if (count == 0)
         return 0;
     if (!trace_table_force(w->table, count))
-        abort();
+        err_no_memory("what the journal holds");
     for (size_t i = 0; (i = trace_table_add_all(w->table, &in, i, &result, &late)) < count; i++) {
         if (result != TRACE_LATE)
             abort();
@@ -101,7 +101,7 @@ static void make_room(struct recovering *r, size_t count)
     r->capacity = count * 2;
     r->sorted = malloc(r->capacity * sizeof(*r->sorted));
     if (!r->sorted)
-        abort();
+        err_no_memory("what the journal holds");
 }
 
 static uint32_t take_all(struct recovering *r, size_t count, const struct recovered_frame *f,

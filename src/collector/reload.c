@@ -65,10 +65,10 @@ static struct version *build(struct reload *r, struct reload_outcome *outcome)
     enum err err;
 
     if (!v)
-        abort();
+        err_no_memory("the reload");
     v->rules = calloc(workers, sizeof(struct rules *));
     if (!v->rules)
-        abort();
+        err_no_memory("the reload");
     err = setup_load(&c->setup, &v->loaded, &outcome->report);
     if (err == ERR_OK) {
         restart_keys(c->loaded.description, v->loaded.description, &outcome->restart);
@@ -126,7 +126,7 @@ static struct reload_outcome *outcome_new(struct reload *r)
     struct reload_outcome *outcome = calloc(1, sizeof(*outcome));
 
     if (!outcome)
-        abort();
+        err_no_memory("the reload");
     buf_init(&outcome->report, REPORT_MAX, NULL);
     buf_init(&outcome->restart, REPORT_MAX, NULL);
     outcome->number = r->seen;
@@ -413,7 +413,7 @@ struct reload *reload_new(struct collector *c)
     struct reload *r = calloc(1, sizeof(*r));
 
     if (!r)
-        abort();
+        err_no_memory("the reload");
     r->collector = c;
     if (c->host.watches_files && c->setup.path)
         r->watch = watch_new(c->setup.path, c->shared.builder_loop);

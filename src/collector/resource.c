@@ -143,7 +143,7 @@ enum err resource_edits_new(lua_State *L, struct resource_edits **out, struct er
     enum err err = ERR_OK;
 
     if (!r)
-        abort();
+        err_no_memory("the resource");
     buf_init(&errors, 64 << 10, NULL);
     read_processors(L, r, &errors);
     read_resource(L, r, &errors);

@@ -22,7 +22,7 @@ static void init_votes(struct rules *r, struct policy_shared *shared)
     r->votes = calloc(count + 1, sizeof(*r->votes));
     r->policy_labels = calloc(count + 1, sizeof(*r->policy_labels));
     if (!r->votes || !r->policy_labels)
-        abort();
+        err_no_memory("a worker's rules");
     for (size_t i = 0; i < count; i++)
         r->policy_labels[i] = labels_intern(
             shared->labels, slice_str(policy_set_name(r->policies, i)), slice_str(""));
@@ -60,7 +60,7 @@ enum err rules_new(lua_State *L, const struct config *config,
     enum err err;
 
     if (!r)
-        abort();
+        err_no_memory("a worker's rules");
     *r =
         (struct rules){.config = config,
                        .version = version_of(config),

@@ -178,11 +178,11 @@ static void copy_names(struct setup_loaded *l, const struct policy_set *policies
     l->policies = policy_set_count(policies);
     l->policy_names = calloc(l->policies + 1, sizeof(*l->policy_names));
     if (!l->policy_names)
-        abort();
+        err_no_memory("the names of policies");
     for (size_t i = 0; i < l->policies; i++) {
         l->policy_names[i] = strdup(policy_set_name(policies, i));
         if (!l->policy_names[i])
-            abort();
+            err_no_memory("the names of policies");
     }
 }
 
@@ -230,7 +230,7 @@ static void finish_load(struct setup_loaded *l)
     buf_byte(&text, 0);
     l->description = buf_ok(&text) ? strdup((const char *)text.data) : strdup("");
     if (!l->description)
-        abort();
+        err_no_memory("the configuration");
     buf_fini(&text);
 }
 

@@ -39,7 +39,7 @@ static void start(struct thread *threads, unsigned count)
     for (unsigned i = 0; i < count; i++)
         if (pthread_create(&threads[i].id, NULL, run_task, &threads[i]) != 0) {
             fprintf(stderr, "moontail: cannot start a thread\n");
-            abort();
+            _exit(EXIT_FAILURE);
         }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

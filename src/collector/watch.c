@@ -140,7 +140,7 @@ static void init_events(struct watch *w)
     }
     w->events = loop_watch_new(w->loop, w->fd, on_events, w);
     if (!w->events)
-        abort();
+        err_no_memory("the watch of the configuration");
     loop_watch_set(w->events, LOOP_READ);
     add_folders(w);
 }
@@ -215,7 +215,7 @@ struct watch *watch_new(const char *path, struct loop *loop)
     struct watch *w = calloc(1, sizeof(*w));
 
     if (!w)
-        abort();
+        err_no_memory("the watch of the configuration");
     w->loop = loop;
     find_folders(w, path);
     init_events(w);

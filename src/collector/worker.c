@@ -270,7 +270,7 @@ static void init_rings(struct worker *w)
 {
     w->inboxes = aligned_alloc(_Alignof(struct ring), w->shared->count * sizeof(*w->inboxes));
     if (!w->inboxes)
-        abort();
+        err_no_memory("a worker's inboxes");
     for (unsigned o = 0; o < w->shared->count; o++)
         ring_init(&w->inboxes[o], INBOX_CAPACITY, sizeof(struct inbox_item));
     ring_init(&w->accepted, ACCEPTED_CAPACITY, sizeof(struct accepted));
@@ -311,7 +311,7 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     enum err err;
 
     if (!w)
-        abort();
+        err_no_memory("a worker");
     memset(w, 0, sizeof(*w));
     w->shared = shared;
     w->index = index;

@@ -30,7 +30,7 @@ static char *folder_of(const char *path)
     else
         folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
     if (!folder)
-        abort();
+        err_no_memory("the configuration");
     return folder;
 }
 
@@ -194,7 +194,7 @@ static struct config *snapshot_new(lua_State *L, const struct loader *l)
     struct config *c;
 
     if (!s)
-        abort();
+        err_no_memory("the configuration");
     c = &s->config;
     lua_getfield(L, -1, "values");
     schema_store_values(L, config_fields, config_field_count, s, &s->store);

@@ -14,7 +14,7 @@ struct config_recording *recording_new(char *text, size_t len)
     struct config_recording *r = calloc(1, sizeof(*r));
 
     if (!r)
-        abort();
+        err_no_memory("the configuration");
     *r = (struct config_recording){.text = text, .len = len};
     r->last = &r->answers;
     return r;
@@ -50,7 +50,7 @@ static const struct config_answer *record(struct config_recording *r, const char
     struct config_answer *a = malloc(sizeof(*a) + strlen(question) + 1);
 
     if (!a)
-        abort();
+        err_no_memory("the configuration");
     *a = (struct config_answer){.text = text, .len = len};
     memcpy(a->question, question, strlen(question) + 1);
     *r->last = a;
@@ -126,7 +126,7 @@ static enum err give(const struct config_answer *a, const char *path, char **tex
     *len = a->len;
     *text = malloc(a->len + 1);
     if (!*text)
-        abort();
+        err_no_memory("the configuration");
     memcpy(*text, a->text, a->len);
     (*text)[a->len] = '\0';
     return ERR_OK;

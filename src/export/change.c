@@ -30,7 +30,7 @@ enum err export_change_new(struct export *e, struct exporter_specs *specs, uint6
     struct export_change *c = calloc(1, sizeof(*c));
 
     if (!c)
-        abort();
+        err_no_memory("the reload");
     *c = (struct export_change){.owner = e, .specs = exporter_specs_ref(specs), .stay = stay};
     for (; c->opened < specs->count; c->opened++) {
         const struct exporter_spec *spec = &specs->items[c->opened];

@@ -44,7 +44,7 @@ void exporter_begin(struct exporter *x, const struct exporter_spec *spec,
     x->specs = specs;
     x->name = strdup(spec->name);
     if (!x->name)
-        abort();
+        err_no_memory("an exporter's name");
     queue_init(x, position);
 }
 
@@ -52,7 +52,7 @@ static void init_exporters(struct export *e)
 {
     e->exporters = calloc(EXPORTER_MAX, sizeof(*e->exporters));
     if (!e->exporters)
-        abort();
+        err_no_memory("the exporters");
     for (unsigned i = 0; i < EXPORTER_MAX; i++)
         e->exporters[i] = (struct exporter){.owner = e, .index = i};
 }
@@ -63,7 +63,7 @@ enum err export_new(const struct export_config *config, struct export **out, str
     enum err result;
 
     if (!e)
-        abort();
+        err_no_memory("the exporters");
     e->config = *config;
     e->config.specs = NULL;
     rng_seed(&e->rng, config->seed);

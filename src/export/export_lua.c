@@ -18,7 +18,7 @@ struct export_lua *export_lua_new(struct export *e)
     struct export_lua *l = calloc(1, sizeof(*l));
 
     if (!l)
-        abort();
+        err_no_memory("exporters in Lua");
     l->owner = e;
     ring_init(&l->to_lua, RING_JOBS, sizeof(struct lua_job *));
     ring_init(&l->from_lua, RING_JOBS, sizeof(struct lua_job *));

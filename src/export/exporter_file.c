@@ -196,7 +196,7 @@ static enum err file_open(struct exporter *x, const void *options, void **self,
     enum err result;
 
     if (!f)
-        abort();
+        err_no_memory("a file exporter");
     *f = (struct file){.options = options, .exporter = x, .disk = x->owner->config.disk, .fd = -1};
     result = file_begin(f, info);
     file_shut(f); /* whoever wrote before it may not have ended yet */

@@ -331,7 +331,7 @@ static char *full_url(const char *endpoint, bool grpc, enum otlp_signal signal)
         while (len && endpoint[len - 1] == '/')
             len--;
     if (asprintf(&url, "%.*s%s", (int)len, endpoint, append) < 0)
-        abort();
+        err_no_memory("an OTLP exporter");
     return url;
 }
 
@@ -347,7 +347,7 @@ static void add_endpoint(struct otlp *o, const char *endpoint)
 static void add_header(struct otlp *o, size_t *n, const char *name, const char *value)
 {
     if (asprintf(&o->headers[(*n)++], "%s: %s", name, value) < 0)
-        abort();
+        err_no_memory("an OTLP exporter");
 }
 
 static void make_headers(struct otlp *o)
@@ -374,13 +374,13 @@ static enum err otlp_open(struct exporter *x, const void *options, void **self,
         return err;
     o = calloc(1, sizeof(*o));
     if (!o)
-        abort();
+        err_no_memory("an OTLP exporter");
     o->options = options;
     o->exporter = x;
     o->grpc = strcmp(o->options->protocol, "grpc") == 0;
     if (strcmp(o->options->compression, "gzip") == 0 &&
         !(o->compressor = libdeflate_alloc_compressor(1)))
-        abort();
+        err_no_memory("compression");
     if (o->options->endpoint)
         add_endpoint(o, o->options->endpoint);
     for (const char *const *e = o->options->endpoints; e && *e; e++)

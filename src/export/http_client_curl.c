@@ -375,7 +375,7 @@ struct http_client *http_client_curl(struct loop *loop)
     struct client *c = calloc(1, sizeof(*c));
 
     if (!c || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(c->multi = curl_multi_init()))
-        abort();
+        err_no_memory("HTTP clients");
     c->base = (struct http_client){
         .send = curl_send, .cancel = curl_cancel, .step = curl_step, .free = curl_free_client};
     c->h2c_once = has_h2c_bug();

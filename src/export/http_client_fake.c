@@ -34,7 +34,7 @@ static void copy_strings(struct fake_request *r, const struct http_request *from
         count++;
     r->strings = calloc(count + 3, sizeof(*r->strings));
     if (!r->strings)
-        abort();
+        err_no_memory("a request");
     for (size_t i = 0; i < count; i++)
         r->strings[i] = strdup(from->headers[i]);
     r->strings[count + 1] = strdup(from->method); /* after the list's end */
@@ -155,7 +155,7 @@ struct http_client *http_client_fake(http_serve_fn *serve_fn, void *arg)
     struct fake_client *f = calloc(1, sizeof(*f));
 
     if (!f)
-        abort();
+        err_no_memory("HTTP clients");
     *f = (struct fake_client){
         .client = {.send = fake_send, .cancel = fake_cancel, .step = fake_step, .free = fake_free},
         .serve = serve_fn,

@@ -231,7 +231,7 @@ static void read_one(struct reading *r)
         return;
     spec.options = calloc(1, spec.type->options_size);
     if (!spec.options)
-        abort();
+        err_no_memory("an exporter's options");
     read_options(r, &spec);
     r->specs->items[r->specs->count++] = spec;
 }
@@ -259,7 +259,7 @@ enum err exporter_specs_new(lua_State *L, const struct exporter_source *source,
     size_t before = errors->len;
 
     if (!r.specs)
-        abort();
+        err_no_memory("the exporters");
     atomic_init(&r.specs->references, 1);
     luaL_checkstack(L, 32, "exporters");
     read_all(&r);

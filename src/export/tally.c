@@ -1,5 +1,7 @@
 #include "export/tally.h"
 
+#include "base/err.h"
+
 #include <stdlib.h>
 
 enum { FIRST_RUNS = 16 };
@@ -18,7 +20,7 @@ void tally_init(struct tally *t, struct memory *memory)
 {
     *t = (struct tally){.records = 0};
     if (!fifo_init(&t->runs, memory, sizeof(struct tally_run), FIRST_RUNS))
-        abort();
+        err_no_memory("an exporter's queue");
 }
 
 void tally_fini(struct tally *t)

@@ -13,7 +13,7 @@ void decision_log_init(struct decision_log *l, struct files *files)
     *l = (struct decision_log){.files = files};
     if (files->store &&
         !fifo_init(&l->closed, files->config->memory, sizeof(struct closed_decisions), 64))
-        abort();
+        err_no_memory("the log of decisions");
 }
 
 void decision_log_fini(struct decision_log *l)

@@ -28,7 +28,7 @@ struct closed_decisions {
     uint64_t closed_ns;
 };
 
-/* Start-up only: aborts without memory. */
+/* Start-up only: ends without memory. */
 void decision_log_init(struct decision_log *l, struct files *files);
 void decision_log_fini(struct decision_log *l);
 

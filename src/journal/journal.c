@@ -18,7 +18,7 @@ static void init_writers(struct journal *j)
 
     j->writers = aligned_alloc(_Alignof(struct journal_writer), size);
     if (!j->writers)
-        abort();
+        err_no_memory("the journal's writers");
     memset(j->writers, 0, size);
     for (unsigned i = 0; i < j->config.workers; i++) {
         struct journal_writer *w = &j->writers[i];
@@ -45,7 +45,7 @@ enum err journal_new(const struct journal_config *config, struct journal **out,
     assert(config->segment_bytes >= 4096 && config->segment_bytes <= SEGMENT_BYTES_MAX &&
            config->segment_bytes % 4096 == 0);
     if (!j)
-        abort();
+        err_no_memory("the journal");
     memset(j, 0, sizeof(*j));
     j->config = *config;
     atomic_init(&j->wait_ns, config->wait_ns);
@@ -66,7 +66,7 @@ enum err journal_new(const struct journal_config *config, struct journal **out,
     spill_init(&j->spill, j);
     j->recent = calloc(RECENT, sizeof(*j->recent));
     if (!j->recent)
-        abort();
+        err_no_memory("recent decisions");
     pthread_mutex_init(&j->recent_lock, NULL);
     *out = j;
     return ERR_OK;

@@ -85,7 +85,7 @@ struct journal_config {
 uint64_t journal_least_bytes(unsigned workers, size_t segment_bytes);
 
 /* Opens the folder where there is one: ERR_FULL: another process has it; ERR_IO: it can't be used.
- * Start-up only: aborts without memory. */
+ * Start-up only: ends without memory. */
 enum err journal_new(const struct journal_config *config, struct journal **out,
                      struct err_info *info) MUST_CHECK;
 /* The orderly end, when no other thread runs any more: writes what is still on its way, marks free

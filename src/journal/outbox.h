@@ -68,7 +68,7 @@ struct outbox {
     bool can_leave;           /* one could, if memory were short */
 };
 
-/* Start-up only: aborts without memory. */
+/* Start-up only: ends without memory. */
 void outbox_init(struct outbox *o, struct files *files, unsigned exporters);
 void outbox_fini(struct outbox *o);
 unsigned outbox_exporters(const struct outbox *o);

@@ -85,7 +85,7 @@ struct segments {
     _Alignas(64) _Atomic uint32_t returned; /* stack of those whose last reference is gone */
 };
 
-/* Numbers stay below 1 << number_bits. Start-up only: aborts without memory. */
+/* Numbers stay below 1 << number_bits. Start-up only: ends without memory. */
 void segments_init(struct segments *s, size_t segment_bytes, unsigned number_bits,
                    struct memory *memory);
 void segments_fini(struct segments *s);

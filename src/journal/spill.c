@@ -16,7 +16,7 @@ void spill_init(struct spill *s, struct journal *j)
 
     *s = (struct spill){.journal = j, .readers = calloc(count, sizeof(*s->readers))};
     if (!s->readers)
-        abort();
+        err_no_memory("the journal's segments");
     for (unsigned i = 0; i < LEAVING_MAX; i++)
         s->leaving[i].readers = s->readers + (size_t)i * j->config.workers;
 }

@@ -1,6 +1,7 @@
 #include "lua/heap.h"
 
 #include "base/clock.h"
+#include "base/err.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,9 +71,11 @@ void *heap_alloc(void *arg, void *p, size_t old, size_t size)
     if (size == 0) {
         free(p);
     } else {
-        moved = refuses(h, old, size) ? NULL : realloc(p, size);
-        if (!moved)
+        if (refuses(h, old, size))
             return NULL;
+        moved = realloc(p, size);
+        if (!moved) /* the library does not survive it wherever it may be */
+            err_no_memory("Lua");
     }
     h->used += size - old;
     h->large += large_part(size) - large_part(old);

@@ -41,7 +41,7 @@ static void *store_alloc(struct schema_store *s, size_t size)
     struct schema_block *b = calloc(1, sizeof(*b) + size);
 
     if (!b)
-        abort();
+        err_no_memory("options");
     b->next = s->blocks;
     s->blocks = b;
     return b->bytes;

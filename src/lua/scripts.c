@@ -142,7 +142,7 @@ static enum err read_embedded(const char *kind, const char *type, struct lua_scr
     script->len = (size_t)(file->end - file->text);
     script->text = strndup(file->text, script->len);
     if (!script->text)
-        abort();
+        err_no_memory("a script");
     return ERR_OK;
 }
 
@@ -183,7 +183,7 @@ static enum err fail_absent(const struct place *p, const char *kind, const char 
     char list[512] = "", hint[128] = "", places[600] = "";
 
     if (!known)
-        abort();
+        err_no_memory("the list of scripts");
     known_collect(known, kind);
     near = units_nearest(slice_str(type), known->names, known->count);
     if (near)

@@ -63,7 +63,8 @@ static int on_panic(lua_State *L)
     const char *text = lua_tostring(L, -1);
 
     log_event(LOG_ERROR, "Lua error outside of a protected call", "error", text ? text : "?");
-    return 0; /* the library aborts */
+    log_flush();
+    return 0; /* the library ends the program */
 }
 
 /* Modules whose loops run as long as what a script gave them is large: they count down too. */

@@ -31,7 +31,7 @@ struct cells *cells_new(struct memory *memory)
     struct cells *c = world_new(memory, hash_key_random());
 
     if (!c)
-        abort();
+        err_no_memory("the policies' state");
     return c;
 }
 

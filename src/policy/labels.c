@@ -1,5 +1,7 @@
 #include "policy/labels.h"
 
+#include "base/err.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,11 +37,11 @@ struct labels *labels_new(void)
     struct labels *l = calloc(1, sizeof(*l));
 
     if (!l)
-        abort();
+        err_no_memory("labels");
     pthread_mutex_init(&l->lock, NULL);
     l->all[0] = label_new(slice_str("other"), slice_str("other"));
     if (!l->all[0])
-        abort();
+        err_no_memory("labels");
     atomic_init(&l->count, 1);
     return l;
 }

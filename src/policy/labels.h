@@ -15,7 +15,7 @@ enum { LABEL_MAX = 4096, LABEL_REASONS_PER_POLICY = 64 };
 
 struct labels;
 
-/* Start-up only: aborts without memory. */
+/* Start-up only: ends without memory. */
 struct labels *labels_new(void);
 void labels_free(struct labels *l); /* NULL is allowed */
 

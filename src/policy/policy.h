@@ -98,7 +98,7 @@ struct policy_shared {
     void *on_failed_arg;
     bool is_quiet; /* log.info and log.warn of scripts say nothing */
 };
-/* Start-up only: aborts without memory. `labels` outlives it. */
+/* Start-up only: ends without memory. `labels` outlives it. */
 void policy_shared_init(struct policy_shared *s, struct labels *labels,
                         double keep_traces_per_second);
 void policy_shared_fini(struct policy_shared *s);

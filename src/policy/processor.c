@@ -71,7 +71,7 @@ enum err processor_set_new(lua_State *L, const char *on, int list, struct policy
     if (count > 0) {
         p = calloc(1, sizeof(*p) + count * sizeof(p->processors[0]));
         if (!p)
-            abort();
+            err_no_memory("the processors");
         p->L = L;
         p->reader = &state->reader;
         p->editor = &state->editor;

@@ -47,7 +47,7 @@ static char *copy_field(lua_State *L, const char *key)
     lua_getfield(L, -1, key);
     copy = strdup(lua_tostring(L, -1));
     if (!copy)
-        abort();
+        err_no_memory("a script");
     lua_pop(L, 1);
     return copy;
 }

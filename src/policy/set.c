@@ -100,10 +100,10 @@ enum err policy_set_new(lua_State *L, int policies, int default_verdict,
     count = lua_objlen(L, -1);
     p = calloc(1, sizeof(*p) + count * sizeof(p->policies[0]));
     if (!p)
-        abort();
+        err_no_memory("the policies");
     p->votes = calloc(count + 1, sizeof(*p->votes));
     if (!p->votes)
-        abort();
+        err_no_memory("the policies");
     p->L = L;
     p->state = state;
     p->reader = &state->reader;

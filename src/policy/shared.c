@@ -26,7 +26,7 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
     s->quarantine_window_ns = 0;
     s->health = calloc(LABEL_MAX, sizeof(*s->health));
     if (!s->health)
-        abort();
+        err_no_memory("the policies' health");
     s->failures = labels_new();
     for (size_t i = 0; i < LABEL_MAX; i++)
         atomic_init(&s->errors[i], 0);

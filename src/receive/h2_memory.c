@@ -66,7 +66,7 @@ struct h2_memory *h2_memory_new(struct memory *memory)
     struct h2_memory *m = calloc(1, sizeof *m);
 
     if (!m)
-        abort();
+        err_no_memory("HTTP/2");
     m->memory = memory;
     m->hooks = (nghttp2_mem){m, hook_malloc, hook_free, hook_calloc, hook_realloc};
     return m;

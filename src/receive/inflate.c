@@ -38,11 +38,11 @@ struct inflate *inflate_new(void)
     struct inflate *i = calloc(1, sizeof *i);
 
     if (!i)
-        abort();
+        err_no_memory("decompression");
     i->deflate = libdeflate_alloc_decompressor();
     i->zstd = ZSTD_createDCtx();
     if (!i->deflate || !i->zstd)
-        abort();
+        err_no_memory("decompression");
     ZSTD_DCtx_setParameter(i->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
     return i;
 }

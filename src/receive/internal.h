@@ -200,7 +200,7 @@ void h2_memory_free(struct h2_memory *m);
 
 /* inflate.c */
 struct inflate;
-struct inflate *inflate_new(void); /* start-up only: aborts without memory */
+struct inflate *inflate_new(void); /* start-up only: ends without memory */
 void inflate_free(struct inflate *i);
 /* Where the output goes: called with growing sizes; what was written before may be lost. */
 typedef uint8_t *inflate_space_fn(void *arg, size_t size);

@@ -25,7 +25,7 @@ struct receive_port {
 static void *need(void *p)
 {
     if (!p)
-        abort();
+        err_no_memory("a listener");
     return p;
 }
 

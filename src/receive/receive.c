@@ -7,7 +7,7 @@
 static void *need(void *p)
 {
     if (!p)
-        abort();
+        err_no_memory("a receiver");
     return p;
 }
 

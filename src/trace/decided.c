@@ -50,7 +50,7 @@ void decided_init(struct decided *d, size_t capacity, struct memory *memory)
     d->entries = pages_map(entries_bytes(d));
     d->buckets = pages_new_forced(memory, buckets_bytes(d));
     if (!d->buckets)
-        abort();
+        err_no_memory("decided traces");
     slabs_init(&d->decisions, sizeof(struct shared), memory, true);
 }
 

@@ -40,7 +40,7 @@ struct slabs {
     size_t held_bytes, empty_bytes;
 };
 
-/* item_size: even, up to 4 KiB. Start-up only: aborts without memory. */
+/* item_size: even, up to 4 KiB. Start-up only: ends without memory. */
 void slabs_init(struct slabs *s, size_t item_size, struct memory *memory, bool forced);
 void slabs_fini(struct slabs *s);
 

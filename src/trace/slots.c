@@ -1,5 +1,6 @@
 #include "trace/slots.h"
 
+#include "base/err.h"
 #include "base/pages.h"
 
 #include <stdlib.h>
@@ -21,7 +22,7 @@ void slots_init(struct slots *s, struct memory *memory)
     *s = (struct slots){.memory = memory, .mask = SLOTS_MIN - 1};
     s->now = pages_new_forced(memory, array_bytes(s->mask));
     if (!s->now)
-        abort();
+        err_no_memory("the table of traces");
 }
 
 void slots_fini(struct slots *s)

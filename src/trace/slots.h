@@ -22,7 +22,7 @@ struct slots {
     uint32_t moved; /* slots of `old` that are done */
 };
 
-/* Start-up only: aborts without memory. */
+/* Start-up only: ends without memory. */
 void slots_init(struct slots *s, struct memory *memory);
 void slots_fini(struct slots *s);
 

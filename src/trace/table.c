@@ -17,7 +17,7 @@ struct trace_table *trace_table_new(const struct trace_limits *limits, struct ha
     struct trace_table *t = calloc(1, sizeof(*t));
 
     if (!t)
-        abort();
+        err_no_memory("the table of traces");
     t->limits = *limits;
     t->key = key;
     slabs_init(&t->traces, sizeof(struct trace), limits->memory, false);

@@ -82,7 +82,7 @@ struct trace_decision {
 
 struct trace_table;
 
-/* Start-up only: aborts without memory. `limits` is copied. */
+/* Start-up only: ends without memory. `limits` is copied. */
 struct trace_table *trace_table_new(const struct trace_limits *limits, struct hash_key key);
 void trace_table_free(struct trace_table *t);
 /* From now on these hold, also for what waits; decision_cache and memory stay as they were. */

@@ -133,8 +133,10 @@ static inline void end_life(void)
         for (int signal = 0; signal < OTLP_SIGNALS; signal++)
             place_of(&l->exporters[i])->lost[signal] +=
                 lost_of(stats_of(l, (enum otlp_signal)signal, i));
-    for (unsigned i = 0; i < EXPORTERS; i++)
+    for (unsigned i = 0; i < EXPORTERS; i++) {
         memset(w.place[i].taken_in_life, 0, sizeof(w.place[i].taken_in_life));
+        w.place[i].settled_ns = 0;
+    }
     w.acked_in_life = 0;
 }
 
