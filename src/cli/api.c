@@ -32,9 +32,7 @@ static int print(const char *what)
 static int run(int argc, char **argv);
 
 CLI_COMMAND(api, .name = "api", .synopsis = "[--luacats | --docs | --pages OUT [FOLDER]]",
-            .summary = "the names that scripts see, for editors (LuaCATS) or as a page; a page for "
-                       "each script",
-            .run = run);
+            .summary = "the names that scripts see, for editors or as pages", .run = run);
 
 static int run(int argc, char **argv)
 {

@@ -156,9 +156,7 @@ static int import_file(const struct arguments *a)
 static int run(int argc, char **argv);
 
 CLI_COMMAND(import, .name = "import", .synopsis = "FILE [--output config.lua]",
-            .summary = "a collector's YAML or Refinery's rules as config.lua; what became of each "
-                       "part is on stderr",
-            .run = run);
+            .summary = "a collector's YAML or Refinery's rules as config.lua", .run = run);
 
 static int run(int argc, char **argv)
 {

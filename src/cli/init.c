@@ -120,9 +120,7 @@ static int init_folder(const char *folder)
 static int run(int argc, char **argv);
 
 CLI_COMMAND(init, .name = "init", .synopsis = "FOLDER",
-            .summary = "begin: a policy, its spec, config.lua and an editor's settings; what is "
-                       "there stays",
-            .run = run);
+            .summary = "begin: a policy, its spec, config.lua, an editor's settings", .run = run);
 
 static int run(int argc, char **argv)
 {

@@ -198,8 +198,7 @@ static int prompt(const char *file)
 static int run(int argc, char **argv);
 
 CLI_COMMAND(repl, .name = "repl", .synopsis = "[--trace FILE]",
-            .summary = "a prompt at which a trace (OTLP/JSON) is read as policies read it",
-            .run = run);
+            .summary = "a prompt at which a trace is read as policies read it", .run = run);
 
 static int run(int argc, char **argv)
 {

@@ -129,8 +129,7 @@ static int test_paths(struct arguments *a)
 static int run(int argc, char **argv);
 
 CLI_COMMAND(test, .name = "test", .synopsis = "[--verbose] [--busted] [FOLDER | FILE]...",
-            .summary = "run the specs of policies, processors and exporters (FOLDER/spec)",
-            .run = run);
+            .summary = "run the specs of policies, processors and exporters", .run = run);
 
 static int run(int argc, char **argv)
 {

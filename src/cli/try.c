@@ -270,8 +270,7 @@ static int run(int argc, char **argv);
 CLI_COMMAND(command, .name = "try",
             .synopsis = "POLICY | CONFIG [--options '{ ... }'] [--trace FILE | --history] "
                         "[--config FILE | --journal PATH] [--show N]",
-            .summary = "what a policy, or a config.lua, says of recent traces, or of a file's",
-            .run = run);
+            .summary = "what a policy or a config.lua says of traces", .run = run);
 
 static int read_number(const char *text, unsigned long *number)
 {

@@ -381,7 +381,8 @@ static void full_memory_does_not_slow_decisions_down_to_a_trickle(void)
 static void a_queue_that_is_larger_than_memory_is_on_disk_and_arrives_whole(void)
 {
     outgrow_memory(1, 32, 4, 500);
-    outgrow_memory(4, 64, 0, 1000);
+    if (!SIM_IS_SLOW)
+        outgrow_memory(4, 64, 0, 1000);
 }
 
 int main(void)

@@ -313,7 +313,7 @@ static void without_memory_requests_wait_and_nothing_is_lost(void)
               1);
     fd = sim_connect(&s);
     b.down[OTLP_LOGS] = true;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < (SIM_IS_SLOW ? 60 : 100); i++) {
         int status = post_items(&s, fd, OTLP_LOGS, 1, text);
 
         CHECK(status == 200 || status == 503);
