@@ -22,7 +22,7 @@ static void add_file(struct spec_files *f, const char *path)
         return;
     f->paths = realloc(f->paths, (f->count + 1) * sizeof(*f->paths));
     if (!f->paths || !(f->paths[f->count] = strdup(path)))
-        abort();
+        err_no_memory("the names of specs");
     f->count++;
 }
 

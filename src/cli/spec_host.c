@@ -165,7 +165,6 @@ static void push_reasons(lua_State *L, const uint16_t *labels, uint32_t count)
 /* Pushes the trace of what is left, or nil. */
 static void push_left(lua_State *L, const struct spec_trace *t, const struct processed *left)
 {
-    const struct compose_edits no_edits = {.probability = -1, .entry = SIZE_MAX};
     struct compose_span *spans;
     struct buf body;
 
@@ -177,7 +176,7 @@ static void push_left(lua_State *L, const struct spec_trace *t, const struct pro
     for (uint32_t i = 0; i < left->count; i++)
         spans[i] = (struct compose_span){.view = left->views[i]};
     buf_init(&body, 64 << 20, NULL);
-    if (compose_traces(spans, left->count, &no_edits, &body) != ERR_OK)
+    if (compose_traces(spans, left->count, &compose_as_it_is, &body) != ERR_OK)
         luaL_error(L, "what is left can't be composed");
     lua_pushlstring(L, (const char *)body.data, body.len);
     buf_fini(&body);

@@ -50,7 +50,7 @@ static void fill(struct spec_trace *t, struct slice body, const struct scan_span
     for (uint32_t i = 0; i < count; i++) {
         const struct scan_span *s = &spans[i];
 
-        t->views[i] = span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset);
+        t->views[i] = span_view_of(body, s);
         scan_sum(&t->trace.sums, s);
     }
     memcpy(t->trace.id, spans[0].trace_id, 16);

@@ -101,7 +101,7 @@ static int wrap_policy(struct trying *t)
                  "return { tail_sampling = { policies = { policy \"%s\" %s } }, exporters = { "
                  "exporter \"nop\" } }",
                  t->type, t->options ? t->options : "{}") < 0)
-        abort();
+        err_no_memory("the policy's configuration");
     t->script = (struct lua_script_at){"policy", t->type, t->file};
     t->setup.path = t->config_path;
     t->setup.text = t->text;
@@ -347,7 +347,7 @@ static int run(int argc, char **argv)
     int code;
 
     if (!t)
-        abort();
+        err_no_memory("what is tried");
     policy_shared_init(&shared, labels, 0);
     t->setup.disk = disk_system();
     t->setup.shared = &shared;

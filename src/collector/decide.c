@@ -101,7 +101,7 @@ void decider_edits(const struct decider *d, const struct policy_trace *p,
     const struct labels *labels = d->worker->shared->policies->labels;
     const struct rules *rules = d->worker->rules;
 
-    *e = (struct compose_edits){.probability = -1, .entry = SIZE_MAX};
+    *e = compose_as_it_is;
     decider_edit_resource(d, e);
     decider_edit_threshold(d, v->threshold, p->sums.has_trace_state, e);
     e->has_randomness = p->sums.has_trace_state;
@@ -194,7 +194,11 @@ uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
 /* A copy of it for trials, now and then; its references are still held. */
 static void remember(struct decider *d, const struct decision_record *r, uint64_t now_ns)
 {
-    struct recent_trace facts = {
+    struct recent_trace facts;
+
+    if (!remembered_is_due(d->worker->remembered, now_ns))
+        return;
+    facts = (struct recent_trace){
         .spans = r->spans,
         .complete = r->complete,
         .trigger = r->trigger,
@@ -203,9 +207,6 @@ static void remember(struct decider *d, const struct decision_record *r, uint64_
         .kept = r->keep,
         .label = r->label,
     };
-
-    if (!remembered_is_due(d->worker->remembered, now_ns))
-        return;
     memcpy(facts.id, r->trace_id, sizeof(facts.id));
     decider_view(d, r->spans);
     remembered_add(d->worker->remembered, &facts, d->kept, now_ns);

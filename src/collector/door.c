@@ -20,8 +20,7 @@ bool door_is_head_sampled(const struct scan_span *s, struct slice body, uint64_t
 static bool is_dropped(struct worker *w, const struct scan_span *s, struct slice body,
                        uint64_t now_ns, uint16_t *label)
 {
-    struct span_view view =
-        span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset);
+    struct span_view view = span_view_of(body, s);
 
     return processor_set_drops(w->rules->received, s->trace_id, &view, now_ns, label);
 }

@@ -78,7 +78,6 @@ static void gather_some(struct evacuation *e, uint64_t now_ns)
 /* The spans of one frame as a body of their own, their resources and scopes with them. */
 static bool compose(struct evacuation *e, const struct mover *movers, size_t count, struct buf *out)
 {
-    static const struct compose_edits none = {.probability = -1, .entry = SIZE_MAX};
     struct decider *d = e->worker->decider;
 
     if (!decider_scratch(d, count))
@@ -86,7 +85,7 @@ static bool compose(struct evacuation *e, const struct mover *movers, size_t cou
     for (size_t i = 0; i < count; i++)
         d->refs[i] = *movers[i].ref;
     decider_view(d, count);
-    return compose_traces(d->kept, count, &none, out) == ERR_OK;
+    return compose_traces(d->kept, count, &compose_as_it_is, out) == ERR_OK;
 }
 
 /* It holds these spans in this order. */

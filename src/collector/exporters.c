@@ -34,15 +34,28 @@ enum err exporters_choose(struct collector *c, struct err_info *info)
     return err;
 }
 
-/* ---- Lua ---- */
-
-static bool any_lua(const struct exporter_specs *specs)
+/* Bits of all, or of those in Lua. */
+static uint64_t bits_of(const struct exporter_specs *specs, bool lua_only)
 {
+    uint64_t mask = 0;
+
     for (size_t i = 0; i < exporter_specs_count(specs); i++)
-        if (exporter_specs_is_lua(specs, i))
-            return true;
-    return false;
+        if (!lua_only || exporter_specs_is_lua(specs, i))
+            mask |= UINT64_C(1) << exporter_specs_bit(specs, i);
+    return mask;
 }
+
+static uint64_t all_of(const struct exporter_specs *specs)
+{
+    return bits_of(specs, false);
+}
+
+static uint64_t lua_of(const struct exporter_specs *specs)
+{
+    return bits_of(specs, true);
+}
+
+/* ---- Lua ---- */
 
 /* The Lua exporters' thread has a state of its own, with the same configuration in it. */
 static enum err lua_state_for(struct collector *c, const struct setup_loaded *loaded, lua_State **L,
@@ -66,7 +79,7 @@ enum err exporters_attach_lua(struct collector *c, struct err_info *info)
     lua_State *L;
     enum err err;
 
-    if (!any_lua(c->exporters))
+    if (!lua_of(c->exporters))
         return ERR_OK;
     err = lua_state_for(c, &c->loaded, &L, &source, info);
     if (err != ERR_OK)
@@ -118,25 +131,6 @@ static bool same_lua(const char *running, const char *wanted)
 {
     return restart_same(running, wanted, "~") && restart_same(running, wanted, "jit=") &&
            restart_same(running, wanted, "tail_sampling.budget.");
-}
-
-static uint64_t all_of(const struct exporter_specs *specs)
-{
-    uint64_t mask = 0;
-
-    for (size_t i = 0; i < exporter_specs_count(specs); i++)
-        mask |= UINT64_C(1) << exporter_specs_bit(specs, i);
-    return mask;
-}
-
-static uint64_t lua_of(const struct exporter_specs *specs)
-{
-    uint64_t mask = 0;
-
-    for (size_t i = 0; i < exporter_specs_count(specs); i++)
-        if (exporter_specs_is_lua(specs, i))
-            mask |= UINT64_C(1) << exporter_specs_bit(specs, i);
-    return mask;
 }
 
 /* Bits of the exporters that run as they are wanted. Those in Lua share a state: all or none. */

@@ -138,7 +138,7 @@ static bool hand_on_run(struct decider *d)
 {
     const struct late_span *late = fifo_at(&d->late, 0);
     size_t count = late_run(d);
-    struct compose_edits edits = {.probability = -1, .entry = SIZE_MAX};
+    struct compose_edits edits = compose_as_it_is;
     struct decision_record r = record_of(d, late, count);
     uint64_t sequence;
 

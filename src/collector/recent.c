@@ -191,7 +191,6 @@ enum err recent_read(struct disk *disk, const char *path, const struct recent_li
     struct recent_gathering g;
     enum err err;
 
-    *out = (struct recent){0};
     err = begin(&g, limits, out) ? reader_open(disk, path, &g.reader, info)
                                  : err_fail(info, ERR_FULL, "no memory for the traces");
     if (err) {

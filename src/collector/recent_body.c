@@ -54,7 +54,6 @@ static void list_spans(struct body_reading *r)
 static enum err add_trace(struct body_reading *r, const struct listed *spans, size_t count,
                           uint64_t unix_ns, struct recent_trace *trace)
 {
-    static const struct compose_edits as_it_is = {.probability = -1, .entry = SIZE_MAX};
 
     *trace = (struct recent_trace){.spans = (uint32_t)count, .unix_ns = unix_ns};
     memcpy(trace->id, spans->id, sizeof(trace->id));
@@ -62,11 +61,9 @@ static enum err add_trace(struct body_reading *r, const struct listed *spans, si
     for (size_t i = 0; i < count; i++) {
         const struct scan_span *s = &r->spans[spans[i].span];
 
-        r->kept[i] = (struct compose_span){
-            span_view_at(r->body, s->offset, s->len, s->resource_offset, s->scope_offset),
-            r->body.data};
+        r->kept[i] = (struct compose_span){span_view_of(r->body, s), r->body.data};
     }
-    return compose_traces(r->kept, count, &as_it_is, &trace->body);
+    return compose_traces(r->kept, count, &compose_as_it_is, &trace->body);
 }
 
 static enum err add_traces(struct body_reading *r, uint64_t unix_ns, struct recent *out)

@@ -129,7 +129,6 @@ static int by_wanted(const void *a, const void *b)
 static void take_spans(struct recent_gathering *g, struct slice body,
                        const struct picked_span *picked, size_t count)
 {
-    static const struct compose_edits as_it_is = {.probability = -1, .entry = SIZE_MAX};
     struct wanted_trace *w = &g->wanted[picked->wanted];
     size_t before = w->trace.body.len;
     bool was_whole = w->found >= w->trace.spans;
@@ -137,10 +136,9 @@ static void take_spans(struct recent_gathering *g, struct slice body,
     for (size_t i = 0; i < count; i++) {
         const struct scan_span *s = &g->spans[picked[i].span];
 
-        g->kept[i] = (struct compose_span){
-            span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset), body.data};
+        g->kept[i] = (struct compose_span){span_view_of(body, s), body.data};
     }
-    if (compose_traces(g->kept, count, &as_it_is, &w->trace.body) != ERR_OK ||
+    if (compose_traces(g->kept, count, &compose_as_it_is, &w->trace.body) != ERR_OK ||
         !note_taken(g, picked, count))
         g->no_memory = true;
     g->bytes += w->trace.body.len - before;

@@ -24,7 +24,7 @@ struct remembered *remembered_new(struct memory *memory, size_t max_traces, size
     struct remembered *r = calloc(1, sizeof(*r) + max_traces * sizeof(r->traces[0]));
 
     if (!r)
-        abort();
+        err_no_memory("traces for trials");
     r->memory = memory;
     r->max_traces = max_traces;
     r->max_bytes = max_bytes;
@@ -60,11 +60,10 @@ bool remembered_is_due(const struct remembered *r, uint64_t now_ns)
 static void add(struct remembered *r, const struct recent_trace *facts,
                 const struct compose_span *spans)
 {
-    static const struct compose_edits as_it_is = {.probability = -1, .entry = SIZE_MAX};
     struct recent_trace t = *facts;
 
     buf_init(&t.body, r->max_bytes / SHARE, r->memory);
-    if (compose_traces(spans, facts->spans, &as_it_is, &t.body) != ERR_OK) {
+    if (compose_traces(spans, facts->spans, &compose_as_it_is, &t.body) != ERR_OK) {
         buf_fini(&t.body);
         return;
     }

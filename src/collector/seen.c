@@ -69,8 +69,7 @@ static void add_trace(struct keys *k, struct slice body, struct scan_span *spans
         return;
     for (size_t i = 0; i < result.spans && i < SPANS_MAX; i++) {
         const struct scan_span *s = &spans[i];
-        struct span_view view =
-            span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset);
+        struct span_view view = span_view_of(body, s);
 
         add_span(k, &view);
     }

@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct named_failure {
-    char name[256];
-    struct trial_failure failure;
-};
-
 struct trial_world {
     struct policy_shared shared;
     struct setup setup; /* of the states that are made here */
@@ -27,8 +22,8 @@ struct trial_world {
     size_t capacity;
     struct memory *memory;
     size_t failure_count;
-    struct named_failure failures[TRIAL_FAILURES];
-    struct trial_failure shown[TRIAL_FAILURES];
+    struct trial_failure failures[TRIAL_FAILURES];
+    char failed_names[TRIAL_FAILURES][256]; /* of them */
 };
 
 /* ---- failures ---- */
@@ -49,36 +44,33 @@ void trial_copy_line(char *to, size_t size, const char *from, size_t len)
 static void on_failed(void *arg, const struct policy_failed *f)
 {
     struct trial_world *w = arg;
-    struct named_failure *n;
-    char text[512];
+    struct trial_failure *failure;
+    char *name, text[512];
 
     for (size_t i = 0; i < w->failure_count; i++) {
-        n = &w->failures[i];
-        if (strcmp(n->failure.kind, f->kind) == 0 && strcmp(n->name, f->name) == 0) {
-            n->failure.times++;
+        failure = &w->failures[i];
+        if (strcmp(failure->kind, f->kind) == 0 && strcmp(failure->name, f->name) == 0) {
+            failure->times++;
             return;
         }
     }
     if (w->failure_count == TRIAL_FAILURES)
         return;
-    n = &w->failures[w->failure_count++];
-    snprintf(n->name, sizeof(n->name), "%s", f->name);
-    n->failure = (struct trial_failure){.kind = f->kind, .name = n->name, .times = 1};
+    name = w->failed_names[w->failure_count];
+    failure = &w->failures[w->failure_count++];
+    snprintf(name, sizeof(w->failed_names[0]), "%s", f->name);
+    *failure = (struct trial_failure){.kind = f->kind, .name = name, .times = 1};
     if (strstr(f->text, ".lua:"))
         snprintf(text, sizeof(text), "%s", f->text);
     else
         snprintf(text, sizeof(text), "%s: %s", f->where, f->text);
-    trial_copy_line(n->failure.text, sizeof(n->failure.text), text, strlen(text));
+    trial_copy_line(failure->text, sizeof(failure->text), text, strlen(text));
 }
 
 const struct trial_failure *trial_world_failures(const struct trial_world *w, size_t *count)
 {
-    struct trial_world *mutable = (struct trial_world *)w;
-
-    for (size_t i = 0; i < w->failure_count; i++)
-        mutable->shown[i] = w->failures[i].failure;
     *count = w->failure_count;
-    return w->shown;
+    return w->failures;
 }
 
 /* ---- making ---- */
@@ -208,8 +200,7 @@ static size_t filter(struct trial_world *w, struct slice body, size_t count, uin
 
     for (size_t i = 0; i < count; i++) {
         const struct scan_span *s = &w->spans[i];
-        struct span_view view =
-            span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset);
+        struct span_view view = span_view_of(body, s);
 
         if (!door_is_head_sampled(s, body, w->head_threshold) ||
             (w->received && processor_set_drops(w->received, s->trace_id, &view, now_ns, label)))

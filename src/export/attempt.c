@@ -152,6 +152,13 @@ static void open_circuit(struct exporter *x, const char *why)
               "error", why);
 }
 
+void attempt_all_due(struct exporter *x)
+{
+    for (struct batch *b = x->first; b; b = b->next)
+        for (size_t i = 0; i < b->part_count; i++)
+            b->parts[i].due_ns = 0;
+}
+
 static void close_circuit(struct exporter *x)
 {
     x->failures = 0;
@@ -159,9 +166,7 @@ static void close_circuit(struct exporter *x)
         return;
     x->circuit_open = false;
     log_event(LOG_INFO, "the endpoint works again", "exporter", x->name);
-    for (struct batch *b = x->first; b; b = b->next)
-        for (size_t i = 0; i < b->part_count; i++)
-            b->parts[i].due_ns = 0;
+    attempt_all_due(x);
 }
 
 static void warn_lost(const struct part *p, uint64_t items, const char *reason, const char *why)

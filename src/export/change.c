@@ -186,9 +186,7 @@ static void close_circuit(struct exporter *x)
     x->circuit_open = x->probing = false;
     x->probe_ns = x->pause_ns = 0;
     x->last_error[0] = '\0';
-    for (struct batch *b = x->first; b; b = b->next)
-        for (size_t i = 0; i < b->part_count; i++)
-            b->parts[i].due_ns = 0;
+    attempt_all_due(x);
 }
 
 static void say_removed(const struct exporter *x)

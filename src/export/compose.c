@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+const struct compose_edits compose_as_it_is = {.probability = -1, .entry = SIZE_MAX};
+
 /* Spans of one ScopeSpans of one body, and the ScopeSpans of one ResourceSpans: chains of indexes
  * in order of arrival. A key is where the message starts, which no other message of its kind shares
  * (an absent one is NULL). */

@@ -27,6 +27,9 @@ struct compose_edits {
     bool has_randomness;
 };
 
+/* Nothing is spliced: spans leave as they came. */
+extern const struct compose_edits compose_as_it_is;
+
 /* One span to compose: its view, and which body it lies in (spans of equal body and offsets share
  * their ResourceSpans). */
 struct compose_span {

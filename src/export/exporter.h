@@ -243,6 +243,8 @@ uint64_t exporter_step(struct exporter *x, uint64_t now_ns);
 
 /* attempt.c: gives up what is in flight: it is sent again. */
 void attempt_give_up(struct exporter *x);
+/* Parts that wait for a repeat wait no longer. */
+void attempt_all_due(struct exporter *x);
 /* Starts one part, if the circuit lets it. False: none could be started. */
 bool attempt_next(struct exporter *x, uint64_t now_ns);
 /* When attempt_next will be worth a call. */

@@ -50,8 +50,7 @@ static bool fill_views(struct job_trace *t, struct slice body, struct scan_span 
     if (scan_traces(body, spans, count, &result) != ERR_OK)
         return false;
     for (uint32_t i = 0; i < count; i++)
-        t->views[i] = span_view_at(body, spans[i].offset, spans[i].len, spans[i].resource_offset,
-                                   spans[i].scope_offset);
+        t->views[i] = span_view_of(body, &spans[i]);
     t->face = (struct export_trace){.record = &t->record, .spans = t->views, .count = count};
     for (uint32_t i = 0; i < count; i++)
         scan_sum(&t->face.sums, &spans[i]);

@@ -23,6 +23,12 @@ struct span_view {
 struct span_view span_view_at(struct slice body, uint32_t offset, uint32_t len,
                               uint32_t resource_offset, uint32_t scope_offset);
 
+/* The view of a span that the scan of `body` found. */
+static inline struct span_view span_view_of(struct slice body, const struct scan_span *s)
+{
+    return span_view_at(body, s->offset, s->len, s->resource_offset, s->scope_offset);
+}
+
 /* A value of an attribute: AnyValue (common.proto). Slices are borrowed from the body. */
 enum value_type {
     VALUE_ABSENT, /* no such attribute, or an AnyValue with nothing set */
