@@ -17,13 +17,14 @@ static const struct {
     {"admin", {NULL}},
     {"trace", {"otlp"}},
     {"policy", {"otlp", "lua"}},
-    {"export", {"otlp", "journal", "lua"}},
+    {"aws", {NULL}},
+    {"export", {"otlp", "journal", "lua", "aws"}},
     {"config", {"lua"}},
     {"receive", {"otlp"}},
     {"collector",
-     {"otlp", "journal", "lua", "admin", "trace", "policy", "export", "config", "receive"}},
+     {"otlp", "journal", "lua", "aws", "admin", "trace", "policy", "export", "config", "receive"}},
     {"cli",
-     {"otlp", "journal", "lua", "admin", "trace", "policy", "export", "config", "receive",
+     {"otlp", "journal", "lua", "aws", "admin", "trace", "policy", "export", "config", "receive",
       "collector"}},
 };
 enum { RULES = sizeof(rules) / sizeof(rules[0]) };
