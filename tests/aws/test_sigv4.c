@@ -223,7 +223,7 @@ static void read_context(struct vector *v, const char *folder)
 /* Two of them have a request only. */
 static bool is_answered(const char *folder)
 {
-    char path[4096];
+    char path[4200];
 
     snprintf(path, sizeof(path), "%s/header-signature.txt", folder);
     return access(path, R_OK) == 0;
