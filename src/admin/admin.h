@@ -49,6 +49,13 @@ void admin_free(struct admin *a);
 enum err admin_control_call(const char *path, struct slice command, uint64_t timeout_ns,
                             struct buf *answer, struct err_info *info) MUST_CHECK;
 
+/* The client's side of the pages: GET `path` from `address`, which is written as admin.listen is (all
+ * addresses: this machine's own). *status and the body, which replaces what `answer` has. Blocks at
+ * most timeout_ns. ERR_CONFIG: no address; ERR_IO: nobody answers; ERR_PARSE: not HTTP; ERR_FULL:
+ * larger than answer's bound. With an error info has the sentence. */
+enum err admin_probe(const char *address, const char *path, uint64_t timeout_ns, int *status,
+                     struct buf *answer, struct err_info *info) MUST_CHECK;
+
 /* ---- writing metrics: text format 0.0.4 and OpenMetrics 1.0 ---- */
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE };

@@ -106,3 +106,16 @@ def test_fsck_names_damage_and_repairs_what_can_be(start, tmp_path):
 
     again = start(written(exporter("nop")), folder=tmp_path / "killed")
     assert again.scrape().total("moontail_recovered_spans_total") == 0
+
+
+def test_health_asks_a_collector_that_runs(start):
+    collector = start(config(exporter("nop"), tail=None))
+    address = collector.address("admin")
+    well = run("health", "--address", address, folder=collector.folder)
+    assert (well.returncode, well.stdout, well.stderr) == (0, "ok\n", "")
+    ready = run("health", "--ready", "--address", address, folder=collector.folder)
+    assert ready.returncode == 0 and ready.stdout.startswith("ready\nconfig ")
+    collector.stop()
+    gone = run("health", "--address", address, folder=collector.folder)
+    assert gone.returncode == 1 and "Connection refused" in gone.stderr
+    assert run("health", "--adress", folder=collector.folder).returncode == 2
