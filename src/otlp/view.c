@@ -1,13 +1,11 @@
 #include "otlp/view.h"
 
-#include "otlp/read.h"
+#include "otlp/view_parts.h"
 
 /* Field numbers that several functions read. */
 enum {
     RESOURCE_SPANS_RESOURCE = 1,
     SCOPE_SPANS_SCOPE = 1,
-    KEY_VALUE_KEY = 1,
-    KEY_VALUE_VALUE = 2,
     LIST_VALUES = 1,
     SPAN_EVENTS = 11,
     SPAN_LINKS = 13,
@@ -92,19 +90,6 @@ static void value_read(struct slice any_value, struct value *value)
         value_set(value, &field);
 }
 
-/* A KeyValue as nearly everybody writes it: a key, a value, both short, and nothing else. */
-static bool is_plain(struct slice key_value)
-{
-    const uint8_t *at = key_value.data;
-    size_t len = key_value.len, value;
-
-    if (len < 4 || at[0] != TAG(KEY_VALUE_KEY, WIRE_LEN) || at[1] >= 0x80 || at[1] + 4U > len)
-        return false;
-    value = 2U + at[1];
-    return at[value] == TAG(KEY_VALUE_VALUE, WIRE_LEN) && at[value + 1] < 0x80 &&
-           value + 2 + at[value + 1] == len;
-}
-
 static void key_value_read(struct slice key_value, struct slice *key, struct value *value)
 {
     struct wire w = wire_of(key_value);
@@ -112,7 +97,7 @@ static void key_value_read(struct slice key_value, struct slice *key, struct val
 
     *key = (struct slice){0};
     *value = (struct value){.type = VALUE_ABSENT};
-    if (is_plain(key_value)) {
+    if (view_is_plain(key_value)) {
         *key = slice_make(w.at + 2, w.at[1]);
         value_read(slice_make(key->data + key->len + 2, key->data[key->len + 1]), value);
         return;
@@ -134,7 +119,7 @@ static bool has_key(struct slice key_value, struct slice key)
     struct wire_field field;
     struct slice found = {0};
 
-    if (is_plain(key_value))
+    if (view_is_plain(key_value))
         return slice_equal(slice_make(key_value.data + 2, key_value.data[1]), key);
     while (read_field(&w, &field)) {
         if (field.number == KEY_VALUE_KEY && field.type == WIRE_LEN)
@@ -293,6 +278,24 @@ bool view_kvlist_next(struct slice kvlist, size_t *at, struct slice *key, struct
     return true;
 }
 
+bool view_indexed_attr(struct slice span, const struct view_attr_at *attrs, size_t count,
+                       struct slice key, struct value *value)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct view_attr_at *a = &attrs[i];
+        struct slice key_value = slice_make(span.data + a->offset, a->len), found;
+
+        if (a->key_len != key.len && a->key_len != VIEW_KEY_UNKNOWN)
+            continue;
+        if (a->key_len == VIEW_KEY_UNKNOWN ? !has_key(key_value, key)
+                                           : memcmp(key_value.data + 2, key.data, key.len) != 0)
+            continue;
+        key_value_read(key_value, &found, value);
+        return true;
+    }
+    return false;
+}
+
 static const enum attr_field owner_fields[] = {
     [OWNER_SPAN] = ATTRS_SPAN,
     [OWNER_EVENT] = ATTRS_EVENT,
@@ -317,118 +320,6 @@ bool view_owner_attr_next(enum attr_owner owner, struct slice message, size_t *a
     if (owner == OWNER_SCOPE)
         return view_scope_attr_next(message, at, key, value);
     return view_attr_next(message, owner_fields[owner], at, key, value);
-}
-
-static void read_status(struct slice status, struct span_fields *fields)
-{
-    struct wire w = wire_of(status);
-    struct wire_field field;
-
-    while (read_field(&w, &field)) {
-        if (TAG(field.number, field.type) == TAG(2, WIRE_LEN))
-            fields->status_message = field.bytes;
-        else if (TAG(field.number, field.type) == TAG(3, WIRE_VARINT))
-            fields->status = (int32_t)field.value;
-    }
-}
-
-static void read_span_bytes(const struct wire_field *field, struct span_fields *fields)
-{
-    switch (field->number) {
-    case 1:
-        fields->trace_id = field->bytes;
-        break;
-    case 2:
-        fields->span_id = field->bytes;
-        break;
-    case 3:
-        fields->trace_state = field->bytes;
-        break;
-    case 4:
-        fields->parent_id = field->bytes;
-        break;
-    case 5:
-        fields->name = field->bytes;
-        break;
-    case 15:
-        read_status(field->bytes, fields);
-        break;
-    default:
-        break;
-    }
-}
-
-static void read_span_number(const struct wire_field *field, struct span_fields *fields)
-{
-    switch (TAG(field->number, field->type)) {
-    case TAG(6, WIRE_VARINT):
-        fields->kind = (int32_t)field->value;
-        break;
-    case TAG(7, WIRE_I64):
-        fields->start_ns = field->value;
-        break;
-    case TAG(8, WIRE_I64):
-        fields->end_ns = field->value;
-        break;
-    case TAG(10, WIRE_VARINT):
-        fields->dropped_attributes = (uint32_t)field->value;
-        break;
-    case TAG(12, WIRE_VARINT):
-        fields->dropped_events = (uint32_t)field->value;
-        break;
-    case TAG(14, WIRE_VARINT):
-        fields->dropped_links = (uint32_t)field->value;
-        break;
-    case TAG(16, WIRE_I32):
-        fields->flags = (uint32_t)field->value;
-        break;
-    default:
-        break;
-    }
-}
-
-/* Reads fields as everybody writes them, of one byte of tag and short, up to the first that is
- * another: it is left to read_field, the end too. */
-static const uint8_t *read_plain_fields(const uint8_t *at, const uint8_t *end,
-                                        struct span_fields *fields)
-{
-    struct wire_field field;
-
-    while (end - at >= 9 && at[0] >= TAG(1, 0) && at[0] < 0x80) {
-        field.number = at[0] >> 3;
-        field.type = (enum wire_type)(at[0] & 7);
-        if (field.type == WIRE_LEN && at[1] < 0x80 && at[1] <= end - at - 2) {
-            field.bytes = slice_make(at + 2, at[1]);
-            if (field.number != ATTRS_SPAN)
-                read_span_bytes(&field, fields);
-            at += 2 + at[1];
-        } else if (field.type == WIRE_I64) {
-            field.value = read_le64(at + 1);
-            read_span_number(&field, fields);
-            at += 9;
-        } else if (field.type == WIRE_VARINT && at[1] < 0x80) {
-            field.value = at[1];
-            read_span_number(&field, fields);
-            at += 2;
-        } else {
-            break;
-        }
-    }
-    return at;
-}
-
-void view_span_fields(struct slice span, struct span_fields *fields)
-{
-    struct wire w = wire_of(span);
-    struct wire_field field;
-
-    *fields = (struct span_fields){0};
-    while (w.at = read_plain_fields(w.at, w.end, fields), read_field(&w, &field)) {
-        if (field.type == WIRE_LEN)
-            read_span_bytes(&field, fields);
-        else
-            read_span_number(&field, fields);
-    }
 }
 
 void view_scope(struct slice scope_spans, struct slice *name, struct slice *version)

@@ -98,6 +98,20 @@ struct span_fields {
 };
 void view_span_fields(struct slice span, struct span_fields *fields);
 
+/* Where an attribute of a span lies in it: its KeyValue. */
+struct view_attr_at {
+    uint32_t offset, len;
+    uint32_t key_len; /* of a key that begins at the third byte; else VIEW_KEY_UNKNOWN */
+};
+enum { VIEW_KEY_UNKNOWN = UINT32_MAX };
+/* view_span_fields, which also notes in attrs[max] where attributes are. *count: how many there
+ * are. False: more than `max`; what was noted is not all. */
+bool view_span_index(struct slice span, struct span_fields *fields, struct view_attr_at *attrs,
+                     size_t max, size_t *count);
+/* view_attr over what was noted of that span. */
+bool view_indexed_attr(struct slice span, const struct view_attr_at *attrs, size_t count,
+                       struct slice key, struct value *value);
+
 /* Name and version of the scope. */
 void view_scope(struct slice scope_spans, struct slice *name, struct slice *version);
 

@@ -113,12 +113,9 @@ static size_t position(double at)
 static int access_attr(void *r, double span, int owner, double at, const char *key, size_t len)
 {
     struct value v;
-    struct slice message;
 
-    if (!is_span(r, span))
-        return show_absent(r);
-    message = reader_message(r, (size_t)span, (enum attr_owner)owner, position(at));
-    if (!view_owner_attr((enum attr_owner)owner, message, slice_make(key, len), &v))
+    if (!is_span(r, span) || !reader_attr(r, (size_t)span, (enum attr_owner)owner, position(at),
+                                          slice_make(key, len), &v))
         return show_absent(r);
     return show(r, &v);
 }
@@ -168,7 +165,8 @@ static int access_inner_field(void *r, double span, int owner, double at, int fi
 
     if (!is_span(r, span) || (owner != OWNER_EVENT && owner != OWNER_LINK))
         return show_absent(r);
-    message = reader_message(r, (size_t)span, (enum attr_owner)owner, position(at));
+    message =
+        reader_inner(reader_view(r, (size_t)span)->span, (enum attr_owner)owner, position(at));
     return owner == OWNER_EVENT ? show_event(r, message, field) : show_link(r, message, field);
 }
 

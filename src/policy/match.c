@@ -214,14 +214,24 @@ static bool is_of_link(const struct match_term *t)
            t->place == PLACE_LINK_ATTR;
 }
 
-static struct value any_attr(const struct span_view *view, struct slice key)
+static struct value owned_attr(struct reader *r, size_t span, enum attr_owner owner,
+                               struct slice key)
 {
-    struct value v = attr_value(OWNER_SPAN, view->span, key);
+    struct value v;
+
+    if (!reader_attr(r, span, owner, 0, key, &v))
+        v.type = VALUE_ABSENT;
+    return v;
+}
+
+static struct value any_attr(struct reader *r, size_t span, struct slice key)
+{
+    struct value v = owned_attr(r, span, OWNER_SPAN, key);
 
     if (v.type == VALUE_ABSENT)
-        v = attr_value(OWNER_RESOURCE, view->resource, key);
+        v = owned_attr(r, span, OWNER_RESOURCE, key);
     if (v.type == VALUE_ABSENT)
-        v = attr_value(OWNER_SCOPE, view->scope, key);
+        v = owned_attr(r, span, OWNER_SCOPE, key);
     return v;
 }
 
@@ -236,17 +246,15 @@ static struct value trace_state_value(struct reader *r, size_t span, struct slic
 
 struct value match_value(struct reader *r, size_t span, const struct match_term *t)
 {
-    const struct span_view *view = reader_view(r, span);
-
     switch (t->place) {
     case PLACE_ATTR:
-        return attr_value(OWNER_SPAN, view->span, t->key);
+        return owned_attr(r, span, OWNER_SPAN, t->key);
     case PLACE_RESOURCE:
-        return attr_value(OWNER_RESOURCE, view->resource, t->key);
+        return owned_attr(r, span, OWNER_RESOURCE, t->key);
     case PLACE_SCOPE:
-        return attr_value(OWNER_SCOPE, view->scope, t->key);
+        return owned_attr(r, span, OWNER_SCOPE, t->key);
     case PLACE_ANY_ATTR:
-        return any_attr(view, t->key);
+        return any_attr(r, span, t->key);
     case PLACE_TRACE_STATE:
         return trace_state_value(r, span, t->key);
     default:

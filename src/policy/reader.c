@@ -5,7 +5,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { HAVE_VIEW = 1, HAVE_FIELDS = 2 };
+/* HAVE_ATTRS: where they are is noted. HAVE_LOOKED: one was looked for before anything was noted.
+ */
+enum { HAVE_VIEW = 1, HAVE_FIELDS = 2, HAVE_ATTRS = 4, HAVE_LOOKED = 8 };
 enum { KEPT_CAPACITY = 1024 }; /* arrays for more spans are given back after their trace */
 enum { SMALL = 24 };           /* up to here insertion sorts */
 enum { FETCH_MAX = 2048 };     /* bytes of a span that are asked for ahead */
@@ -51,6 +53,7 @@ void reader_begin(struct reader *r, const struct policy_trace *trace)
     r->count = trace->count;
     r->ready = r->ordered = r->indexed = r->no_memory = false;
     r->known_root = r->known_entry = false;
+    r->attr_count = 0;
     r->face.number = (double)++r->numbers;
     r->face.count = trace->count;
     r->face.errors = trace->sums.errors;
@@ -71,19 +74,20 @@ void reader_end(struct reader *r)
         arrays_free(r);
 }
 
-/* One block: slots, ids, order, have; in the order of their alignment. */
+/* One block: slots, ids, attrs, order, have; in the order of their alignment. */
 static bool arrays_grow(struct reader *r, size_t count)
 {
     size_t capacity = count < 64 ? 64 : count;
-    size_t each =
-        sizeof(struct reader_slot) + sizeof(struct reader_id) + sizeof(uint32_t) + sizeof(uint8_t);
+    size_t each = sizeof(struct reader_slot) + sizeof(struct reader_id) +
+                  READER_ATTRS * sizeof(struct view_attr_at) + sizeof(uint32_t) + sizeof(uint8_t);
 
     arrays_free(r);
     r->slots = malloc(capacity * each);
     if (!r->slots)
         return false;
     r->ids = (struct reader_id *)(r->slots + capacity);
-    r->order = (uint32_t *)(r->ids + capacity);
+    r->attrs = (struct view_attr_at *)(r->ids + capacity);
+    r->order = (uint32_t *)(r->attrs + READER_ATTRS * capacity);
     r->have = (uint8_t *)(r->order + capacity);
     r->capacity = capacity;
     return true;
@@ -125,16 +129,82 @@ const struct span_view *reader_view(struct reader *r, size_t span)
     return &slot->view;
 }
 
+/* One pass finds both its fields and where its attributes are. */
+static void read_slot(struct reader *r, struct reader_slot *slot, uint8_t *have, struct slice span)
+{
+    size_t count;
+
+    *have |= HAVE_FIELDS;
+    if (!view_span_index(span, &slot->fields, r->attrs + r->attr_count,
+                         READER_ATTRS * r->capacity - r->attr_count, &count))
+        return;
+    *have |= HAVE_ATTRS;
+    slot->attrs = (uint32_t)r->attr_count;
+    slot->attr_count = (uint32_t)count;
+    r->attr_count += count;
+}
+
 const struct span_fields *reader_fields(struct reader *r, size_t span)
 {
     const struct span_view *view = reader_view(r, span);
     struct reader_slot *slot = &r->slots[span];
 
-    if (!(r->have[span] & HAVE_FIELDS)) {
-        view_span_fields(view->span, &slot->fields);
-        r->have[span] |= HAVE_FIELDS;
-    }
+    if (!(r->have[span] & HAVE_FIELDS))
+        read_slot(r, slot, &r->have[span], view->span);
     return &slot->fields;
+}
+
+/* Whoever asks once is answered by a walk, which may end early. */
+static bool span_attr(struct reader *r, size_t span, struct slice key, struct value *value)
+{
+    const struct span_view *view = reader_view(r, span);
+    const struct reader_slot *slot = &r->slots[span];
+
+    if (r->have[span] & HAVE_LOOKED)
+        (void)reader_fields(r, span);
+    r->have[span] |= HAVE_LOOKED;
+    if (!(r->have[span] & HAVE_ATTRS))
+        return view_attr(view->span, ATTRS_SPAN, key, value);
+    return view_indexed_attr(view->span, r->attrs + slot->attrs, slot->attr_count, key, value);
+}
+
+int reader_first_attr(struct reader *r, size_t span, const struct slice *keys, int count,
+                      struct value *value)
+{
+    (void)reader_fields(r, span);
+    for (int i = 0; i < count; i++)
+        if (span_attr(r, span, keys[i], value) && value->type != VALUE_ABSENT)
+            return i;
+    return -1;
+}
+
+struct slice reader_inner(struct slice span, enum attr_owner owner, size_t at)
+{
+    struct slice message;
+
+    if (at > span.len)
+        return slice_make(NULL, 0);
+    if (owner == OWNER_EVENT)
+        return view_event_next(span, &at, &message) ? message : slice_make(NULL, 0);
+    return view_link_next(span, &at, &message) ? message : slice_make(NULL, 0);
+}
+
+bool reader_attr(struct reader *r, size_t span, enum attr_owner owner, size_t at, struct slice key,
+                 struct value *value)
+{
+    const struct span_view *view = reader_view(r, span);
+
+    switch (owner) {
+    case OWNER_RESOURCE:
+        return view_resource_attr(view->resource, key, value);
+    case OWNER_SCOPE:
+        return view_scope_attr(view->scope, key, value);
+    case OWNER_EVENT:
+    case OWNER_LINK:
+        return view_owner_attr(owner, reader_inner(view->span, owner, at), key, value);
+    default:
+        return span_attr(r, span, key, value);
+    }
 }
 
 void reader_set_view(struct reader *r, size_t span, const struct span_view *view)

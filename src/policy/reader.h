@@ -10,6 +10,8 @@
 
 #define READER_NONE SIZE_MAX
 
+enum { READER_ATTRS = 16 }; /* of a span, on average: where more are is not noted */
+
 /* What Lua reads and C writes, without a call. The declarations are also the text that Lua parses,
  * so they can't differ. Numbers are doubles: Lua has no other. */
 #define READER_FACE_DECLARATIONS                                                                   \
@@ -72,6 +74,7 @@ extern const struct reader_field_name reader_field_names[FIELD_COUNT];
 struct reader_slot {
     struct span_view view;
     struct span_fields fields;
+    uint32_t attrs, attr_count; /* where its attributes are noted */
 };
 
 struct reader_id {
@@ -89,6 +92,9 @@ struct reader {
     uint8_t *have;             /* by span: what of its slot is filled */
     uint32_t *order;           /* spans by (start, id, bytes) */
     struct reader_id *ids;     /* spans by (id, rank) */
+    /* Where attributes are, of the spans that were read more than once. */
+    struct view_attr_at *attrs;
+    size_t attr_count;
     bool ready, ordered, indexed;
     bool no_memory;
     size_t root, entry; /* cached when known_* */
@@ -151,9 +157,13 @@ struct value reader_hex(struct reader *r, struct slice id);
 /* Of a Unix time from the start of the trace; 0 where one of them is unknown. */
 double reader_offset_ms(const struct reader *r, uint64_t time_ns);
 
-/* The first of `keys` that `message` has with a value set; its index or -1. One pass. */
-int reader_first_attr(enum attr_owner owner, struct slice message, const struct slice *keys,
-                      int count, struct value *value);
+/* The first attribute called `key` of an owner: `at` is the position of an event or link in the
+ * span. False if none; the value may be VALUE_ABSENT. */
+bool reader_attr(struct reader *r, size_t span, enum attr_owner owner, size_t at, struct slice key,
+                 struct value *value);
+/* The first of `keys` that the span has with a value set; its index or -1. */
+int reader_first_attr(struct reader *r, size_t span, const struct slice *keys, int count,
+                      struct value *value);
 
-/* The message of an owner of attributes: `at` is the position of an event or link in the span. */
-struct slice reader_message(struct reader *r, size_t span, enum attr_owner owner, size_t at);
+/* The event or link at a position in the span; empty if there is none. */
+struct slice reader_inner(struct slice span, enum attr_owner owner, size_t at);

@@ -98,29 +98,6 @@ static struct value bool_value(bool boolean)
     return (struct value){.type = VALUE_BOOL, .boolean = boolean};
 }
 
-int reader_first_attr(enum attr_owner owner, struct slice message, const struct slice *keys,
-                      int count, struct value *value)
-{
-    struct slice key;
-    struct value v;
-    size_t at = 0;
-    unsigned seen = 0; /* of keys that occur twice, the first counts */
-    int best = count;
-
-    while (best > 0 && view_owner_attr_next(owner, message, &at, &key, &v)) {
-        for (int i = 0; i < best; i++) {
-            if (!slice_equal(key, keys[i]) || (seen & 1U << i))
-                continue;
-            seen |= 1U << i;
-            if (v.type != VALUE_ABSENT) {
-                best = i;
-                *value = v;
-            }
-        }
-    }
-    return best < count ? best : -1;
-}
-
 /* From behind "scheme://host", without query and fragment; "/" if there is no path. */
 static struct slice path_of(struct slice url)
 {
@@ -141,10 +118,10 @@ static struct slice path_of(struct slice url)
     return slice_make(p, (size_t)(stop - p));
 }
 
-static struct value http_path(struct slice span)
+static struct value http_path(struct reader *r, size_t span)
 {
     struct value v;
-    int found = reader_first_attr(OWNER_SPAN, span, path_keys, 4, &v);
+    int found = reader_first_attr(r, span, path_keys, 4, &v);
 
     if (found < 0 || v.type != VALUE_STRING || v.bytes.len == 0)
         return absent;
@@ -170,14 +147,14 @@ static struct value integer_of(const struct value *v)
     return number_value(n);
 }
 
-static struct value view_field(struct slice span, enum reader_field field)
+static struct value view_field(struct reader *r, size_t span, enum reader_field field)
 {
     const struct slice *keys = view_keys[field - VIEW_FIRST];
     struct value v;
 
     if (field == FIELD_HTTP_PATH)
-        return http_path(span);
-    if (reader_first_attr(OWNER_SPAN, span, keys, keys[1].len ? 2 : 1, &v) < 0)
+        return http_path(r, span);
+    if (reader_first_attr(r, span, keys, keys[1].len ? 2 : 1, &v) < 0)
         return absent;
     if (field == FIELD_HTTP_STATUS)
         return integer_of(&v);
@@ -284,10 +261,11 @@ static struct value number_field(struct reader *r, size_t span, enum reader_fiel
 
 struct value reader_field(struct reader *r, size_t span, enum reader_field field)
 {
-    const struct span_fields *f = reader_fields(r, span);
+    const struct span_fields *f;
 
     if (field >= VIEW_FIRST)
-        return view_field(reader_view(r, span)->span, field);
+        return view_field(r, span, field);
+    f = reader_fields(r, span);
     switch (field) {
     case FIELD_NAME: /* "" is a name */
         return (struct value){.type = VALUE_STRING, .bytes = f->name};
@@ -315,33 +293,5 @@ struct value reader_field(struct reader *r, size_t span, enum reader_field field
         return id_field(r, f, field);
     default:
         return number_field(r, span, field);
-    }
-}
-
-static struct slice inner_message(struct slice span, enum attr_owner owner, size_t at)
-{
-    struct slice message;
-
-    if (at > span.len)
-        return slice_make(NULL, 0);
-    if (owner == OWNER_EVENT)
-        return view_event_next(span, &at, &message) ? message : slice_make(NULL, 0);
-    return view_link_next(span, &at, &message) ? message : slice_make(NULL, 0);
-}
-
-struct slice reader_message(struct reader *r, size_t span, enum attr_owner owner, size_t at)
-{
-    const struct span_view *view = reader_view(r, span);
-
-    switch (owner) {
-    case OWNER_RESOURCE:
-        return view->resource;
-    case OWNER_SCOPE:
-        return view->scope;
-    case OWNER_EVENT:
-    case OWNER_LINK:
-        return inner_message(view->span, owner, at);
-    default:
-        return view->span;
     }
 }

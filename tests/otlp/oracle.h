@@ -153,6 +153,34 @@ static bool oracle_attributes(struct oracle *o, enum attr_owner owner, struct sl
     return true;
 }
 
+enum { ORACLE_ATTRS = 64 };
+
+/* What one pass notes of attributes gives the same values as the walk. */
+static bool oracle_index(struct oracle *o, struct slice span, const PbSpan *theirs)
+{
+    struct view_attr_at attrs[ORACLE_ATTRS];
+    struct span_fields fields, plain = {0};
+    struct value value, noted;
+    size_t count;
+    bool all = view_span_index(span, &fields, attrs, ORACLE_ATTRS, &count);
+
+    view_span_fields(span, &plain);
+    SAME(fields.end_ns == plain.end_ns && fields.name.data == plain.name.data &&
+         fields.status == plain.status);
+    SAME(count == theirs->n_attributes && all == (count <= ORACLE_ATTRS));
+    for (size_t i = 0; all && i < count; i++) {
+        struct slice key = slice_str(theirs->attributes[i]->key);
+
+        SAME(view_owner_attr(OWNER_SPAN, span, key, &value) ==
+             view_indexed_attr(span, attrs, count, key, &noted));
+        SAME(value.type == noted.type);
+        SAME(value.type == VALUE_ABSENT || value.type == VALUE_BOOL ||
+             value.integer == noted.integer);
+    }
+    SAME(!all || !view_indexed_attr(span, attrs, count, slice_str("no such key"), &noted));
+    return true;
+}
+
 static bool oracle_events(struct oracle *o, struct slice span, const PbSpan *theirs)
 {
     struct slice event, name;
@@ -214,7 +242,8 @@ static bool oracle_span(struct oracle *o, struct slice span, const PbSpan *their
     view_span_fields(span, &fields);
     return oracle_fields(o, &fields, theirs) &&
            oracle_attributes(o, OWNER_SPAN, span, theirs->attributes, theirs->n_attributes) &&
-           oracle_events(o, span, theirs) && oracle_links(o, span, theirs);
+           oracle_index(o, span, theirs) && oracle_events(o, span, theirs) &&
+           oracle_links(o, span, theirs);
 }
 
 /* What the scan says of a span that it accepted. */

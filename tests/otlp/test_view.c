@@ -397,10 +397,14 @@ static size_t walk_span(const struct span_view *view)
     struct slice key, message, name, version, id;
     struct span_fields fields;
     struct value value;
-    size_t met = 0, at;
+    struct view_attr_at attrs[4];
+    size_t met = 0, at, count;
     uint64_t time_ns;
 
     view_span_fields(view->span, &fields);
+    if (view_span_index(view->span, &fields, attrs, 4, &count))
+        for (at = 0; view_attr_next(view->span, ATTRS_SPAN, &at, &key, &value);)
+            CHECK(view_indexed_attr(view->span, attrs, count, key, &value));
     view_scope(view->scope, &name, &version);
     for (int owner = 0; owner < 3; owner++) {
         for (at = 0;
