@@ -1,5 +1,7 @@
 #include "base/fake_crash.h"
 
+#include "base/err.h"
+
 #include <stdlib.h>
 
 /* How much of a file's, or of all names', changes the disk had got. Drawing each change alone would
@@ -110,7 +112,7 @@ static void names_cut(struct fake_files *f, const struct draw *draw)
     bool *survives = calloc(ops->count + 1, sizeof(bool));
 
     if (!survives)
-        abort();
+        err_no_memory("operations");
     for (size_t i = 0; i < ops->count; i++) {
         survives[i] = draw_change(draw, i);
         for (size_t j = 0; survives[i] && j < i; j++)

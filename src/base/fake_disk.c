@@ -1,5 +1,6 @@
 #include "base/fake_disk.h"
 
+#include "base/err.h"
 #include "base/fake_files.h"
 #include "base/fake_record.h"
 
@@ -218,7 +219,7 @@ static enum err fake_pwritev(struct disk *d, int fd, const struct slice *parts, 
         len += parts[i].len;
     all = malloc(len + 1);
     if (!all)
-        abort();
+        err_no_memory("a disk");
     len = 0;
     for (unsigned i = 0; i < count; i++) {
         if (parts[i].len > 0)
@@ -456,7 +457,7 @@ void fake_disk_init(struct fake_disk *f)
         .files = calloc(1, sizeof(struct fake_files)),
     };
     if (!f->files)
-        abort();
+        err_no_memory("a disk");
 }
 
 void fake_disk_fini(struct fake_disk *f)

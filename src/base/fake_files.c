@@ -1,5 +1,7 @@
 #include "base/fake_files.h"
 
+#include "base/err.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +32,7 @@ static void name_set(struct fake_names *names, const char *path, struct fake_fil
         names->at = realloc(names->at, names->cap * sizeof(*names->at));
     }
     if (!copy || !names->at)
-        abort();
+        err_no_memory("files");
     names->at[names->count++] = (struct fake_name){copy, file};
 }
 
@@ -72,12 +74,12 @@ static struct fake_file *file_add(struct fake_files *f, uint32_t id, bool is_fol
     if (id >= f->ids) {
         f->by_id = realloc(f->by_id, (id + 1) * sizeof(struct fake_file *));
         if (!f->by_id)
-            abort();
+            err_no_memory("files");
         memset(f->by_id + f->ids, 0, (id + 1 - f->ids) * sizeof(struct fake_file *));
         f->ids = id + 1;
     }
     if (!file)
-        abort();
+        err_no_memory("files");
     file->id = id;
     file->is_folder = is_folder;
     return f->by_id[id] = file;
@@ -240,7 +242,7 @@ static void names_settle(struct fake_files *f, const char *folder)
     bool *goes = calloc(waiting->count + 1, sizeof(bool));
 
     if (!goes)
-        abort();
+        err_no_memory("files");
     for (size_t i = waiting->count; i-- > 0;) {
         goes[i] = !folder || fake_op_in_folder(waiting->at[i].op, folder);
         for (size_t j = i + 1; !goes[i] && j < waiting->count; j++)
@@ -347,7 +349,7 @@ void fake_files_copy(struct fake_files *to, const struct fake_files *from)
     assert(to->ids == 0);
     to->by_id = calloc(from->ids + 1, sizeof(struct fake_file *));
     if (!to->by_id)
-        abort();
+        err_no_memory("files");
     to->ids = from->ids;
     for (uint32_t i = 0; i < from->ids; i++) {
         const struct fake_file *old = from->by_id[i];

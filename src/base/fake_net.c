@@ -1,5 +1,6 @@
 #include "base/fake_net.h"
 
+#include "base/err.h"
 #include "base/loop_ops.h"
 
 #include <assert.h>
@@ -59,7 +60,7 @@ static struct end *end_new(bool with_queue)
     struct end *e = calloc(1, sizeof(*e));
 
     if (!e || (with_queue && !(e->bytes = malloc(QUEUE_BYTES))))
-        abort();
+        err_no_memory("a connection");
     return e;
 }
 
@@ -210,7 +211,7 @@ struct fake_net *fake_net_new(size_t max_chunk)
     struct fake_net *f = calloc(1, sizeof(*f));
 
     if (!f)
-        abort();
+        err_no_memory("a network");
     f->net = (struct net){
         .listen = fake_listen,
         .listen_beside = fake_listen_beside,
@@ -407,7 +408,7 @@ struct loop *fake_loop_new(struct fake_net *f, const struct clock *clock)
     struct fake_loop *s = calloc(1, sizeof(*s));
 
     if (!s)
-        abort();
+        err_no_memory("a loop");
     s->loop = (struct loop){.ops = &ops, .clock = clock};
     s->net = f;
     s->list.next = s->list.previous = &s->list;

@@ -1,5 +1,7 @@
 #include "base/fake_ops.h"
 
+#include "base/err.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +10,7 @@ static struct fake_op *op_new(enum fake_op_kind kind, uint32_t file, size_t len)
     struct fake_op *op = calloc(1, sizeof(*op));
 
     if (!op)
-        abort();
+        err_no_memory("an operation");
     op->refs = 1;
     op->kind = kind;
     op->file = file;
@@ -43,7 +45,7 @@ struct fake_op *fake_op_name(enum fake_op_kind kind, uint32_t file, const char *
     op->path = strdup(path);
     op->to = to ? strdup(to) : NULL;
     if (!op->path || (to && !op->to))
-        abort();
+        err_no_memory("an operation");
     return op;
 }
 
@@ -93,7 +95,7 @@ void fake_ops_add(struct fake_ops *ops, struct fake_op *op, bool lost)
         ops->cap = ops->cap ? ops->cap * 2 : 8;
         ops->at = realloc(ops->at, ops->cap * sizeof(*ops->at));
         if (!ops->at)
-            abort();
+            err_no_memory("an operation");
     }
     op->refs++;
     ops->at[ops->count++] = (struct fake_op_entry){op, lost};

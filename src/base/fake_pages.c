@@ -1,5 +1,7 @@
 #include "base/fake_pages.h"
 
+#include "base/err.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +33,7 @@ static void make_room(struct fake_pages *p, size_t count)
         return;
     p->at = realloc(p->at, cap * sizeof(struct fake_page *));
     if (!p->at)
-        abort();
+        err_no_memory("pages");
     memset(p->at + p->count, 0, (cap - p->count) * sizeof(struct fake_page *));
     p->count = cap;
 }
@@ -53,7 +55,7 @@ static uint8_t *own_page(struct fake_pages *p, size_t index)
         return old->bytes;
     page = calloc(1, sizeof(*page));
     if (!page)
-        abort();
+        err_no_memory("pages");
     page->refs = 1;
     if (old)
         memcpy(page->bytes, old->bytes, FAKE_PAGE);

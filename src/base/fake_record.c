@@ -1,5 +1,6 @@
 #include "base/fake_record.h"
 
+#include "base/err.h"
 #include "base/fake_crash.h"
 #include "base/fake_disk.h"
 
@@ -41,7 +42,7 @@ void fake_disk_record(struct fake_disk *f)
     fake_record_free(f->record);
     f->record = calloc(1, sizeof(*f->record));
     if (!f->record)
-        abort();
+        err_no_memory("a record");
     fake_files_settle(f->files);
     fake_files_copy(&f->record->base, f->files);
 }

@@ -278,7 +278,7 @@ static void memory_over_the_soft_limit_decides_the_oldest_early(void)
     snprintf(config, sizeof(config),
              "local c = (function() %s end)() "
              "c.journal = { ack = 'memory' } "
-             "c.memory_limiter = { limit = '24MiB', spike_limit = '8MiB' } return c",
+             "c.memory_limiter = { limit = '28MiB', spike_limit = '8MiB' } return c",
              reference);
     sim_init(&s, &(struct sim_options){.config = config});
     fd = sim_connect(&s);
@@ -292,7 +292,7 @@ static void memory_over_the_soft_limit_decides_the_oldest_early(void)
         post(&s, fd, spans, PER_REQUEST);
     }
     CHECK(sim_ledger(&s)->sum.decided[1][TRIGGER_PRESSURE] > 1000);
-    CHECK(sim_ledger(&s)->memory_peak <= 24 << 20);
+    CHECK(sim_ledger(&s)->memory_peak <= 28 << 20);
     CHECK(sim_ledger(&s)->pending > 1000);
     balanced(&s);
     sim_run(&s, 11 * NS_PER_S);
