@@ -1,0 +1,489 @@
+/* Each source speaks its protocol, in the order of the SDKs. */
+#include "aws/sources.h"
+#include "fake_aws.h"
+
+/* Keys as the endpoints for containers and instances give them. */
+static void put_keys(struct buf *body, const char *access)
+{
+    buf_printf(body,
+               "{\"Code\":\"Success\",\"AccessKeyId\":\"%s\",\"SecretAccessKey\":\"S\",\"Token\":"
+               "\"T\",\"Expiration\":\"2020-01-01T06:00:00Z\"}",
+               access);
+}
+
+static bool finds(struct fake_aws *f, const char *role_arn, const char *access)
+{
+    struct credentials *c = fake_credentials(f, role_arn);
+    const struct sigv4_credentials *found;
+    bool ok;
+
+    credentials_get(c, f->unix_ns);
+    fake_run(f, c, 30);
+    found = fake_get(f, c);
+    ok = access ? found && slice_is(found->access_key, access) : !found;
+    if (!ok)
+        printf("  %s\n", credentials_error(c));
+    credentials_free(c);
+    return ok;
+}
+
+/* It finds nothing, and says why. */
+static bool says(struct fake_aws *f, const char *role_arn, const char *why)
+{
+    struct credentials *c = fake_credentials(f, role_arn);
+    bool ok;
+
+    credentials_get(c, f->unix_ns);
+    fake_run(f, c, 30);
+    ok = fake_get(f, c) == NULL && strstr(credentials_error(c), why) != NULL;
+    if (!ok)
+        printf("  not '%s': %s\n", why, credentials_error(c));
+    credentials_free(c);
+    return ok;
+}
+
+/* ---- STS ---- */
+
+static void put_sts(struct buf *body, const char *action, const char *access)
+{
+    buf_printf(body,
+               "<%sResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><%sResult>"
+               "<Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>S</SecretAccessKey>"
+               "<SessionToken>T</SessionToken><Expiration>2020-01-01T06:00:00Z</Expiration>"
+               "</Credentials></%sResult></%sResponse>",
+               action, action, access, action, action);
+}
+
+static int sts_error(struct buf *body, int status, const char *code)
+{
+    buf_printf(body,
+               "<ErrorResponse><Error><Code>%s</Code><Message>m</Message></Error>"
+               "</ErrorResponse>",
+               code);
+    return status;
+}
+
+enum { STS_WELL, STS_STALE, STS_BUSY, STS_NO_REGION, STS_DENIED, STS_HTML };
+
+static int serve_sts(struct fake_aws *f, const char *text, struct buf *body)
+{
+    bool web = strstr(text, "Action=AssumeRoleWithWebIdentity&") != NULL;
+
+    CHECK(begins(text, "POST https://sts."));
+    CHECK(strstr(text, "\nContent-Type: application/x-www-form-urlencoded") != NULL);
+    CHECK(strstr(text, "&RoleSessionName=") && strstr(text, "Version=2011-06-15&"));
+    CHECK(web == (strstr(text, "\nAuthorization: AWS4-HMAC-SHA256 Credential=") == NULL));
+    if (f->mode == STS_STALE && !strstr(text, "WebIdentityToken=new"))
+        return sts_error(body, 400, "ExpiredTokenException");
+    if (f->mode == STS_BUSY && f->served < 3)
+        return sts_error(body, 400, "IDPCommunicationError");
+    if (f->mode == STS_NO_REGION && !strstr(text, "sts.us-east-1.amazonaws.com"))
+        return sts_error(body, 403, "RegionDisabledException");
+    if (f->mode == STS_DENIED)
+        return sts_error(body, 403, "AccessDenied");
+    if (f->mode == STS_HTML)
+        buf_str(body, "<html><body>Welcome to our proxy<br></body></html>");
+    else
+        put_sts(body, web ? "AssumeRoleWithWebIdentity" : "AssumeRole", web ? "WEB" : "ROLE");
+    return 200;
+}
+
+static struct fake_aws *irsa(int mode)
+{
+    struct fake_aws *f = fake_aws_new(serve_sts);
+
+    f->mode = mode;
+    fake_set("AWS_REGION", "eu-west-1");
+    fake_set("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x");
+    fake_set("AWS_WEB_IDENTITY_TOKEN_FILE", "/token");
+    fake_file(f, "/token", "abc+/=\n");
+    return f;
+}
+
+static void a_web_identity_is_exchanged_unsigned_at_the_regions_sts(void)
+{
+    struct fake_aws *f = irsa(STS_WELL);
+
+    CHECK(finds(f, NULL, "WEB"));
+    CHECK(f->served == 1 && begins(f->last, "POST https://sts.eu-west-1.amazonaws.com/\n"));
+    CHECK(fake_has(f, "&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fx&"));
+    CHECK(fake_has(f, "&RoleSessionName=moontail-1577836800&"));
+    CHECK(fake_has(f, "&WebIdentityToken=abc%2B%2F%3D") && !f->last_direct);
+    fake_set("AWS_ROLE_SESSION_NAME", "my.pod@x");
+    CHECK(finds(f, NULL, "WEB") && fake_has(f, "&RoleSessionName=my.pod%40x&"));
+    fake_set("AWS_ROLE_SESSION_NAME", "not a name");
+    CHECK(finds(f, NULL, "WEB") && fake_has(f, "&RoleSessionName=moontail-"));
+    fake_aws_free(f);
+}
+
+static void a_stale_identity_token_is_read_again_once(void)
+{
+    struct fake_aws *f = irsa(STS_STALE);
+
+    CHECK(says(f, NULL, "ExpiredTokenException"));
+    fake_file(f, "/token", "new");
+    CHECK(finds(f, NULL, "WEB"));
+    fake_file(f, "/token", "two\nlines");
+    CHECK(says(f, NULL, "/token"));
+    fake_set("AWS_WEB_IDENTITY_TOKEN_FILE", "/absent");
+    CHECK(says(f, NULL, "/absent"));
+    fake_aws_free(f);
+}
+
+static void a_busy_sts_is_asked_again(void)
+{
+    struct fake_aws *f = irsa(STS_BUSY);
+
+    CHECK(finds(f, NULL, "WEB") && f->served == 3);
+    fake_aws_free(f);
+}
+
+static void a_role_is_assumed_with_what_was_found(void)
+{
+    struct fake_aws *f = irsa(STS_WELL);
+
+    CHECK(finds(f, "arn:aws:iam::1:role/other", "ROLE") && f->served == 2);
+    CHECK(fake_has(f, "Credential=WEB/20200101/eu-west-1/sts/aws4_request"));
+    CHECK(fake_has(f, "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token"));
+    CHECK(fake_has(f, "\nX-Amz-Date: 20200101T000000Z\n"));
+    CHECK(fake_has(f, "\nX-Amz-Security-Token: T\n"));
+    f->mode = STS_HTML;
+    CHECK(says(f, NULL, "something else than credentials"));
+    fake_aws_free(f);
+}
+
+static void a_region_without_sts_falls_back_to_its_partitions_first(void)
+{
+    struct fake_aws *f = irsa(STS_NO_REGION);
+
+    fake_set("AWS_REGION", "af-south-1");
+    CHECK(finds(f, "arn:aws:iam::1:role/other", "ROLE") && f->served == 4);
+    CHECK(fake_has(f, "/us-east-1/sts/aws4_request"));
+    f->mode = STS_DENIED;
+    CHECK(says(f, NULL, "status 403 AccessDenied m"));
+    fake_aws_free(f);
+}
+
+/* ---- profiles ---- */
+
+static void a_profiles_roles_are_assumed_one_after_the_other(void)
+{
+    struct fake_aws *f = fake_aws_new(serve_sts);
+
+    fake_file(f, "/home/.aws/config",
+              "[default]\nregion=eu-west-1\n"
+              "[profile a]\nrole_arn=arn:a\nsource_profile=b\nexternal_id=x y\n"
+              "duration_seconds=900\nrole_session_name=ann\n"
+              "[profile b]\nrole_arn=arn:b\nsource_profile=c\n"
+              "[profile self]\nrole_arn=arn:s\nsource_profile=self\n"
+              "[profile round]\nrole_arn=arn:r\nsource_profile=round2\n"
+              "[profile round2]\nrole_arn=arn:r\nsource_profile=round\n"
+              "[profile lost]\nrole_arn=arn:l\nsource_profile=gone\n"
+              "[profile alone]\nrole_arn=arn:l\n"
+              "[profile env]\nrole_arn=arn:e\ncredential_source=Environment\n"
+              "[profile odd]\nrole_arn=arn:o\ncredential_source=Moon\n"
+              "[profile sso]\nsso_session=s\n"
+              "[profile web]\nweb_identity_token_file=/token\nrole_arn=arn:w\n");
+    fake_file(f, "/home/.aws/credentials",
+              "[c]\naws_access_key_id=C\naws_secret_access_key=S\n"
+              "[self]\naws_access_key_id=SELF\naws_secret_access_key=S\n");
+    fake_file(f, "/token", "t");
+    fake_set("AWS_PROFILE", "c");
+    CHECK(finds(f, NULL, "C") && f->served == 0);
+    fake_set("AWS_PROFILE", "a");
+    CHECK(finds(f, NULL, "ROLE") && f->served == 2);
+    CHECK(fake_has(f, "&RoleArn=arn%3Aa&RoleSessionName=ann&ExternalId=x%20y&DurationSeconds=900"));
+    CHECK(fake_has(f, "Credential=ROLE/"));
+    fake_set("AWS_PROFILE", "self");
+    CHECK(finds(f, NULL, "ROLE") && fake_has(f, "Credential=SELF/"));
+    fake_set("AWS_PROFILE", "web");
+    CHECK(finds(f, NULL, "WEB"));
+    fake_set("AWS_PROFILE", "round");
+    CHECK(says(f, NULL, "circle"));
+    fake_set("AWS_PROFILE", "lost");
+    CHECK(says(f, NULL, "profile gone has no credentials"));
+    fake_set("AWS_PROFILE", "alone");
+    CHECK(says(f, NULL, "no source_profile"));
+    fake_set("AWS_PROFILE", "odd");
+    CHECK(says(f, NULL, "credential_source"));
+    fake_set("AWS_PROFILE", "sso");
+    CHECK(says(f, NULL, "SSO"));
+    fake_set("AWS_PROFILE", "absent");
+    CHECK(says(f, NULL, "is not in the shared files"));
+    fake_aws_free(f);
+}
+
+static void the_environments_keys_come_before_all_others(void)
+{
+    struct fake_aws *f = irsa(STS_WELL);
+
+    fake_file(f, "/home/.aws/config", "[default]\nrole_arn=arn:e\ncredential_source=Environment\n");
+    fake_set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/x");
+    CHECK(finds(f, NULL, "WEB"));
+    fake_set("AWS_ACCESS_KEY_ID", "ENV");
+    fake_set("AWS_SECRET_ACCESS_KEY", "S");
+    CHECK(finds(f, NULL, "ENV") && f->served == 1);
+    fake_aws_free(f);
+}
+
+/* Steps a process until it has ended: real time passes, `virtual` does not matter to it. */
+static enum exchange_state ended(struct process *p, const char *command)
+{
+    process_begin(p, command);
+    while (p->state == EXCHANGE_RUNNING)
+        process_step(p, 1);
+    return p->state;
+}
+
+static void a_process_prints_credentials(void)
+{
+    static const struct {
+        const char *command, *why;
+    } bad[] = {
+        {"echo '{\"Version\":2,\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"S\"}'", "version 1"},
+        {"echo '{\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"S\"}'", "version 1"},
+        {"echo Hidden >&2; echo Hidden; exit 3", "failed"},
+        {"exec head -c 70000 /dev/zero", "64 KiB"},
+        {"/no/such/program", "failed"},
+    };
+    static struct process p;
+
+    CHECK(ended(&p, "echo '{\"Version\":1,\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"S\","
+                    "\"SessionToken\":\"T\",\"Expiration\":\"2020-01-01T06:00:00Z\"}'") ==
+          EXCHANGE_ENDED);
+    CHECK(strcmp(p.keys.access, "P") == 0 && p.keys.expires_unix_s == FAKE_START_S + 6 * 3600);
+    process_fini(&p);
+    CHECK(p.keys.secret[0] == '\0');
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CHECK(ended(&p, bad[i].command) == EXCHANGE_BROKEN);
+        CHECK(strstr(p.error, bad[i].why) && !strstr(p.error, "Hidden"));
+        process_fini(&p);
+    }
+}
+
+static void a_process_that_hangs_is_ended_after_a_minute(void)
+{
+    static struct process p;
+    pid_t group;
+
+    process_begin(&p, "sleep 600 & sleep 600");
+    group = p.pid;
+    CHECK(process_step(&p, 5) > 5 && p.state == EXCHANGE_RUNNING);
+    process_step(&p, 5 + 60 * NS_PER_S);
+    CHECK(p.state == EXCHANGE_BROKEN && strstr(p.error, "minute") && p.pid == 0);
+    CHECK(group > 0);
+    process_fini(&p);
+    process_begin(&p, "sleep 600");
+    process_fini(&p);
+    CHECK(p.pid == 0 && p.state == EXCHANGE_IDLE);
+}
+
+static void a_profiles_process_is_run(void)
+{
+    struct fake_aws *f = fake_aws_new(serve_sts);
+    struct credentials *c = fake_credentials(f, NULL);
+
+    fake_file(f, "/home/.aws/config",
+              "[default]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"P\","
+              "\"SecretAccessKey\":\"S\"}'\n");
+    while (!fake_get(f, c) && !credentials_error(c)[0])
+        credentials_step(c, f->now_ns, f->unix_ns);
+    CHECK(fake_get(f, c) && slice_is(fake_get(f, c)->access_key, "P"));
+    credentials_free(c);
+    fake_aws_free(f);
+}
+
+/* ---- containers ---- */
+
+enum { POD_WELL, POD_BUSY, POD_NO };
+
+static int serve_container(struct fake_aws *f, const char *text, struct buf *body)
+{
+    if (f->mode == POD_BUSY && f->served % 3)
+        return f->served % 2 ? 0 : 500;
+    if (f->mode == POD_NO) {
+        buf_str(body, "{\"code\":\"AccessDenied\",\"message\":\"no association\"}");
+        return 403;
+    }
+    put_keys(body, strstr(text, "\nAuthorization: fresh\n") ? "FRESH" : "POD");
+    return 200;
+}
+
+static void a_pods_token_is_read_from_its_file_each_time(void)
+{
+    struct fake_aws *f = fake_aws_new(serve_container);
+
+    fake_set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://[fd00:ec2::23]/v1/credentials");
+    fake_set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/token");
+    fake_set("AWS_CONTAINER_AUTHORIZATION_TOKEN", "not this");
+    fake_file(f, "/token", "old\n");
+    CHECK(finds(f, NULL, "POD") && f->last_direct && f->last_timeout_ns == 2 * NS_PER_S);
+    CHECK(begins(f->last, "GET http://[fd00:ec2::23]/v1/credentials\n"));
+    CHECK(fake_has(f, "\nAuthorization: old\n"));
+    fake_file(f, "/token", "fresh");
+    CHECK(finds(f, NULL, "FRESH"));
+    fake_file(f, "/token", "bad\r\nX-Evil: 1");
+    CHECK(says(f, NULL, "/token"));
+    fake_aws_free(f);
+}
+
+static void a_task_asks_the_agent(void)
+{
+    struct fake_aws *f = fake_aws_new(serve_container);
+
+    fake_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/abc");
+    CHECK(finds(f, NULL, "POD"));
+    CHECK(begins(f->last, "GET http://169.254.170.2/v2/credentials/abc\n"));
+    CHECK(!fake_has(f, "Authorization"));
+    fake_set("AWS_CONTAINER_AUTHORIZATION_TOKEN", "fresh");
+    CHECK(finds(f, NULL, "FRESH"));
+    f->mode = POD_BUSY;
+    f->served = 0;
+    CHECK(finds(f, NULL, "FRESH") && f->served == 3);
+    f->mode = POD_NO;
+    CHECK(says(f, NULL, "no association"));
+    f->served = 0;
+    fake_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@example.com/");
+    CHECK(says(f, NULL, "does not begin with /") && f->served == 0);
+    fake_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", NULL);
+    fake_set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/");
+    CHECK(says(f, NULL, "own addresses") && f->served == 0);
+    fake_set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/");
+    fake_set("AWS_CONTAINER_AUTHORIZATION_TOKEN", "x\r\nX-Evil: 1");
+    CHECK(says(f, NULL, "line break") && f->served == 0);
+    fake_aws_free(f);
+}
+
+/* ---- the instance ---- */
+
+enum { IMDS_V2, IMDS_ONLY_V1, IMDS_OLD_TOKEN, IMDS_NO_ROLE, IMDS_HOP, IMDS_EXPIRED, IMDS_BAD };
+
+static int serve_instance(struct fake_aws *f, const char *text, struct buf *body)
+{
+    static const char role_path[] = "GET http://169.254.169.254/latest/meta-data/iam/"
+                                    "security-credentials/";
+    bool has_token = strstr(text, "\nX-aws-ec2-metadata-token: T2\n") != NULL;
+
+    if (f->mode == IMDS_HOP)
+        return 0;
+    if (begins(text, "PUT http://169.254.169.254/latest/api/token\n")) {
+        CHECK(strstr(text, "\nX-aws-ec2-metadata-token-ttl-seconds: 21600\n") != NULL);
+        if (f->mode == IMDS_BAD)
+            return 400;
+        buf_str(body, f->mode == IMDS_OLD_TOKEN && f->served == 1 ? "T1" : "T2");
+        return f->mode == IMDS_ONLY_V1 ? 405 : 200;
+    }
+    if (f->mode == IMDS_ONLY_V1 ? has_token : !has_token)
+        return 401;
+    if (!begins(text, role_path) || f->mode == IMDS_NO_ROLE)
+        return 404;
+    text += strlen(role_path);
+    if (*text == '\n') {
+        buf_str(body, "my-role");
+    } else if (begins(text, "my-role\n")) {
+        if (f->mode == IMDS_EXPIRED)
+            f->unix_ns = (FAKE_START_S + 7 * 3600) * NS_PER_S;
+        put_keys(body, "EC2");
+    } else {
+        return 404;
+    }
+    return 200;
+}
+
+static struct fake_aws *instance(int mode)
+{
+    struct fake_aws *f = fake_aws_new(serve_instance);
+
+    f->mode = mode;
+    return f;
+}
+
+static void the_instance_is_asked_with_a_token(void)
+{
+    struct fake_aws *f = instance(IMDS_V2);
+
+    CHECK(finds(f, NULL, "EC2") && f->served == 3);
+    CHECK(f->last_timeout_ns == NS_PER_S && f->last_direct);
+    f->served = 0;
+    f->mode = IMDS_OLD_TOKEN;
+    CHECK(finds(f, NULL, "EC2") && f->served == 5);
+    fake_set("AWS_EC2_METADATA_DISABLED", "True");
+    f->served = 0;
+    CHECK(says(f, NULL, "AWS_EC2_METADATA_DISABLED") && f->served == 0);
+    fake_aws_free(f);
+}
+
+static void an_instance_without_version_2_is_asked_without(void)
+{
+    struct fake_aws *f = instance(IMDS_ONLY_V1);
+
+    CHECK(finds(f, NULL, "EC2") && f->served == 3);
+    fake_set("AWS_EC2_METADATA_V1_DISABLED", "true");
+    CHECK(says(f, NULL, "no token"));
+    f->mode = IMDS_BAD;
+    fake_set("AWS_EC2_METADATA_V1_DISABLED", NULL);
+    CHECK(says(f, NULL, "status 400"));
+    fake_aws_free(f);
+}
+
+static void a_hop_too_far_is_said(void)
+{
+    struct fake_aws *f = instance(IMDS_HOP);
+
+    CHECK(says(f, NULL, "timed out"));
+    CHECK(begins(f->last, "PUT "));
+    f->mode = IMDS_NO_ROLE;
+    CHECK(says(f, NULL, "the instance has no role"));
+    fake_aws_free(f);
+}
+
+static void the_instances_keys_are_served_while_its_service_is_behind(void)
+{
+    struct fake_aws *f = instance(IMDS_EXPIRED);
+    struct credentials *c = fake_credentials(f, NULL);
+    unsigned before;
+
+    credentials_get(c, f->unix_ns);
+    fake_run(f, c, 10);
+    CHECK(fake_get(f, c) != NULL);
+    before = f->served;
+    fake_run(f, c, 280);
+    CHECK(f->served == before);
+    fake_run(f, c, 330);
+    CHECK(f->served == before + 3 && fake_get(f, c) != NULL);
+    credentials_free(c);
+    fake_aws_free(f);
+}
+
+static void the_metadata_service_may_be_elsewhere(void)
+{
+    struct fake_aws *f = instance(IMDS_HOP);
+
+    fake_set("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
+    CHECK(finds(f, NULL, NULL) && begins(f->last, "PUT http://[fd00:ec2::254]/latest/api/token"));
+    fake_set("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:5/");
+    CHECK(finds(f, NULL, NULL) && begins(f->last, "PUT http://127.0.0.1:5/latest/api/token"));
+    fake_aws_free(f);
+}
+
+int main(void)
+{
+    RUN(a_web_identity_is_exchanged_unsigned_at_the_regions_sts);
+    RUN(a_stale_identity_token_is_read_again_once);
+    RUN(a_busy_sts_is_asked_again);
+    RUN(a_role_is_assumed_with_what_was_found);
+    RUN(a_region_without_sts_falls_back_to_its_partitions_first);
+    RUN(a_profiles_roles_are_assumed_one_after_the_other);
+    RUN(the_environments_keys_come_before_all_others);
+    RUN(a_process_prints_credentials);
+    RUN(a_process_that_hangs_is_ended_after_a_minute);
+    RUN(a_profiles_process_is_run);
+    RUN(a_pods_token_is_read_from_its_file_each_time);
+    RUN(a_task_asks_the_agent);
+    RUN(the_instance_is_asked_with_a_token);
+    RUN(an_instance_without_version_2_is_asked_without);
+    RUN(a_hop_too_far_is_said);
+    RUN(the_instances_keys_are_served_while_its_service_is_behind);
+    RUN(the_metadata_service_may_be_elsewhere);
+    return DONE();
+}
