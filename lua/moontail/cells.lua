@@ -143,16 +143,17 @@ local function metatable(kind, methods)
   }
 end
 
-local function share_of(self, key)
-  check_self(self, "limit")
+-- The key may be nil: the cell without one.
+local function ask_or_all(ask, self, kind, key)
+  check_self(self, kind)
   local answer
   if key == nil then
-    answer = c_share(self, nil, 0)
+    answer = ask(self, nil, 0)
   else
-    if type(key) ~= "string" then key = text_of(key, "limit") end
-    answer = c_share(self, key, #key)
+    if type(key) ~= "string" then key = text_of(key, kind) end
+    answer = ask(self, key, #key)
   end
-  if answer < 0 then no_answer("limit", answer) end
+  if answer < 0 then no_answer(kind, answer) end
   return answer
 end
 
@@ -169,7 +170,7 @@ local limits = metatable("limit", {
     return ask_limit(self, key, cost, left) == 1
   end,
   share = function(self, key)
-    local p = share_of(self, key) -- no tail call: errors count this frame
+    local p = ask_or_all(c_share, self, "limit", key) -- no tail call: errors count this frame
     return p
   end,
 })
@@ -179,19 +180,6 @@ local seens = metatable("seen", {
   has = function(self, key) return ask_key(c_seen_has, self, "seen", key) == 1 end,
 })
 
-local function per_second(self, key)
-  check_self(self, "counter")
-  local answer
-  if key == nil then
-    answer = c_per_second(self, nil, 0)
-  else
-    if type(key) ~= "string" then key = text_of(key, "counter") end
-    answer = c_per_second(self, key, #key)
-  end
-  if answer < 0 then no_answer("counter", answer) end
-  return answer
-end
-
 local counters = metatable("counter", {
   add = function(self, key, n)
     if n == nil then n = 1 end
@@ -199,7 +187,7 @@ local counters = metatable("counter", {
     add_to_counter(self, key, n)
   end,
   per_second = function(self, key)
-    local rate = per_second(self, key) -- no tail call: errors count this frame
+    local rate = ask_or_all(c_per_second, self, "counter", key) -- no tail call: errors count this frame
     return rate
   end,
 })

@@ -6,13 +6,10 @@ local M = {}
 
 local map = lua_text.map
 
-local function safe(text) return (text:gsub("[^%w_.-]", "-")) end
-
 -- Two of theirs can be one type here: the second takes its whole id as instance.
 local function name_of(type_, id, taken)
-  local instance = id:match "/(.+)$"
-  local name = instance and type_ .. "/" .. safe(instance) or type_
-  if taken[name] then name = type_ .. "/" .. safe(id) end
+  local name = report.name_of(type_, id)
+  if taken[name] then name = type_ .. "/" .. report.safe(id) end
   taken[name] = true
   return name
 end
@@ -41,16 +38,20 @@ local function retry_of(s)
   return result
 end
 
+local OF_A_QUEUE = {
+  enabled = "the queue is the journal, and always there",
+  num_consumers = "moontail keeps as many requests on the way as the endpoint bears",
+  storage = "every queue is in the journal",
+  sizer = "queue.max_size counts bytes",
+  queue_size = "counts requests there; queue.max_size counts bytes: 256MiB where nothing is said",
+  wait_for_result = "an acknowledgement means that the journal has it",
+}
+
 local function queue_of(s)
   if not s:has "sending_queue" then return nil end
   local queue, on_full = s:section "sending_queue", nil
-  queue:ignore("enabled", "the queue is the journal, and always there")
-  queue:ignore("num_consumers", "moontail keeps as many requests on the way as the endpoint bears")
-  queue:ignore("storage", "every queue is in the journal")
-  queue:ignore("sizer", "queue.max_size counts bytes")
-  queue:ignore("queue_size", "counts requests there; queue.max_size counts bytes: 256MiB where nothing is said")
+  queue:ignore_all(OF_A_QUEUE)
   if queue:boolean "block_on_overflow" == true then on_full = "refuse" end
-  queue:ignore("wait_for_result", "an acknowledgement means that the journal has it")
   queue:done()
   return on_full and map { { "on_full", on_full } }
 end
@@ -190,39 +191,35 @@ local function signals_of(id, pipelines)
   return missing and list or nil
 end
 
-local function put(list, id, given, read, steps, pipelines)
+local function read_one(id, given, steps, pipelines, taken)
   local s = given:section(id)
-  local type_, options = read(s, steps.batch)
+  local type_, options = types[id:match "^([^/]+)"](s, steps.batch)
   if s:has "auth" then
     s:raw "auth"
     s:add("not mapped", "auth", "give the header in headers = { ... }")
   end
   s:done()
   table.insert(options, { "signals", signals_of(id, pipelines) })
-  local name = name_of(type_, id, list.taken)
+  local name = name_of(type_, id, taken)
   given:add("mapped", id, ('exporter "%s"'):format(name))
-  list[#list + 1] = lua_text.call("exporter", name, options)
+  return lua_text.call("exporter", name, options)
 end
 
 -- A list for lua_text. steps.batch: what the batch processor said.
 function M.read(doc, ids, pipelines, steps, notes)
-  local given, list, any = report.section(notes, doc.exporters, "exporters"), {}, false
-  list.taken = {}
+  local given, list, taken = report.section(notes, doc.exporters, "exporters"), {}, {}
   for _, id in ipairs(ids) do
-    local read = types[id:match "^([^/]+)"]
-    if read and given:has(id) then
-      put(list, id, given, read, steps, pipelines)
-      any = true
+    if types[id:match "^([^/]+)"] and given:has(id) then
+      list[#list + 1] = read_one(id, given, steps, pipelines, taken)
     elseif not (doc.connectors or {})[id] then
       given:add("not there yet", id, "stands as a comment with its options")
       list[#list + 1] = report.as_comment(('exporter "%s": not there yet'):format(id), given:raw(id))
     end
   end
-  if not any then
+  if not next(taken) then
     notes:add("different", "exporters", 'none that is there yet: exporter "debug" stands in, so that the file can run')
     list[#list + 1] = lua_text.call("exporter", "debug")
   end
-  list.taken = nil
   return list
 end
 

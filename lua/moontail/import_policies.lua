@@ -110,7 +110,7 @@ end
 -- ---- one policy ----
 
 local function name_of(type_, name)
-  local instance = (name or ""):gsub("[^%w_.-]", "-")
+  local instance = report.safe(name)
   return (instance == "" or instance == type_) and type_ or type_ .. "/" .. instance
 end
 
@@ -208,7 +208,7 @@ function M.tail_sampling(s)
       s.notes:add("mapped", sub.path, ('policy "%s"'):format(made.call.argument))
     end
   end
-  for key, why in pairs(IGNORED) do s:ignore(key, why) end
+  s:ignore_all(IGNORED)
   local traces = s:number "num_traces"
   local result = map {
     { "decision_wait", s:duration "decision_wait" or "30s" },

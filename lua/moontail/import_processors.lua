@@ -8,13 +8,6 @@ local M = {}
 
 local map = lua_text.map
 
-local function safe(id) return (id:gsub("[^%w_.-]", "-")) end
-
-local function name_of(type_, id)
-  local instance = id:match "/(.+)$"
-  return instance and type_ .. "/" .. safe(instance) or type_
-end
-
 local types = {}
 
 -- ---- limits and batches ----
@@ -79,22 +72,15 @@ local function put_actions(s, key, allowed)
       for _, used in ipairs { "from_attribute", "pattern", "converted_type", "from_context" } do action:raw(used) end
       action:add("not mapped", "action", ("%s of %s: write a processor for it (docs/processors.md)"):format(tostring(what), tostring(name)))
     elseif value ~= nil or what == "delete" or what == "hash" then
-      local list = edits[what] or map {}
-      edits[what] = list
-      table.insert(list, (what == "delete" or what == "hash") and name or { name, value })
+      local of_names = what == "delete" or what == "hash"
+      edits[what] = edits[what] or (of_names and {} or map {})
+      table.insert(edits[what], of_names and name or { name, value })
     else
       action:add("not mapped", "value", "is missing")
     end
     action:done()
   end
   return edits
-end
-
-local function names(list)
-  if not list then return nil end
-  local plain = {}
-  for i, name in ipairs(list) do plain[i] = name end
-  return plain
 end
 
 local RESOURCE = { insert = true, update = true, upsert = true, delete = true }
@@ -113,12 +99,12 @@ function types.resource(s, steps, id)
     steps.resource = edits.upsert
     return "resource"
   end
-  local name = name_of("resource", id)
+  local name = report.name_of("resource", id)
   table.insert(steps.kept, lua_text.call("processor", name, map {
     { "insert", edits.insert },
     { "update", edits.update },
     { "upsert", edits.upsert },
-    { "delete", names(edits.delete) },
+    { "delete", edits.delete },
   }))
   return ('processor "%s"'):format(name)
 end
@@ -135,23 +121,22 @@ local function match_of(s)
   local kind = s:string "match_type"
   local wrap = kind == "regexp" and "regex" or nil
   s:ignore("regexp", "expressions need no cache here")
-  for key, field in pairs { services = "service", span_names = "name" } do
-    local list = s:list(key)
-    if list then table.insert(fields, { field, said(list, wrap) }) end
+  for _, pair in ipairs { { "service", s:list "services" }, { "name", s:list "span_names" } } do
+    if pair[2] then table.insert(fields, { pair[1], said(pair[2], wrap) }) end
   end
   local kinds = s:list "span_kinds"
   if kinds then
     for i, text in ipairs(kinds) do kinds[i] = tostring(text):gsub("^SPAN_KIND_", ""):lower() end
     table.insert(fields, { "kind", said(kinds) })
   end
-  for key, field in pairs { attributes = "attr", resources = "resource" } do
+  for _, pair in ipairs { { "attr", "attributes" }, { "resource", "resources" } } do
     local attributes = map {}
-    for _, item in ipairs(s:sections(key)) do
+    for _, item in ipairs(s:sections(pair[2])) do
       local value = item:value "value"
       table.insert(attributes, { item:string "key", value == nil and lua_text.code "any" or wrap and lua_text.call(wrap, tostring(value)) or value })
       item:done()
     end
-    if #attributes > 0 then table.insert(fields, { field, attributes }) end
+    if #attributes > 0 then table.insert(fields, { pair[1], attributes }) end
   end
   s:done()
   return #fields > 0 and fields or nil
@@ -169,15 +154,15 @@ end
 
 function types.attributes(s, steps, id)
   local edits = put_actions(s, "actions", ATTRIBUTES)
-  local name = name_of("attributes", id)
+  local name = report.name_of("attributes", id)
   if not steps.decided then s.notes:add("different", "processors." .. id, "edits kept spans; the policies see what came in") end
   table.insert(steps.kept, lua_text.call("processor", name, map {
     { "when", when_of(s) },
     { "insert", edits.insert },
     { "update", edits.update },
     { "upsert", edits.upsert },
-    { "delete", names(edits.delete) },
-    { "hash", names(edits.hash) },
+    { "delete", edits.delete },
+    { "hash", edits.hash },
   }))
   return ('processor "%s"'):format(name)
 end
@@ -186,7 +171,7 @@ end
 
 local function filter_conditions(s, steps, id, list)
   local traces = s:section "traces"
-  local name = name_of(list == "kept" and "filter" or "drop_at_door", id)
+  local name = report.name_of(list == "kept" and "filter" or "drop_at_door", id)
   if traces:has "spanevent" then
     traces:raw "spanevent"
     traces:add("not mapped", "spanevent", "moontail drops spans, not events of them; write a processor")
@@ -206,11 +191,11 @@ function types.filter(s, steps, id)
     local include = spans:has "include" and match_of(spans:section "include")
     local exclude = spans:has "exclude" and match_of(spans:section "exclude")
     spans:done()
-    local name = name_of(list == "kept" and "filter" or "drop_at_door", id)
+    local name = report.name_of(list == "kept" and "filter" or "drop_at_door", id)
     local type_ = list == "kept" and "filter" or "drop_at_door"
     if exclude then table.insert(steps[list], lua_text.call("processor", name, map { { "when", lua_text.call("match", exclude) } })) end
     if include then
-      local rest = exclude and type_ .. "/not-" .. safe(id) or name
+      local rest = exclude and type_ .. "/not-" .. report.safe(id) or name
       table.insert(steps[list], lua_text.call("processor", rest, map { { "when", lua_text.call("match", map { { "not", include } }) } }))
     end
     return ('processor "%s"'):format(name)

@@ -46,8 +46,6 @@ local function options_of(s)
   return options
 end
 
-local function safe(name) return (tostring(name):gsub("[^%w_.-]", "-")) end
-
 local sampler_of
 
 -- ---- rules ----
@@ -80,7 +78,7 @@ local function rule_of(s, number, samplers)
     { "sample_rate", s:number "SampleRate" },
   }
   if s:has "Sampler" then
-    local made = sampler_of(s:section "Sampler", ("%d-%s"):format(number, safe(name)))
+    local made = sampler_of(s:section "Sampler", ("%d-%s"):format(number, report.safe(tostring(name))))
     if made then
       table.insert(samplers, made)
       table.insert(rule, { "sampler", made.argument })
@@ -129,13 +127,13 @@ local ENVIRONMENT = "deployment.environment.name"
 local function by_environment(samplers, notes)
   local rules, list = {}, {}
   for _, id in ipairs(report.keys(samplers.map)) do
-    local made = sampler_of(samplers:section(id), safe(id))
+    local made = sampler_of(samplers:section(id), report.safe(tostring(id)))
     if made then
       table.insert(list, made)
       local rule = map { { "name", id }, { "sampler", made.argument } }
       if id ~= "__default__" then
         table.insert(rule, { "conditions", { map { { "field", ENVIRONMENT }, { "operator", "=" }, { "value", id } } } })
-        table.insert(rules, #rules + 1, rule)
+        table.insert(rules, rule)
       else
         rules.default = rule
       end

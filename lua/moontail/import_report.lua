@@ -99,6 +99,17 @@ function M.expand(text)
   return lua_text.code(table.concat(parts, " .. "))
 end
 
+-- ---- names ----
+
+-- A text as a part of a name of ours.
+function M.safe(text) return (text:gsub("[^%w_.-]", "-")) end
+
+-- Their "TYPE/instance" under our type.
+function M.name_of(type_, id)
+  local instance = id:match "/(.+)$"
+  return instance and type_ .. "/" .. M.safe(instance) or type_
+end
+
 -- ---- sections ----
 
 local Section = {}
@@ -195,6 +206,13 @@ function Section:ignore(key, why)
   if self:has(key) then
     self:raw(key)
     self:add("different", key, why)
+  end
+end
+
+-- { key = reason }; told in the order of the file.
+function Section:ignore_all(reasons)
+  for _, key in ipairs(M.keys(self.map)) do
+    if reasons[key] then self:ignore(key, reasons[key]) end
   end
 end
 

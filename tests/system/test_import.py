@@ -135,3 +135,13 @@ def test_refinerys_rules_become_one_policy_and_what_matches_none_is_kept(tmp_pat
     for said in ["EMADynamicSampler.Frobnicate: there is no such setting here",
                  "UseClusterSize: a goal is each node's own", 'rule "drop health checks"']:
         assert said in report, report
+
+
+def test_the_report_is_in_the_order_of_the_file(tmp_path):
+    keys = ["num_shards", "block_on_overflow", "sample_on_first_match", "expected_new_traces_per_sec"]
+    for given in (keys, keys[::-1]):
+        lines = "".join(f"\n    {key}: 1" for key in given)
+        text = collector(["{name: a, type: always_sample}"])
+        _, report = from_text(tmp_path, text.replace("    policies:", lines[1:] + "\n    policies:"))
+        places = [report.index("tail_sampling." + key) for key in given]
+        assert places == sorted(places)
