@@ -2,7 +2,8 @@
 JOBS ?= $(shell nproc)
 export DURATION ROUNDS SEED OTELCOL CONFIGS TRACES
 
-.PHONY: run build test lint format interop fuzz simulate differential soak bench clean deps
+.PHONY: run build test lint format interop fuzz simulate differential soak bench clean deps \
+  deploy-check
 
 run: build            ## build, then collect traffic that it makes itself (DURATION=20s ends by itself)
 	@build/moontail demo
@@ -36,6 +37,9 @@ differential: build   ## imported sampling beside the collector's own (OTELCOL=P
 
 soak: build           ## long campaigns: kills under load (ROUNDS=200), a busy disk, ... (SOAK="kills disk")
 	@tests/soak/run $(SOAK)
+
+deploy-check: build   ## deploy/ by helm, kubeconform, promtool and terraform (needs Go; ten minutes the first time)
+	@build/venv/bin/python deploy/check $(PARTS)
 
 bench: build          ## CPU and memory, beside a peer with OTELCOL=PATH
 	@bench/run $(if $(OTELCOL),--otelcol $(OTELCOL))

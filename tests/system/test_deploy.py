@@ -3,9 +3,14 @@ import glob
 import json
 import re
 
-from harness import ROOT, run
+import pytest
+import yaml
+from clients import post
+from harness import ROOT, config, exporter, run
+from messages import request_with, span, trace_id
 
 DEPLOY = f"{ROOT}/deploy"
+CHART = "helm/moontail"
 WRITE_TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
@@ -81,3 +86,101 @@ def test_the_image_reads_what_the_task_definition_sets():
     assert {e["name"] for e in sidecar["environment"]} <= asked
     limit = int(re.search(r'"MEMORY_LIMIT", "(\d+)MiB"', read("docker/config.lua"))[1])
     assert sidecar["memory"] >= limit * 1.25
+
+
+# ---- the chart ----
+
+def mounted(example, folder):
+    """What the kubelet would put into /etc/moontail and the environment."""
+    documents = [d for d in yaml.safe_load_all(read(f"{CHART}/examples/{example}/rendered.yaml")) if d]
+    data, = (d["data"] for d in documents if d["kind"] == "ConfigMap")
+    for name, text in data.items():
+        (folder / name).write_text(text)
+    container, = next(d for d in documents if d["kind"] in ("DaemonSet", "Deployment", "StatefulSet")
+                      )["spec"]["template"]["spec"]["containers"]
+    return container, {e["name"]: e["value"] for e in container["env"] if "value" in e}
+
+
+@pytest.mark.parametrize("example", ["deployment", "own-config"])
+def test_the_program_takes_what_the_chart_mounts(example, tmp_path):
+    container, env = mounted(example, tmp_path)
+    env["STATE_DIRECTORY"] = str(tmp_path / "journal")
+    assert container["args"] == ["run", "--config", "/etc/moontail/config.lua"]
+    checked = run("check", "--config", "config.lua", folder=tmp_path, env=env)
+    assert checked.returncode == 0, checked.stderr
+    printed = run("print-config", "--config", "config.lua", folder=tmp_path, env=env).stdout
+    assert f'limit = "{env["MEMORY_LIMIT"]}"' in printed
+    assert f'max_size = "{env["JOURNAL_MAX_SIZE"]}"' in printed
+    for port in container["ports"]:
+        assert f'listen = ":{port["containerPort"]}"' in printed, port
+
+
+def test_ports_and_bounds_of_the_chart_are_the_programs_defaults(tmp_path):
+    values, text = yaml.safe_load(read(f"{CHART}/values.yaml")), defaults(tmp_path)
+    for name in ("otlp", "otlp-http", "admin"):
+        assert f'"127.0.0.1:{values["ports"][name]["containerPort"]}"' in text
+    assert f'limit = "{values["memoryLimiter"]["limit"]}"' in text
+    assert f'spike_limit = "{values["memoryLimiter"]["spikeLimit"]}"' in text
+    for key, default in (("max_size", "maxSize"), ("ack", "ack"), ("on_shutdown", "onShutdown")):
+        assert f'{key} = "{values["journal"][default]}"' in text
+    assert f'shutdown_timeout = "{values["shutdownTimeoutSeconds"]}s"' in text
+
+
+def test_the_schema_of_the_values_knows_each_and_no_other():
+    def compare(values, schema, path):
+        if schema.get("additionalProperties") is not False:
+            return
+        assert set(values) <= set(schema["properties"]), path
+        for key, value in values.items():
+            if isinstance(value, dict):
+                part = schema["properties"][key]
+                compare(value, definitions[part["$ref"].rsplit("/", 1)[1]] if "$ref" in part else part,
+                        f"{path}.{key}")
+
+    schema = read_json(f"{CHART}/values.schema.json")
+    definitions = schema["definitions"]
+    assert schema["additionalProperties"] is False
+    compare(yaml.safe_load(read(f"{CHART}/values.yaml")), schema, "values")
+
+
+# ---- alerts and the dashboard ----
+
+def test_every_metric_that_is_watched_exists(start):
+    policies = """policies = { policy {
+      name = "first", doc = "one of each", setup = function()
+        return { names = seen { window = "1m", max_keys = 1 } } end,
+      decide = function(trace, opt, my)
+        if my.names:add(trace.entry.name) and trace.error_count == 0 then return drop("dull") end
+        return keep("errors") end } }"""
+    collector = start(config(exporter("nop"), tail=policies,
+                             more="processors = { kept = { processor 'truncate' {} } },"))
+    sent = request_with(span(trace_id(1), 1), span(trace_id(2), 2, name="second", error=True))
+    post(collector.http, sent.SerializeToString())
+    metrics = collector.wait_metrics(lambda m: m.total("moontail_kept_spans_total") and
+                                     m.total("moontail_dropped_spans_total"))
+    there = {name for name, _ in metrics}
+    watched = read(f"{CHART}/alerts.yml") + read("grafana/moontail.json")
+    assert read("prometheus/alerts.yml") == read(f"{CHART}/alerts.yml")
+    used = set(re.findall(r"\b(?:moontail|process)_[a-z_]+", watched))
+    assert len(used) > 40 and not used - there, used - there
+
+
+def test_every_alert_has_its_page():
+    rules = [r for g in yaml.safe_load(read("prometheus/alerts.yml"))["groups"] for r in g["rules"]]
+    with open(f"{ROOT}/docs/alerts.md") as f:
+        headings = re.findall(r"^### (\w+)$", f.read(), re.M)
+    assert [r["alert"] for r in rules] == headings
+    for rule in rules:
+        assert rule["annotations"]["runbook"] == f"docs/alerts.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in ("critical", "warning", "info")
+
+
+def test_the_dashboard_is_laid_out():
+    panels = read_json("grafana/moontail.json")["panels"]
+    assert len({p["id"] for p in panels}) == len(panels)
+    taken = set()
+    for place in (p["gridPos"] for p in panels):
+        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"])
+                 for y in range(place["y"], place["y"] + place["h"])}
+        assert not cells & taken and place["x"] + place["w"] <= 24
+        taken |= cells
