@@ -56,6 +56,7 @@ M.globals = {
   { "retry", "fun(after_s?:number):Reply", "of reply: again later", only = "exporter" },
   { "reject", "fun(reason?:string):Reply", "of reply: gives up, counted", only = "exporter" },
   { "send", "fun(request:Request):Reply", "of reply: another request for the same spans", only = "exporter" },
+  { "xray", "XrayLib", "spans as documents of AWS X-Ray", only = "exporter" },
 }
 
 local ATTRIBUTES = {
@@ -225,6 +226,12 @@ M.classes = {
     { "encode", "fun(batch:Batch, opt:table, my:any):Request|Request[]|nil", "" },
     { "reply", "(fun(r:{status:integer, body:string, headers:table}, request:Request, opt:table, my:any):Reply?)?", "nil: 2xx is ok; 401 403 408 429 5xx are tried again; else rejected" },
   },
+  {
+    "XrayLib", "xray", "What exporters of AWS X-Ray are made with.",
+    { "mapping", 'fun(o:{semconv?:"v0"|"both"|"v1", compat?:boolean, index_all_attributes?:boolean, indexed_attributes?:string[], aws_log_groups?:string[]}):Mapping', "how spans become documents; make it in setup" },
+    { "text", "fun(document:table, max_bytes?:integer):string?, string?", 'a document as JSON; where it is too large without its "metadata", then its "annotations", then its "stacks", which the second value says; nil where that is not enough' },
+  },
+  { "Mapping", "mapping", "Made by xray.mapping().", { "documents", "fun(self, span:Span):table, table?", "the document of a span; two for a local root that is a call. What several documents have is shared: put others in its place, but change nothing inside" } },
   { "LogLib", "log", "", { "info", "fun(...)", "" }, { "warn", "fun(...)", "" } },
 }
 M.attributes = ATTRIBUTES

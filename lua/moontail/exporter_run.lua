@@ -4,6 +4,7 @@
 local env = require "moontail.env"
 local host = require "moontail.host"
 local secret = require "moontail.secret"
+local xray = require "moontail.xray"
 
 local M = {}
 
@@ -144,6 +145,7 @@ function M.api(t)
   end
   t.reject = function(reason) return reply("reject", tostring(reason or "rejected")) end
   t.send = function(request) return reply("send", request) end
+  t.xray = xray.global
   t.log = env.frozen({
     info = function(...) host.export_log("info", tostring((...))) end,
     warn = function(...) host.export_log("warn", tostring((...))) end,

@@ -42,3 +42,5 @@ struct value;
 void json_from_value(const struct value *value, struct buf *out);
 /* Appends `text` as a JSON string with its quotes. */
 void json_put_string(struct buf *out, struct slice text);
+/* Appends the shortest text that reads back as the same double; NaN and infinities as strings. */
+void json_put_number(struct buf *out, double number);

@@ -112,6 +112,17 @@ static void put_double(struct buf *out, uint64_t bits)
         put_finite(out, number);
 }
 
+void json_put_number(struct buf *out, double number)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &number, sizeof bits);
+    if (fabs(number) < 0x1p53 && number == trunc(number) && !(number == 0 && signbit(number)))
+        put_signed(out, (int64_t)number);
+    else
+        put_double(out, bits);
+}
+
 static void put_comma(struct buf *out, bool *first)
 {
     if (!*first)

@@ -8,8 +8,10 @@
 #include "policy/access.h"
 #include "policy/bytes.h"
 #include "policy/handles.h"
+#include "policy/json_text.h"
 #include "policy/match.h"
 #include "policy/verdict.h"
+#include "policy/whole.h"
 
 #include <stdio.h>
 
@@ -140,6 +142,8 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     verdict_register(L);
     handles_register(L, s);
     bytes_register(L);
+    whole_register(L, &s->reader);
+    json_text_register(L);
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, log_line, 1);
     lua_setfield(L, -2, "log");

@@ -1,0 +1,121 @@
+-- The name and the namespace of an X-Ray document.
+local core = require "moontail.policy_core"
+local read = require "moontail.xray_read"
+
+local text = read.text
+
+local M = {}
+
+local NAME_MAX = 200 -- bytes
+local EXTRA = " _.:/%&#=+-@"
+local OUTGOING = { client = true, producer = true, consumer = true }
+
+-- ---- the host of a connection string, as Go's net/url reads it ----
+
+local function is_escaped(path)
+  for at in path:gmatch "()%%" do
+    if not path:find("^%%%x%x", at) then return false end
+  end
+  return true
+end
+
+local function host_of_authority(authority)
+  local user, host = authority:match "^(.*)@(.*)$"
+  if user and user:find "[^%w%-._:~!$&'()*+,;=%%@]" then return nil end
+  host = host or authority
+  local address, port = host:match "^%[([^%]]*)%](.*)$"
+  if not address then
+    address, port = host:match "^(.*)(:[^:]*)$"
+  end
+  if not address then return host end
+  if port ~= "" and not port:find "^:%d*$" then return nil end
+  return address
+end
+
+-- The host, or nil where the text is no URL, or has none.
+local function url_host(url)
+  if url:find "[%c\127]" then return nil end
+  local rest = url:match "^[^#]*"
+  local scheme, behind = rest:match "^(%a[%w+.-]*):(.*)$"
+  rest = scheme and behind or rest
+  if rest:sub(1, 2) ~= "//" then return nil end
+  local authority, path = rest:match "^//([^/?]*)([^?]*)"
+  local host = host_of_authority(authority)
+  if not host or host == "" or host:find "[^%w%-_.~!$&'()*+,;=:%[%]<>\"\128-\255]" or not is_escaped(path) then return nil end
+  return host
+end
+
+-- ---- names ----
+
+function M.is_outgoing(span) return OUTGOING[span.kind] ~= nil end
+
+function M.is_aws_sdk(attrs) return attrs["rpc.system"] == "aws-api" end
+
+-- The name of a remote service, without the prefix that AWS SDKs are given.
+function M.remote(attrs)
+  local name = text(attrs["aws.remote.service"])
+  if not M.is_aws_sdk(attrs) then return name end
+  if name:sub(1, 8) == "AWS.SDK." then return name:sub(9) end
+  if name:sub(1, 5) == "AWS::" then return name:sub(6) end
+  return name
+end
+
+-- Cut to NAME_MAX bytes, between characters.
+local function cut(name)
+  if #name <= NAME_MAX then return name end
+  local last = NAME_MAX
+  while last > 0 and name:byte(last + 1) >= 128 and name:byte(last + 1) < 192 do last = last - 1 end
+  return name:sub(1, last)
+end
+
+-- Without what X-Ray refuses in a name.
+function M.clean(name, m)
+  if name:find "[^%w _.:/%%&#=+%-@]" then name = core.letters(name, EXTRA) end
+  name = m.compat and name:sub(1, NAME_MAX) or cut(name)
+  return name ~= "" and name or "span"
+end
+
+local function database(span, m)
+  local attrs = span.attrs
+  local name = m.semconv ~= "v1" and text(attrs["db.name"]) or ""
+  if name == "" and m.semconv ~= "v0" then name = text(attrs["db.namespace"]) end
+  if name == "" then return "" end
+  local host = url_host((text(attrs["db.connection_string"]):gsub("^jdbc:", "")))
+  if not host and m.semconv ~= "v0" then host = read.present(attrs["server.address"]) end
+  return host and name .. "@" .. host or name
+end
+
+-- In order: the first that is not empty is the name.
+local SOURCES = {
+  function(span)
+    if span.kind == "server" or (span.kind == "internal" and span.is_local_root) then return text(span.attrs["aws.local.service"]) end
+    return OUTGOING[span.kind] and M.remote(span.attrs) or ""
+  end,
+  function(span) return text(span.attrs["peer.service"]) end,
+  function(span, m) return m.semconv ~= "v0" and text(span.attrs["service.peer.name"]) or "" end,
+  function(span)
+    local name = text(span.attrs["aws.service"])
+    return name, span.attrs["aws.service"] ~= nil and "aws" or nil
+  end,
+  database,
+  function(span) return span.kind == "server" and text(span.resource.attrs["service.name"]) or "" end,
+  function(span) return text(span.attrs["rpc.service"]) end,
+  function(span) return text(span.attrs["http.host"]) end,
+  function(span) return text(span.attrs["net.peer.name"]) end,
+  function(span, m) return m.semconv ~= "v0" and span.kind ~= "server" and text(span.attrs["server.address"]) or "" end,
+}
+
+-- The name and the namespace, which may be nil.
+function M.of(span, m)
+  local name, namespace = "", span.is_aws_sdk and "aws" or nil
+  for i = 1, #SOURCES do
+    local found, of_source = SOURCES[i](span, m)
+    name, namespace = found, namespace or of_source
+    if name ~= "" then break end
+  end
+  if name == "" then name = M.clean(span.name, m) elseif not m.compat then name = M.clean(name, m) end
+  if not namespace and (span.kind == "client" or span.kind == "producer") then namespace = "remote" end
+  return name, namespace
+end
+
+return M
