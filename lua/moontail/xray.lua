@@ -47,8 +47,7 @@ local function dependency(span, m, segment_id)
   d.type, d.namespace = "subsegment", d.namespace or "remote"
   if span.kind == "consumer" then d.links = nil end
   if span.attrs["aws.remote.service"] ~= nil then
-    d.name = names.remote(span.attrs)
-    if not m.compat then d.name = names.clean(d.name, m) end
+    d.name = names.given(names.remote(span.attrs), m)
   end
   return d
 end
@@ -83,8 +82,7 @@ local function service_segment(span, m, segment_id)
   d.id, d.http, d.type, d.namespace = segment_id, nil, nil, nil
   if local_service == nil then local_service = span.resource.attrs["service.name"] end
   if local_service ~= nil then
-    d.name = read.text(local_service)
-    if not m.compat then d.name = names.clean(d.name, m) end
+    d.name = names.given(read.text(local_service), m)
   end
   for _, name in ipairs(d.aws and OF_CALL or {}) do d.aws[name] = nil end
   if d.metadata then d.metadata = of_resource(d.metadata) end

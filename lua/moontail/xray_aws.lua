@@ -104,12 +104,20 @@ local function eks_of(a, m)
   }, { "cluster_name", "pod", "container_id" }, m)
 end
 
-local function sdk_of(a, m)
+-- Whether an agent instrumented it: of the collector's exporter the later of two attributes says so.
+local function is_auto(keys, a, m)
+  local is = false
+  for _, key in ipairs(keys) do
+    if key == "telemetry.auto.version" or key == "telemetry.distro.version" then is = text(a[key]) ~= "" or (is and not m.compat) end
+  end
+  return is
+end
+
+local function sdk_of(keys, a, m)
   local name, language = text(a["telemetry.sdk.name"]), text(a["telemetry.sdk.language"])
   local suffix = " for " .. language
   if name ~= "" and language ~= "" and (m.compat or name:sub(-#suffix) ~= suffix) then name = name .. suffix end
-  local auto = text(a["telemetry.auto.version"]) ~= "" or text(a["telemetry.distro.version"]) ~= ""
-  return { sdk = present(name), sdk_version = present(a["telemetry.sdk.version"]), auto_instrumentation = auto }
+  return { sdk = present(name), sdk_version = present(a["telemetry.sdk.version"]), auto_instrumentation = is_auto(keys, a, m) }
 end
 
 -- What documents take from a resource: { attrs, keys, origin, service, language, account, aws = nil or the parts of the
@@ -122,7 +130,7 @@ function M.resource(keys, attrs, m)
   resource.account = present(attrs["cloud.account.id"])
   resource.aws = {
     ec2 = ec2_of(attrs, m), ecs = ecs_of(attrs), elastic_beanstalk = beanstalk_of(attrs, m), eks = eks_of(attrs, m),
-    cloudwatch_logs = log_groups_of(attrs, m.log_groups), xray = sdk_of(attrs, m),
+    cloudwatch_logs = log_groups_of(attrs, m.log_groups), xray = sdk_of(keys, attrs, m),
   }
   return resource
 end

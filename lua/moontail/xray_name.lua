@@ -68,6 +68,12 @@ local function cut(name)
   return name:sub(1, last)
 end
 
+-- A name that is taken as it is, even where it is empty.
+function M.given(name, m)
+  if not m.compat then return M.clean(name, m) end
+  return name ~= "" and name or core.json_null
+end
+
 -- Without what X-Ray refuses in a name.
 function M.clean(name, m)
   if name:find "[^%w _.:/%%&#=+%-@]" then name = core.letters(name, EXTRA) end
@@ -76,13 +82,13 @@ function M.clean(name, m)
 end
 
 local function database(span, m)
-  local attrs = span.attrs
-  local name = m.semconv ~= "v1" and text(attrs["db.name"]) or ""
-  if name == "" and m.semconv ~= "v0" then name = text(attrs["db.namespace"]) end
-  if name == "" then return "" end
+  local attrs, name = span.attrs, nil
+  if m.semconv ~= "v1" then name = attrs["db.name"] end
+  if name == nil and m.semconv ~= "v0" then name = attrs["db.namespace"] end
+  if name == nil or (name == "" and not m.compat) then return "" end
   local host = url_host((text(attrs["db.connection_string"]):gsub("^jdbc:", "")))
   if not host and m.semconv ~= "v0" then host = read.present(attrs["server.address"]) end
-  return host and name .. "@" .. host or name
+  return host and text(name) .. "@" .. host or text(name)
 end
 
 -- In order: the first that is not empty is the name.

@@ -72,6 +72,9 @@ static bool is_exact(int64_t integer)
 static void push_plain(lua_State *L, const struct value *v)
 {
     switch (v->type) {
+    case VALUE_ABSENT:
+        lua_pushlightuserdata(L, NULL); /* json_null */
+        return;
     case VALUE_STRING:
         lua_pushlstring(L, (const char *)v->bytes.data, v->bytes.len);
         return;
@@ -96,7 +99,8 @@ static void push_plain(lua_State *L, const struct value *v)
     push_json(L, v);
 }
 
-/* Pushes the list of the keys, in order, and the map of the values. Absent values are left out. */
+/* Pushes the list of the keys, in order, and the map of the values. Empty values are left out; of a
+ * link they are null. */
 static void push_attrs(lua_State *L, enum attr_owner owner, struct slice message)
 {
     struct slice key;
@@ -108,7 +112,7 @@ static void push_attrs(lua_State *L, enum attr_owner owner, struct slice message
     lua_createtable(L, 16, 0);
     lua_createtable(L, 0, 16);
     while (view_owner_attr_next(owner, message, &at, &key, &v)) {
-        if (v.type == VALUE_ABSENT)
+        if (v.type == VALUE_ABSENT && owner != OWNER_LINK)
             continue;
         lua_pushlstring(L, (const char *)key.data, key.len);
         lua_pushvalue(L, -1);
