@@ -88,6 +88,22 @@ def test_the_image_reads_what_the_task_definition_sets():
     assert sidecar["memory"] >= limit * 1.25
 
 
+def test_the_unit_fits_the_program(tmp_path):
+    lines = dict(line.split("=", 1) for line in read("systemd/moontail.service").splitlines()
+                 if "=" in line and line[0] != "#")
+    timeout = re.search(r'shutdown_timeout = "(\d+)s"', defaults(tmp_path))
+    assert int(lines["TimeoutStopSec"]) > int(timeout[1])
+    limit = re.search(r' limit = "(\d+)MiB"', defaults(tmp_path))
+    assert int(lines["MemoryMax"].rstrip("M")) >= 1.25 * int(limit[1])
+    assert f'env("STATE_DIRECTORY", "/var/lib/{lines["StateDirectory"]}")' in defaults(tmp_path)
+    # What it starts and reloads with are commands of the program, with arguments that they have.
+    for key in ("ExecStart", "ExecReload"):
+        program, *arguments = lines[key].split()
+        assert program == "/usr/bin/moontail"
+        arguments[-1] = "missing.lua"
+        assert run(*arguments, folder=tmp_path).returncode == 78
+
+
 # ---- the chart ----
 
 def mounted(example, folder):
