@@ -208,11 +208,14 @@ M.classes = {
   {
     "Request", "request", "What encode returns: one, a list of them, or nil.",
     { "method", "string?", "POST" },
-    { "url", "string", "http:// or https://" },
+    { "url", "string", "http://, https://, or udp://HOST:PORT: the body is one datagram" },
     { "headers", "table<string, string|number|Secret>?", "" },
     { "body", "(string|Secret)?", "" },
     { "compress", '("gzip"|"zstd")?', "" },
     { "timeout", "string?", "a duration" },
+    { "sigv4", "{service:string, region:string?, role_arn:string?}?", "signed for AWS when it is sent" },
+    { "no_verify_ssl", "boolean?", "takes any certificate" },
+    { "proxy_address", "(string|Secret)?", "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
     { "tag", "any", "for reply" },
   },
   {

@@ -67,7 +67,19 @@ end
 
 -- ---- requests ----
 
-local REQUEST = { method = true, url = true, headers = true, body = true, compress = true, timeout = true, tag = true }
+local REQUEST = {
+  method = true,
+  url = true,
+  headers = true,
+  body = true,
+  compress = true,
+  timeout = true,
+  sigv4 = true,
+  no_verify_ssl = true,
+  proxy_address = true,
+  tag = true,
+}
+local SIGV4 = { service = true, region = true, role_arn = true }
 M.request_keys = REQUEST
 local COMPRESS = { gzip = true, zstd = true }
 
@@ -91,13 +103,46 @@ local function header_list(headers)
   return list
 end
 
+local function check_name(value, what, example)
+  if type(value) ~= "string" or not value:find "^[%l%d-]+$" then
+    error("sigv4." .. what .. ' must be a name such as "' .. example .. '", not ' .. tostring(value), 0)
+  end
+end
+
+-- A copy, which scripts have no hand in.
+local function sigv4_of(s)
+  if s == nil then return nil end
+  if type(s) ~= "table" then error('sigv4 must be a table such as { service = "xray", region = "eu-west-1" }, not a ' .. type(s), 0) end
+  for key in pairs(s) do
+    if not SIGV4[key] then error("sigv4 has no '" .. tostring(key) .. "'; allowed: service, region, role_arn", 0) end
+  end
+  check_name(s.service, "service", "xray")
+  if s.region ~= nil then check_name(s.region, "region", "eu-west-1") end
+  if s.role_arn ~= nil and not (type(s.role_arn) == "string" and s.role_arn:find "^arn:%S+:role/%S+$") then
+    error("sigv4.role_arn must be as arn:aws:iam::ACCOUNT:role/NAME, not " .. tostring(s.role_arn), 0)
+  end
+  return { service = s.service, region = s.region, role_arn = s.role_arn }
+end
+
+-- Where to and how: what is not the same for all of an exporter's requests in other programs.
+local function check_way(r, url)
+  local udp = url:find "^udp://" ~= nil
+  if udp and not url:find "^udp://[^%c /?#]+:%d+$" then error("url must be udp://HOST:PORT", 0) end
+  if not udp and not url:find "^https?://[^%c ]+$" then error("url must be http://..., https://... or udp://HOST:PORT", 0) end
+  if udp and r.sigv4 ~= nil then error("sigv4 is for http:// and https:// alone: a datagram has no headers", 0) end
+  if r.no_verify_ssl ~= nil and type(r.no_verify_ssl) ~= "boolean" then error("no_verify_ssl must be true or false", 0) end
+  if r.proxy_address ~= nil and not text_of(r.proxy_address, "proxy_address"):find "^https?://[^%c /?#]+/?$" then
+    error("proxy_address must be http://HOST:PORT", 0)
+  end
+end
+
 local function normal_request(r)
   if type(r) ~= "table" then error("a request must be a table, not a " .. type(r), 0) end
   for key in pairs(r) do
     if not REQUEST[key] then error("a request has no '" .. tostring(key) .. "'" .. env.hint(key, REQUEST), 0) end
   end
   local url = text_of(r.url, "url")
-  if not url:find "^https?://[^%c ]+$" then error("url must be http://... or https://...", 0) end
+  check_way(r, url)
   local method = r.method or "POST"
   if type(method) ~= "string" or not method:find "^%u+$" then error("method must be a word such as POST", 0) end
   if r.compress ~= nil and not COMPRESS[r.compress] then error('compress must be "gzip" or "zstd"', 0) end
@@ -111,6 +156,9 @@ local function normal_request(r)
     body = text_of(r.body or "", "body"),
     compress = r.compress,
     timeout_ns = timeout,
+    sigv4 = sigv4_of(r.sigv4),
+    no_verify_ssl = r.no_verify_ssl,
+    proxy = r.proxy_address and text_of(r.proxy_address, "proxy_address"),
     given = r,
   }
 end

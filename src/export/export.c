@@ -1,3 +1,4 @@
+#include "aws/credentials.h"
 #include "export/export_lua.h"
 #include "export/exporter.h"
 
@@ -57,6 +58,14 @@ static void init_exporters(struct export *e)
         e->exporters[i] = (struct exporter){.owner = e, .index = i};
 }
 
+static void init_http(struct export *e)
+{
+    const struct credentials_config credentials = {.env = e->config.env, .disk = e->config.disk};
+
+    if (e->config.http)
+        e->config.http = http_client_signing(e->config.http, e->config.clock, &credentials);
+}
+
 enum err export_new(const struct export_config *config, struct export **out, struct err_info *info)
 {
     struct export *e = calloc(1, sizeof(*e));
@@ -67,6 +76,7 @@ enum err export_new(const struct export_config *config, struct export **out, str
     e->config = *config;
     e->config.specs = NULL;
     rng_seed(&e->rng, config->seed);
+    init_http(e);
     init_exporters(e);
     e->lua = export_lua_new(e);
     result = open_all(e, config->specs, info);
@@ -112,6 +122,8 @@ void export_free(struct export *e)
     for (size_t i = 0; i < e->count; i++)
         exporter_end(&e->exporters[i]);
     export_lua_free(e->lua);
+    if (e->config.http)
+        e->config.http->free(e->config.http);
     free(e->exporters);
     free(e);
 }

@@ -83,8 +83,9 @@ struct export_config {
     struct journal *journal;
     struct memory *memory;
     struct disk *disk;
-    struct http_client *http;
-    struct loop *loop;     /* the export thread's */
+    struct http_client *http;             /* what is to be signed is signed on the way to it */
+    const char *(*env)(const char *name); /* where AWS credentials are found; NULL: the process's */
+    struct loop *loop;                    /* the export thread's */
     struct loop *lua_loop; /* the Lua export thread's; may be NULL if no exporter is ever Lua's */
     const struct clock *clock;
     uint64_t seed;             /* for jitter */

@@ -16,7 +16,10 @@ struct job_request {
     char *method, *url;
     char **headers; /* NULL-terminated */
     struct buf body;
-    uint64_t timeout_ns; /* 0: the exporter's */
+    uint64_t timeout_ns;     /* 0: the exporter's */
+    char *proxy;             /* NULL: as the environment says */
+    struct http_sigv4 sigv4; /* service NULL: not signed */
+    struct tls_client_options tls;
     bool done;
 };
 
@@ -58,6 +61,7 @@ struct lua_job {
     /* the answer of the other end, for reply; then the verdict */
     size_t at; /* which request */
     int status;
+    char why[128]; /* AWS refused the request; empty: it did not, or nobody knows */
     struct buf answer, answer_headers;
     enum job_verdict verdict;
     double retry_s;  /* < 0: not said */

@@ -14,6 +14,10 @@ void job_request_fini(struct job_request *r)
     free(r->headers);
     free(r->method);
     free(r->url);
+    free(r->proxy);
+    free((char *)r->sigv4.service);
+    free((char *)r->sigv4.region);
+    free((char *)r->sigv4.role_arn);
     buf_fini(&r->body);
 }
 
@@ -136,9 +140,10 @@ static void request_done(struct export *e, struct lua_job *job, bool rejected)
 /* 2xx is good; 401 and 403 hold; 408, 429 and 5xx come again; the rest is refused. */
 static void default_rule(struct export *e, struct lua_job *job)
 {
-    char error[64];
+    char error[192];
 
-    snprintf(error, sizeof(error), "HTTP status %d", job->status);
+    snprintf(error, sizeof(error), "HTTP status %d%s%s", job->status, job->why[0] ? ", " : "",
+             job->why);
     if (job->status >= 200 && job->status <= 299) {
         request_done(e, job, false);
     } else if (job->status == 401 || job->status == 403) {
@@ -159,10 +164,12 @@ static void on_answer(void *arg, struct http_answer *answer)
 
     job->http = 0;
     if (answer->err != ERR_OK) {
+        r.how = answer->unsigned_yet ? SENT_HOLD : SENT_RETRY;
         snprintf(r.error, sizeof(r.error), "%.199s", answer->error);
         end_part(x->owner, job, &r);
         return;
     }
+    snprintf(job->why, sizeof(job->why), "%.*s", (int)sizeof(job->why) - 1, answer->error);
     job->status = answer->status;
     if (!job->has_reply) {
         default_rule(x->owner, job);
@@ -186,6 +193,9 @@ static void send_request(struct export *e, struct lua_job *job)
         .headers = (const char *const *)r->headers,
         .body = buf_slice(&r->body),
         .timeout_ns = r->timeout_ns ? r->timeout_ns : x->spec->options->timeout_ns,
+        .tls = &r->tls,
+        .sigv4 = r->sigv4.service ? &r->sigv4 : NULL,
+        .proxy = r->proxy,
     };
 
     if (e->config.http->send(e->config.http, &request, on_answer, job, &job->http) != ERR_OK) {

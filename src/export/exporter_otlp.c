@@ -5,47 +5,14 @@
  * is asked again each circuit.probe. */
 #include "export/exporter.h"
 #include "export/otlp_answer.h"
+#include "export/otlp_options.h"
 #include "export/tls_files.h"
 
 #include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GRPC_PREFIX = 5, ENDPOINTS_MAX = 32, HEADERS_MAX = 64 };
-
-struct otlp_options {
-    struct exporter_common common;
-    const char *endpoint;
-    const char *const *endpoints;
-    const char *protocol, *compression, *mode;
-    const struct schema_pair *headers;
-    struct tls_client_options tls;
-};
-
-#define OPTION(name, kind, member, text)                                                           \
-    .path = (name), .type = (kind), .doc = (text), .offset = offsetof(struct otlp_options, member)
-
-static const struct schema_field fields[] = {
-    {OPTION("endpoint", SCHEMA_STRING, endpoint,
-            "where to send: http://HOST:PORT or https://HOST:PORT")},
-    {OPTION("endpoints", SCHEMA_STRINGS, endpoints,
-            "several, in the order of preference; the next one serves while one fails"),
-     .min = 1, .max = ENDPOINTS_MAX},
-    {OPTION("mode", SCHEMA_STRING, mode, "how endpoints are used"), .fallback = "\"failover\"",
-     .one_of = "failover"},
-    {OPTION("protocol", SCHEMA_STRING, protocol, "of the request"), .fallback = "\"grpc\"",
-     .one_of = "grpc|http/protobuf"},
-    {OPTION("compression", SCHEMA_STRING, compression, "of the body"), .fallback = "\"gzip\"",
-     .one_of = "gzip|none"},
-    {OPTION("headers", SCHEMA_MAP, headers, "sent with each request"), .flags = SCHEMA_SECRET,
-     .min = 0, .max = HEADERS_MAX},
-    {OPTION("tls.ca_file", SCHEMA_STRING, tls.ca_file, "trusted certificates; else the system's")},
-    {OPTION("tls.cert_file", SCHEMA_STRING, tls.cert_file, "the client's certificate")},
-    {OPTION("tls.key_file", SCHEMA_STRING, tls.key_file, "and its key")},
-    {OPTION("tls.insecure_skip_verify", SCHEMA_BOOLEAN, tls.insecure_skip_verify,
-            "takes any certificate"),
-     .fallback = "false"},
-};
+enum { GRPC_PREFIX = 5 };
 
 struct endpoint {
     char *urls[OTLP_SIGNALS];
@@ -56,12 +23,12 @@ struct otlp {
     const struct otlp_options *options;
     struct exporter *exporter;
     bool grpc;
-    struct endpoint endpoints[ENDPOINTS_MAX];
+    struct endpoint endpoints[OTLP_ENDPOINTS_MAX];
     size_t count;
-    size_t present;                 /* where requests go */
-    size_t probed;                  /* which endpoint the next probe of an open circuit goes to */
-    uint64_t failback_ns;           /* when the first endpoint is asked again; if present > 0 */
-    char *headers[HEADERS_MAX + 8]; /* "Name: value", NULL-terminated */
+    size_t present;       /* where requests go */
+    size_t probed;        /* which endpoint the next probe of an open circuit goes to */
+    uint64_t failback_ns; /* when the first endpoint is asked again; if present > 0 */
+    char *headers[OTLP_HEADERS_MAX + 8]; /* "Name: value", NULL-terminated */
     struct libdeflate_compressor *compressor;
 };
 
@@ -153,6 +120,7 @@ static enum err post(struct call *c)
         .timeout_ns = o->options->common.timeout_ns,
         .http2_prior_knowledge = o->grpc && e->plain,
         .tls = &o->options->tls,
+        .sigv4 = o->options->is_signed ? &o->options->sigv4 : NULL,
     };
 
     c->tried++;
@@ -247,47 +215,6 @@ static void otlp_cancel(void *self, struct part *part)
 }
 
 /* ---- making one ---- */
-
-static enum err check_endpoint(const char *url, struct err_info *info)
-{
-    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
-
-    if (!scheme)
-        return err_fail(info, ERR_CONFIG,
-                        "has the endpoint '%s'; allowed: http://HOST:PORT or https://HOST:PORT",
-                        url);
-    if (!url[scheme] || strchr(url, '@') || strpbrk(url, " \r\n"))
-        return err_fail(info, ERR_CONFIG,
-                        "has an endpoint that is not http://HOST:PORT or https://HOST:PORT "
-                        "(credentials belong in headers)");
-    return ERR_OK;
-}
-
-static enum err check_headers(const struct schema_pair *pairs, struct err_info *info)
-{
-    for (const struct schema_pair *h = pairs; h && h->key; h++)
-        if (!h->key[0] || strpbrk(h->key, ":\r\n ") || strpbrk(h->value, "\r\n"))
-            return err_fail(info, ERR_CONFIG, "has a header '%s' that can't be sent", h->key);
-    return ERR_OK;
-}
-
-static enum err otlp_check(const void *options, struct err_info *info)
-{
-    const struct otlp_options *o = options;
-    enum err result;
-
-    if (!o->endpoint == !o->endpoints)
-        return err_fail(info, ERR_CONFIG,
-                        "%s; allowed: endpoint = \"http://HOST:PORT\" or "
-                        "endpoints = { ... }",
-                        o->endpoint ? "has both endpoint and endpoints" : "has no endpoint");
-    if (o->endpoint && (result = check_endpoint(o->endpoint, info)) != ERR_OK)
-        return result;
-    for (const char *const *e = o->endpoints; e && *e; e++)
-        if ((result = check_endpoint(*e, info)) != ERR_OK)
-            return result;
-    return check_headers(o->headers, info);
-}
 
 static const struct {
     const char *path, *method;
@@ -405,7 +332,6 @@ static void otlp_close(void *self)
 }
 
 EXPORTER_TYPE(exporter_otlp, .name = "otlp", .doc = "OTLP over gRPC or HTTP",
-              .signals = EXPORTER_ALL_SIGNALS, .fields = fields,
-              .field_count = sizeof(fields) / sizeof(fields[0]),
+              .signals = EXPORTER_ALL_SIGNALS, .fields = otlp_fields, .field_count = OTLP_FIELDS,
               .options_size = sizeof(struct otlp_options), .check = otlp_check, .open = otlp_open,
               .close = otlp_close, .send = otlp_send, .cancel = otlp_cancel);

@@ -14,19 +14,31 @@ struct tls_client_options {
     bool insecure_skip_verify;
 };
 
+/* Whom and what a request is signed for, by Signature Version 4. */
+struct http_sigv4 {
+    const char *service;  /* "xray" */
+    const char *region;   /* NULL: that of the host's name, else the default one */
+    const char *role_arn; /* assumed for it; NULL: none */
+};
+
 struct http_request {
     const char *method; /* "POST" */
     const char *url;
     const char *const *headers; /* "Name: value", NULL-terminated; copied */
     struct slice body;          /* borrowed until the answer or http_client_cancel */
     uint64_t timeout_ns;
-    bool http2_prior_knowledge; /* gRPC without TLS */
-    const struct tls_client_options *tls;
+    bool http2_prior_knowledge;           /* gRPC without TLS */
+    const struct tls_client_options *tls; /* borrowed, as the body is; NULL: the defaults */
+    const struct http_sigv4 *sigv4; /* borrowed, as the body is; NULL: it is sent as it is. Only
+                                     * http_client_signing signs. */
+    const char *proxy; /* http://HOST:PORT, but for hosts in NO_PROXY; copied. NULL: as HTTPS_PROXY,
+                        * http_proxy and NO_PROXY say; "": none */
 };
 
 struct http_answer {
-    enum err err; /* ERR_OK: there is a status; ERR_IO: no answer (see error) */
-    char error[256];
+    enum err err;      /* ERR_OK: there is a status; ERR_IO: no answer (see error) */
+    bool unsigned_yet; /* with ERR_IO: it was not sent, as nobody may sign it now: see error */
+    char error[256];   /* also of an answer: the code by which AWS refused it */
     int status;
     struct buf body;    /* bounded at 1 MiB */
     struct buf headers; /* "name: value\n" lines, names lower-case; trailers follow the headers */
@@ -55,3 +67,16 @@ struct http_client *http_client_curl(struct loop *loop);
 typedef uint64_t http_serve_fn(void *arg, const struct http_request *request,
                                struct http_answer *answer);
 struct http_client *http_client_fake(http_serve_fn *serve, void *arg);
+
+struct credentials_config;
+
+/* Signs requests that have `sigv4` when they are sent, so that each repeat is signed anew, and
+ * hands all of them to `inner`, which it does not own.
+ *
+ * One for which there are no credentials yet waits for them as long as its timeout, then ends with
+ * unsigned_yet. A refusal for the time of the signature corrects the clock, for that endpoint, and
+ * is tried again at once; one for expired credentials waits for others. A 400 that says that the
+ * signer is not known or may not is answered as 403. `credentials` (all but http, region and
+ * role_arn) is how they are found. */
+struct http_client *http_client_signing(struct http_client *inner, const struct clock *clock,
+                                        const struct credentials_config *credentials);

@@ -241,6 +241,8 @@ static void set_options(struct transfer *t, const struct http_request *r)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
     set_method(easy, r);
     set_tls(easy, r->tls);
+    if (r->proxy) /* NO_PROXY counts all the same */
+        curl_easy_setopt(easy, CURLOPT_PROXY, r->proxy);
 }
 
 static CURL *take_handle(struct client *c)

@@ -22,14 +22,41 @@ void lua_job_attach(lua_State *L, struct export_lua *l)
 
 /* ---- requests out of Lua ---- */
 
-static char *copy_field(lua_State *L, int index, const char *key)
+/* Sets *copy if the field is there. False: no memory. */
+static bool copy_field(lua_State *L, int index, const char *key, char **copy)
 {
-    char *copy;
+    const char *text;
 
     lua_getfield(L, index, key);
-    copy = strdup(lua_tostring(L, -1));
+    text = lua_tostring(L, -1);
+    *copy = text ? strdup(text) : NULL;
     lua_pop(L, 1);
-    return copy;
+    return *copy || !text;
+}
+
+static bool take_sigv4(lua_State *L, int index, struct job_request *r)
+{
+    bool good = true;
+    int at;
+
+    lua_getfield(L, index, "sigv4");
+    at = lua_gettop(L);
+    if (lua_istable(L, at))
+        good = copy_field(L, at, "service", (char **)&r->sigv4.service) &&
+               copy_field(L, at, "region", (char **)&r->sigv4.region) &&
+               copy_field(L, at, "role_arn", (char **)&r->sigv4.role_arn);
+    lua_pop(L, 1);
+    return good;
+}
+
+/* Where the request goes, and how. */
+static bool take_way(lua_State *L, int index, struct job_request *r)
+{
+    lua_getfield(L, index, "no_verify_ssl");
+    r->tls.insecure_skip_verify = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return copy_field(L, index, "method", &r->method) && copy_field(L, index, "url", &r->url) &&
+           copy_field(L, index, "proxy", &r->proxy) && take_sigv4(L, index, r);
 }
 
 static bool put_zstd(struct slice raw, struct buf *out)
@@ -108,12 +135,10 @@ static bool take_request(lua_State *L, int index, struct memory *memory, struct 
     const char *compression;
 
     buf_init(&r->body, SIZE_MAX / 2, memory);
-    r->method = copy_field(L, index, "method");
-    r->url = copy_field(L, index, "url");
     lua_getfield(L, index, "timeout_ns");
     r->timeout_ns = (uint64_t)lua_tonumber(L, -1);
     lua_pop(L, 1);
-    return r->method && r->url && take_body(L, index, &r->body, &compression) &&
+    return take_way(L, index, r) && take_body(L, index, &r->body, &compression) &&
            take_headers(L, index, compression, r);
 }
 

@@ -102,7 +102,8 @@ static bool read_retry_after(struct slice value, uint64_t unix_ns, uint64_t *aft
 
 static bool read_http(const struct http_answer *a, uint64_t unix_ns, struct sent_result *r)
 {
-    snprintf(r->error, sizeof(r->error), "HTTP status %d", a->status);
+    snprintf(r->error, sizeof(r->error), "HTTP status %d%s%.100s", a->status,
+             a->error[0] ? ", " : "", a->error);
     switch (a->status) {
     case 401:
     case 403:
@@ -279,8 +280,8 @@ bool otlp_answer_read(const struct http_answer *a, bool grpc, uint64_t unix_ns,
     *r = (struct sent_result){.answered = true};
     if (a->err == ERR_OK)
         return grpc ? read_grpc(a, r) : read_http(a, unix_ns, r);
-    r->how = SENT_RETRY;
+    r->how = a->unsigned_yet ? SENT_HOLD : SENT_RETRY;
     r->answered = false;
     snprintf(r->error, sizeof(r->error), "%.199s", a->error);
-    return true;
+    return !a->unsigned_yet; /* then it is not the endpoint's fault */
 }

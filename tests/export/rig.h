@@ -8,6 +8,7 @@
 #include "lua/scripts.h"
 #include "lua/state.h"
 #include "otlp/wire.h"
+#include "policy/policy.h"
 
 #include <stdlib.h>
 
@@ -38,6 +39,7 @@ struct rig {
 static void (*rig_install)(lua_State *L, int env);
 static struct export_hooks rig_hooks;
 static size_t rig_files_memory;
+static const char *(*rig_env)(const char *name); /* of AWS; NULL: the process's */
 
 enum { RIG_SEGMENT = 64 << 10 };
 
@@ -73,6 +75,8 @@ static inline void rig_config(struct rig *r, const char *config)
     rig_set(r->L, "moontail.secret", "new", NULL, "secret");
     if (rig_install)
         rig_install(r->L, r->env);
+    else
+        CHECK(policy_api_install(r->L, r->env, NULL, &r->info) == ERR_OK);
     CHECK(export_api_install(r->L, r->env, &r->info) == ERR_OK);
     CHECK(lua_env_seal(r->L, r->env, &r->info) == ERR_OK);
     if (lua_load_script(r->L, slice_str(config), "config.lua", r->env, &r->info) != ERR_OK ||
@@ -165,6 +169,7 @@ static inline bool rig_go(struct rig *r, const char *config, struct http_client 
                                 .memory = &r->memory,
                                 .disk = &r->disk.disk,
                                 .http = http,
+                                .env = rig_env,
                                 .clock = &r->clock.clock,
                                 .seed = 1,
                                 .hooks = rig_hooks};

@@ -2,7 +2,9 @@
 import json
 
 import pytest
-from botocore.exceptions import ClientError
+from clients import post
+from harness import config, exporter, fields
+from messages import request_with, span, trace_id
 
 TRACE = "1-5f84c7a0-aaaaaaaaaaaaaaaaaaaaaaaa"
 DOCUMENT = {"trace_id": TRACE, "id": "1111111111111111", "name": "shop",
@@ -16,9 +18,62 @@ def put(client):
 def test_the_judge_takes_a_right_key_and_refuses_a_wrong_one(judge):
     assert put(judge.client("xray"))["UnprocessedTraceSegments"] == []
     assert judge.segments([TRACE])["1111111111111111"]["name"] == "shop"
+    from botocore.exceptions import ClientError
     right, judge.secret = judge.secret, "wrong"
     try:
         with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
             put(judge.client("xray"))
     finally:
         judge.secret = right
+
+
+# A segment of X-Ray for each span, as small as can be.
+SEGMENTS = """return exporter { doc = "segments", options = { url = option.string {} },
+  encode = function(batch, opt)
+    local documents = {}
+    for _, span in batch:spans() do
+      local id = span.trace_id
+      documents[#documents + 1] = json.encode { trace_id = "1-" .. id:sub(1, 8) .. "-" .. id:sub(9), id = span.id,
+                                                name = span.name, start_time = 1, end_time = 2 }
+    end
+    return { url = opt.url .. "/TraceSegments", headers = { ["content-type"] = "application/json" },
+             body = json.encode { TraceSegmentDocuments = documents }, sigv4 = { service = "xray" } }
+  end }
+"""
+
+
+@pytest.fixture
+def segments(start, judge, tmp_path):
+    """segments(secret) runs a collector that sends to the judge."""
+    def start_one(secret):
+        (tmp_path / "exporters").mkdir()
+        (tmp_path / "exporters" / "segments.lua").write_text(SEGMENTS)
+        text = config(exporter("segments", url=judge.url, batch={"timeout": "0s"},
+                               circuit={"probe": "20ms"}))
+        return start(text, {**judge.env, "AWS_SECRET_ACCESS_KEY": secret}, tmp_path)
+    return start_one
+
+
+def send(collector, number):
+    """One span; its X-Ray trace id."""
+    message = request_with(span(trace_id(number), 1, name="shop"))
+    assert post(collector.http, message.SerializeToString()).status == 200
+    return f"1-{trace_id(number).hex()[:8]}-{trace_id(number).hex()[8:]}"
+
+
+def test_a_right_key_is_taken(judge, segments):
+    collector = segments(judge.secret)
+    trace = send(collector, 1)
+    collector.wait_delivered(1)
+    assert [d["name"] for d in judge.segments([trace]).values()] == ["shop"]
+
+
+def test_a_wrong_key_loses_nothing_and_says_why_once(judge, segments):
+    collector = segments("wrong")
+    send(collector, 2)
+    line = collector.wait_line(lambda x: "the endpoint fails" in x)
+    assert fields(line)["error"] == "HTTP status 403, AWS says SignatureDoesNotMatch"
+    metrics = collector.wait_metrics(lambda m: m.total("moontail_export_failures_total") >= 5)
+    assert metrics.total("moontail_export_queued_spans") == 1
+    assert collector.get("/readyz")[0] == 200
+    assert collector.output().count("the endpoint fails") == 1
