@@ -63,24 +63,58 @@ static bool refuses(struct heap *h, size_t old, size_t size)
     return takes_too_long(h, size);
 }
 
+static void *resize(struct heap *h, void *p, size_t old, size_t size)
+{
+    if (h->own)
+        return h->own(h->own_arg, p, old, size);
+    if (size)
+        return realloc(p, size);
+    free(p);
+    return NULL;
+}
+
 void *heap_alloc(void *arg, void *p, size_t old, size_t size)
 {
     struct heap *h = arg;
     void *moved = NULL;
 
-    if (size == 0) {
-        free(p);
-    } else {
-        if (refuses(h, old, size))
-            return NULL;
-        moved = realloc(p, size);
-        if (!moved) /* the library does not survive it wherever it may be */
-            err_no_memory("Lua");
-    }
+    if (refuses(h, old, size))
+        return NULL;
+    moved = resize(h, p, old, size);
+    if (size && !moved) /* the library does not survive it wherever it may be */
+        err_no_memory("Lua");
     h->used += size - old;
     h->large += large_part(size) - large_part(old);
     heap_tell(h);
     return moved;
+}
+
+/* LuaJIT's allocator comes with a state that is made with it; ours goes in front of it. */
+static lua_State *open_low(struct heap *h)
+{
+    lua_State *L = luaL_newstate();
+
+    if (!L)
+        return NULL;
+    h->own = lua_getallocf(L, &h->own_arg);
+    h->used = ((size_t)lua_gc(L, LUA_GCCOUNT, 0) << 10) + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+    lua_setallocf(L, heap_alloc, h);
+    heap_tell(h);
+    return L;
+}
+
+lua_State *heap_open(struct heap *h, bool low_memory)
+{
+    return low_memory ? open_low(h) : lua_newstate(heap_alloc, h);
+}
+
+void heap_close(struct heap *h, lua_State *L)
+{
+    if (h->own)
+        lua_setallocf(L, h->own, h->own_arg); /* which knows what all of it was */
+    lua_close(L);
+    if (h->memory && h->counted)
+        memory_release(h->memory, h->counted);
 }
 
 struct heap *heap_of(const lua_State *L)

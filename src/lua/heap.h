@@ -19,6 +19,8 @@ struct heap {
     size_t large;   /* of `used`, in large blocks */
     unsigned runs;  /* nested lua_run: only in them the bounds hold */
     bool jit;
+    lua_Alloc own; /* LuaJIT's allocator and its argument; NULL: malloc */
+    void *own_arg;
     int pcalls;              /* that are open, as lua/moontail/env.lua counts them */
     uint64_t bound_ns;       /* CPU time of one lua_run_bounded; 0: no bound of its own */
     const atomic_bool *stop; /* of lua_run; NULL: nobody can */
@@ -35,6 +37,10 @@ struct heap {
 
 /* The allocator of states (lua_Alloc). */
 void *heap_alloc(void *arg, void *p, size_t old, size_t size);
+/* A bare state whose memory `h` counts, by malloc, or by LuaJIT's own allocator below 2^47. NULL
+ * without memory. heap_close frees it; `h` stays. */
+lua_State *heap_open(struct heap *h, bool low_memory);
+void heap_close(struct heap *h, lua_State *L);
 /* A state that another program made (the testing module's) has no bounds of ours. */
 struct heap *heap_of(const lua_State *L);
 

@@ -25,6 +25,13 @@
 #define THREAD_SANITIZER false
 #endif
 
+/* LuaJIT's pointers have 47 bits, and memory of malloc lies above them on arm64. */
+#ifdef __aarch64__
+#define HIGH_MEMORY true
+#else
+#define HIGH_MEMORY false
+#endif
+
 /* CPU time of what runs once: a file, setup, a module. Far above what any needs. */
 #define ONCE_NS (UINT64_C(10) * 1000 * 1000 * 1000)
 
@@ -173,7 +180,7 @@ lua_State *lua_state_new(const struct lua_options *options)
     h->bound_ns = options->max_cpu_ns;
     h->stop = options->stop;
     h->jit = jit_wanted(options);
-    L = lua_newstate(heap_alloc, h);
+    L = heap_open(h, options->low_memory || HIGH_MEMORY);
     if (!L) {
         free(h);
         return NULL;
@@ -198,9 +205,7 @@ void lua_state_close(lua_State *L)
         return;
     (void)lua_getallocf(L, &heap);
     h = heap;
-    lua_close(L);
-    if (h->memory && h->counted)
-        memory_release(h->memory, h->counted);
+    heap_close(h, L);
     free(h); /* NOLINT(clang-analyzer-unix.Malloc): a state that we made has a heap of its own */
 }
 

@@ -21,6 +21,7 @@ struct lua_options {
     uint64_t max_cpu_ns;     /* CPU time of one lua_run_bounded; 0: no bound */
     const atomic_bool *stop; /* set by any thread: what lua_run runs ends; NULL: nobody can */
     enum lua_jit { LUA_JIT_AUTO, LUA_JIT_ON, LUA_JIT_OFF } jit; /* off where W^X forbids it */
+    bool low_memory; /* memory below 2^47, by LuaJIT's own allocator; on arm64 always */
 };
 
 /* A state with the trusted library loaded (its modules can be required by trusted code).

@@ -171,13 +171,14 @@ static void compiled_lua_is_refused(void)
     lua_state_close(L);
 }
 
-static void a_state_stops_at_its_own_bound_and_returns_every_byte(void)
+static void stops_at_its_bound(bool low_memory)
 {
     struct memory memory;
     lua_State *L;
 
     memory_init(&memory, 1 << 30, 1 << 20);
-    L = lua_state_new(&(struct lua_options){.memory = &memory, .max_bytes = 4 << 20});
+    L = lua_state_new(
+        &(struct lua_options){.memory = &memory, .max_bytes = 4 << 20, .low_memory = low_memory});
     CHECK(L != NULL);
     CHECK(memory_used(&memory) >= lua_state_bytes(L));
     CHECK(run(L, "local t = {} for i = 1, 1e9 do t[i] = { i } end") == ERR_SCRIPT);
@@ -186,6 +187,25 @@ static void a_state_stops_at_its_own_bound_and_returns_every_byte(void)
     CHECK(!run(L, "return 1")); /* and goes on */
     lua_state_close(L);
     CHECK(memory_used(&memory) == 0);
+}
+
+static void a_state_stops_at_its_own_bound_and_returns_every_byte(void)
+{
+    stops_at_its_bound(false);
+    stops_at_its_bound(true);
+}
+
+/* Elsewhere LuaJIT would lose the upper bits of addresses: it refuses to make the state. */
+static void memory_lies_where_pointers_of_47_bits_reach(void)
+{
+    lua_State *L = lua_state_new(&(struct lua_options){.low_memory = true});
+
+    CHECK(L && (uintptr_t)L >> 47 == 0);
+    CHECK(!run(L, "local t = {} for i = 1, 1e5 do t[i] = { i } end return t"));
+    CHECK((uintptr_t)lua_topointer(L, -1) >> 47 == 0);
+    lua_rawgeti(L, -1, 100000);
+    CHECK((uintptr_t)lua_topointer(L, -1) >> 47 == 0);
+    lua_state_close(L);
 }
 
 static void trusted_code_requires_embedded_modules_and_no_files(void)
@@ -271,6 +291,7 @@ int main(void)
     RUN(a_comparison_with_no_kind_or_status_is_refused);
     RUN(compiled_lua_is_refused);
     RUN(a_state_stops_at_its_own_bound_and_returns_every_byte);
+    RUN(memory_lies_where_pointers_of_47_bits_reach);
     RUN(trusted_code_requires_embedded_modules_and_no_files);
     RUN(compiling_can_be_switched_off);
     return DONE();
