@@ -6,11 +6,11 @@
  * overwritten before their memory is given back.
  *
  * Sources, the first that has something wins: the environment; web identity
- * (AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN); the shared profile, with its roles; the container
- * endpoints (relative, then full URI); the instance's metadata. Then config.role_arn is assumed with
- * what was found. What expires is fetched again 15 to 20 minutes before (of a life under an hour, in
- * its last third) and served until it really expires if that fails; an instance's own longer.
- * fetch.h is one such attempt, plan.h decides what it asks.
+ * (AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN); the shared profile, with its roles; the
+ * container endpoints (relative, then full URI); the instance's metadata. Then config.role_arn is
+ * assumed with what was found. What expires is fetched again 15 to 20 minutes before (of a life
+ * under an hour, in its last third) and served until it really expires if that fails; an instance's
+ * own longer. fetch.h is one such attempt, plan.h decides what it asks.
  */
 #pragma once
 
@@ -83,7 +83,7 @@ void credentials_rejected(struct credentials *c);
 /* The work that is possible now; returns when (now_ns) it wants to be called next. */
 uint64_t credentials_step(struct credentials *c, uint64_t now_ns, uint64_t now_unix_ns);
 
-/* The region of calls that name none: AWS_REGION, AWS_DEFAULT_REGION, the profile's, that of the ECS
- * task, that of the instance; the last two are asked for by steps from the first call on. NULL: not
- * known yet. Valid as long as what credentials_get gives. */
+/* The region of calls that name none: AWS_REGION, AWS_DEFAULT_REGION, the profile's, that of the
+ * ECS task, that of the instance; the last two are asked for by steps from the first call on. NULL:
+ * not known yet. Valid as long as what credentials_get gives. */
 const char *credentials_region(struct credentials *c);
