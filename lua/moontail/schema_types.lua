@@ -207,10 +207,13 @@ known.strings = {
     if type(v) == "string" or secret.is(v) then v = { v } end
     return check_list(v, field, function(element)
       local ok, normal = scalar(field, element)
-      return ok and type(normal) == "string" and normal ~= "" and not normal:find "%z", normal
-    end, "a string")
+      return ok and type(normal) == "string" and normal ~= "" and not normal:find "%z" and is_one_of(field, normal), normal
+    end, field.one_of and quoted(field.one_of) or "a string")
   end,
-  allowed = function(field) return count_text(field, "a list", "strings") end,
+  allowed = function(field)
+    local text = count_text(field, "a list", "strings")
+    return field.one_of and (text .. ", each of them one of " .. quoted(field.one_of)) or text
+  end,
 }
 known.map = {
   check = function(field, v)

@@ -1,3 +1,4 @@
+#include "collector/detection.h"
 #include "collector/parts.h"
 #include "collector/rescue.h"
 #include "lua/state.h"
@@ -58,6 +59,7 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
                               .stop = &c->is_stopping};
     err = setup_load(&c->setup, &c->loaded, report);
     if (err == ERR_OK) {
+        detection_run(&c->host, c->loaded.config, &c->is_stopping);
         if (host->configured)
             host->configured(host->arg, c->loaded.config);
         init_shared(c, c->loaded.config);

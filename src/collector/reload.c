@@ -1,6 +1,7 @@
 #include "collector/reload.h"
 
 #include "base/log.h"
+#include "collector/detection.h"
 #include "collector/excerpt.h"
 #include "collector/parts.h"
 #include "collector/restart.h"
@@ -71,6 +72,7 @@ static struct version *build(struct reload *r, struct reload_outcome *outcome)
         err_no_memory("the reload");
     err = setup_load(&c->setup, &v->loaded, &outcome->report);
     if (err == ERR_OK) {
+        detection_run(&c->host, v->loaded.config, &c->is_stopping);
         restart_keys(c->loaded.description, v->loaded.description, &outcome->restart);
         restart_keep(v->loaded.config, c->loaded.config);
         err = exporters_prepare(c, &v->loaded, running(r), &r->exporters, &info);

@@ -136,7 +136,8 @@ static void read_resource(lua_State *L, struct resource_edits *r, struct buf *er
     read_options(L, r, "resource", 0, errors);
 }
 
-enum err resource_edits_new(lua_State *L, struct resource_edits **out, struct err_info *info)
+enum err resource_edits_new(lua_State *L, const struct config *config, struct resource_edits **out,
+                            struct err_info *info)
 {
     struct resource_edits *r = calloc(1, sizeof(*r));
     struct buf errors;
@@ -145,6 +146,8 @@ enum err resource_edits_new(lua_State *L, struct resource_edits **out, struct er
     if (!r)
         err_no_memory("the resource");
     buf_init(&errors, 64 << 10, NULL);
+    if (config && !add_pairs(r, SPLICE_INSERT, config->detected))
+        buf_printf(&errors, "resource_detection: too many attributes\n");
     read_processors(L, r, &errors);
     read_resource(L, r, &errors);
     if (errors.len) {

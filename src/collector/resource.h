@@ -1,7 +1,8 @@
 /* resource.h: the edits of resource attributes that the configuration asks for.
  *
- * `resource = {...}` upserts; processors "resource" { insert =, update =, delete = } in
- * processors.kept do the rest, in order. Read once per worker state; immutable afterwards.
+ * What was detected is inserted first; `resource = {...}` upserts; processors "resource" { insert
+ * =, update =, delete = } in processors.kept do the rest, in order. Read once per worker state;
+ * immutable afterwards.
  */
 #pragma once
 
@@ -12,8 +13,10 @@
 
 struct resource_edits;
 
-/* Reads them from the configuration that ran in L. ERR_CONFIG with a sentence. */
-enum err resource_edits_new(lua_State *L, struct resource_edits **out,
+struct config;
+/* Reads them from the configuration that ran in L, of which `config` is the snapshot (NULL: there
+ * is none), which outlives them. ERR_CONFIG with a sentence. */
+enum err resource_edits_new(lua_State *L, const struct config *config, struct resource_edits **out,
                             struct err_info *info) MUST_CHECK;
 void resource_edits_free(struct resource_edits *r);
 

@@ -68,7 +68,7 @@ enum err rules_new(lua_State *L, const struct config *config,
                        .L = L};
     err = setup_policies(L, config, shared, &r->policies, info);
     if (err == ERR_OK)
-        err = resource_edits_new(L, &r->resource, info);
+        err = resource_edits_new(L, config, &r->resource, info);
     if (err == ERR_OK)
         err = setup_processors(L, "received", shared, &r->received, info);
     if (err == ERR_OK)

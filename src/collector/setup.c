@@ -202,7 +202,7 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     struct resource_edits *edits = NULL;
     struct err_info info;
 
-    if (resource_edits_new(l->L, &edits, &info))
+    if (resource_edits_new(l->L, l->config, &edits, &info))
         buf_printf(errors, "%s\n", info.text);
     resource_edits_free(edits);
     check_processors(s, l->L, "received", errors);

@@ -210,6 +210,24 @@ void config_rehash(struct config *c, const struct config_recording *recording)
     snprintf(c->hash, sizeof(c->hash), "%016" PRIx64, recording_hash(recording));
 }
 
+void config_set_detected(struct config *c, const struct schema_pair *pairs)
+{
+    struct snapshot *s = (struct snapshot *)c;
+    size_t count = 0;
+
+    while (pairs[count].key)
+        count++;
+    free(s->detected);
+    s->detected = calloc(count + 1, sizeof(*pairs));
+    if (!s->detected)
+        err_no_memory("the configuration");
+    for (size_t i = 0; i < count; i++)
+        s->detected[i] = (struct schema_pair){.key = schema_store_text(&s->store, pairs[i].key),
+                                              .value = schema_store_text(&s->store, pairs[i].value),
+                                              .type = pairs[i].type};
+    c->detected = s->detected;
+}
+
 void config_free(struct config *c)
 {
     struct snapshot *s = (struct snapshot *)c;
@@ -217,6 +235,7 @@ void config_free(struct config *c)
     if (!c)
         return;
     schema_store_free(&s->store);
+    free(s->detected);
     free(s);
 }
 

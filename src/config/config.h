@@ -61,6 +61,8 @@ struct config {
     } tail;
     const struct schema_pair
         *resource; /* upserted into each kept span's resource; ends at key NULL */
+    const char *const *resource_detection; /* detectors; NULL-terminated; NULL: none */
+    const struct schema_pair *detected;    /* what they said: config_set_detected; NULL: nothing */
 };
 
 /* Every key: drives parsing, errors, print-config and docs/configuration.md. */
@@ -100,6 +102,8 @@ enum err config_replay(lua_State *L, const struct config_source *source,
 /* Takes the scripts into the hash that were read since: after all that config.lua names is loaded.
  */
 void config_rehash(struct config *c, const struct config_recording *recording);
+/* Before anybody else sees the snapshot: copies `pairs`, which end at key NULL. */
+void config_set_detected(struct config *c, const struct schema_pair *pairs);
 void config_free(struct config *c);
 void config_recording_free(struct config_recording *r);
 

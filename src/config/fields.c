@@ -140,6 +140,8 @@ const struct schema_field config_fields[] = {
 
     {"resource", SCHEMA_MAP, "{}", .offset = OF(resource),
      .doc = "attributes set on the resource of every kept span"},
+    {"resource_detection", SCHEMA_STRINGS, "{}", 0, 5, .one_of = "env|k8s|eks|ecs|ec2", .offset = OF(resource_detection),
+     .doc = "who is asked at the start and at each reload where this program runs; what they say is set on the resource of kept spans that lack it (docs/aws.md)"},
     {"exporters", SCHEMA_EXPORTERS, NULL, 1, 64, .flags = SCHEMA_REQUIRED, .offset = NO,
      .doc = "where kept traces go"},
 };

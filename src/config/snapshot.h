@@ -9,7 +9,8 @@
 struct snapshot {
     struct config config; /* first: config_free gets here */
     struct schema_store store;
-    const char *tracestate; /* "auto" | "always" */
+    const char *tracestate;       /* "auto" | "always" */
+    struct schema_pair *detected; /* texts in the store; NULL: none */
 };
 
 struct config_answer {

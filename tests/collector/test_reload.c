@@ -293,6 +293,48 @@ static void a_collector_may_end_in_the_middle_of_a_reload(void)
     backend_fini(&b);
 }
 
+static bool resource_says(struct span_view view, const char *key, const char *text)
+{
+    struct value v;
+
+    return view_resource_attr(view.resource, slice_str(key), &v) && v.type == VALUE_STRING &&
+           slice_is(v.bytes, text);
+}
+
+/* The environment is this process's: its detector needs no network. */
+static void what_is_detected_at_a_start_and_at_a_reload_is_set_where_spans_lack_it(void)
+{
+    static const char config[] = "local c = (function() " CONFIG(
+        "policies = { policy 'always_sample' }",
+        OTLP("all", "1", "")) " end)()\n"
+                              "c.resource = { cluster = 'mine' }\n"
+                              "c.resource_detection = { 'env', 'ecs' }\n"
+                              "return c";
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    unsetenv("ECS_CONTAINER_METADATA_URI_V4");
+    setenv("OTEL_RESOURCE_ATTRIBUTES", "zone=a,cluster=other,service.name=none", 1);
+    sim_with_backend(&s, &b, config);
+    fd = sim_connect(&s);
+    post_trace(&s, fd, 1);
+    sim_run(&s, 12 * NS_PER_S);
+    setenv("OTEL_RESOURCE_ATTRIBUTES", "zone=b", 1);
+    CHECK(reload(&s));
+    CHECK(collector_last_reload(s.collector)->restart.len == 0);
+    post_trace(&s, fd, 2);
+    sim_run(&s, 12 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == 2);
+    CHECK(resource_says(backend_span(&b, 1, 1, 1), "zone", "a"));
+    CHECK(resource_says(backend_span(&b, 1, 1, 1), "cluster", "mine"));
+    CHECK(!resource_says(backend_span(&b, 1, 1, 1), "service.name", "none"));
+    CHECK(resource_says(backend_span(&b, 1, 2, 1), "zone", "b"));
+    unsetenv("OTEL_RESOURCE_ATTRIBUTES");
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 int main(void)
 {
     RUN(a_new_version_decides_what_is_decided_after_it);
@@ -304,5 +346,6 @@ int main(void)
     RUN(an_exchange_holds_a_worker_up_for_less_than_a_millisecond);
     RUN(a_hundred_reloads_a_third_of_them_broken_lose_nothing);
     RUN(a_collector_may_end_in_the_middle_of_a_reload);
+    RUN(what_is_detected_at_a_start_and_at_a_reload_is_set_where_spans_lack_it);
     return DONE();
 }

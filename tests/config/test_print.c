@@ -41,7 +41,7 @@ static const char documented[] =
     "    tracestate = 'auto', on_error = { keep_traces_per_second = 10 },\n"
     "    budget = { cpu = '10ms', memory = '32MiB' },\n"
     "    quarantine = { errors = 10, window = '60s' } },\n"
-    "  resource = {},\n"
+    "  resource = {}, resource_detection = {},\n"
     "}\n";
 
 /* Both tables as sorted lines "path = value". */

@@ -1,0 +1,18 @@
+/* aws_http.h: the seam of the sources of AWS credentials, on an HTTP client. Belongs to the
+ * client's thread.
+ */
+#pragma once
+
+#include "aws/credentials.h"
+#include "export/http_client.h"
+
+struct aws_http_request_under_way;
+
+struct aws_http_adapter {
+    struct http_client *http;
+    struct aws_http_request_under_way *requests;
+};
+
+/* What it gives uses `a` and `http`, both borrowed. All its requests have ended or been cancelled
+ * before they go away. */
+struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http);
