@@ -12,7 +12,7 @@ local c = ffi.cast(ffi.typeof("const $ *", ffi.typeof(core.functions_type)), cor
 local read_root, read_entry, read_order, read_parent = c.root, c.entry, c.order, c.parent
 local read_kind, read_status, read_field, read_attr = c.kind, c.status, c.field, c.attr
 local inner_next, inner_field = c.inner_next, c.inner_field
-local find_match, count_match, matches_match = c.find, c.count, c.matches
+local find_match, count_match, matches_match, holds = c.find, c.count, c.matches, c.holds
 local has_service, fraction = c.has_service, c.fraction
 local copy_value, copy_text, trace_id, trace_decision = core.value, core.text, core.id, core.decision
 
@@ -412,7 +412,7 @@ return {
   check = check,
   reader = reader,
   value_of = value_of,
-  find = find_match,
+  holds = holds,
   fields = FIELDS,
   shape = c.shape,
   classes = { Trace, Span, Resource, Scope, Http, Db, Rpc, Event, Link }, -- { name, fields, methods }

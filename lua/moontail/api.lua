@@ -249,7 +249,14 @@ M.policy_spec = {
   { "doc", "string?", "a sentence on what it does", "string" },
   { "options", "table<string, Option>?", "what an instance can be given", "table" },
   { "setup", "(fun(opt:table):any)?", "once for each instance and Lua state: what depends on options; its result is my", "function" },
-  { "decide", "fun(trace:Trace, opt:table, my:any):Verdict?", "what it says of a trace", "function" },
+  { "decide", "(fun(trace:Trace, opt:table, my:any):Verdict?)?", "what it says of a trace", "function" },
+  {
+    "when",
+    "(fun(opt:table, my:any):Matcher?)?",
+    "once for each instance: which traces it has an opinion on. Asked without a call of Lua; `trace = { duration_ms = range(500) }` and the like are about the trace, all else about one of its spans",
+    "function",
+  },
+  { "says", "(fun(opt:table, my:any):Verdict)?", "once for each instance, instead of decide: what it says of each trace that it is asked about", "function" },
 }
 
 local CONSTRUCTORS = { policy = true, processor = true, exporter = true } -- each room has its own

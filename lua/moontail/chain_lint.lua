@@ -56,6 +56,11 @@ local function is_constant(tokens, i)
   return false
 end
 
+-- "keep", "drop", "sample" or "at_least"; nil for what is no verdict.
+function M.kind_of(value)
+  return (debug.getmetatable(value) or {}).__kind == "verdict" and tostring(value):match "^[%a_]+" or nil
+end
+
 -- What `decide`, written in `source`, says of every trace alike: "keep", "drop", "sample", "at_least", or "nothing";
 -- nil where it looks at the trace, or may.
 function M.says_always(decide, source, opt, my)

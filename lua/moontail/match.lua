@@ -261,7 +261,14 @@ end
 
 -- decision and trace fields are known to `where` only.
 function M.for_policies(m)
-  return not core.match_asks_trace(m)
+  return not core.match_asks(m)
+end
+
+-- A matcher of traces that are not decided yet.
+function M.is_of_undecided(m)
+  if (getmetatable(m) or {}).__kind ~= "match" then return false end
+  local _, asks_decision = core.match_asks(m)
+  return not asks_decision
 end
 
 return M

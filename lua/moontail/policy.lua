@@ -7,8 +7,10 @@ local chain_lint = require "moontail.chain_lint"
 local component = require "moontail.component"
 local lint = require "moontail.lint"
 local locate = require "moontail.locate"
+local match = require "moontail.match"
 local schema = require "moontail.schema"
 local script = require "moontail.script"
+local verdict = require "moontail.verdict"
 local vote = require "moontail.vote"
 
 local M = {}
@@ -25,7 +27,8 @@ local kind = script.kind {
   asked = "asked only about traces with a span that matches",
   labels = { default = true, none = true },
   check = function(spec)
-    if not spec.decide then return "a policy needs decide = function(trace, opt, my) ... end" end
+    if spec.decide and spec.says then return "a policy has decide or says, not both" end
+    if not spec.decide and not spec.says then return "a policy needs decide = function(trace, opt, my) ... end" end
   end,
 }
 
@@ -58,19 +61,56 @@ return function(number)
   return decide(setmetatable({ 0, number }, Trace), opt, my)
 end]]
 
-local ASK_WHEN = [[
-local decide, opt, my, Trace, setmetatable, find, reader, when = ...
+-- A chain looks at the guards itself; this is for whoever asks one policy: others, and tests.
+local ASK_GUARDED = [[
+local ask, holds, reader, first, second = ...
 return function(number)
-  if find(reader, when) >= 0 then
-    return decide(setmetatable({ 0, number }, Trace), opt, my)
-  end
+  if holds(reader, first) and (second == nil or holds(reader, second)) then return ask(number) end
 end]]
 
-local function runner(spec, opt, my, when)
-  if when then
-    return loadstring(ASK_WHEN, "=policy")(spec.decide, opt, my, access.Trace, setmetatable, access.find, access.reader, when)
+local function guarded(ask, guards)
+  if not guards[1] then return ask end
+  return loadstring(ASK_GUARDED, "=policy")(ask, access.holds, access.reader, guards[1], guards[2])
+end
+
+-- The matchers that hold on each trace that it is asked about: of its file, then of its instance.
+local function guards_of(spec, opt, my, when)
+  local of_file = spec.when and spec.when(opt, my)
+  if of_file ~= nil and not match.is_of_undecided(of_file) then
+    error("when returned a " .. type(of_file) .. "; allowed: a match{} without decision fields, or nil", 0)
   end
+  local guards = {}
+  guards[1] = of_file
+  guards[#guards + 1] = when
+  return guards
+end
+
+-- What it says without being asked, or nil.
+local function verdict_of(spec, opt, my)
+  if not spec.says then return nil end
+  local said = spec.says(opt, my)
+  if not verdict.votes[said or false] then error("says returned a " .. type(said) .. "; allowed: a verdict", 0) end
+  return said
+end
+
+local function plain_ask(spec, opt, my, said)
+  if said then return function() return said end end
   return loadstring(ASK, "=policy")(spec.decide, opt, my, access.Trace, setmetatable)
+end
+
+local function says_always(spec, source, opt, my, said)
+  if spec.when then return nil end
+  if said then return chain_lint.kind_of(said) end
+  return chain_lint.says_always(spec.decide, source, opt, my)
+end
+
+-- What becomes of a spec whose options are known: { my, guards, said }.
+local function set_up(scope, spec, opt, check, when)
+  local my = script.set_up(scope, spec, opt, check)
+  local guards = guards_of(spec, opt, my, when)
+  local said = verdict_of(spec, opt, my)
+  check()
+  return { my = my, guards = guards, said = said }
 end
 
 -- The policies that a policy takes as options, each ready for vote().
@@ -110,17 +150,22 @@ local function prepare(c, errors, names, owner)
     return ready
   end)
   local opt, check = script.frozen_options(values, fields)
-  local ok, my = pcall(script.set_up, scope, spec, opt, check)
-  if not ok then error(script.place(c) .. tostring(c) .. ": " .. tostring(my), 0) end
+  local ok, made = pcall(set_up, scope, spec, opt, check, when)
+  if not ok then error(script.place(c) .. tostring(c) .. ": " .. tostring(made), 0) end
   asked.leave(before)
+  local my, said = made.my, made.said
+  local ask = plain_ask(spec, opt, my, said)
   return {
     name = as.name,
     type = c.type,
-    ask = runner(spec, opt, my, when),
-    where = script.where(spec.decide),
+    ask = guarded(ask, made.guards),
+    plain_ask = ask,
+    guards = made.guards,
+    says = said,
+    where = script.where(spec.decide or spec.says),
     when = when,
     place = script.place(c),
-    always = not owner and chain_lint.says_always(spec.decide, source, opt, my) or nil,
+    always = not owner and says_always(spec, source, opt, my, said) or nil,
   }
 end
 

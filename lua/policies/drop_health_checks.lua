@@ -74,8 +74,9 @@ return policy {
     my.failed = match { http = { status = range(500, 599) } }
     return my
   end,
+  when = function(opt) return match { trace = { error_count = 0, duration_ms = range(nil, opt.slow_ms) } } end,
   decide = function(trace, opt, my)
-    if trace.error_count > 0 or trace.duration_ms >= opt.slow_ms then return nil end
+    if trace.duration_ms >= opt.slow_ms then return nil end
     local entry = trace.entry
     if entry.kind ~= "server" then return nil end
     local path = entry.http.path

@@ -9,11 +9,10 @@ return policy {
     threshold_ms = option.number { min = 0, doc = "a trace of this duration or a longer one is slow" },
     upper_threshold_ms = option.number { min = 0, optional = true, doc = "a longer one is not kept by this policy" },
   },
-  decide = function(trace, opt)
-    local duration_ms = trace.duration_ms
-    if duration_ms < opt.threshold_ms then return nil end
-    local upper_ms = opt.upper_threshold_ms
-    if upper_ms and duration_ms > upper_ms then return nil end
-    return keep("slow")
+  when = function(opt)
+    local low, high = opt.threshold_ms, opt.upper_threshold_ms
+    if high and high < low then error("upper_threshold_ms is less than threshold_ms: no trace would be kept", 0) end
+    return match { trace = { duration_ms = range(low, high) } }
   end,
+  says = function() return keep("slow") end,
 }

@@ -9,10 +9,5 @@ return policy {
     sampling_percentage = option.number { min = 0, max = 100, doc = "the share that is kept; of 0 nothing is" },
     hash_salt = option.string { optional = true, doc = "accepted; the draw is by the trace id's randomness, not by a hash" },
   },
-  setup = function(opt)
-    return { verdict = sample(opt.sampling_percentage / 100, "sampled") }
-  end,
-  decide = function(_, _, my)
-    return my.verdict
-  end,
+  says = function(opt) return sample(opt.sampling_percentage / 100, "sampled") end,
 }

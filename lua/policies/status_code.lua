@@ -22,6 +22,9 @@ return policy {
     end
     return my
   end,
+  when = function(_, my)
+    if #my.others == 0 then return match { trace = { error_count = range(1) } } end
+  end,
   decide = function(trace, _, my)
     if my.errors and trace.error_count > 0 then return keep("error") end
     for i = 1, #my.others do

@@ -4,7 +4,7 @@
 static void read_status(struct slice status, struct span_fields *fields)
 {
     struct wire w = wire_of(status);
-    struct wire_field field;
+    struct wire_field field = {0};
 
     while (read_field(&w, &field)) {
         if (TAG(field.number, field.type) == TAG(2, WIRE_LEN))

@@ -201,6 +201,11 @@ static double access_matches(void *r, double span, const void *match)
     return is_span(r, span) && match_reads(match, r, (size_t)span);
 }
 
+static bool access_holds(void *r, const void *match)
+{
+    return match_trace(match, r);
+}
+
 static bool access_has_service(void *arg, const char *name, size_t len)
 {
     struct reader *r = arg;
@@ -372,6 +377,7 @@ static const struct access functions = {
     .find = access_find,
     .count = access_count,
     .matches = access_matches,
+    .holds = access_holds,
     .has_service = access_has_service,
     .fraction = access_fraction,
     .shape = access_shape,

@@ -25,6 +25,7 @@
     double (*find)(void *r, const void *match); /* -2: it is one for `where` */                    \
     double (*count)(void *r, const void *match);                                                   \
     double (*matches)(void *r, double span, const void *match); /* 1, 0, -2 */                     \
+    bool (*holds)(void *r, const void *match);                  /* on the trace: as match_trace */ \
     bool (*has_service)(void *r, const char *name, size_t len);                                    \
     double (*fraction)(void *r, const char *salt, size_t len);                                     \
     int (*shape)(void *r, const void *fields, int spans); /* a string in the face, or absent */

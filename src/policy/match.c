@@ -472,6 +472,13 @@ static bool some_span(const struct match *m, struct reader *r)
     return false;
 }
 
+bool match_trace(const struct match *m, struct reader *r)
+{
+    if (!m->asks_trace)
+        return some_span(m, r);
+    return trace_holds(m, r) && (!m->asks_span || some_span(m, r));
+}
+
 bool match_where(const struct match *m, const struct policy_trace *trace,
                  const struct labels *labels)
 {
@@ -481,7 +488,7 @@ bool match_where(const struct match *m, const struct policy_trace *trace,
     reader_init(&r);
     r.labels = labels;
     reader_begin(&r, trace);
-    holds = trace_holds(m, &r) && (!m->asks_span || some_span(m, &r));
+    holds = !(m->asks_trace || m->asks_span) || match_trace(m, &r);
     reader_fini(&r);
     return holds;
 }

@@ -87,10 +87,11 @@ struct match {
     uint32_t term_count, test_count;
     struct match_step *steps; /* any condition of its terms, from the last step; NULL: all hold */
     uint32_t step_count;
-    bool each_event; /* the steps are about one event, any of the span's */
-    bool has_not;    /* a group in ["not"] */
-    bool asks_trace; /* has decision or trace fields: only for `where` */
-    bool asks_span;  /* has others */
+    bool each_event;    /* the steps are about one event, any of the span's */
+    bool has_not;       /* a group in ["not"] */
+    bool asks_trace;    /* has decision or trace fields: not for single spans */
+    bool asks_decision; /* has decision fields: only for `where` */
+    bool asks_span;     /* has others */
 };
 
 /* The matcher of a Lua userdata's payload, or NULL. */
@@ -98,6 +99,8 @@ const struct match *match_check(const void *userdata, size_t size);
 bool match_reads(const struct match *m, struct reader *r, size_t span);
 /* The first span in order, or READER_NONE. */
 size_t match_find(const struct match *m, struct reader *r);
+/* Whether the trace has its decision and trace fields, and one span all others. */
+bool match_trace(const struct match *m, struct reader *r);
 /* What a term that is not of the trace, events or links reads of a span. */
 struct value match_value(struct reader *r, size_t span, const struct match_term *t);
 /* A string as it is; numbers as %d, or as %g with the digits that the double has; booleans as true

@@ -110,6 +110,7 @@ static int build_term(lua_State *L)
         t.key = copy_text(L, 4);
     m->terms[m->term_count++] = t;
     m->has_not |= t.negated;
+    m->asks_decision |= t.place == PLACE_DECISION;
     if (t.place == PLACE_DECISION || t.place == PLACE_TRACE)
         m->asks_trace = true;
     else
@@ -187,11 +188,14 @@ static int build_each_event(lua_State *L)
     return 0;
 }
 
-/* match_asks_trace(m): has fields that only `where` knows. */
-static int build_asks_trace(lua_State *L)
+/* match_asks(m) -> whether it has trace or decision fields, whether it has decision fields. */
+static int build_asks(lua_State *L)
 {
-    lua_pushboolean(L, build_check(L)->asks_trace);
-    return 1;
+    const struct match *m = build_check(L);
+
+    lua_pushboolean(L, m->asks_trace);
+    lua_pushboolean(L, m->asks_decision);
+    return 2;
 }
 
 /* match_regex(text) -> nil, or what is wrong with it. */
@@ -213,7 +217,7 @@ void match_register(lua_State *L)
         {"match_new", build_new},
         {"match_term", build_term},
         {"match_test", build_test},
-        {"match_asks_trace", build_asks_trace},
+        {"match_asks", build_asks},
         {"match_regex", build_regex},
         {"match_step", build_step},
         {"match_each_event", build_each_event},

@@ -1,6 +1,7 @@
 /* The policies of one worker: made from the configuration, asked about each trace. */
 #include "lua/state.h"
 #include "policy/api.h"
+#include "policy/match.h"
 #include "policy/script.h"
 #include "policy/verdict.h"
 
@@ -9,7 +10,9 @@
 
 #include <lauxlib.h>
 
-enum { CACHED_LABELS = 8 };
+enum { CACHED_LABELS = 8, GUARDS = 2 };
+
+static const char no_memory_text[] = "no memory to read the trace";
 
 struct cached_label {
     uint64_t serial; /* of the verdict; 0: none */
@@ -18,6 +21,9 @@ struct cached_label {
 
 struct policy {
     struct script script;
+    const struct match *guards[GUARDS]; /* it is asked where they hold; NULL: none */
+    const struct verdict *says;         /* of each such trace; NULL: ask */
+    int said;                           /* reference to that verdict */
     int ask; /* reference to its function: number of the trace -> verdict */
     uint16_t error_label;
     uint16_t vote_labels[FAILURE_COUNT];      /* of its votes; 0: it has not failed so yet */
@@ -44,14 +50,30 @@ struct policy_set {
 
 /* ---- making ---- */
 
+/* Matchers live as long as the state. */
+static void init_guards(struct policy_set *p, struct policy *policy)
+{
+    lua_getfield(p->L, -1, "guards");
+    for (int i = 0; i < GUARDS; i++) {
+        lua_rawgeti(p->L, -1, i + 1);
+        policy->guards[i] = match_get(p->L, -1);
+        lua_pop(p->L, 1);
+    }
+    lua_pop(p->L, 1);
+}
+
 static void init_policy(struct policy_set *p, struct policy *policy)
 {
     struct script *s = &policy->script;
 
     script_init(s, p->L, p->shared->failures);
     s->health_label = s->failure_labels[FAILURE_QUARANTINE];
-    lua_getfield(p->L, -1, "ask");
+    lua_getfield(p->L, -1, "plain_ask");
     policy->ask = luaL_ref(p->L, LUA_REGISTRYINDEX);
+    lua_getfield(p->L, -1, "says");
+    policy->says = verdict_get(p->L, -1);
+    policy->said = luaL_ref(p->L, LUA_REGISTRYINDEX);
+    init_guards(p, policy);
     policy->error_label =
         labels_intern(p->shared->labels, slice_str(s->name), slice_str("policy_error"));
 }
@@ -129,6 +151,7 @@ void policy_set_free(struct policy_set *p)
         return;
     for (size_t i = 0; i < p->count; i++) {
         luaL_unref(p->L, LUA_REGISTRYINDEX, p->policies[i].ask);
+        luaL_unref(p->L, LUA_REGISTRYINDEX, p->policies[i].said);
         script_fini(&p->policies[i].script);
     }
     free(p->votes);
@@ -264,11 +287,50 @@ static enum policy_failure failure_of(const struct policy_set *p)
     return how == LUA_NO_MEMORY || p->reader->no_memory ? FAILURE_MEMORY : FAILURE_ERROR;
 }
 
+/* Its verdict, or whatever else is there, is pushed unless it fails. */
+static bool call(struct policy_set *p, struct policy *policy, struct chain *chain, uint64_t now_ns)
+{
+    struct err_info info;
+
+    lua_rawgeti(p->L, LUA_REGISTRYINDEX, policy->ask);
+    lua_pushnumber(p->L, p->reader->face.number);
+    if (lua_run_bounded(p->L, 1, 1, &info) == ERR_OK)
+        return true;
+    fail(p, policy, failure_of(p), chain, info.text, now_ns);
+    return false;
+}
+
+static void ask_lua(struct policy_set *p, struct policy *policy, struct chain *chain,
+                    uint64_t now_ns)
+{
+    const struct verdict *v;
+
+    if (!call(p, policy, chain, now_ns))
+        return;
+    v = verdict_get(p->L, -1);
+    if (p->reader->no_memory)
+        fail(p, policy, FAILURE_MEMORY, chain, no_memory_text, now_ns);
+    else if (v)
+        take_verdict(p, policy, v, chain);
+    else if (lua_isnil(p->L, -1))
+        vote_of(p, policy)->opinion = OPINION_NONE;
+    else
+        bad_verdict(p, policy, chain, now_ns);
+    lua_pop(p->L, 1);
+}
+
+/* Whether the trace is one that it may have an opinion on. */
+static bool is_concerned(struct policy_set *p, const struct policy *policy)
+{
+    for (int i = 0; i < GUARDS && policy->guards[i]; i++)
+        if (!match_trace(policy->guards[i], p->reader))
+            return false;
+    return true;
+}
+
 static void ask(struct policy_set *p, struct policy *policy, struct chain *chain, uint64_t now_ns)
 {
-    lua_State *L = p->L;
-    const struct verdict *v;
-    struct err_info info;
+    bool concerned;
 
     if (script_is_out(&policy->script, p->shared)) {
         note_failure(p, policy, FAILURE_QUARANTINE, chain);
@@ -276,23 +338,15 @@ static void ask(struct policy_set *p, struct policy *policy, struct chain *chain
     }
     reader_retry(p->reader);
     p->state->asked_cells = false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, policy->ask);
-    lua_pushnumber(L, p->reader->face.number);
-    if (lua_run_bounded(L, 1, 1, &info)) {
-        fail(p, policy, failure_of(p), chain, info.text, now_ns);
-        return;
-    }
-    v = verdict_get(L, -1);
-    if (p->reader->no_memory) {
-        fail(p, policy, FAILURE_MEMORY, chain, "no memory to read the trace", now_ns);
-    } else if (v) {
-        take_verdict(p, policy, v, chain);
-    } else if (!lua_isnil(L, -1)) {
-        bad_verdict(p, policy, chain, now_ns);
-    } else {
+    concerned = is_concerned(p, policy);
+    if (p->reader->no_memory)
+        fail(p, policy, FAILURE_MEMORY, chain, no_memory_text, now_ns);
+    else if (!concerned)
         vote_of(p, policy)->opinion = OPINION_NONE;
-    }
-    lua_pop(L, 1);
+    else if (policy->says)
+        take_verdict(p, policy, policy->says, chain);
+    else
+        ask_lua(p, policy, chain, now_ns);
 }
 
 /* ---- combining ---- */

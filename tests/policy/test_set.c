@@ -367,6 +367,18 @@ static void what_is_wrong_is_said_when_it_loads(void)
                   "tail_sampling.default"));
     CHECK(refuses("return { policy 'probabilistic' { sampling_percentage = 101 } }",
                   "sampling_percentage is 101"));
+    CHECK(refuses("return { policy { name = 'a' } }", "a policy needs decide = function"));
+    CHECK(refuses("return { policy { name = 'a', says = keep, decide = drop } }",
+                  "decide or says, not both"));
+    CHECK(refuses("return { policy { name = 'a', says = function() return 1 end } }",
+                  "says returned a number; allowed: a verdict"));
+    CHECK(refuses("return { policy { name = 'a', says = keep, when = function() return 'x' end } }",
+                  "when returned a string; allowed: a match{}"));
+    CHECK(refuses("return { policy { name = 'a', says = keep, when = function() return match { "
+                  "decision = { reason = 'x' } } end } }",
+                  "without decision fields"));
+    CHECK(refuses("return { policy 'latency' { threshold_ms = 2, upper_threshold_ms = 1 } }",
+                  "upper_threshold_ms is less than threshold_ms"));
 }
 
 static void instances_have_their_own_options_and_names(void)
@@ -382,6 +394,56 @@ static void instances_have_their_own_options_and_names(void)
     CHECK(decides(CHAIN("policy 'latency' { threshold_ms = 100, when = match { service = 'shop', "
                         "kind = 'client' } }"),
                   "keep latency/slow"));
+}
+
+#define WHEN(match)     "when = function() return " match " end, "
+#define ONE(name, rest) "policy { name = '" name "', " rest " }"
+
+/* The healthy trace: 2 spans of 100 ms together, no errors. */
+static void a_policy_is_asked_where_its_guard_holds(void)
+{
+    static const struct {
+        const char *match;
+        bool holds;
+    } guards[] = {
+        {"nil", true},
+        {"match {}", true},
+        {"match { trace = { duration_ms = 100 } }", true},
+        {"match { trace = { duration_ms = range(100.001) } }", false},
+        {"match { trace = { error_count = range(1) } }", false},
+        {"match { trace = { span_count = 2, complete = false, trigger = 'wait' } }", true},
+        {"match { kind = 'client' }", true},
+        {"match { kind = 'producer' }", false},
+        {"match { trace = { span_count = 2 }, kind = 'client' }", true},
+        {"match { trace = { span_count = 3 }, kind = 'client' }", false},
+        {"match { trace = { span_count = 2 }, kind = 'producer' }", false},
+    };
+    char text[512];
+
+    for (size_t i = 0; i < sizeof(guards) / sizeof(guards[0]); i++) {
+        bool holds = guards[i].holds;
+
+        snprintf(text, sizeof(text),
+                 "return { " ONE("a", WHEN("%s") "decide = function() error('asked') end") ", " ONE(
+                     "b", WHEN("%s") "says = function() return sample(0.5, 'x') end") " }, drop()",
+                 guards[i].match, guards[i].match);
+        CHECK(votes_are(text, holds ? "failed a/error, sample(0.5) b/x" : "none, none"));
+        snprintf(text, sizeof(text),
+                 "return { policy 'not' { not_sub_policy = { " ONE(
+                     "a", WHEN("%s") "says = function() return keep() end") " } } }, drop()",
+                 guards[i].match);
+        CHECK(decides(text, holds ? "drop default/default" : "keep not/not"));
+    }
+}
+
+static void a_verdict_said_ahead_is_as_one_that_is_returned(void)
+{
+    CHECK(decides(CHAIN(ONE("a", "says = function() return keep('x') end")), "keep a/x"));
+    CHECK(decides(CHAIN(ONE("a", "says = function() return drop() end")), "drop a/a"));
+    CHECK(votes_are(CHAIN(ONE("a", "says = function() return sample(0.5) end") "," ONE(
+                        "b", "setup = function() return { p = 0.75 } end, says = function(_, my) "
+                             "return at_least(my.p) end")),
+                    "sample(0.5) a/a, at_least(0.75) b/b"));
 }
 
 static void the_default_chain_decides(void)
@@ -411,6 +473,8 @@ int main(void)
     RUN(every_reason_is_a_label_up_to_sixty_four);
     RUN(what_is_wrong_is_said_when_it_loads);
     RUN(instances_have_their_own_options_and_names);
+    RUN(a_policy_is_asked_where_its_guard_holds);
+    RUN(a_verdict_said_ahead_is_as_one_that_is_returned);
     RUN(the_default_chain_decides);
     return DONE();
 }

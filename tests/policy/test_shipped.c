@@ -160,6 +160,14 @@ static void load(struct test_state *s, bool jit, const char *name, const char *e
         compile(s->L, name);
 }
 
+/* Whether there is anything to compile: what has its verdict ahead is never called. */
+static bool is_called(const char *name)
+{
+    const struct embedded_file *file = embedded_find(name);
+
+    return !memmem(file->text, (size_t)(file->end - file->text), "\n  says = ", 10);
+}
+
 static void decide_alike(const char *name, const char *example)
 {
     struct test_state jit, plain;
@@ -182,7 +190,7 @@ static void decide_alike(const char *name, const char *example)
             printf("  %s, trace %u: %s | %s\n", name, n, text, state_decide(&plain, t, now_ns, &b));
     }
     CHECK(differences == 0);
-    check_compiled(jit.L, name, 1);
+    check_compiled(jit.L, name, is_called(name));
     state_fini(&jit);
     state_fini(&plain);
 }
