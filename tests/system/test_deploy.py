@@ -1,7 +1,9 @@
 """What deploy/ says and the program does are the same; what needs other tools is in deploy/check."""
 import glob
 import json
+import os
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -11,6 +13,8 @@ from messages import request_with, span, trace_id
 
 DEPLOY = f"{ROOT}/deploy"
 CHART = "helm/moontail"
+KNOWN_WORDS = {"FARGATE", "HEALTHY", "AWS_REGION", "CLUSTER_NAME", "SAMPLING_PERCENTAGE",
+               "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"}
 WRITE_TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
@@ -86,6 +90,23 @@ def test_the_image_reads_what_the_task_definition_sets():
     assert {e["name"] for e in sidecar["environment"]} <= asked
     limit = int(re.search(r'"MEMORY_LIMIT", "(\d+)MiB"', read("docker/config.lua"))[1])
     assert sidecar["memory"] >= limit * 1.25
+
+
+def test_the_commands_of_the_page_fill_in_what_is_in_capitals(tmp_path):
+    with open(f"{ROOT}/docs/aws.md") as f:
+        page = f.read()
+    commands = re.findall(r'^ +(sed "[^>]*)> /tmp/', page, re.M)
+    env = {"ACCOUNT": "123456789012", "AWS_REGION": "eu-central-1", "CLUSTER": "prod",
+           "OIDC": "oidc.example/id/A", "TRACES": "210987654321", "PATH": os.environ["PATH"]}
+    files = set()
+    for command in commands:
+        done = subprocess.run(["sh", "-c", command], cwd=ROOT, env=env, capture_output=True,
+                              text=True, check=True)
+        filled = json.dumps(json.loads(done.stdout))
+        left = set(re.findall(r"\b[A-Z][A-Z_]{5,}\b", filled)) - KNOWN_WORDS
+        assert not left and "/CLUSTER_NAME" not in filled, f"{command}: {left}"
+        files.add(re.search(r"deploy/\S+", command)[0])
+    assert len(files) == 6
 
 
 def test_the_unit_fits_the_program(tmp_path):

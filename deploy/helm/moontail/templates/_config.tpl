@@ -10,6 +10,9 @@ return {
   shutdown_timeout = env "SHUTDOWN_TIMEOUT",
   memory_limiter = { limit = env "MEMORY_LIMIT", spike_limit = env "MEMORY_SPIKE_LIMIT" },
   journal = { max_size = env "JOURNAL_MAX_SIZE", ack = env "JOURNAL_ACK", on_shutdown = env "JOURNAL_ON_SHUTDOWN" },
+{{- with $v.resourceDetection }}
+  resource_detection = { {{ range $i, $name := . }}{{ if $i }}, {{ end }}{{ include "moontail.lua" $name }}{{ end }} },
+{{- end }}
 {{- if $v.redact }}
   processors = { kept = { processor "redact" {} } },
 {{- end }}

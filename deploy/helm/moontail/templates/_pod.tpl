@@ -61,14 +61,15 @@ spec:
           value: {{ $v.journal.onShutdown | quote }}
         - name: SHUTDOWN_TIMEOUT
           value: {{ printf "%ds" (int $v.shutdownTimeoutSeconds) | quote }}
+        {{- if eq $v.mode "daemonset" }}
+        # For resource_detection: what is true of the senders too. Their pods they name themselves.
         - name: K8S_NODE_NAME
           valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
-        - name: K8S_NAMESPACE_NAME
-          valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
-        - name: K8S_POD_NAME
-          valueFrom: { fieldRef: { fieldPath: metadata.name } }
-        - name: K8S_POD_UID
-          valueFrom: { fieldRef: { fieldPath: metadata.uid } }
+        {{- end }}
+        {{- with $v.clusterName }}
+        - name: K8S_CLUSTER_NAME
+          value: {{ . | quote }}
+        {{- end }}
         {{- with $v.extraEnvs }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
