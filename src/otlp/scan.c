@@ -212,6 +212,8 @@ static void add_span(struct scan *s, struct slice message, const struct span_sta
         return;
     if (span->status == 2)
         flags |= SCAN_ERROR;
+    else if (span->status == 1)
+        flags |= SCAN_OK;
     if (parent_id == 0)
         flags |= SCAN_ROOT;
     if (span->trace_state)

@@ -22,6 +22,7 @@ enum scan_flags {
     SCAN_ERROR = 1,       /* status.code == STATUS_CODE_ERROR */
     SCAN_ROOT = 2,        /* no parent_span_id (absent, empty, or eight zero bytes) */
     SCAN_TRACE_STATE = 4, /* trace_state is not empty */
+    SCAN_OK = 8,          /* status.code == STATUS_CODE_OK */
 };
 
 /* In scope_offset: behind its first span the ScopeSpans holds nothing but spans, so that whoever

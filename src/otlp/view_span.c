@@ -153,3 +153,33 @@ bool view_span_index(struct slice span, struct span_fields *fields, struct view_
     *count = x.count;
     return x.count <= max;
 }
+
+/* False: the fields come in another order, or one is not there. */
+static bool read_front(struct slice span, struct slice *name, int32_t *kind)
+{
+    struct wire w = wire_of(span);
+    struct wire_field field;
+    unsigned seen = 0;
+
+    while (read_field(&w, &field) && field.number < 7) {
+        if (field.number == 5 && field.type == WIRE_LEN) {
+            *name = field.bytes;
+            seen |= 1;
+        } else if (field.number == 6 && field.type == WIRE_VARINT) {
+            *kind = (int32_t)field.value;
+            seen |= 2;
+        }
+    }
+    return seen == 3;
+}
+
+void view_span_name(struct slice span, struct slice *name, int32_t *kind)
+{
+    struct span_fields fields;
+
+    if (read_front(span, name, kind))
+        return;
+    view_span_fields(span, &fields);
+    *name = fields.name;
+    *kind = fields.kind;
+}

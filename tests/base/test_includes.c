@@ -8,7 +8,7 @@
 /* A room may always include itself and base. */
 static const struct {
     const char *room;
-    const char *may[12];
+    const char *may[13];
 } rules[] = {
     {"base", {NULL}},
     {"otlp", {NULL}},
@@ -16,16 +16,18 @@ static const struct {
     {"lua", {NULL}},
     {"admin", {NULL}},
     {"trace", {"otlp"}},
+    {"spanmetrics", {"otlp"}},
     {"policy", {"otlp", "lua"}},
     {"aws", {NULL}},
     {"export", {"otlp", "journal", "lua", "aws"}},
     {"config", {"lua"}},
     {"receive", {"otlp"}},
     {"collector",
-     {"otlp", "journal", "lua", "aws", "admin", "trace", "policy", "export", "config", "receive"}},
+     {"otlp", "journal", "lua", "aws", "admin", "trace", "policy", "export", "config", "receive",
+      "spanmetrics"}},
     {"cli",
      {"otlp", "journal", "lua", "aws", "admin", "trace", "policy", "export", "config", "receive",
-      "collector"}},
+      "collector", "spanmetrics"}},
 };
 enum { RULES = sizeof(rules) / sizeof(rules[0]) };
 
@@ -44,7 +46,7 @@ static bool may_include(const char *room, const char *other)
 
     if (strcmp(room, other) == 0 || strcmp(other, "base") == 0)
         return true;
-    for (int i = 0; rule >= 0 && i < 12 && rules[rule].may[i]; i++) {
+    for (int i = 0; rule >= 0 && i < 13 && rules[rule].may[i]; i++) {
         if (strcmp(rules[rule].may[i], other) == 0)
             return true;
     }

@@ -1,0 +1,244 @@
+/* From a span to its series. */
+#include "otlp/view.h"
+#include "spanmetrics/parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- texts ---- */
+
+/* The length of the first part of `text` that is short enough and ends between two characters. */
+static size_t cut(struct slice text)
+{
+    size_t len = text.len;
+
+    if (len <= SPANMETRICS_TEXT_MAX)
+        return len;
+    len = SPANMETRICS_TEXT_MAX;
+    while (len > 0 && (text.data[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+static uint8_t *put_text(uint8_t *at, struct slice text)
+{
+    size_t len = cut(text);
+
+    *at++ = (uint8_t)len;
+    if (len)
+        memcpy(at, text.data, len);
+    return at + len;
+}
+
+size_t print_shortest(double number, char *text, size_t size)
+{
+    int len = 0;
+
+    for (int digits = 15; digits <= 17; digits++) {
+        len = snprintf(text, size, "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    return (size_t)len;
+}
+
+/* False: what is no scalar has no text. */
+static bool text_of(const struct value *v, char *text, size_t size, struct slice *out)
+{
+    switch (v->type) {
+    case VALUE_STRING:
+        *out = v->bytes;
+        return true;
+    case VALUE_BOOL:
+        *out = slice_str(v->boolean ? "true" : "false");
+        return true;
+    case VALUE_INT:
+        *out = slice_make(text, (size_t)snprintf(text, size, "%lld", (long long)v->integer));
+        return true;
+    case VALUE_DOUBLE:
+        *out = slice_make(text, print_shortest(v->number, text, size));
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- the key ---- */
+
+static void begin_resource(struct spanmetrics_recorder *r, struct slice body,
+                           const struct scan_span *s)
+{
+    struct span_view view = span_view_of(body, s);
+    struct slice service =
+        slice_str("unknown_service"); /* as the specification of resources has it */
+    struct hash_key hash = r->m->hash;
+    struct value v;
+
+    if (view_resource_attr(view.resource, slice_str("service.name"), &v) &&
+        v.type == VALUE_STRING && v.bytes.len > 0)
+        service = v.bytes;
+    r->resource.offset = s->resource_offset;
+    r->resource.attributes = view.resource;
+    r->resource.len = (size_t)(put_text(r->key, service) - r->key);
+    hash.k0 ^= hash_bytes(r->m->hash, r->key, r->resource.len);
+    r->resource.hash = hash;
+}
+
+static uint8_t *put_dimension(const struct spanmetrics_recorder *r, struct slice span,
+                              const char *name, uint8_t *at)
+{
+    struct slice key = slice_str(name), text;
+    struct value v;
+    char number[32];
+
+    if (!view_attr(span, ATTRS_SPAN, key, &v) &&
+        !view_resource_attr(r->resource.attributes, key, &v))
+        v.type = VALUE_ABSENT;
+    if (text_of(&v, number, sizeof(number), &text))
+        return put_text(at, text);
+    *at++ = KEY_ABSENT;
+    return at;
+}
+
+static struct slice name_of(const struct spanmetrics *m, struct slice span, struct slice name)
+{
+    struct value v;
+
+    if (m->name_attribute && view_attr(span, ATTRS_SPAN, slice_str(m->name_attribute), &v) &&
+        v.type == VALUE_STRING && v.bytes.len > 0)
+        return v.bytes;
+    return name;
+}
+
+static unsigned status_of(const struct scan_span *s)
+{
+    return s->flags & SCAN_ERROR ? 2 : s->flags & SCAN_OK ? 1 : 0;
+}
+
+/* Builds the rest of the key behind the resource's part. Returns its whole length. */
+static size_t build(struct spanmetrics_recorder *r, struct slice span, const struct scan_span *s)
+{
+    const struct spanmetrics *m = r->m;
+    uint8_t *at = r->key + r->resource.len;
+    struct slice name;
+    int32_t kind;
+
+    view_span_name(span, &name, &kind);
+    *at++ = (uint8_t)(kind >= 0 && kind <= 5 ? kind : 0);
+    *at++ = (uint8_t)status_of(s);
+    at = put_text(at, name_of(m, span, name));
+    for (unsigned i = 0; i < m->dimension_count; i++)
+        at = put_dimension(r, span, m->dimensions[i], at);
+    return (size_t)(at - r->key);
+}
+
+/* ---- the table ---- */
+
+/* The key with these bytes, or NULL; *slot is where it would be. */
+static struct key *probe(const struct spanmetrics *m, uint64_t hash, const uint8_t *bytes,
+                         size_t len, size_t *slot)
+{
+    struct key *key;
+
+    for (*slot = hash & m->slot_mask;; *slot = (*slot + 1) & m->slot_mask) {
+        key = atomic_load_explicit(&m->slots[*slot], memory_order_acquire);
+        if (!key || (key->hash == hash && key->len == len && memcmp(key->bytes, bytes, len) == 0))
+            return key;
+    }
+}
+
+/* With the lock, of a key that is not there. */
+static uint32_t add_key(struct spanmetrics *m, uint64_t hash, const uint8_t *bytes, size_t len,
+                        size_t slot)
+{
+    uint32_t count = atomic_load_explicit(&m->count, memory_order_relaxed);
+    struct key *key =
+        count < m->options.max_series ? counted_alloc(m->memory, sizeof(*key) + len) : NULL;
+
+    if (!key)
+        return OVERFLOW_SERIES;
+    key->hash = hash;
+    key->series = count + 1;
+    key->len = (uint32_t)len;
+    memcpy(key->bytes, bytes, len);
+    atomic_store_explicit(&m->keys[key->series], key, memory_order_release);
+    atomic_store_explicit(&m->slots[slot], key, memory_order_release);
+    atomic_store_explicit(&m->count, key->series, memory_order_release);
+    return key->series;
+}
+
+/* Once there is no room left, who is not found need not wait for the lock. */
+static uint32_t find_or_add(struct spanmetrics *m, uint64_t hash, const uint8_t *bytes, size_t len)
+{
+    uint32_t series;
+    struct key *key;
+    size_t slot;
+
+    if (atomic_load_explicit(&m->count, memory_order_acquire) >= m->options.max_series)
+        return OVERFLOW_SERIES;
+    pthread_mutex_lock(&m->lock);
+    key = probe(m, hash, bytes, len, &slot);
+    series = key ? key->series : add_key(m, hash, bytes, len, slot);
+    pthread_mutex_unlock(&m->lock);
+    return series;
+}
+
+uint32_t key_find(struct spanmetrics_recorder *r, struct slice body, const struct scan_span *s,
+                  bool add)
+{
+    struct slice span = slice_make(body.data + s->offset, s->len);
+    size_t len, slot;
+    struct key *key;
+    uint64_t hash;
+
+    if (s->resource_offset != r->resource.offset)
+        begin_resource(r, body, s);
+    len = build(r, span, s);
+    hash = hash_bytes(r->resource.hash, r->key + r->resource.len, len - r->resource.len);
+    key = probe(r->m, hash, r->key, len, &slot);
+    if (key)
+        return key->series;
+    return add ? find_or_add(r->m, hash, r->key, len) : OVERFLOW_SERIES;
+}
+
+/* ---- reading it back ---- */
+
+static struct slice take_text(const uint8_t **at)
+{
+    size_t len = *(*at)++;
+    struct slice text = slice_make(*at, len);
+
+    if (len == KEY_ABSENT)
+        return slice_make(NULL, 0);
+    *at += len;
+    return text;
+}
+
+void key_read(const struct spanmetrics *m, const struct key *key, struct labels_view *labels)
+{
+    const uint8_t *at = key->bytes;
+
+    labels->service = take_text(&at);
+    labels->kind = *at++;
+    labels->status = *at++;
+    labels->name = take_text(&at);
+    for (unsigned i = 0; i < m->dimension_count; i++)
+        labels->dimensions[i] = take_text(&at);
+}
+
+const char *key_kind_name(unsigned kind)
+{
+    static const char *const names[] = {"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL",
+                                        "SPAN_KIND_SERVER",      "SPAN_KIND_CLIENT",
+                                        "SPAN_KIND_PRODUCER",    "SPAN_KIND_CONSUMER"};
+
+    return names[kind <= 5 ? kind : 0];
+}
+
+const char *key_status_name(unsigned status)
+{
+    static const char *const names[] = {"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"};
+
+    return names[status <= 2 ? status : 0];
+}

@@ -1,0 +1,287 @@
+/* The stores: what each worker counts, and the totals. */
+#include "base/err.h"
+#include "spanmetrics/parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t series_bytes(const struct spanmetrics *m)
+{
+    return sizeof(struct series) + m->options.shape.buckets * sizeof(uint64_t);
+}
+
+static void clear_series(const struct spanmetrics *m, struct series *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->min_ns = UINT64_MAX;
+    histogram_clear(&s->histogram, &m->options.shape);
+}
+
+/* The series of a store; where memory is short, the overflow series. */
+static struct series *series_in(const struct spanmetrics *m, struct store *store, uint32_t i)
+{
+    struct series *s = store->series[i];
+
+    if (s)
+        return s;
+    s = counted_alloc(m->memory, series_bytes(m));
+    if (!s)
+        return store->series[OVERFLOW_SERIES];
+    clear_series(m, s);
+    store->series[i] = s;
+    return s;
+}
+
+/* ---- a worker's side ---- */
+
+struct spanmetrics_recorder *spanmetrics_recorder(struct spanmetrics *m, unsigned i)
+{
+    return &m->recorders[i];
+}
+
+void spanmetrics_find(struct spanmetrics_recorder *r, struct slice body,
+                      const struct scan_span *spans, size_t count, uint32_t *series)
+{
+    r->resource.offset = UINT32_MAX;
+    for (size_t i = 0; i < count; i++)
+        series[i] = key_find(r, body, &spans[i], true);
+}
+
+static uint64_t duration_of(const struct scan_span *s)
+{
+    return s->end_ns > s->start_ns ? s->end_ns - s->start_ns : 0;
+}
+
+void spanmetrics_count(struct spanmetrics_recorder *r, const struct scan_span *spans, size_t count,
+                       const uint32_t *series)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct series *s = series_in(r->m, &r->live, series[i]);
+        uint64_t duration_ns = duration_of(&spans[i]);
+
+        s->calls++;
+        s->sum_ns += duration_ns;
+        if (duration_ns < s->min_ns)
+            s->min_ns = duration_ns;
+        if (duration_ns > s->max_ns)
+            s->max_ns = duration_ns;
+        histogram_add(&s->histogram, &r->m->options.shape, duration_ns);
+    }
+}
+
+/* The last one that came stands. */
+void spanmetrics_note_kept(struct spanmetrics_recorder *r, struct slice body,
+                           const struct scan_span *span, uint64_t now_unix_ns)
+{
+    uint32_t i;
+    struct series *s;
+
+    r->resource.offset = UINT32_MAX;
+    i = key_find(r, body, span, false);
+    if (i == OVERFLOW_SERIES)
+        return;
+    s = series_in(r->m, &r->live, i);
+    if (s == r->live.series[OVERFLOW_SERIES])
+        return;
+    s->exemplar = (struct exemplar){
+        .span_id = span->span_id, .duration_ns = duration_of(span), .unix_ns = now_unix_ns};
+    memcpy(s->exemplar.trace_id, span->trace_id, sizeof(s->exemplar.trace_id));
+}
+
+void spanmetrics_hand_over(struct spanmetrics_recorder *r)
+{
+    struct store live = r->live;
+
+    r->live = r->past;
+    r->past = live;
+}
+
+/* ---- the main thread's side ---- */
+
+static void merge(const struct spanmetrics *m, struct series *to, const struct series *from)
+{
+    to->calls += from->calls;
+    to->sum_ns += from->sum_ns;
+    if (from->min_ns < to->min_ns)
+        to->min_ns = from->min_ns;
+    if (from->max_ns > to->max_ns)
+        to->max_ns = from->max_ns;
+    if (from->exemplar.span_id && from->exemplar.unix_ns >= to->exemplar.unix_ns)
+        to->exemplar = from->exemplar;
+    histogram_merge(&to->histogram, &m->options.shape, &from->histogram);
+}
+
+/* Adds what a recorder has handed over, and gives it back empty. */
+static void gather_one(struct spanmetrics *m, struct store *past, uint32_t count)
+{
+    for (uint32_t i = 0; i <= count; i++) {
+        struct series *s = past->series[i];
+
+        if (!s || (s->calls == 0 && s->exemplar.span_id == 0))
+            continue;
+        merge(m, series_in(m, &m->totals, i), s);
+        if (m->options.delta)
+            merge(m, series_in(m, &m->deltas, i), s);
+        if (i == OVERFLOW_SERIES) {
+            clear_series(m, s);
+        } else {
+            counted_free(m->memory, s);
+            past->series[i] = NULL;
+        }
+    }
+}
+
+void spanmetrics_gather(struct spanmetrics *m, uint64_t now_unix_ns)
+{
+    uint32_t count = atomic_load_explicit(&m->count, memory_order_acquire);
+
+    m->now_unix_ns = now_unix_ns;
+    for (unsigned i = 0; i < m->recorder_count; i++)
+        gather_one(m, &m->recorders[i].past, count);
+}
+
+void spanmetrics_stats(const struct spanmetrics *m, struct spanmetrics_stats *stats)
+{
+    uint32_t count = atomic_load_explicit(&m->count, memory_order_acquire);
+
+    *stats = (struct spanmetrics_stats){.series = count,
+                                        .overflow = m->totals.series[OVERFLOW_SERIES]->calls};
+    for (uint32_t i = 0; i <= count; i++)
+        if (m->totals.series[i])
+            stats->spans += m->totals.series[i]->calls;
+}
+
+void spanmetrics_sent(struct spanmetrics *m)
+{
+    uint32_t count = atomic_load_explicit(&m->count, memory_order_acquire);
+
+    m->sent_unix_ns = m->now_unix_ns;
+    if (!m->options.delta)
+        return;
+    for (uint32_t i = 0; i <= count; i++) {
+        if (i == OVERFLOW_SERIES) {
+            clear_series(m, m->deltas.series[i]);
+        } else {
+            counted_free(m->memory, m->deltas.series[i]);
+            m->deltas.series[i] = NULL;
+        }
+    }
+}
+
+/* ---- life ---- */
+
+static void *start_alloc(struct memory *memory, size_t size)
+{
+    void *p = counted_realloc_forced(memory, NULL, size);
+
+    if (!p)
+        err_no_memory("span metrics");
+    memset(p, 0, size);
+    return p;
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        err_no_memory("span metrics");
+    return copy;
+}
+
+static void init_store(const struct spanmetrics *m, struct store *store)
+{
+    store->series = start_alloc(m->memory, (m->options.max_series + 1) * sizeof(*store->series));
+    store->series[OVERFLOW_SERIES] = start_alloc(m->memory, series_bytes(m));
+    clear_series(m, store->series[OVERFLOW_SERIES]);
+}
+
+static void fini_store(const struct spanmetrics *m, struct store *store)
+{
+    for (size_t i = 0; store->series && i <= m->options.max_series; i++)
+        counted_free(m->memory, store->series[i]);
+    counted_free(m->memory, store->series);
+}
+
+/* At most half full, so that who is not found is not found soon. */
+static void init_slots(struct spanmetrics *m)
+{
+    size_t slots = 64;
+
+    while (slots < 2 * m->options.max_series)
+        slots *= 2;
+    m->slots = start_alloc(m->memory, slots * sizeof(*m->slots));
+    m->slot_mask = slots - 1;
+    m->keys = start_alloc(m->memory, (m->options.max_series + 1) * sizeof(*m->keys));
+    pthread_mutex_init(&m->lock, NULL);
+}
+
+static void init_recorders(struct spanmetrics *m, unsigned count)
+{
+    size_t bytes = count * sizeof(*m->recorders);
+
+    m->recorders = aligned_alloc(_Alignof(struct spanmetrics_recorder), bytes);
+    if (!m->recorders)
+        err_no_memory("span metrics");
+    memset(m->recorders, 0, bytes);
+    m->recorder_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        m->recorders[i].m = m;
+        init_store(m, &m->recorders[i].live);
+        init_store(m, &m->recorders[i].past);
+    }
+}
+
+static void copy_options(struct spanmetrics *m, const struct spanmetrics_options *options)
+{
+    m->options = *options;
+    while (options->dimensions && options->dimensions[m->dimension_count] &&
+           m->dimension_count < SPANMETRICS_DIMENSIONS_MAX) {
+        m->dimensions[m->dimension_count] = copy_text(options->dimensions[m->dimension_count]);
+        m->dimension_count++;
+    }
+    m->options.dimensions = NULL;
+    m->options.name_attribute = m->name_attribute = copy_text(options->name_attribute);
+    m->options.prefix = m->prefix = copy_text(options->prefix);
+}
+
+struct spanmetrics *spanmetrics_new(const struct spanmetrics_options *options,
+                                    struct memory *memory, struct hash_key key, unsigned recorders,
+                                    uint64_t now_unix_ns)
+{
+    struct spanmetrics *m = start_alloc(memory, sizeof(*m));
+
+    m->memory = memory;
+    m->hash = key;
+    m->start_unix_ns = m->now_unix_ns = m->sent_unix_ns = now_unix_ns;
+    copy_options(m, options);
+    init_slots(m);
+    init_recorders(m, recorders);
+    init_store(m, &m->totals);
+    if (m->options.delta)
+        init_store(m, &m->deltas);
+    return m;
+}
+
+void spanmetrics_free(struct spanmetrics *m)
+{
+    if (!m)
+        return;
+    for (unsigned i = 0; i < m->recorder_count; i++) {
+        fini_store(m, &m->recorders[i].live);
+        fini_store(m, &m->recorders[i].past);
+    }
+    free(m->recorders);
+    fini_store(m, &m->totals);
+    fini_store(m, &m->deltas);
+    for (size_t i = 0; i <= m->options.max_series; i++)
+        counted_free(m->memory, atomic_load(&m->keys[i]));
+    counted_free(m->memory, m->keys);
+    counted_free(m->memory, m->slots);
+    pthread_mutex_destroy(&m->lock);
+    for (unsigned i = 0; i < m->dimension_count; i++)
+        free(m->dimensions[i]);
+    free(m->name_attribute);
+    free(m->prefix);
+    counted_free(m->memory, m);
+}
