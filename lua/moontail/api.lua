@@ -52,10 +52,11 @@ M.globals = {
   { "secret", "fun(value:string):Secret", 'shown as ****, also in "Bearer " .. secret(v)', only = "config" },
   { "file", "fun(path:string):string", "the text of a file beside config.lua, without its last newline", only = "config" },
   { group = "In exporters" },
-  { "ok", "fun():Reply", "of reply: it has arrived", only = "exporter" },
-  { "retry", "fun(after_s?:number):Reply", "of reply: again later", only = "exporter" },
+  { "ok", "fun(refused?:integer, reason?:string):Reply", "of reply: it has arrived, but for so many of its items, which are given up", only = "exporter" },
+  { "retry", "fun(after_s?:number, request?:Request):Reply", "of reply: again later, or later that request (what was refused for now) in its place", only = "exporter" },
   { "reject", "fun(reason?:string):Reply", "of reply: gives up, counted", only = "exporter" },
   { "send", "fun(request:Request):Reply", "of reply: another request for the same spans", only = "exporter" },
+  { "count", "fun(what:string, n?:integer)", "in encode and reply: adds n (1) to moontail_export_script_total{exporter, what}; 16 names at most", only = "exporter" },
   { "xray", "XrayLib", "spans as documents of AWS X-Ray", only = "exporter" },
 }
 
@@ -197,6 +198,7 @@ M.classes = {
     { "id", "string", "the same at every try" },
     { "signal", '"traces"|"metrics"|"logs"', "" },
     { "start_ms", "number", "Unix time of its earliest span" },
+    { "now_ms", "number", "Unix time now" },
     { "span_count", "integer", "0 but for traces" },
     { "item_count", "integer", "spans, data points or log records" },
     { "bytes", "integer", "" },

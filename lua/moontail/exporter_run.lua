@@ -43,7 +43,7 @@ end
 function Batch:otlp() return host.export_body() end
 function Batch:otlp_json() return host.export_json() end
 
-local FIELDS = { "id", "signal", "start_ms", "span_count", "item_count", "bytes" }
+local FIELDS = { "id", "signal", "start_ms", "now_ms", "span_count", "item_count", "bytes" }
 
 -- For the test that holds them and the table of the API together.
 M.batch_fields, M.batch_methods = FIELDS, Batch
@@ -55,6 +55,7 @@ local function new_batch(id, signal, item_count, bytes)
     __index = function(_, key)
       if fields[key] ~= nil then return fields[key] end
       if key == "start_ms" then return host.export_start_ms() end
+      if key == "now_ms" then return host.export_now_ms() end
       if Batch[key] then return Batch[key] end
       local names = { unpack(FIELDS) }
       for name in pairs(Batch) do names[#names + 1] = name end
@@ -181,19 +182,27 @@ end
 
 local meta = { __metatable = false, __kind = "reply" }
 
-local function reply(how, value) return setmetatable({ how = how, value = value }, meta) end
+local function reply(how, value, more) return setmetatable({ how = how, value = value, more = more }, meta) end
+
+local function is_between(n, least, most) return type(n) == "number" and n >= least and n < most end
 
 function M.api(t)
-  t.ok = function() return reply "ok" end
-  t.retry = function(after_s)
-    if after_s ~= nil and not (type(after_s) == "number" and after_s >= 0 and after_s < 1e6) then
-      error("retry takes seconds, not " .. tostring(after_s), 2)
-    end
-    return reply("retry", after_s)
+  t.ok = function(refused, reason)
+    if refused ~= nil and not is_between(refused, 0, 2 ^ 53) then error("ok takes a number of items, not " .. tostring(refused), 2) end
+    return reply("ok", refused, reason ~= nil and tostring(reason) or nil)
+  end
+  t.retry = function(after_s, request)
+    if after_s ~= nil and not is_between(after_s, 0, 1e6) then error("retry takes seconds, not " .. tostring(after_s), 2) end
+    return reply("retry", after_s, request)
   end
   t.reject = function(reason) return reply("reject", tostring(reason or "rejected")) end
   t.send = function(request) return reply("send", request) end
   t.xray = xray.global
+  t.count = function(what, n)
+    if type(what) ~= "string" or not what:find "^[%w_.-]+$" or #what >= 48 then error("count takes a name such as \"trimmed\", not " .. tostring(what), 2) end
+    if n ~= nil and not is_between(n, 0, 1e15) then error("count takes a number, not " .. tostring(n), 2) end
+    host.export_count(what, n or 1)
+  end
   t.log = env.frozen({
     info = function(...) host.export_log("info", tostring((...))) end,
     warn = function(...) host.export_log("warn", tostring((...))) end,
@@ -206,13 +215,14 @@ local function header_table(text)
   return headers
 end
 
--- How the answer to a request (as M.encode gave it) is taken: nil (default rule), or how and value.
+-- How the answer to a request (as M.encode gave it) is taken: nil (default rule), or how, value and what belongs to it.
 function M.reply(instance, request, status, body, headers)
   local r = instance.spec.reply({ status = status, body = body, headers = header_table(headers) }, request.given, instance.opt, instance.my)
   if r == nil then return nil end
   if debug.getmetatable(r) ~= meta then error("reply must give ok(), retry(s), reject(reason), send(request) or nil", 0) end
-  if r.how == "send" then return "send", normal_request(r.value) end
-  return r.how, r.value
+  if r.how == "send" then return "send", nil, normal_request(r.value) end
+  if r.how == "retry" then return "retry", r.value, r.more and normal_request(r.more) end
+  return r.how, r.value, r.more
 end
 
 return M

@@ -185,8 +185,22 @@ static void write_export_lost(struct page *p)
                            (char *)0);
 }
 
+static void write_script_counts(struct page *p)
+{
+    metrics_family(&p->m, "moontail_export_script_total", METRIC_COUNTER,
+                   "What the scripts of exporters count.");
+    for (size_t i = 0; i < p->l->exporter_count; i++) {
+        const struct ledger_exporter *e = &p->l->exporters[i];
+
+        for (size_t k = 0; k < e->stats.count_names; k++)
+            metrics_sample(&p->m, (double)e->stats.counts[k].n, "exporter", e->name, "what",
+                           e->stats.counts[k].what, (char *)0);
+    }
+}
+
 static void write_exporters(struct page *p)
 {
+    write_script_counts(p);
     PER_EXPORTER(p, "moontail_export_enqueued_spans_total", METRIC_COUNTER,
                  "Kept spans that the exporter is to send.", enqueued);
     PER_EXPORTER(p, "moontail_export_recovered_spans_total", METRIC_COUNTER,

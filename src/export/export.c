@@ -226,6 +226,15 @@ bool export_is_refusing(const struct export *e)
     return atomic_load_explicit(&e->refusing, memory_order_relaxed);
 }
 
+static void copy_counts(const struct exporter *x, struct export_stats *s)
+{
+    s->count_names = atomic_load_explicit(&x->count_names, memory_order_acquire);
+    for (size_t i = 0; i < s->count_names; i++) {
+        memcpy(s->counts[i].what, x->counts[i].what, sizeof(s->counts[i].what));
+        s->counts[i].n = atomic_load_explicit(&x->counts[i].n, memory_order_relaxed);
+    }
+}
+
 void export_stats(const struct export *e, size_t i, enum otlp_signal signal, struct export_stats *s)
 {
     const struct exporter *x = &e->exporters[i];
@@ -240,4 +249,5 @@ void export_stats(const struct export *e, size_t i, enum otlp_signal signal, str
     s->circuit_open = x->circuit_open;
     s->in_flight = x->in_flight;
     s->removed = x->is_removed;
+    copy_counts(x, s);
 }

@@ -150,6 +150,7 @@ bool export_has_queued(const struct export *e);
 /* The ledger of one exporter for one signal: enqueued + recovered = queued + delivered + filtered +
  * lost, in its items (spans, data points, log records); queued is counted from the data. Exact at a
  * rendezvous. */
+enum { EXPORT_COUNTS_MAX = 16, EXPORT_COUNT_NAME = 48 };
 struct export_stats {
     uint64_t enqueued, recovered, delivered, redelivered, queued;
     uint64_t lost_permanent, lost_retry_exhausted, lost_outbox_full, lost_disk_full;
@@ -163,6 +164,11 @@ struct export_stats {
     bool circuit_open;
     bool removed; /* not configured any more */
     char last_error[256];
+    struct {
+        char what[EXPORT_COUNT_NAME];
+        uint64_t n;
+    } counts[EXPORT_COUNTS_MAX]; /* what its script counts; of all signals */
+    size_t count_names;
 };
 void export_stats(const struct export *e, size_t i, enum otlp_signal signal,
                   struct export_stats *s);

@@ -34,7 +34,7 @@ enum job_ask { JOB_ENCODE, JOB_REPLY, JOB_FORGET, JOB_MOVE };
 enum job_verdict {
     JOB_DEFAULT, /* reply has no opinion */
     JOB_OK,
-    JOB_AGAIN,
+    JOB_AGAIN, /* perhaps with requests[at] replaced */
     JOB_REJECT,
     JOB_SEND, /* requests[at] was replaced */
 };
@@ -71,7 +71,8 @@ struct lua_job {
     /* export thread only: */
     uint64_t http; /* id of the request in flight; 0: none */
     unsigned resends;
-    size_t rejected; /* requests */
+    size_t rejected;  /* requests */
+    uint64_t refused; /* items of requests that were taken otherwise, as reply says; its thread's */
 };
 
 void job_free(struct lua_job *job);
@@ -86,6 +87,7 @@ struct export_lua {
     /* the Lua thread's: */
     lua_State *L;            /* NULL: no exporter was ever Lua's */
     struct lua_job *current; /* while encode runs */
+    struct lua_job *running; /* while encode or reply runs */
 };
 
 /* Start-up only. */

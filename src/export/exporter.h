@@ -165,6 +165,12 @@ struct exporter_next {
     uint64_t until_ns; /* then what is still in flight is given up, and sent again */
 };
 
+/* What a script counts. The Lua thread adds, any thread reads. */
+struct exporter_count {
+    char what[EXPORT_COUNT_NAME]; /* written before it is counted in count_names */
+    _Atomic uint64_t n;
+};
+
 struct exporter {
     struct export *owner;
     unsigned index; /* bit of the outbox records' mask */
@@ -201,6 +207,9 @@ struct exporter {
 
     struct export_stats stats[OTLP_SIGNALS]; /* what has settled; the rest is counted when asked */
     char last_error[256];
+
+    struct exporter_count counts[EXPORT_COUNTS_MAX]; /* the same for life, as the name */
+    _Atomic unsigned count_names;
 };
 
 struct export

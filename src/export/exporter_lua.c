@@ -122,6 +122,7 @@ static void end_delivered(struct export *e, struct lua_job *job)
         r.rejected = (uint32_t)((uint64_t)job->items * job->rejected / job->request_count);
         r.rejected += r.rejected == 0;
     }
+    r.rejected += job->refused < job->items ? (uint32_t)job->refused : job->items;
     snprintf(r.error, sizeof(r.error), "%s", job->error);
     end_part(e, job, &r);
 }

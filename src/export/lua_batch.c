@@ -5,6 +5,7 @@
 #include "lua/state.h"
 #include "otlp/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <lauxlib.h>
@@ -136,6 +137,47 @@ static int host_log(lua_State *L)
     return 0;
 }
 
+/* Unix ms of this call. */
+static int host_now_ms(lua_State *L)
+{
+    const struct export_lua *l = this_of(L);
+
+    lua_pushnumber(L, l ? (lua_Number)clock_unix_ns(l->owner->config.clock) / 1e6 : 0);
+    return 1;
+}
+
+/* The place of `what` in the exporter's counts; the last one is for all that find no room. */
+static struct exporter_count *count_of(struct exporter *x, const char *what)
+{
+    unsigned used = atomic_load_explicit(&x->count_names, memory_order_relaxed);
+
+    for (unsigned i = 0; i < used; i++)
+        if (strcmp(x->counts[i].what, what) == 0)
+            return &x->counts[i];
+    if (used == EXPORT_COUNTS_MAX)
+        return &x->counts[EXPORT_COUNTS_MAX - 1];
+    if (used == EXPORT_COUNTS_MAX - 1)
+        what = "other";
+    snprintf(x->counts[used].what, EXPORT_COUNT_NAME, "%s", what);
+    atomic_store_explicit(&x->count_names, used + 1, memory_order_release);
+    return &x->counts[used];
+}
+
+/* export_count(what, n): nothing outside of encode and reply. */
+static int host_count(lua_State *L)
+{
+    const struct export_lua *l = this_of(L);
+    const char *what = luaL_checkstring(L, 1);
+    double n = luaL_checknumber(L, 2);
+
+    luaL_argcheck(L, strlen(what) < EXPORT_COUNT_NAME, 1, "too long");
+    luaL_argcheck(L, n >= 0 && n < 1e15, 2, "not a count");
+    if (l && l->running)
+        atomic_fetch_add_explicit(&count_of(&l->owner->exporters[l->running->exporter], what)->n,
+                                  (uint64_t)n, memory_order_relaxed);
+    return 0;
+}
+
 static void add_host_functions(lua_State *L)
 {
     lua_host_add(L, "export_trace_count", host_trace_count);
@@ -144,6 +186,8 @@ static void add_host_functions(lua_State *L)
     lua_host_add(L, "export_json", host_json);
     lua_host_add(L, "export_start_ms", host_start_ms);
     lua_host_add(L, "export_log", host_log);
+    lua_host_add(L, "export_now_ms", host_now_ms);
+    lua_host_add(L, "export_count", host_count);
 }
 
 enum err export_api_install(lua_State *L, int env, struct err_info *info)

@@ -218,9 +218,9 @@ void lua_job_encode(struct export_lua *l, struct lua_job *job)
         lua_pushstring(L, otlp_signal_name(job->signal));
         lua_pushnumber(L, job->items);
         lua_pushnumber(L, (lua_Number)job->body.len);
-        l->current = job;
+        l->current = l->running = job;
         result = lua_run_bounded(L, 5, 1, &info);
-        l->current = NULL;
+        l->current = l->running = NULL;
         if (l->owner->config.hooks.end_trace)
             l->owner->config.hooks.end_trace(l->owner->config.hooks.arg, L);
     }
@@ -261,10 +261,27 @@ static void replace_request(lua_State *L, struct lua_job *job)
     *old = r;
 }
 
-/* How and value are the two on the top. */
+/* The request on the top, if there is one, takes the place of the present one. */
+static void take_replacement(lua_State *L, struct lua_job *job)
+{
+    if (lua_istable(L, -1))
+        replace_request(L, job);
+}
+
+/* Items of the request that the other end has, but did not take. */
+static void take_refused(lua_State *L, struct lua_job *job)
+{
+    if (!lua_isnumber(L, -2) || lua_tonumber(L, -2) < 1)
+        return;
+    job->refused += (uint64_t)lua_tonumber(L, -2);
+    if (lua_isstring(L, -1))
+        snprintf(job->error, sizeof(job->error), "%.199s", lua_tostring(L, -1));
+}
+
+/* How, value and what belongs to it are the three on the top. */
 static void take_verdict(lua_State *L, struct lua_job *job)
 {
-    const char *how = lua_tostring(L, -2);
+    const char *how = lua_tostring(L, -3);
 
     job->verdict = JOB_DEFAULT;
     job->retry_s = -1;
@@ -272,16 +289,18 @@ static void take_verdict(lua_State *L, struct lua_job *job)
         return;
     if (strcmp(how, "ok") == 0) {
         job->verdict = JOB_OK;
+        take_refused(L, job);
     } else if (strcmp(how, "retry") == 0) {
         job->verdict = JOB_AGAIN;
-        if (lua_isnumber(L, -1))
-            job->retry_s = lua_tonumber(L, -1);
+        if (lua_isnumber(L, -2))
+            job->retry_s = lua_tonumber(L, -2);
+        take_replacement(L, job);
     } else if (strcmp(how, "reject") == 0) {
         job->verdict = JOB_REJECT;
-        snprintf(job->error, sizeof(job->error), "%.199s", lua_tostring(L, -1));
+        snprintf(job->error, sizeof(job->error), "%.199s", lua_tostring(L, -2));
     } else {
         job->verdict = JOB_SEND;
-        replace_request(L, job);
+        take_replacement(L, job);
     }
 }
 
@@ -299,7 +318,9 @@ void lua_job_reply(struct export_lua *l, struct lua_job *job)
         lua_pushinteger(L, job->status);
         lua_pushlstring(L, (const char *)job->answer.data, job->answer.len);
         lua_pushlstring(L, (const char *)job->answer_headers.data, job->answer_headers.len);
-        result = lua_run_bounded(L, 5, 2, &info);
+        l->running = job;
+        result = lua_run_bounded(L, 5, 3, &info);
+        l->running = NULL;
     }
     if (result == ERR_OK)
         take_verdict(L, job);

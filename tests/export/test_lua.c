@@ -351,6 +351,56 @@ static void a_reply_may_reject_or_send_something_else(void)
     rig_close(&r);
 }
 
+static void a_reply_may_say_how_many_items_were_refused(void)
+{
+    struct rig r;
+    struct server s;
+    struct export_stats stats;
+
+    CHECK(inline_start(&r, &s, "return " POST,
+                       "reply = function(r, q) return ok(1, 'MissingParam') end"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    stats = rig_stats(&r, 0);
+    CHECK(s.requests == 1 && stats.delivered == 2 && stats.lost_permanent == 1);
+    rig_close(&r);
+}
+
+static void what_was_refused_for_now_is_sent_again_later_and_alone(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s, "return " POST,
+                       "reply = function(r, q) if q.tag ~= 'rest' then return retry(3, { url = "
+                       "'http://x/rest', tag = 'rest' }) end return ok() end"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(s.requests == 1 && rig_stats(&r, 0).queued == 3);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(s.requests == 2 && strstr(s.last, "http://x/rest"));
+    CHECK(rig_stats(&r, 0).delivered == 3);
+    rig_close(&r);
+}
+
+static void a_script_counts_under_sixteen_names(void)
+{
+    struct rig r;
+    struct server s;
+    struct export_stats stats;
+
+    CHECK(inline_start(&r, &s,
+                       "for i = 1, 20 do count('name' .. i) end count('name1', 4) return " POST,
+                       "reply = function() count('answers') end"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    stats = rig_stats(&r, 0);
+    CHECK(stats.count_names == EXPORT_COUNTS_MAX);
+    CHECK(strcmp(stats.counts[0].what, "name1") == 0 && stats.counts[0].n == 5);
+    CHECK(strcmp(stats.counts[15].what, "other") == 0 && stats.counts[15].n == 6);
+    rig_close(&r);
+}
+
 static void a_reply_that_sends_for_ever_is_stopped(void)
 {
     struct rig r;
@@ -564,6 +614,9 @@ int main(int argc, char **argv)
     RUN(without_reply_the_default_rule_holds);
     RUN(only_the_requests_that_were_not_taken_are_sent_again);
     RUN(a_reply_may_reject_or_send_something_else);
+    RUN(a_reply_may_say_how_many_items_were_refused);
+    RUN(what_was_refused_for_now_is_sent_again_later_and_alone);
+    RUN(a_script_counts_under_sixteen_names);
     RUN(a_reply_that_sends_for_ever_is_stopped);
     RUN(a_batch_is_over_when_encode_has_returned);
     RUN(a_file_of_the_user_is_found_and_its_options_checked);
