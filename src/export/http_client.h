@@ -62,6 +62,12 @@ struct http_client {
 /* libcurl's multi interface on `loop`. */
 struct http_client *http_client_curl(struct loop *loop);
 
+/* Sends requests to udp://HOST:PORT itself, and hands all others to `inner`, which it takes. The
+ * body is one datagram; the answer is 200 once it has left, 413 if it is larger than any datagram,
+ * 400 if the URL is no such address. ERR_IO: the name was not found, or nobody listens there, as
+ * far as the sender's machine hears of it. */
+struct http_client *http_client_udp(struct http_client *inner);
+
 /* For scenarios: calls `serve` for each request at the next step; it fills the answer and returns
  * after how many ns it is given (virtual time). */
 typedef uint64_t http_serve_fn(void *arg, const struct http_request *request,

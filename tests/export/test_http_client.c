@@ -158,6 +158,7 @@ static void wait_for(struct result *r)
 }
 
 static bool h2c; /* the next request is HTTP/2 */
+static const char *proxy;
 
 static void start(const char *path, unsigned short to, struct slice body, struct result *r,
                   uint64_t *id)
@@ -169,7 +170,8 @@ static void start(const char *path, unsigned short to, struct slice body, struct
                              .headers = headers,
                              .body = body,
                              .timeout_ns = 300 * NS_PER_MS,
-                             .http2_prior_knowledge = h2c};
+                             .http2_prior_knowledge = h2c,
+                             .proxy = proxy};
 
     memset(r, 0, sizeof(*r));
     buf_init(&r->body, 4 << 20, NULL);
@@ -319,6 +321,38 @@ static void requests_of_both_protocols_to_one_port_do_not_meet(void)
     end(&two);
 }
 
+/* What the server gets of a request: its line and headers. */
+static void through(const char *way, const char *expected)
+{
+    struct result r;
+    uint64_t id;
+
+    client->free(client); /* the server takes one connection after the other */
+    client = http_client_curl(loop);
+    proxy = way;
+    start("/echo", port, slice_str("x"), &r, &id);
+    proxy = NULL;
+    wait_for(&r);
+    CHECK(contains(&r.body, expected));
+    end(&r);
+}
+
+static void a_proxy_is_taken_unless_no_proxy_says_otherwise(void)
+{
+    char way[64], whole[64];
+
+    snprintf(way, sizeof(way), "http://127.0.0.1:%u", port);
+    snprintf(whole, sizeof(whole), "POST http://127.0.0.1:%u/echo HTTP/1.1\r\n", port);
+    through(way, whole);
+    setenv("http_proxy", way, 1);
+    through(NULL, whole);
+    through("", "POST /echo HTTP/1.1\r\n");
+    setenv("no_proxy", "127.0.0.1", 1);
+    through(way, "POST /echo HTTP/1.1\r\n");
+    unsetenv("http_proxy");
+    unsetenv("no_proxy");
+}
+
 static void a_client_can_end_with_requests_under_way(void)
 {
     struct result r[3];
@@ -354,6 +388,7 @@ int main(void)
     RUN(a_connection_that_breaks_or_is_refused_is_an_error);
     RUN(a_cancelled_request_is_never_answered);
     RUN(requests_of_both_protocols_to_one_port_do_not_meet);
+    RUN(a_proxy_is_taken_unless_no_proxy_says_otherwise);
     RUN(a_client_can_end_with_requests_under_way);
     client->free(client);
     loop_free(loop);

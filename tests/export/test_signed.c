@@ -36,7 +36,9 @@ struct judge {
     int status;          /* of a refusal */
     int64_t ahead_s;     /* its clock */
     unsigned requests, taken, refused;
-    char seen[4096]; /* headers of the last request */
+    char seen[4096]; /* of the last request: its headers */
+    char proxy[64];
+    bool is_unverified;
 };
 
 static struct slice header(const struct http_request *q, const char *name)
@@ -130,6 +132,8 @@ static uint64_t serve(void *arg, const struct http_request *q, struct http_answe
 
     for (const char *const *h = q->headers; *h; h++)
         len += (size_t)snprintf(j->seen + len, sizeof(j->seen) - len, "%s\n", *h);
+    snprintf(j->proxy, sizeof(j->proxy), "%s", q->proxy ? q->proxy : "as the environment says");
+    j->is_unverified = q->tls && q->tls->insecure_skip_verify;
     strftime(date, sizeof(date), "date: %a, %d %b %Y %H:%M:%S GMT\n", gmtime(&now));
     buf_str(&a->headers, date);
     j->requests++;
@@ -174,6 +178,7 @@ static void a_request_is_signed_as_it_is_sent(void)
     CHECK(strstr(j.seen, "Host: 127.0.0.1:9\n") && strstr(j.seen, "content-encoding: gzip\n"));
     CHECK(strstr(j.seen, "X-Amz-Security-Token: session\n"));
     CHECK(strstr(j.seen, "/eu-west-1/xray/aws4_request"));
+    CHECK(!j.is_unverified && strcmp(j.proxy, "as the environment says") == 0);
     rig_close(&r);
 }
 
@@ -187,11 +192,13 @@ static void what_a_script_asks_for_is_signed(void)
               "return { exporter { name = 'mine', doc = 'x', encode = function(b) return { "
               "url = 'http://h/TraceSegments?b=1&a=%20', body = ('x'):rep(500), compress = 'zstd', "
               "headers = { ['X-Amzn-Xray-Timestamp'] = 1, authorization = 'no', empty = '' }, "
-              "sigv4 = { service = 'xray', region = 'eu-west-1' } } end } }"));
+              "sigv4 = { service = 'xray', region = 'eu-west-1' }, "
+              "no_verify_ssl = true, proxy_address = 'http://p:3128' } end } }"));
     rig_keep(&r, 3, 10);
     rig_run(&r, 2 * NS_PER_S);
     CHECK(j.taken == 1 && j.refused == 0 && rig_stats(&r, 0).delivered == 3);
     CHECK(strstr(j.seen, "x-amzn-xray-timestamp") && !strstr(j.seen, "authorization: no"));
+    CHECK(j.is_unverified && strcmp(j.proxy, "http://p:3128") == 0);
     rig_close(&r);
 }
 

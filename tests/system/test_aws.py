@@ -1,9 +1,10 @@
 """Requests to AWS, judged by a server that checks every signature."""
 import json
+import socket
 
 import pytest
 from clients import post
-from harness import config, exporter, fields
+from harness import PATIENCE, config, exporter, fields
 from messages import request_with, span, trace_id
 
 TRACE = "1-5f84c7a0-aaaaaaaaaaaaaaaaaaaaaaaa"
@@ -49,7 +50,7 @@ def segments(start, judge, tmp_path):
         (tmp_path / "exporters").mkdir()
         (tmp_path / "exporters" / "segments.lua").write_text(SEGMENTS)
         text = config(exporter("segments", url=judge.url, batch={"timeout": "0s"},
-                               circuit={"probe": "20ms"}))
+                               circuit={"probe": "20ms"}), more='shutdown_timeout = "100ms",')
         return start(text, {**judge.env, "AWS_SECRET_ACCESS_KEY": secret}, tmp_path)
     return start_one
 
@@ -77,3 +78,33 @@ def test_a_wrong_key_loses_nothing_and_says_why_once(judge, segments):
     assert metrics.total("moontail_export_queued_spans") == 1
     assert collector.get("/readyz")[0] == 200
     assert collector.output().count("the endpoint fails") == 1
+
+
+DATAGRAMS = """return exporter { doc = "datagrams", options = { url = option.string {} },
+  encode = function(batch, opt)
+    local list = {}
+    for _, span in batch:spans() do list[#list + 1] = { url = opt.url, body = "{}\\n" .. span.name } end
+    return list
+  end }
+"""
+
+
+def test_a_daemon_gets_datagrams_and_nothing_is_lost_before_it_listens(start, tmp_path):
+    (tmp_path / "exporters").mkdir()
+    (tmp_path / "exporters" / "datagrams.lua").write_text(DATAGRAMS)
+    daemon = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    daemon.bind(("127.0.0.1", 0))
+    address = daemon.getsockname()
+    daemon.close()
+    collector = start(config(exporter(
+        "datagrams", url=f"udp://127.0.0.1:{address[1]}", batch={"timeout": "0s"},
+        retry={"initial_interval": "20ms", "max_interval": "50ms"}, circuit={"probe": "20ms"})),
+        folder=tmp_path)
+    send(collector, 3)
+    collector.wait_metrics(lambda m: m.total("moontail_export_failures_total") >= 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(address)
+        daemon.settimeout(PATIENCE)
+        assert daemon.recv(65536) == b"{}\nshop"
+        metrics = collector.wait_delivered(1)
+    assert metrics.total("moontail_export_lost_spans_total") == 0
