@@ -76,7 +76,7 @@ struct index {
     size_t max, count;
 };
 
-static void note_attr(struct index *x, struct slice key_value)
+static inline void note_attr(struct index *x, struct slice key_value)
 {
     if (x->count < x->max)
         x->attrs[x->count] = (struct view_attr_at){

@@ -129,6 +129,19 @@ const struct span_view *reader_view(struct reader *r, size_t span)
     return &slot->view;
 }
 
+void reader_fetch_root(struct reader *r)
+{
+    if (r->trace->only_root < r->count && reader_ready(r))
+        (void)reader_view(r, r->trace->only_root);
+}
+
+bool reader_has_read_root(const struct reader *r)
+{
+    uint32_t root = r->trace->only_root;
+
+    return r->ready && root < r->count && (r->have[root] & ~HAVE_VIEW) != 0;
+}
+
 /* One pass finds both its fields and where its attributes are. */
 static void read_slot(struct reader *r, struct reader_slot *slot, uint8_t *have, struct slice span)
 {

@@ -125,6 +125,11 @@ static inline void reader_retry(struct reader *r)
 /* Makes room for the spans. False without memory. Called by all below that need it. */
 bool reader_ready(struct reader *r);
 
+/* Asks for the bytes of the only root ahead of whoever reads it, where it is known. */
+void reader_fetch_root(struct reader *r);
+/* Whether somebody read it. */
+bool reader_has_read_root(const struct reader *r);
+
 /* `span` < count. */
 const struct span_view *reader_view(struct reader *r, size_t span);
 const struct span_fields *reader_fields(struct reader *r, size_t span);
