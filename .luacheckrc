@@ -6,7 +6,7 @@ cache = false
 -- The script API, in the order in which it is documented.
 read_globals = {
   -- conditions and options
-  "match", "any", "none", "glob", "regex", "range", "ottl", "shape", "option",
+  "match", "any", "none", "glob", "regex", "range", "ottl", "shape", "redaction", "option",
   -- verdicts
   "keep", "drop", "sample", "at_least", "vote",
   -- state

@@ -91,7 +91,7 @@ describe("the page of a script", function()
     assert.truthy(text:find("\n| `threshold_ms` | required | a number, at least 0 | a trace of this duration or a longer one is slow |\n", 1, true))
     assert.truthy(text:find("\n| `upper_threshold_ms` | off | a number, at least 0 |", 1, true))
     assert.truthy(page.text("policy", "status_code"):find('| `status_codes` | `{ "ERROR" }` |', 1, true))
-    assert.truthy(page.text("processor", "attributes"):find("without attributes, events and links", 1, true))
+    assert.truthy(page.text("processor", "attributes"):find("nothing else of it is sent", 1, true))
   end)
 end)
 

@@ -21,6 +21,7 @@ M.globals = {
   { "range", "fun(low?:number, high?:number):Condition", "from low to high, both included" },
   { "ottl", "fun(condition:string, context?:string):Matcher", 'compiles a condition of OTTL about a span, or with the context "spanevent" about an event' },
   { "shape", 'fun(fields:string[], spans?:"all"|"entry"|"root"):Shape', "which values some fields have on the spans of a trace: names of span fields, `http.route` and the like, or of attributes; with `root.` before it, of the root alone" },
+  { "redaction", "fun(o?:{rules?:table<string, string|boolean>, action?:string, keys?:string[], values?:table<string, string>, ignore_keys?:string[], allow_values?:string[], hmac_key?:Secret|string}):Redaction", 'rules for span:redact, as processor "redact" takes them. At file level or in setup.' },
   { group = "Verdicts" },
   { "keep", "fun(reason?:string):Verdict", "keep the trace; reason is a metric label, at most 64 a policy" },
   { "drop", "fun(reason?:string):Verdict", "drop the trace" },
@@ -147,6 +148,7 @@ M.classes = {
     { "set_name", "fun(self, name:string)", "" },
     { "set_status", "fun(self, status:Status, message?:string)", "" },
     { "truncate", "fun(self, max_bytes:number):integer", "cuts every string, between characters; how many it cut" },
+    { "redact", "fun(self, rules:Redaction)", "takes out what the rules find: in names, messages, attributes, events, links, resource and scope" },
   },
   { "EditResource", "edited resource", "The resource of an EditSpan: a Resource with EditAttributes.", extends = "Resource, EditAttributes" },
   { "EditEvent", "edited event", "An event of an EditSpan: an Event with EditAttributes.", extends = "Event, EditAttributes" },
@@ -242,7 +244,7 @@ M.classes = {
 M.attributes = ATTRIBUTES
 
 -- Without their own entry here: what policies hand out and take, but never look into.
-M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option", "Secret", "Reply" }
+M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option", "Secret", "Reply", "Redaction" }
 
 M.option_types = { "number", "integer", "string", "boolean", "duration", "size", "list", "map", "tables", "match", "policies" }
 

@@ -3,7 +3,7 @@
 local access = require "moontail.access"
 local core = require "moontail.policy_core"
 
-local setmetatable, error, type, tostring, ipairs, pairs = setmetatable, error, type, tostring, ipairs, pairs
+local getmetatable, setmetatable, error, type, tostring, ipairs, pairs = getmetatable, setmetatable, error, type, tostring, ipairs, pairs
 local sort = table.sort
 
 -- enum attr_owner and enum splice_action
@@ -146,6 +146,12 @@ function methods.truncate(self, max_bytes)
   check_span(self)
   if type(max_bytes) ~= "number" or max_bytes ~= max_bytes or max_bytes < 0 then error("truncate takes a number of bytes, 0 or more", 2) end
   return core.edit_truncate(self[1], max_bytes)
+end
+
+function methods.redact(self, rules)
+  check_span(self)
+  if getmetatable(rules) ~= "redaction" then error("redact takes what redaction { ... } made, not " .. type(rules), 2) end
+  core.edit_redact(self[1], rules)
 end
 
 local Span = access.class("span", fields, methods)

@@ -10,6 +10,7 @@ local frozen = require "moontail.frozen"
 local match = require "moontail.match"
 local option = require "moontail.option"
 local ottl_match = require "moontail.ottl_match"
+local redaction = require "moontail.redaction"
 local schema = require "moontail.schema"
 local shape = require "moontail.shape"
 local text = require "moontail.text"
@@ -19,7 +20,7 @@ local vote = require "moontail.vote"
 local M = {}
 
 local implementations = { option = option.api, text = text, vote = vote.vote }
-for _, part in ipairs { match.api, ottl_match.api, shape.api, cells.api, verdict.api, bytes.api } do
+for _, part in ipairs { match.api, ottl_match.api, redaction.api, shape.api, cells.api, verdict.api, bytes.api } do
   for name, fn in pairs(part) do implementations[name] = fn end
 end
 M.implementations = implementations -- for the test that holds them and the table together

@@ -71,7 +71,7 @@ local function processor_lines(spec)
   local lists = { received = "sees each span as it comes, and may drop it", kept = "sees the spans of kept traces" }
   local failures = {
     pass = "A span whose call fails goes on as it was.",
-    strip = "A span whose call fails goes on without attributes, events and links.",
+    strip = "A span whose call fails goes on as ids, times, kind, the status' code and `service.name`: nothing else of it is sent.",
     drop = "A span whose call fails is dropped.",
   }
   local list = ("Stands in `processors.%s`: %s. "):format(spec.on, lists[spec.on])

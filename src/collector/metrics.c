@@ -262,6 +262,10 @@ static void write_policy_errors(struct page *p)
         metrics_sample(&p->m, (double)count, "processor", policy, "kind", kind, (char *)0);
     counter(p, "moontail_truncated_strings_total", "Strings that processors cut.",
             atomic_load_explicit(&shared->truncated, memory_order_relaxed));
+    metrics_family(&p->m, "moontail_redacted_values_total", METRIC_COUNTER,
+                   "Secrets that processors took out, by rule.");
+    for (at = 0; processor_redacted_next(shared, &at, &policy, &kind, &count);)
+        metrics_sample(&p->m, (double)count, "processor", policy, "rule", kind, (char *)0);
 }
 
 static void write_overflow(void *arg, const struct cell_stats *s)

@@ -207,14 +207,31 @@ void splice_inner(struct slice message, uint32_t number, struct slice old, struc
     }
 }
 
-void splice_strip(struct slice span, struct buf *out)
+/* The code alone. */
+static void put_status(struct slice status, struct buf *out)
+{
+    size_t begin = otlp_write_begin(out, SPLICE_SPAN_STATUS);
+    struct wire w = wire_of(status);
+    struct wire_field f;
+
+    while (wire_next(&w, &f))
+        if (f.number == 3 && f.type == WIRE_VARINT)
+            wire_put_uint(out, 3, f.value);
+    otlp_write_end(out, begin);
+}
+
+void splice_strip(struct slice span, struct slice name, struct buf *out)
 {
     struct wire w = wire_of(span);
     struct wire_field f;
 
     for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
-        if (f.number != SPLICE_SPAN_ATTRIBUTES && f.number != SPLICE_SPAN_EVENTS &&
-            f.number != SPLICE_SPAN_LINKS)
+        if (f.number == SPLICE_SPAN_NAME && f.type == WIRE_LEN)
+            wire_put_bytes(out, SPLICE_SPAN_NAME, name);
+        else if (f.number == SPLICE_SPAN_STATUS && f.type == WIRE_LEN)
+            put_status(f.bytes, out);
+        else if (f.number != SPLICE_SPAN_ATTRIBUTES && f.number != SPLICE_SPAN_EVENTS &&
+                 f.number != SPLICE_SPAN_LINKS)
             copy_run(out, start, w.at);
 }
 

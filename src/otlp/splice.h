@@ -55,8 +55,9 @@ void splice_field(struct slice message, uint32_t number, const struct slice *con
 void splice_inner(struct slice message, uint32_t number, struct slice old, struct slice content,
                   struct buf *out);
 
-/* Appends a Span without its attributes, events and links. */
-void splice_strip(struct slice span, struct buf *out);
+/* Appends a Span without its attributes, events, links and the message of its status; it is called
+ * `name`. */
+void splice_strip(struct slice span, struct slice name, struct buf *out);
 
 /* How many strings of a Span (names, messages, values of attributes at any depth, those of its
  * events and links; not keys) are longer than `max` bytes. */

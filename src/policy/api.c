@@ -10,6 +10,7 @@
 #include "policy/handles.h"
 #include "policy/json_text.h"
 #include "policy/match.h"
+#include "policy/redact_lua.h"
 #include "policy/verdict.h"
 #include "policy/whole.h"
 
@@ -144,6 +145,7 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     bytes_register(L);
     whole_register(L, &s->reader);
     json_text_register(L);
+    redact_register(L);
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, log_line, 1);
     lua_setfield(L, -2, "log");

@@ -1,5 +1,8 @@
 #include "policy/edit.h"
 
+#include "otlp/write.h"
+#include "policy/redact.h"
+
 enum {
     CHUNK = 32 << 10,
     TRACE_MAX = 256 << 20, /* bytes that edits of one trace may make */
@@ -109,6 +112,7 @@ void editor_clear(struct editor *e)
     }
     e->bytes = 0;
     e->known_count = 0;
+    e->redacted_count = 0;
     for (unsigned i = 0; (b = all_bufs(e, i)); i++) {
         if (b->cap <= KEPT_BYTES)
             continue;
@@ -133,6 +137,7 @@ void editor_begin(struct editor *e, size_t span)
     e->span = span;
     e->began = e->view = *reader_view(e->reader, span);
     e->no_memory = false;
+    e->redact = NULL;
     e->edits++;
 }
 
@@ -152,11 +157,48 @@ bool editor_end(struct editor *e, bool keep, struct span_view *view)
     return ok;
 }
 
-bool editor_strip(struct editor *e, struct span_view *view)
+/* ---- taking out all ---- */
+
+static bool strip_span(struct editor *e, struct slice *span)
 {
     buf_clear(&e->inner);
-    splice_strip(view->span, &e->inner);
-    return buf_ok(&e->inner) && store(e, buf_slice(&e->inner), &view->span);
+    splice_strip(*span, slice_str(REDACT_MASK), &e->inner);
+    return buf_ok(&e->inner) && store(e, buf_slice(&e->inner), span);
+}
+
+static bool strip_resource(struct editor *e, struct slice *resource)
+{
+    struct slice key = slice_str("service.name");
+    struct value service;
+    size_t begin;
+
+    buf_clear(&e->inner);
+    begin = otlp_write_begin(&e->inner, 1);
+    if (view_resource_attr(*resource, key, &service) && service.type == VALUE_STRING)
+        otlp_write_attr(&e->inner, ATTRS_RESOURCE, key, &service);
+    otlp_write_end(&e->inner, begin);
+    return buf_ok(&e->inner) && store_resource(e, buf_slice(&e->inner), resource);
+}
+
+static bool strip_scope(struct editor *e, struct slice *scope)
+{
+    struct slice name, version;
+    size_t begin;
+
+    view_scope(*scope, &name, &version);
+    buf_clear(&e->inner);
+    begin = otlp_write_begin(&e->inner, 1);
+    wire_put_bytes(&e->inner, 1, name);
+    wire_put_bytes(&e->inner, 2, version);
+    otlp_write_end(&e->inner, begin);
+    return buf_ok(&e->inner) && store_resource(e, buf_slice(&e->inner), scope);
+}
+
+bool editor_strip(struct editor *e, struct span_view *view)
+{
+    view->plain_scope = false;
+    return strip_span(e, &view->span) && strip_resource(e, &view->resource) &&
+           strip_scope(e, &view->scope);
 }
 
 bool editor_set_parent(struct editor *e, struct span_view *view, struct slice parent_id)
@@ -164,4 +206,81 @@ bool editor_set_parent(struct editor *e, struct span_view *view, struct slice pa
     buf_clear(&e->inner);
     splice_field(view->span, SPLICE_SPAN_PARENT_ID, parent_id.len ? &parent_id : NULL, &e->inner);
     return buf_ok(&e->inner) && store(e, buf_slice(&e->inner), &view->span);
+}
+
+/* ---- redaction ---- */
+
+typedef enum redact_outcome redact_around(struct redact *r, struct slice message, struct buf *out);
+
+/* What became of it before in this trace. */
+static bool was_redacted(const struct editor *e, const struct redact *r, struct slice *message)
+{
+    unsigned known = e->redacted_count < EDIT_RESOURCES ? e->redacted_count : EDIT_RESOURCES;
+
+    for (unsigned i = 0; i < known; i++)
+        if (e->redacted[i].was == message->data && e->redacted[i].by == r) {
+            *message = e->redacted[i].is;
+            return true;
+        }
+    return false;
+}
+
+/* Remembers it, unless it lies where the next edit will write. */
+static void remember(struct editor *e, const struct redact *r, const uint8_t *was, struct slice is)
+{
+    unsigned i = e->redacted_count % EDIT_RESOURCES;
+
+    if (was == e->resources[0].data || was == e->resources[1].data)
+        return;
+    e->redacted[i].by = r;
+    e->redacted[i].was = was;
+    e->redacted[i].is = is;
+    e->redacted_count++;
+}
+
+/* A resource or a scope: most are shared by many spans. */
+static bool redact_shared(struct editor *e, struct redact *r, redact_around *redact,
+                          struct slice *message)
+{
+    const uint8_t *was = message->data;
+    enum redact_outcome outcome;
+
+    if (was_redacted(e, r, message))
+        return true;
+    buf_clear(&e->inner);
+    outcome = redact(r, *message, &e->inner);
+    if (outcome == REDACT_FAILED)
+        return false;
+    if (outcome == REDACT_CHANGED && !store_resource(e, buf_slice(&e->inner), message))
+        return false;
+    remember(e, r, was, *message);
+    return true;
+}
+
+static bool redact_own(struct editor *e, struct redact *r)
+{
+    struct buf *b = e->view.span.data == e->spans[0].data ? &e->spans[1] : &e->spans[0];
+    enum redact_outcome outcome;
+
+    buf_clear(b);
+    outcome = redact_span(r, e->view.span, b);
+    if (outcome == REDACT_CHANGED)
+        e->view.span = buf_slice(b);
+    return outcome != REDACT_FAILED;
+}
+
+bool editor_redact(struct editor *e, struct redact *r)
+{
+    const uint8_t *scope = e->view.scope.data;
+
+    e->redact = r;
+    if (!redact_own(e, r) || !redact_shared(e, r, redact_resource, &e->view.resource) ||
+        !redact_shared(e, r, redact_scope, &e->view.scope)) {
+        e->no_memory = true;
+        return false;
+    }
+    e->view.plain_scope &= e->view.scope.data == scope;
+    e->edits++;
+    reader_set_view(e->reader, e->span, &e->view);
+    return true;
 }

@@ -15,6 +15,7 @@
 enum { EDIT_RESOURCES = 16 }; /* edited resources that are known to be equal to a new one */
 
 struct edit_chunk;
+struct redact; /* redact.h */
 
 struct editor {
     struct reader *reader;
@@ -25,10 +26,17 @@ struct editor {
     bool no_memory;                    /* an edit found none: the call has failed */
     struct buf spans[2], resources[2]; /* what it has become lies in one of them */
     struct buf inner, values;          /* scratch of one edit */
+    struct redact *redact;             /* what found something in the span; NULL: nothing did */
     struct edit_chunk *chunks;         /* what is finished, until editor_clear */
     size_t bytes;                      /* of them */
     struct slice known[EDIT_RESOURCES];
     unsigned known_count;
+    struct { /* resources and scopes that were redacted, as a trace's spans share them */
+        const struct redact *by;
+        const uint8_t *was;
+        struct slice is;
+    } redacted[EDIT_RESOURCES];
+    unsigned redacted_count;
     uint64_t edits;     /* so that a position that was found is not taken for another */
     uint64_t truncated; /* strings */
     struct {            /* the event or link found last */
@@ -51,10 +59,15 @@ bool editor_end(struct editor *e, bool keep, struct span_view *view);
 /* Frees what was made for a trace. */
 void editor_clear(struct editor *e);
 
-/* A Span without attributes, events and links; with another parent (empty: none). False: no memory.
- */
+/* Takes every text that may be a secret out of the span, its resource and its scope: what is left
+ * has ids, times, kind, the status' code, and the names of service and scope. False: no memory. */
 bool editor_strip(struct editor *e, struct span_view *view);
+/* Another parent (empty: none). False: no memory. */
 bool editor_set_parent(struct editor *e, struct span_view *view, struct slice parent_id);
+
+/* Takes what `r` finds out of the span, its resource and its scope. False: no memory, or they can't
+ * be read to their ends; no_memory is set: the call has failed. */
+bool editor_redact(struct editor *e, struct redact *r);
 
 /* Adds the edit_ functions to the table on top: for moontail.edit. `e` outlives the scripts. */
 void edit_register(lua_State *L, struct editor *e);

@@ -4,6 +4,7 @@
 #include "otlp/write.h"
 #include "policy/access.h"
 #include "policy/edit.h"
+#include "policy/redact_lua.h"
 
 #include <lauxlib.h>
 
@@ -340,16 +341,23 @@ static int edit_truncate(lua_State *L)
     return 1;
 }
 
+/* edit_redact(span, redaction): raises where it failed, as nothing may leave then. */
+static int edit_redact(lua_State *L)
+{
+    struct editor *e = check_span(L);
+
+    if (!editor_redact(e, redact_check(L, 2)))
+        luaL_error(L, "not enough memory to redact the span");
+    return 0;
+}
+
 void edit_register(lua_State *L, struct editor *e)
 {
     static const luaL_Reg functions[] = {
-        {"edit_set", edit_set},
-        {"edit_rename", edit_rename},
-        {"edit_name", edit_name},
-        {"edit_status", edit_status},
-        {"edit_truncate", edit_truncate},
-        {"edit_inner_at", edit_inner_at},
-        {NULL, NULL},
+        {"edit_set", edit_set},           {"edit_rename", edit_rename},
+        {"edit_name", edit_name},         {"edit_status", edit_status},
+        {"edit_truncate", edit_truncate}, {"edit_inner_at", edit_inner_at},
+        {"edit_redact", edit_redact},     {NULL, NULL},
     };
 
     for (const luaL_Reg *f = functions; f->name; f++) {

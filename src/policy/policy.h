@@ -92,6 +92,8 @@ struct policy_shared {
     struct labels *processor_failures;            /* (processor, kind); owned */
     _Atomic uint64_t processor_errors[LABEL_MAX]; /* by label of them */
     _Atomic uint64_t truncated;                   /* strings that processors cut */
+    struct labels *redactions;                    /* (processor, rule); owned */
+    _Atomic uint64_t redacted[LABEL_MAX];         /* texts, by label of them */
     /* Hears of each failure instead of the log; all is borrowed. NULL, as it is at first: it is
      * logged. */
     void (*on_failed)(void *arg, const struct policy_failed *f);

@@ -44,3 +44,6 @@ bool processor_set_drops(struct processor_set *p, const uint8_t trace_id[16],
 /* Walks moontail_processor_errors_total as policy_errors_next does. */
 bool processor_errors_next(const struct policy_shared *s, size_t *at, const char **processor,
                            const char **kind, uint64_t *count);
+/* Walks moontail_redacted_values_total likewise. */
+bool processor_redacted_next(const struct policy_shared *s, size_t *at, const char **processor,
+                             const char **rule, uint64_t *count);

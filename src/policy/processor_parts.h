@@ -6,6 +6,7 @@
 #include "policy/api.h"
 #include "policy/match.h"
 #include "policy/processor.h"
+#include "policy/redact.h"
 #include "policy/script.h"
 
 #include <lauxlib.h>
@@ -22,6 +23,8 @@ struct processor {
     uint16_t error_label; /* of spans that it drops by failing */
     uint64_t serial;      /* of the verdict whose label is the next */
     uint16_t label;
+    const struct redact *redact;          /* whose rules have the labels below */
+    uint16_t redact_labels[REDACT_RULES]; /* of shared->redactions; 0: not asked for yet */
 };
 
 struct processor_set {

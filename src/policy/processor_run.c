@@ -35,6 +35,29 @@ static void fail_span(struct processor_set *p, const struct processor *x, size_t
         p->gone[span] = x->error_label + 1; /* fails closed */
 }
 
+/* Adds what was found to the counts of all workers; `ok`: it has gone, the call was good. */
+static void count_redacted(struct processor_set *p, struct processor *x, bool ok)
+{
+    struct redact *r = p->editor->redact;
+    size_t at = 0;
+    unsigned rule;
+    uint64_t count;
+
+    if (x->redact != r)
+        memset(x->redact_labels, 0, sizeof(x->redact_labels));
+    x->redact = r;
+    while (redact_counts_next(r, &at, &rule, &count)) {
+        uint16_t *label = &x->redact_labels[rule];
+
+        if (!ok)
+            continue;
+        if (*label == 0)
+            *label = labels_intern(p->shared->redactions, slice_str(x->script.name),
+                                   slice_str(redact_name(r, rule)));
+        atomic_fetch_add_explicit(&p->shared->redacted[*label], count, memory_order_relaxed);
+    }
+}
+
 static void process_span(struct processor_set *p, struct processor *x, size_t span, uint64_t now_ns)
 {
     uint16_t label = 0;
@@ -46,6 +69,8 @@ static void process_span(struct processor_set *p, struct processor *x, size_t sp
     editor_begin(p->editor, span);
     answer = processor_ask(p, x, span, now_ns, &label);
     ok = editor_end(p->editor, answer == ANSWER_LEAVE, &p->views[span]);
+    if (p->editor->redact)
+        count_redacted(p, x, answer == ANSWER_LEAVE && ok);
     if (answer == ANSWER_DROP)
         p->gone[span] = label + 1;
     else if (answer == ANSWER_FAILED || !ok)

@@ -44,3 +44,15 @@ bool regex_find(const struct regex *r, struct slice text)
 {
     return re2::RE2::PartialMatch(piece(text), r->re);
 }
+
+bool regex_search(const struct regex *r, struct slice text, size_t at, size_t *from, size_t *to)
+{
+    const re2::StringPiece all = piece(text);
+    re2::StringPiece found;
+
+    if (!r->re.Match(all, at, text.len, re2::RE2::UNANCHORED, &found, 1))
+        return false;
+    *from = static_cast<size_t>(found.data() - all.data());
+    *to = *from + found.size();
+    return true;
+}

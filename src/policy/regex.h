@@ -15,6 +15,8 @@ enum err regex_new(struct slice pattern, struct regex **out, struct err_info *in
 void regex_free(struct regex *r); /* NULL is allowed */
 /* Whether it matches anywhere in `text`. */
 bool regex_find(const struct regex *r, struct slice text);
+/* The first match at `at` or behind it: [*from, *to). */
+bool regex_search(const struct regex *r, struct slice text, size_t at, size_t *from, size_t *to);
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,9 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
     for (size_t i = 0; i < LABEL_MAX; i++)
         atomic_init(&s->processor_errors[i], 0);
     atomic_init(&s->truncated, 0);
+    s->redactions = labels_new();
+    for (size_t i = 0; i < LABEL_MAX; i++)
+        atomic_init(&s->redacted[i], 0);
     s->on_failed = NULL;
     s->on_failed_arg = NULL;
     s->is_quiet = false;
@@ -47,7 +50,8 @@ void policy_shared_fini(struct policy_shared *s)
     s->health = NULL;
     labels_free(s->filters);
     labels_free(s->processor_failures);
-    s->failures = s->filters = s->processor_failures = NULL;
+    labels_free(s->redactions);
+    s->failures = s->filters = s->processor_failures = s->redactions = NULL;
 }
 
 static bool errors_next(const struct labels *labels, const _Atomic uint64_t *errors, size_t *at,
@@ -74,6 +78,12 @@ bool processor_errors_next(const struct policy_shared *s, size_t *at, const char
                            const char **kind, uint64_t *count)
 {
     return errors_next(s->processor_failures, s->processor_errors, at, processor, kind, count);
+}
+
+bool processor_redacted_next(const struct policy_shared *s, size_t *at, const char **processor,
+                             const char **rule, uint64_t *count)
+{
+    return errors_next(s->redactions, s->redacted, at, processor, rule, count);
 }
 
 /* A token bucket that is full with one second's worth: bucket_ns is the time at which it will be

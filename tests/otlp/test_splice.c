@@ -155,9 +155,9 @@ static void a_stripped_span_has_no_attributes_events_or_links(void)
     struct slice inner;
     size_t at = 0;
 
-    splice_strip(buf_slice(&span), &out);
+    splice_strip(buf_slice(&span), slice_str("****"), &out);
     view_span_fields(buf_slice(&out), &f);
-    CHECK(slice_is(f.name, "GET /orders"));
+    CHECK(slice_is(f.name, "****"));
     CHECK(!view_event_next(buf_slice(&out), &at, &inner));
     at = 0;
     CHECK(!view_link_next(buf_slice(&out), &at, &inner));
@@ -219,7 +219,7 @@ static void damaged_bytes_are_read_within_their_bounds(void)
         buf_clear(&out);
         splice_attrs(OWNER_SPAN, part, &(struct splice){edits, 1}, &out);
         splice_truncate(part, 3, &out);
-        splice_strip(part, &out);
+        splice_strip(part, slice_str("****"), &out);
         splice_resource(part, &(struct splice){edits, 1}, &out);
         CHECK(buf_ok(&out));
         free(copy);

@@ -1,0 +1,147 @@
+/* What lua/moontail/redaction.lua calls: it has checked what it gives. */
+#include "policy/redact_lua.h"
+
+#include "lua/host.h"
+#include "lua/state.h"
+#include "policy/access.h"
+
+#include <lauxlib.h>
+
+static const char *const type_name = "redaction";
+
+/* The userdata; its redact is NULL once it is collected. */
+struct holder {
+    struct redact *redact;
+};
+
+struct redact *redact_check(lua_State *L, int index)
+{
+    struct holder *h = luaL_checkudata(L, index, type_name);
+
+    luaL_argcheck(L, h->redact, index, "it is gone");
+    return h->redact;
+}
+
+static int holder_gc(lua_State *L)
+{
+    struct holder *h = lua_touserdata(L, 1);
+
+    redact_free(h->redact);
+    h->redact = NULL;
+    return 0;
+}
+
+static void look(void *L)
+{
+    lua_run_look(L);
+}
+
+/* redact_new() */
+static int holder_new(lua_State *L)
+{
+    struct holder *h = lua_newuserdata(L, sizeof(*h));
+
+    h->redact = NULL;
+    luaL_getmetatable(L, type_name);
+    lua_setmetatable(L, -2);
+    h->redact = redact_new();
+    if (!h->redact)
+        return luaL_error(L, "not enough memory");
+    redact_on_look(h->redact, look, L);
+    return 1;
+}
+
+/* redact_set(redaction, rule, enum redact_action, keep) */
+static int holder_set(lua_State *L)
+{
+    redact_set(redact_check(L, 1), (unsigned)luaL_checkinteger(L, 2),
+               (enum redact_action)luaL_checkinteger(L, 3), (unsigned)luaL_checkinteger(L, 4));
+    return 0;
+}
+
+/* redact_add(redaction, what, text, name) -> the number of the rule of a value. */
+static int holder_add(lua_State *L)
+{
+    static const char *const kinds[] = {"key", "ignore", "allow", "hmac_key", "value", NULL};
+    struct redact *r = redact_check(L, 1);
+    int kind = luaL_checkoption(L, 2, NULL, kinds);
+    struct slice text = lua_check_slice(L, 3);
+    struct err_info info;
+    unsigned rule = 0;
+    enum err e;
+
+    if (kind == 0)
+        e = redact_add_key(r, text, &info);
+    else if (kind == 1)
+        e = redact_ignore_key(r, text, &info);
+    else if (kind == 2)
+        e = redact_allow_value(r, text, &info);
+    else if (kind == 3)
+        e = redact_set_hmac_key(r, text, &info);
+    else
+        e = redact_add_value(r, lua_check_slice(L, 4), text, &rule, &info);
+    if (e)
+        return luaL_error(L, "%s", info.text);
+    lua_pushinteger(L, (lua_Integer)rule);
+    return 1;
+}
+
+/* redact_text(redaction, text, key) -> what is left of it, or nil. */
+static int holder_text(lua_State *L)
+{
+    struct redact *r = redact_check(L, 1);
+    struct slice text = lua_check_slice(L, 2), key = slice_make(NULL, 0);
+    struct buf *out = access_push_buf(L);
+
+    if (!lua_isnoneornil(L, 3))
+        key = lua_check_slice(L, 3);
+    switch (redact_text(r, key, text, out)) {
+    case REDACT_SAME:
+        lua_pushvalue(L, 2);
+        break;
+    case REDACT_CHANGED:
+        lua_pushlstring(L, (const char *)out->data, out->len);
+        break;
+    case REDACT_GONE:
+        lua_pushnil(L);
+        break;
+    case REDACT_FAILED:
+        return luaL_error(L, "not enough memory to redact a text");
+    }
+    return 1;
+}
+
+/* redact_rules: name = { number, default action } */
+static void push_rules(lua_State *L)
+{
+    lua_createtable(L, 0, REDACT_BUILT_IN);
+    for (unsigned i = 0; i < REDACT_BUILT_IN; i++) {
+        lua_createtable(L, 2, 0);
+        lua_pushinteger(L, (lua_Integer)i);
+        lua_rawseti(L, -2, 1);
+        lua_pushinteger(L, (lua_Integer)redact_default((enum redact_rule)i));
+        lua_rawseti(L, -2, 2);
+        lua_setfield(L, -2, redact_rule_name((enum redact_rule)i));
+    }
+}
+
+void redact_register(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"redact_new", holder_new},
+        {"redact_set", holder_set},
+        {"redact_add", holder_add},
+        {"redact_text", holder_text},
+        {NULL, NULL},
+    };
+
+    luaL_newmetatable(L, type_name);
+    lua_pushcfunction(L, holder_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushliteral(L, "redaction");
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    luaL_register(L, NULL, functions);
+    push_rules(L);
+    lua_setfield(L, -2, "redact_rules");
+}

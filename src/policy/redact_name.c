@@ -1,0 +1,307 @@
+/* Names that say of their value that it is secret: keys of attributes, names before '=' and ':'. */
+#include "policy/match.h"
+#include "policy/redact_parts.h"
+
+enum { NAME_MAX_BYTES = 64, VALUE_SPACES = 2 };
+
+/* Letters and digits of what a secret name ends with: "x-api-key", "apiKey" and "API_KEY" do so
+ * with "apikey". */
+static const char *const endings[] = {
+    "authorization", "token",      "secret",        "password",
+    "passwd",        "pwd",        "passphrase",    "cookie",
+    "cookies",       "apikey",     "accesskey",     "secretkey",
+    "privatekey",    "signingkey", "encryptionkey", "accountkey",
+    "sharedkey",     "masterkey",  "credential",    "credentials",
+    "sessionid",     "session",    "jsessionid",    "phpsessid",
+    "csrf",          "xsrf",       "ssn",           "socialsecuritynumber",
+    "cardnumber",    "creditcard", "cvv",           "cvc",
+    "cvv2",          "signature",
+};
+/* "signature" of a method is none: only in a URL. */
+static const char *const url_only[] = {"signature"};
+/* Of a URL's parameters the whole name. */
+static const char *const url_names[] = {"key",  "sig", "code",      "state", "auth",
+                                        "pass", "pwd", "assertion", "otp",   "hmac"};
+/* What may follow: "password_hash". */
+static const char *const followers[] = {"value", "header", "hash", "raw", "text", "plain"};
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+/* Where `ending` begins in the name's letters and digits before `end`, or SIZE_MAX. */
+static size_t ends_with(struct slice name, size_t end, const char *ending)
+{
+    size_t left = strlen(ending);
+
+    while (left > 0 && end > 0) {
+        uint8_t c = redact_lower(name.data[end - 1]);
+
+        if (redact_is_alnum(c) && c != (uint8_t)ending[--left])
+            return SIZE_MAX;
+        end--;
+    }
+    return left == 0 ? end : SIZE_MAX;
+}
+
+static bool is_one_of(struct slice name, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (name.len == strlen(list[i]) && redact_word_at(name, 0, list[i]))
+            return true;
+    return false;
+}
+
+static size_t without_separators(struct slice name, size_t end)
+{
+    while (end > 0 && !redact_is_alnum(name.data[end - 1]))
+        end--;
+    return end;
+}
+
+/* Where the name ends without separators and followers. */
+static size_t end_of(struct slice name)
+{
+    size_t end = without_separators(name, name.len), before;
+
+    for (size_t i = 0; i < COUNT(followers); i++) {
+        before = ends_with(name, end, followers[i]);
+        if (before != SIZE_MAX && before > 0)
+            return without_separators(name, before);
+    }
+    return end;
+}
+
+static size_t without_number(struct slice name, size_t end)
+{
+    while (end > 0 && !((uint8_t)((name.data[end - 1] | 0x20) - 'a') < 26))
+        end--;
+    return end;
+}
+
+static bool has_ending(struct slice name, size_t end, bool in_url)
+{
+    uint8_t last = redact_lower(redact_byte(name, end - 1));
+
+    for (size_t i = 0; i < COUNT(endings); i++) {
+        const char *e = endings[i];
+
+        if ((uint8_t)e[strlen(e) - 1] == last && ends_with(name, end, e) != SIZE_MAX)
+            return in_url || !is_one_of(slice_str(e), url_only, COUNT(url_only));
+    }
+    return false;
+}
+
+/* A password is one wherever the name says so: "passwordHash", "user_password_old". */
+static bool names_password(struct slice name)
+{
+    for (size_t i = 0; i + 6 <= name.len; i++)
+        if ((name.data[i] | 0x20) == 'p' &&
+            (redact_word_at(name, i, "passwd") || redact_word_at(name, i, "password")))
+            return true;
+    return false;
+}
+
+bool redact_is_secret_name(struct slice name, bool in_url)
+{
+    size_t end = end_of(name);
+
+    if (end == 0)
+        return false;
+    if (in_url && is_one_of(name, url_names, COUNT(url_names)))
+        return true;
+    return has_ending(name, end, in_url) ||
+           (redact_is_digit(name.data[end - 1]) &&
+            has_ending(name, without_number(name, end), in_url)) ||
+           names_password(name);
+}
+
+/* ---- keys of attributes ---- */
+
+static bool matches(const struct redact_patterns *p, struct slice key)
+{
+    uint8_t lower[256];
+    size_t len = key.len < sizeof(lower) ? key.len : sizeof(lower);
+
+    if (p->count == 0)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        lower[i] = redact_lower(key.data[i]);
+    for (size_t i = 0; i < p->count; i++)
+        if (match_glob(p->list[i], slice_make(lower, len)))
+            return true;
+    return false;
+}
+
+static bool begins_with(struct slice key, const char *begin)
+{
+    size_t len = strlen(begin);
+
+    return key.len > len && memcmp(key.data, begin, len) == 0;
+}
+
+static enum redact_place place_in_db(struct slice key)
+{
+    if (slice_is(key, "db.query.text") || slice_is(key, "db.statement"))
+        return PLACE_STATEMENT;
+    if (begins_with(key, "db.query.parameter.") || slice_is(key, "db.statement.parameters"))
+        return PLACE_BIND;
+    return PLACE_TEXT;
+}
+
+enum redact_place redact_place_of(const struct redact *r, struct slice key)
+{
+    enum redact_place place = PLACE_TEXT;
+
+    if (matches(&r->ignored, key))
+        return PLACE_IGNORED;
+    if (matches(&r->keys, key))
+        return PLACE_SECRET;
+    if (begins_with(key, "db."))
+        place = place_in_db(key);
+    if (place != PLACE_TEXT)
+        return place;
+    if (!r->no_names && redact_is_secret_name(key, false))
+        return PLACE_SECRET;
+    return slice_is(key, "url.query") ? PLACE_QUERY : PLACE_TEXT;
+}
+
+/* ---- assignments in texts ---- */
+
+static bool is_of_name(uint8_t c)
+{
+    return redact_is_alnum(c) || c == '_' || c == '-' || c == '.';
+}
+
+static bool is_quote(uint8_t c)
+{
+    return c == '"' || c == '\'';
+}
+
+/* The name that ends before `at`, without the quotes around it. */
+static struct slice name_before(struct slice text, size_t at)
+{
+    size_t from, to = at;
+
+    for (int i = 0; i < VALUE_SPACES && to > 0 && text.data[to - 1] == ' '; i++)
+        to--;
+    if (to > 0 && is_quote(text.data[to - 1]))
+        to--;
+    if (to > 0 && text.data[to - 1] == '\\')
+        to--;
+    for (from = to; from > 0 && to - from < NAME_MAX_BYTES && is_of_name(text.data[from - 1]);)
+        from--;
+    return redact_part(text, from, to);
+}
+
+/* What stands between quotes that begin at `at`: a quote, or one behind a backslash. */
+static size_t quoted_end(struct slice text, size_t at)
+{
+    bool escaped = text.data[at] == '\\';
+    uint8_t quote = text.data[at + escaped];
+
+    for (at += 1 + escaped; at < text.len; at++) {
+        if (text.data[at] == quote)
+            return at;
+        if (text.data[at] != '\\')
+            continue;
+        if (escaped && redact_byte(text, at + 1) == quote)
+            return at;
+        at++;
+    }
+    return text.len;
+}
+
+static size_t plain_end(struct slice text, size_t at, const char *ends)
+{
+    while (at < text.len && (!text.data[at] || !strchr(ends, text.data[at])))
+        at++;
+    return at;
+}
+
+/* A header's value has spaces and semicolons in it. */
+static bool is_header(struct slice name)
+{
+    return ends_with(name, name.len, "authorization") != SIZE_MAX ||
+           ends_with(name, name.len, "cookie") != SIZE_MAX;
+}
+
+static bool says_nothing(struct slice value)
+{
+    static const char *const words[] = {"null", "nil", "none", "true", "false", "undefined", "?"};
+
+    return value.len == 0 || is_one_of(value, words, COUNT(words));
+}
+
+/* Where the value is that begins behind the sign at `at`. */
+static void find_value(struct slice text, size_t at, bool in_url, struct slice name,
+                       struct redact_hit *hit)
+{
+    size_t from = at + 1;
+    bool escaped;
+
+    for (int i = 0; i < VALUE_SPACES && !in_url && redact_byte(text, from) == ' '; i++)
+        from++;
+    escaped = redact_byte(text, from) == '\\' && is_quote(redact_byte(text, from + 1));
+    if (escaped || is_quote(redact_byte(text, from))) {
+        *hit = (struct redact_hit){from + 1 + escaped, quoted_end(text, from), REDACT_ASSIGNMENT};
+        return;
+    }
+    hit->from = from;
+    hit->rule = REDACT_ASSIGNMENT;
+    if (in_url)
+        hit->to = plain_end(text, from, "&# \t\r\n\"'<>");
+    else if (text.data[at] == ':' && is_header(name))
+        hit->to = plain_end(text, from, "\r\n\"'");
+    else
+        hit->to = plain_end(text, from, "&,; \t\r\n\"'<>()[]{}\\");
+}
+
+/* Every letter that a secret name can end with, so that most are done with at once. */
+static bool may_end_name(uint8_t c)
+{
+    return redact_is_alnum(c) || is_quote(c) || c == ' ';
+}
+
+bool redact_find_assignment(struct slice text, size_t at, enum redact_place place,
+                            struct redact_hit *hit)
+{
+    bool in_url = false;
+    struct slice name;
+    uint8_t before;
+    size_t from;
+
+    if (at == 0 || at + 1 >= text.len || !may_end_name(text.data[at - 1]) ||
+        (text.data[at] == ':' && (text.data[at + 1] == ':' || text.data[at + 1] == '/')))
+        return false;
+    name = name_before(text, at);
+    if (name.len < 2)
+        return false;
+    from = (size_t)(name.data - text.data);
+    before = from > 0 ? text.data[from - 1] : 0;
+    if (text.data[at] == '=')
+        in_url =
+            before == '?' || before == '&' || before == '#' || (from == 0 && place == PLACE_QUERY);
+    if (!redact_is_secret_name(name, in_url))
+        return false;
+    find_value(text, at, in_url, name, hit);
+    return hit->to > hit->from && !says_nothing(redact_part(text, hit->from, hit->to));
+}
+
+/* ---- URLs ---- */
+
+/* `at`: the colon of "://"; what lies between it and the last '@' of the authority. RFC 3986, 3.2.
+ */
+bool redact_find_userinfo(struct slice text, size_t at, struct redact_hit *hit)
+{
+    size_t from = at + 3, end, to;
+
+    if (at == 0 || !redact_is_alnum(text.data[at - 1]) || redact_byte(text, at + 1) != '/' ||
+        redact_byte(text, at + 2) != '/')
+        return false;
+    end = plain_end(text, from, "/?# \t\r\n\"'<>");
+    for (to = end; to > from && text.data[to - 1] != '@';)
+        to--;
+    if (to <= from + 1)
+        return false;
+    *hit = (struct redact_hit){from, to - 1, REDACT_URL};
+    return true;
+}

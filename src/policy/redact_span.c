@@ -1,0 +1,383 @@
+/* A Span, a resource, a scope: walks their texts, notes what becomes of them, and copies the rest
+ * byte for byte around it. */
+#include "otlp/wire.h"
+#include "otlp/write.h"
+#include "policy/redact_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum message {
+    IS_OTHER,
+    IS_STRING,
+    IS_NAME,
+    IS_SPAN,
+    IS_PAIR,
+    IS_ANY,
+    IS_ARRAY,
+    IS_LIST,
+    IS_EVENT,
+    IS_LINK,
+    IS_STATUS,
+    IS_RESOURCES,
+    IS_RESOURCE,
+    IS_SCOPES,
+    IS_SCOPE,
+};
+
+/* What a field of a message is. */
+struct child {
+    enum message of;
+    uint32_t number;
+    enum message is;
+};
+
+static const struct child children[] = {
+    {IS_SPAN, 9, IS_PAIR},    {IS_SPAN, 5, IS_NAME},     {IS_SPAN, 11, IS_EVENT},
+    {IS_SPAN, 13, IS_LINK},   {IS_SPAN, 15, IS_STATUS},  {IS_ARRAY, 1, IS_ANY},
+    {IS_LIST, 1, IS_PAIR},    {IS_EVENT, 2, IS_NAME},    {IS_EVENT, 3, IS_PAIR},
+    {IS_LINK, 4, IS_PAIR},    {IS_STATUS, 2, IS_STRING}, {IS_RESOURCES, 1, IS_RESOURCE},
+    {IS_SCOPES, 1, IS_SCOPE}, {IS_RESOURCE, 1, IS_PAIR}, {IS_SCOPE, 3, IS_PAIR},
+};
+
+enum { ANY_STRING = 1, ANY_INT = 3, ANY_DOUBLE = 4, ANY_ARRAY = 5, ANY_LIST = 6, ANY_BYTES = 7 };
+enum { SPANS_OF_SCOPES = 2, SCOPES_OF_RESOURCES = 2, PAIR_KEY = 1, PAIR_VALUE = 2 };
+enum { CARD_DIGITS = 13, NUMBER_TEXT = 32 };
+
+/* A field of the message, with its tag, that is written anew: [at, end) of r->fields. */
+struct edit {
+    const uint8_t *from, *to;
+    size_t at, end;
+};
+
+struct walk {
+    struct redact *r;
+    struct slice all; /* the outermost message */
+    struct redact_dialect dialect;
+    bool has_dialect, failed;
+};
+
+/* What is known of a value from around it. */
+struct around {
+    enum redact_place place;
+    int depth;
+};
+
+/* ---- edits ---- */
+
+static size_t edit_count(const struct walk *w)
+{
+    return w->r->edits.len / sizeof(struct edit);
+}
+
+static void begin_edit(struct walk *w, const uint8_t *from, const uint8_t *to)
+{
+    struct edit e = {from, to, w->r->fields.len, w->r->fields.len};
+
+    buf_append(&w->r->edits, &e, sizeof(e));
+    w->failed |= !buf_ok(&w->r->edits);
+}
+
+static void end_edit(struct walk *w)
+{
+    struct edit e;
+    uint8_t *last = w->r->edits.data + w->r->edits.len - sizeof(e);
+
+    w->failed |= !buf_ok(&w->r->fields);
+    if (w->failed)
+        return;
+    memcpy(&e, last, sizeof(e));
+    e.end = w->r->fields.len;
+    memcpy(last, &e, sizeof(e));
+}
+
+/* The field [from, to) becomes field `number` with `content`; NULL: nothing. */
+static void add_edit(struct walk *w, const uint8_t *from, const uint8_t *to, uint32_t number,
+                     const struct slice *content)
+{
+    begin_edit(w, from, to);
+    if (w->failed)
+        return;
+    if (content)
+        wire_put_bytes(&w->r->fields, number, *content);
+    end_edit(w);
+}
+
+/* ---- texts ---- */
+
+static const struct redact_dialect *dialect_of(struct walk *w)
+{
+    struct value system = {.type = VALUE_ABSENT};
+
+    if (w->has_dialect)
+        return &w->dialect;
+    if (!view_attr(w->all, ATTRS_SPAN, slice_str("db.system.name"), &system) ||
+        system.type != VALUE_STRING)
+        (void)view_attr(w->all, ATTRS_SPAN, slice_str("db.system"), &system);
+    w->dialect =
+        redact_dialect_of(system.type == VALUE_STRING ? system.bytes : slice_make(NULL, 0));
+    w->has_dialect = true;
+    return &w->dialect;
+}
+
+static enum redact_outcome redact_one(struct walk *w, enum redact_place place, struct slice text)
+{
+    const struct redact_dialect *d = place == PLACE_STATEMENT ? dialect_of(w) : NULL;
+    enum redact_outcome outcome = redact_in_place(w->r, place, d, text, &w->r->left);
+
+    w->failed |= outcome == REDACT_FAILED;
+    return outcome;
+}
+
+/* True: the attribute that it is of goes. */
+static bool walk_text(struct walk *w, enum redact_place place, const struct wire_field *f,
+                      const uint8_t *from, const uint8_t *to)
+{
+    enum redact_outcome outcome = redact_one(w, place, f->bytes);
+    struct slice left = buf_slice(&w->r->left);
+
+    if (outcome == REDACT_CHANGED)
+        add_edit(w, from, to, f->number, &left);
+    return outcome == REDACT_GONE;
+}
+
+static bool may_be_statement(struct slice name)
+{
+    return name.len > 0 && (memchr(name.data, '\'', name.len) || memchr(name.data, '"', name.len) ||
+                            memchr(name.data, '=', name.len));
+}
+
+/* Some libraries call the span as the statement is. */
+static bool is_statement_of(const struct walk *w, struct slice name)
+{
+    static const char *const keys[] = {"db.query.text", "db.statement"};
+    struct value statement;
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (view_attr(w->all, ATTRS_SPAN, slice_str(keys[i]), &statement) &&
+            statement.type == VALUE_STRING && slice_equal(statement.bytes, name))
+            return true;
+    return false;
+}
+
+/* A name must be there. */
+static void walk_name(struct walk *w, const struct wire_field *f, const uint8_t *from,
+                      const uint8_t *to)
+{
+    bool is_statement = may_be_statement(f->bytes) && is_statement_of(w, f->bytes);
+    struct slice mask = slice_str(REDACT_MASK);
+
+    if (walk_text(w, is_statement ? PLACE_STATEMENT : PLACE_TEXT, f, from, to))
+        add_edit(w, from, to, f->number, &mask);
+}
+
+/* A number is a secret as its digits are. */
+static bool walk_number(struct walk *w, enum redact_place place, const struct wire_field *f,
+                        const uint8_t *from, const uint8_t *to)
+{
+    char text[NUMBER_TEXT];
+    double number;
+    int len;
+    struct slice digits, left;
+    enum redact_outcome outcome;
+
+    if (f->type == WIRE_VARINT) {
+        len = snprintf(text, sizeof(text), "%" PRId64, (int64_t)f->value);
+    } else {
+        memcpy(&number, &f->value, sizeof(number));
+        len = snprintf(text, sizeof(text), "%.17g", number);
+    }
+    digits = slice_make(text, (size_t)len);
+    if (place != PLACE_SECRET && place != PLACE_BIND &&
+        (place == PLACE_IGNORED || digits.len < CARD_DIGITS || f->type != WIRE_VARINT))
+        return false;
+    outcome = redact_one(w, place == PLACE_STATEMENT ? PLACE_TEXT : place, digits);
+    left = buf_slice(&w->r->left);
+    if (outcome == REDACT_CHANGED)
+        add_edit(w, from, to, ANY_STRING, &left);
+    return outcome == REDACT_GONE;
+}
+
+/* ---- messages ---- */
+
+static bool walk_message(struct walk *w, enum message of, struct slice message,
+                         struct around around);
+
+static bool walk_any(struct walk *w, struct slice any, struct around around)
+{
+    struct wire in = wire_of(any);
+    struct wire_field f;
+    bool gone = false;
+
+    for (const uint8_t *from = in.at; !w->failed && wire_next(&in, &f); from = in.at) {
+        bool is_len = f.type == WIRE_LEN;
+
+        if (is_len && (f.number == ANY_STRING || f.number == ANY_BYTES))
+            gone |= walk_text(w, around.place, &f, from, in.at);
+        else if (is_len && (f.number == ANY_ARRAY || f.number == ANY_LIST))
+            gone |= walk_message(w, f.number == ANY_ARRAY ? IS_ARRAY : IS_LIST, f.bytes, around);
+        else if ((f.type == WIRE_VARINT && f.number == ANY_INT) ||
+                 (f.type == WIRE_I64 && f.number == ANY_DOUBLE))
+            gone |= walk_number(w, around.place, &f, from, in.at);
+    }
+    w->failed |= in.at != in.end;
+    return gone;
+}
+
+static struct slice key_of(struct slice pair)
+{
+    struct wire in = wire_of(pair);
+    struct wire_field f;
+    struct slice key = {0};
+
+    while (wire_next(&in, &f))
+        if (f.number == PAIR_KEY && f.type == WIRE_LEN)
+            key = f.bytes;
+    return key;
+}
+
+/* True: it goes. What is under a secret key is secret, at any depth. */
+static bool walk_pair(struct walk *w, struct slice pair, struct around around)
+{
+    struct wire in = wire_of(pair);
+    struct wire_field f;
+    bool gone = false;
+
+    if (around.place != PLACE_SECRET && around.place != PLACE_BIND && around.place != PLACE_IGNORED)
+        around.place = redact_place_of(w->r, key_of(pair));
+    while (!w->failed && wire_next(&in, &f))
+        if (f.number == PAIR_VALUE && f.type == WIRE_LEN)
+            gone |= walk_any(w, f.bytes, around);
+    w->failed |= in.at != in.end;
+    return gone;
+}
+
+static enum message child_of(enum message of, const struct wire_field *f)
+{
+    if (f->type != WIRE_LEN)
+        return IS_OTHER;
+    for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++)
+        if (children[i].of == of && children[i].number == f->number)
+            return children[i].is;
+    return IS_OTHER;
+}
+
+/* One field, [from, to). True: the attribute around it goes. */
+static bool walk_field(struct walk *w, enum message is, const struct wire_field *f,
+                       const uint8_t *from, const uint8_t *to, struct around around)
+{
+    size_t edits = edit_count(w);
+    bool gone = false;
+
+    if (is == IS_NAME) {
+        walk_name(w, f, from, to);
+    } else if (is == IS_STRING) {
+        gone = walk_text(w, PLACE_TEXT, f, from, to);
+    } else if (is == IS_ANY) {
+        return walk_any(w, f->bytes, around);
+    } else if (is == IS_PAIR) {
+        gone = walk_pair(w, f->bytes, around);
+    } else {
+        return walk_message(w, is, f->bytes, around);
+    }
+    if (gone && !w->failed) {
+        w->r->edits.len = edits * sizeof(struct edit);
+        add_edit(w, from, to, f->number, NULL);
+    }
+    return false;
+}
+
+static bool walk_message(struct walk *w, enum message of, struct slice message,
+                         struct around around)
+{
+    struct wire in = wire_of(message);
+    struct wire_field f;
+    bool gone = false;
+
+    around.depth++;
+    if (around.depth > 2 * SCAN_MAX_DEPTH)
+        w->failed = true; /* nothing that deep was let in */
+    for (const uint8_t *from = in.at; !w->failed && wire_next(&in, &f); from = in.at) {
+        enum message is = child_of(of, &f);
+
+        redact_step(w->r);
+        if (is != IS_OTHER)
+            gone |= walk_field(w, is, &f, from, in.at, around);
+    }
+    w->failed |= in.at != in.end; /* what can't be read must not leave */
+    return gone;
+}
+
+/* ---- writing ---- */
+
+struct writer {
+    const struct edit *next, *end;
+    const uint8_t *fields;
+    struct buf *out;
+    uint32_t left_out; /* a field of the outermost message; 0: none */
+};
+
+/* A field that an edit lies in is a message. */
+static void write_message(struct writer *w, struct slice message, uint32_t left_out)
+{
+    struct wire in = wire_of(message);
+    struct wire_field f;
+
+    for (const uint8_t *from = in.at; wire_next(&in, &f); from = in.at) {
+        const struct edit *e = w->next;
+        bool here = e < w->end && e->from < in.at;
+
+        if (here && e->from == from) {
+            buf_append(w->out, w->fields + e->at, e->end - e->at);
+            w->next++;
+        } else if (here) {
+            size_t begin = otlp_write_begin(w->out, f.number);
+
+            write_message(w, f.bytes, 0);
+            otlp_write_end(w->out, begin);
+        } else if (f.number != left_out || f.type != WIRE_LEN) {
+            buf_append(w->out, from, (size_t)(in.at - from));
+        }
+    }
+}
+
+static enum redact_outcome finish(struct walk *w, uint32_t left_out, struct buf *out)
+{
+    struct writer writer;
+
+    if (w->failed)
+        return REDACT_FAILED;
+    if (edit_count(w) == 0)
+        return REDACT_SAME;
+    writer = (struct writer){(const struct edit *)(const void *)w->r->edits.data, NULL,
+                             w->r->fields.data, out, left_out};
+    writer.end = writer.next + edit_count(w);
+    write_message(&writer, w->all, left_out);
+    return buf_ok(out) ? REDACT_CHANGED : REDACT_FAILED;
+}
+
+static enum redact_outcome redact_message(struct redact *r, enum message is, struct slice message,
+                                          uint32_t left_out, struct buf *out)
+{
+    struct walk w = {.r = r, .all = message};
+
+    buf_clear(&r->edits);
+    buf_clear(&r->fields);
+    (void)walk_message(&w, is, message, (struct around){PLACE_TEXT, 0});
+    return finish(&w, left_out, out);
+}
+
+enum redact_outcome redact_span(struct redact *r, struct slice span, struct buf *out)
+{
+    return redact_message(r, IS_SPAN, span, 0, out);
+}
+
+enum redact_outcome redact_resource(struct redact *r, struct slice resource_spans, struct buf *out)
+{
+    return redact_message(r, IS_RESOURCES, resource_spans, SCOPES_OF_RESOURCES, out);
+}
+
+enum redact_outcome redact_scope(struct redact *r, struct slice scope_spans, struct buf *out)
+{
+    return redact_message(r, IS_SCOPES, scope_spans, SPANS_OF_SCOPES, out);
+}
