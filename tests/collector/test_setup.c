@@ -166,14 +166,14 @@ static void errors_of_keys_hide_none_of_what_they_name(void)
         fixture_new("return {\n"
                     "  workers = 'many', resource = { a = env 'NOT_SET' },\n"
                     "  tail_sampling = { polices = 1, policies = { policy 'latency' { } } },\n"
-                    "  processors = { kept = { processor 'redact' { a = 1 } } },\n"
+                    "  processors = { kept = { processor 'shuffle' { a = 1 } } },\n"
                     "  exporters = { exporter 'debug' { verbosity = 'loud' } } }");
     static const char *const parts[] = {
         "m/config.lua:2: env NOT_SET",
         "m/config.lua:2: workers is",
         "m/config.lua:3: unknown key tail_sampling.polices",
         "m/config.lua:3: policy \"latency\": threshold_ms is missing",
-        "m/config.lua:4: there is no processor \"redact\"",
+        "m/config.lua:4: there is no processor \"shuffle\"",
         "m/config.lua:5: exporter \"debug\": verbosity is 'loud'"};
     size_t lines = 0;
 
