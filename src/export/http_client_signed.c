@@ -197,6 +197,21 @@ static void put_reason(const struct signed_request *r, char *text, size_t size)
 
 static void on_answer(void *arg, struct http_answer *answer);
 
+/* A copy of the URL with the region where it leaves that open:
+ * "https://xray.{region}.amazonaws.com". NULL: no memory. */
+static char *url_in(const char *url, const char *region)
+{
+    static const char open_place[] = "{region}";
+    const char *at = strstr(url, open_place);
+    char *text;
+
+    if (!at)
+        return strdup(url);
+    if (asprintf(&text, "%.*s%s%s", (int)(at - url), url, region, at + strlen(open_place)) < 0)
+        return NULL;
+    return text;
+}
+
 /* Signs and sends. ERR_AGAIN: there is nothing to sign with. */
 static enum err start(struct signed_request *r)
 {
@@ -205,7 +220,7 @@ static enum err start(struct signed_request *r)
     const struct sigv4_credentials *found = usable(r, region);
     struct http_request signed_one = r->request;
     int64_t unix_s = unix_now_s(c);
-    char **headers;
+    char **headers, *url;
     enum err e;
 
     if (!found)
@@ -213,14 +228,18 @@ static enum err start(struct signed_request *r)
     r->used = hash_credentials(c, found);
     r->offset_s = offset_of(c, r->origin);
     unix_s += r->offset_s;
-    e = sign_headers(&r->request, region, found, unix_s > 0 ? (uint64_t)unix_s : 0, &headers);
-    if (e)
-        return e;
-    signed_one.headers = (const char *const *)headers;
-    e = c->inner->send(c->inner, &signed_one, on_answer, r, &r->inner);
-    if (e)
-        r->inner = 0;
-    sign_free(headers);
+    signed_one.url = url = url_in(r->request.url, region);
+    if (!url)
+        return ERR_FULL;
+    e = sign_headers(&signed_one, region, found, unix_s > 0 ? (uint64_t)unix_s : 0, &headers);
+    if (!e) {
+        signed_one.headers = (const char *const *)headers;
+        e = c->inner->send(c->inner, &signed_one, on_answer, r, &r->inner);
+        sign_free(headers);
+        if (e)
+            r->inner = 0;
+    }
+    free(url);
     return e;
 }
 

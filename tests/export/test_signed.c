@@ -202,6 +202,21 @@ static void what_a_script_asks_for_is_signed(void)
     rig_close(&r);
 }
 
+static void a_url_may_leave_the_region_open(void)
+{
+    struct rig r;
+    struct judge j;
+
+    CHECK(start(&r, &j,
+                "return { exporter { name = 'mine', doc = 'x', encode = function(b) return { "
+                "url = 'http://xray.{region}.local/TraceSegments', "
+                "sigv4 = { service = 'xray', region = 'eu-west-1' } } end } }"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(j.taken == 1 && j.refused == 0 && strstr(j.seen, "Host: xray.eu-west-1.local\n"));
+    rig_close(&r);
+}
+
 static void a_repeat_is_signed_anew(void)
 {
     struct rig r;
@@ -464,6 +479,7 @@ int main(void)
 {
     RUN(a_request_is_signed_as_it_is_sent);
     RUN(what_a_script_asks_for_is_signed);
+    RUN(a_url_may_leave_the_region_open);
     RUN(a_repeat_is_signed_anew);
     RUN(a_wrong_clock_is_corrected_at_once_and_for_good);
     RUN(a_clock_is_not_corrected_without_end);
