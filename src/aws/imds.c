@@ -102,16 +102,16 @@ const struct exchange_kind imds_kind = {
 static enum exchange_next on_keys(struct exchange *x, struct imds *i, int status, struct slice body)
 {
     struct buf code;
+    bool failed;
 
+    /* With another code there are no keys; some that play the service give none. */
     buf_init(&code, 256, NULL);
-    if (status == 200 && answer_json(body, "Code", &code) &&
-        slice_is(buf_slice(&code), "Success") && keys_from_json(i->arg, body, "Token")) {
-        buf_fini(&code);
+    failed = answer_json(body, "Code", &code) && !slice_is(buf_slice(&code), "Success");
+    buf_fini(&code);
+    if (status == 200 && !failed && keys_from_json(i->arg, body, "Token"))
         return EXCHANGE_DONE;
-    }
     snprintf(x->error, sizeof(x->error), "the metadata service has no credentials for %.200s",
              i->path + sizeof(keys_path) - 1);
-    buf_fini(&code);
     return EXCHANGE_FAILED;
 }
 

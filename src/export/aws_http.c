@@ -44,7 +44,8 @@ static enum err start(void *arg, const struct aws_http_request *from, aws_http_d
                                          .url = from->url,
                                          .headers = from->headers,
                                          .body = from->body,
-                                         .timeout_ns = from->timeout_ns};
+                                         .timeout_ns = from->timeout_ns,
+                                         .proxy = from->direct ? "" : NULL};
     enum err e;
 
     if (!r)
@@ -70,6 +71,12 @@ static void stop(void *arg, uint64_t id)
         return;
     a->http->cancel(a->http, id);
     forget(r);
+}
+
+void aws_http_cancel_all(struct aws_http_adapter *a)
+{
+    while (a->requests)
+        stop(a, a->requests->id);
 }
 
 struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http)

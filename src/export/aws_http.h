@@ -16,3 +16,4 @@ struct aws_http_adapter {
 /* What it gives uses `a` and `http`, both borrowed. All its requests have ended or been cancelled
  * before they go away. */
 struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http);
+void aws_http_cancel_all(struct aws_http_adapter *a);

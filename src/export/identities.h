@@ -3,8 +3,7 @@
  */
 #pragma once
 
-#include "aws/credentials.h"
-#include "export/http_client.h"
+#include "export/aws_http.h"
 
 enum { IDENTITIES_MAX = 32 };
 
@@ -14,13 +13,11 @@ struct identity {
     unsigned users;                  /* requests; the caller counts */
 };
 
-struct source_request;
-
 struct identities {
-    struct http_client *http;
     struct credentials_config config;
     struct identity places[IDENTITIES_MAX];
-    struct source_request *requests;
+    struct aws_http_adapter sources; /* requests by which credentials are found */
+    struct aws_http source_http;     /* on it */
 };
 
 /* `http` is borrowed; `config` is copied, its http, role_arn and region don't count. */

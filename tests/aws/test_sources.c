@@ -356,7 +356,16 @@ static void a_task_asks_the_agent(void)
 
 /* ---- the instance ---- */
 
-enum { IMDS_V2, IMDS_ONLY_V1, IMDS_OLD_TOKEN, IMDS_NO_ROLE, IMDS_HOP, IMDS_EXPIRED, IMDS_BAD };
+enum {
+    IMDS_V2,
+    IMDS_ONLY_V1,
+    IMDS_OLD_TOKEN,
+    IMDS_NO_ROLE,
+    IMDS_HOP,
+    IMDS_EXPIRED,
+    IMDS_BAD,
+    IMDS_CODE
+};
 
 static int serve_instance(struct fake_aws *f, const char *text, struct buf *body)
 {
@@ -381,6 +390,11 @@ static int serve_instance(struct fake_aws *f, const char *text, struct buf *body
     if (*text == '\n') {
         buf_str(body, "my-role");
     } else if (begins(text, "my-role\n")) {
+        if (f->mode == IMDS_CODE)
+            buf_str(body, "{\"Code\":\"AssumeRoleUnauthorizedAccess\",\"AccessKeyId\":\"A\","
+                          "\"SecretAccessKey\":\"S\"}");
+        if (f->mode == IMDS_CODE)
+            return 200;
         if (f->mode == IMDS_EXPIRED)
             f->unix_ns = (FAKE_START_S + 7 * 3600) * NS_PER_S;
         put_keys(body, "EC2");
@@ -434,6 +448,8 @@ static void a_hop_too_far_is_said(void)
     CHECK(begins(f->last, "PUT "));
     f->mode = IMDS_NO_ROLE;
     CHECK(says(f, NULL, "the instance has no role"));
+    f->mode = IMDS_CODE;
+    CHECK(says(f, NULL, "no credentials for my-role"));
     fake_aws_free(f);
 }
 
