@@ -57,6 +57,7 @@ static enum err start(void *arg, const struct aws_http_request *from, aws_http_d
         forget(r);
     else
         *id = r->id;
+    a->has_sent |= e == ERR_OK;
     return e;
 }
 

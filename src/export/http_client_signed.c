@@ -306,6 +306,19 @@ static void on_answer(void *arg, struct http_answer *answer)
 
 /* ---- the client ---- */
 
+/* STS is asked in the region that the request goes to. */
+static struct identity *find_identity(struct signing *c, const struct http_request *request)
+{
+    struct slice region = sign_region(sign_place(request->url).host);
+    struct http_sigv4 sigv4 = *request->sigv4;
+    char text[64];
+
+    snprintf(text, sizeof(text), "%.*s", (int)region.len, (const char *)region.data);
+    if (!sigv4.region && text[0])
+        sigv4.region = text;
+    return identities_find(&c->identities, &sigv4);
+}
+
 static struct signed_request *request_new(struct signing *c, const struct http_request *from,
                                           http_done_fn *done, void *arg)
 {
@@ -321,7 +334,7 @@ static struct signed_request *request_new(struct signing *c, const struct http_r
     while (*at)
         at = &(*at)->next;
     *at = r;
-    r->identity = identities_find(&c->identities, from->sigv4);
+    r->identity = find_identity(c, from);
     if (r->identity)
         r->identity->users++;
     if (r->identity && copy_texts(r, from))
@@ -393,11 +406,16 @@ static bool go_on(struct signing *c, uint64_t now_ns)
 static uint64_t signing_step(struct http_client *base, uint64_t now_ns)
 {
     struct signing *c = (struct signing *)base;
-    uint64_t due = c->inner->step(c->inner, now_ns);
+    uint64_t due;
+    bool moved = false;
 
+    c->identities.sources.has_sent = false;
+    due = c->inner->step(c->inner, now_ns);
     due = earlier_ns(due, identities_step(&c->identities, now_ns, clock_unix_ns(c->clock)));
     while (go_on(c, now_ns))
-        due = now_ns; /* what was sent may have work at once */
+        moved = true;
+    if (moved || c->identities.sources.has_sent)
+        due = now_ns; /* what was sent has work for the inner client at once */
     for (struct signed_request *r = c->requests; r; r = r->next)
         if (!r->inner)
             due = earlier_ns(due, r->until_ns);

@@ -1,5 +1,5 @@
 /* Signed requests, before a judge that signs again what it gets. */
-#include "aws/sigv4.h"
+#include "aws/credentials.h"
 #include "export/exporter.h"
 #include "export/sign.h"
 #include "rig.h"
@@ -14,15 +14,16 @@ static const struct exporter_type *const linked[]
 
 /* ---- the environment ---- */
 
-static const char *key_id, *secret, *token;
+static const char *key_id, *secret, *token, *container;
 
 static const char *env(const char *name)
 {
-    return strcmp(name, "AWS_ACCESS_KEY_ID") == 0           ? key_id
-           : strcmp(name, "AWS_SECRET_ACCESS_KEY") == 0     ? secret
-           : strcmp(name, "AWS_SESSION_TOKEN") == 0         ? token
-           : strcmp(name, "AWS_EC2_METADATA_DISABLED") == 0 ? "true"
-                                                            : NULL;
+    return strcmp(name, "AWS_CONTAINER_CREDENTIALS_FULL_URI") == 0 ? container
+           : strcmp(name, "AWS_ACCESS_KEY_ID") == 0                ? key_id
+           : strcmp(name, "AWS_SECRET_ACCESS_KEY") == 0            ? secret
+           : strcmp(name, "AWS_SESSION_TOKEN") == 0                ? token
+           : strcmp(name, "AWS_EC2_METADATA_DISABLED") == 0        ? "true"
+                                                                   : NULL;
 }
 
 /* ---- the judge ---- */
@@ -36,7 +37,10 @@ struct judge {
     int status;          /* of a refusal */
     int64_t ahead_s;     /* its clock */
     unsigned requests, taken, refused;
-    char seen[4096]; /* of the last request: its headers */
+    unsigned asked;     /* for credentials */
+    unsigned failing;   /* so many of these are answered 500 */
+    uint64_t asking_ns; /* until they are given */
+    char seen[4096];    /* of the last request: its headers */
     char proxy[64];
     bool is_unverified;
 };
@@ -45,7 +49,7 @@ static struct slice header(const struct http_request *q, const char *name)
 {
     size_t len = strlen(name);
 
-    for (const char *const *h = q->headers; *h; h++)
+    for (const char *const *h = q->headers; h && *h; h++)
         if (strncasecmp(*h, name, len) == 0 && (*h)[len] == ':')
             return slice_str(*h + len + 2);
     return (struct slice){0};
@@ -71,7 +75,7 @@ static void expected(const struct judge *j, const struct http_request *q, uint64
     const char *at =
         authorization.len ? strstr((const char *)authorization.data, "SignedHeaders=") : NULL;
     struct sigv4_header headers[16];
-    const struct sigv4_credentials credentials = {slice_str(key_id), slice_str(j->secret),
+    const struct sigv4_credentials credentials = {slice_str("AKIDEXAMPLE"), slice_str(j->secret),
                                                   header(q, "x-amz-security-token")};
     const struct sigv4_scope scope = {"eu-west-1", "xray", false};
     struct sigv4_signature signature = {.value = value};
@@ -122,13 +126,28 @@ static const char *judge_request(const struct judge *j, const struct http_reques
     return good ? NULL : "SignatureDoesNotMatch";
 }
 
+/* What a container's endpoint for credentials answers. */
+static uint64_t give_credentials(struct judge *j, const struct http_request *q,
+                                 struct http_answer *a)
+{
+    CHECK(!header(q, "authorization").len && q->proxy && !q->proxy[0]);
+    a->status = j->asked++ < j->failing ? 500 : 200;
+    buf_str(&a->body, "{\"AccessKeyId\":\"AKIDEXAMPLE\",\"SecretAccessKey\":\"right\","
+                      "\"Token\":\"t\",\"Expiration\":\"2037-01-01T00:00:00Z\"}");
+    return j->asking_ns;
+}
+
 static uint64_t serve(void *arg, const struct http_request *q, struct http_answer *a)
 {
     struct judge *j = arg;
     time_t now = (time_t)(j->rig->clock.unix_now / NS_PER_S) + (time_t)j->ahead_s;
-    const char *refusal = judge_request(j, q);
+    const char *refusal;
     char date[64];
     size_t len = 0;
+
+    if (container && strcmp(q->url, container) == 0)
+        return give_credentials(j, q, a);
+    refusal = judge_request(j, q);
 
     for (const char *const *h = q->headers; *h; h++)
         len += (size_t)snprintf(j->seen + len, sizeof(j->seen) - len, "%s\n", *h);
@@ -158,7 +177,7 @@ static bool start(struct rig *r, struct judge *j, const char *config)
     *j = (struct judge){.rig = r, .secret = "right", .status = 403};
     key_id = "AKIDEXAMPLE";
     secret = "right";
-    token = NULL;
+    token = container = NULL;
     rig_env = env;
     return rig_open(r, config, http_client_fake(serve, j));
 }
@@ -369,6 +388,71 @@ static void a_wrong_key_holds_the_queue_until_it_is_right(void)
     }
 }
 
+static void credentials_come_by_the_same_client_and_past_proxies(void)
+{
+    struct rig r;
+    struct judge j;
+
+    CHECK(start(&r, &j, OTLP));
+    key_id = secret = NULL;
+    container = "http://127.0.0.1:8/creds";
+    j.asking_ns = 200 * NS_PER_MS;
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 3 * NS_PER_S);
+    CHECK(j.asked == 1 && j.taken == 1 && rig_stats(&r, 0).delivered == 3);
+    CHECK(strstr(j.seen, "X-Amz-Security-Token: t\n"));
+    rig_close(&r);
+}
+
+static void on_nothing(void *arg, struct http_answer *answer)
+{
+    (void)arg, (void)answer;
+}
+
+static void credentials_are_asked_for_again_when_it_is_time(void)
+{
+    static struct rig r;
+    struct judge j = {.rig = &r, .secret = "right", .failing = 3};
+    const struct http_sigv4 sigv4 = {.service = "xray", .region = "eu-west-1"};
+    const struct http_request request = {
+        .method = "POST", .url = "http://h/", .timeout_ns = 60 * NS_PER_S, .sigv4 = &sigv4};
+    struct http_client *inner = http_client_fake(serve, &j), *c;
+    uint64_t id, due;
+
+    fake_clock_init(&r.clock, RIG_START, RIG_UNIX);
+    fake_disk_init(&r.disk);
+    c = http_client_signing(inner, &r.clock.clock,
+                            &(struct credentials_config){.env = env, .disk = &r.disk.disk});
+    key_id = secret = NULL;
+    container = "http://127.0.0.1:8/creds";
+    CHECK(c->send(c, &request, on_nothing, NULL, &id) == ERR_OK);
+    for (int i = 0; i < 100 && !j.taken; i++) {
+        due = c->step(c, r.clock.now);
+        if (due > r.clock.now && due != NEVER_NS)
+            fake_clock_advance(&r.clock, due - r.clock.now);
+    }
+    CHECK(j.asked == 4 && j.taken == 1);
+    CHECK(r.clock.now < RIG_START + 30 * NS_PER_S); /* it did not wait for something else */
+    c->free(c);
+    inner->free(inner);
+    fake_disk_fini(&r.disk);
+}
+
+static void it_can_end_while_credentials_are_asked_for(void)
+{
+    struct rig r;
+    struct judge j;
+
+    CHECK(start(&r, &j, OTLP));
+    key_id = secret = NULL;
+    container = "http://127.0.0.1:8/creds";
+    j.asking_ns = NS_PER_S - 1;
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 1010 * NS_PER_MS);
+    CHECK(j.asked == 1 && j.requests == 0);
+    rig_close(&r);
+}
+
 static void a_request_that_waits_can_be_given_up(void)
 {
     struct rig r;
@@ -488,6 +572,9 @@ int main(void)
     RUN(expired_credentials_are_replaced_before_it_is_tried_again);
     RUN(credentials_that_stay_expired_lose_nothing);
     RUN(a_wrong_key_holds_the_queue_until_it_is_right);
+    RUN(credentials_come_by_the_same_client_and_past_proxies);
+    RUN(credentials_are_asked_for_again_when_it_is_time);
+    RUN(it_can_end_while_credentials_are_asked_for);
     RUN(a_request_that_waits_can_be_given_up);
     RUN(urls_are_taken_apart);
     RUN(wrong_options_are_refused_with_what_is_allowed);
