@@ -38,7 +38,7 @@ differential: build   ## imported sampling beside the collector's own (OTELCOL=P
 soak: build           ## long campaigns: kills under load (ROUNDS=200), a busy disk, ... (SOAK="kills disk")
 	@tests/soak/run $(SOAK)
 
-deploy-check: build   ## deploy/ by helm, kubeconform, promtool and terraform (needs Go; ten minutes the first time)
+deploy-check: deps    ## deploy/ by helm, kubeconform, promtool and terraform (needs Go; ten minutes the first time)
 	@build/venv/bin/python deploy/check $(PARTS)
 
 bench: build          ## CPU and memory, beside a peer with OTELCOL=PATH
