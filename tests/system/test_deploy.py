@@ -92,6 +92,12 @@ def test_the_image_reads_what_the_task_definition_sets():
     assert sidecar["memory"] >= limit * 1.25
 
 
+def test_the_program_takes_the_configuration_of_the_image(tmp_path):
+    checked = run("check", "--config", f"{DEPLOY}/docker/config.lua", folder=tmp_path,
+                  env={"AWS_REGION": "eu-central-1", "CLUSTER_NAME": "prod"})
+    assert checked.returncode == 0 and "4 policies, 1 exporter" in checked.stdout, checked.stderr
+
+
 def test_the_commands_of_the_page_fill_in_what_is_in_capitals(tmp_path):
     with open(f"{ROOT}/docs/aws.md") as f:
         page = f.read()
@@ -138,7 +144,10 @@ def mounted(example, folder):
     return container, {e["name"]: e["value"] for e in container["env"] if "value" in e}
 
 
-@pytest.mark.parametrize("example", ["deployment", "own-config"])
+EXAMPLES = [path.split("/")[-2] for path in glob.glob(f"{DEPLOY}/{CHART}/examples/*/values.yaml")]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_the_program_takes_what_the_chart_mounts(example, tmp_path):
     container, env = mounted(example, tmp_path)
     env["STATE_DIRECTORY"] = str(tmp_path / "journal")
