@@ -1,5 +1,6 @@
 -- What the image runs: OTLP in; errors and slow traces always, a share of the rest, health checks
--- never; to AWS X-Ray. Mount another file here, or make an image of your own:
+-- never; to AWS X-Ray, in the region that AWS_REGION or the machine says. Mount another file here, or
+-- make an image of your own:
 --     FROM moontail
 --     COPY config.lua /etc/moontail/config.lua
 local cluster = env("CLUSTER_NAME", "")
@@ -21,5 +22,5 @@ return {
     },
   },
   resource = cluster ~= "" and { cluster_name = cluster } or {},
-  exporters = { exporter "xray" { region = env "AWS_REGION", index_all_attributes = true } },
+  exporters = { exporter "xray" { index_all_attributes = true } },
 }

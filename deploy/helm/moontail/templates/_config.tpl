@@ -35,7 +35,9 @@ return {
 {{- with $v.exporters.xray }}
 {{- if .enabled }}
     exporter "xray" {
-      region = {{ if .region }}{{ include "moontail.lua" .region }}{{ else }}env "AWS_REGION"{{ end }},
+{{- with .region }}
+      region = {{ include "moontail.lua" . }},
+{{- end }}
       index_all_attributes = {{ .indexAllAttributes }},
 {{- with .roleArn }}
       role_arn = {{ include "moontail.lua" . }},
