@@ -5,6 +5,7 @@ local cells = require "moontail.cells"
 local config = require "moontail.config"
 local edit = require "moontail.edit"
 local exporter_run = require "moontail.exporter_run"
+local xray = require "moontail.xray"
 local exporter_spec = require "moontail.exporter_spec"
 local processor = require "moontail.processor"
 local printer = require "moontail.api_print"
@@ -105,6 +106,8 @@ describe("the table of the API", function()
       assert.same(sorted(names_of(made)), documented(class_called(made.name)))
     end
     for kind, methods in pairs(cells.methods) do assert.same(sorted(methods), documented(class_called(kind))) end
+    assert.same(sorted(xray.methods), documented(class_called "mapping"))
+    assert.same(sorted(xray.api), documented(class_called "xray"))
     for _, name in ipairs { "text", "json", "log" } do
       local class = class_called(name)
       for i = 4, #class do assert.truthy(t[name][class[i][1]], class[i][1]) end
