@@ -1,18 +1,26 @@
 """moontail doctor: one line for each thing that a configuration needs."""
 import os
 import socket
+import subprocess
+import sys
+import threading
+import time
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aws import REGION
-from harness import config, exporter, run
+from harness import HERE, PATIENCE, PROGRAM, config, exporter
 
 NOBODY = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull,
           "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
-def doctor(folder, text, env=None):
-    """(exit code, the lines)"""
+def doctor(folder, text, env=None, under=()):
+    """(exit code, the lines); under: a command that runs the program."""
     (folder / "config.lua").write_text(text.replace("FOLDER", str(folder)))
-    done = run("doctor", "--config", str(folder / "config.lua"), folder=folder, env=env)
+    done = subprocess.run([*under, PROGRAM, "doctor", "--config", str(folder / "config.lua")],
+                          cwd=folder, env={**os.environ, **(env or {})}, capture_output=True,
+                          text=True, timeout=PATIENCE, check=False)
     return done.returncode, done.stdout.splitlines()
 
 
@@ -103,3 +111,48 @@ def test_without_credentials_nothing_is_called(tmp_path, judge):
     assert code == 1
     assert [word for word, _ in of(lines, "aws")] == ["FAIL"]
     assert "AWS_EC2_METADATA_DISABLED" in of(lines, "aws")[0][1]
+
+
+def test_where_memory_can_not_be_made_executable_it_says_so(tmp_path):
+    code, lines = doctor(tmp_path, config(exporter("nop")),
+                         under=(sys.executable, f"{HERE}/no_exec.py"))
+    assert code == 0 and of(lines, "jit")[0][0] == "warn"
+
+
+class Late(BaseHTTPRequestHandler):
+    """Takes everything, ten minutes ago."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response_only(200)
+        self.send_header("Date", formatdate(time.time() - 600, usegmt=True))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_clock_that_is_ahead_is_said(tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Late)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05},
+                     daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    code, lines = doctor(tmp_path, signed(url), {
+        **NOBODY, "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"})
+    server.shutdown()
+    server.server_close()
+    assert code == 1, lines
+    word, what = of(lines, "clock")[-1]
+    assert word == "FAIL" and " s ahead of its backend" in what
+
+
+def test_by_a_proxy_it_is_the_proxy_that_is_connected_to(tmp_path):
+    proxy = socket.create_server(("127.0.0.1", 0))
+    by = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+    text = config(exporter("otlp", endpoint="http://a.nowhere.invalid:4317"))
+    code, lines = doctor(tmp_path, text, {"http_proxy": by, "no_proxy": "", "NO_PROXY": ""})
+    assert code == 0 and of(lines, "network")[0][1].startswith("otlp: by the proxy 127.0.0.1:")
+    code, lines = doctor(tmp_path, text, {"http_proxy": by, "no_proxy": "x, .nowhere.invalid"})
+    proxy.close()
+    assert code == 1 and "no address for a.nowhere.invalid" in of(lines, "network")[0][1]
