@@ -201,8 +201,6 @@ enum trace_add trace_table_add(struct trace_table *t, const struct scan_span *s,
 
 /* ---- many spans: what the later ones need is fetched while the first are added ---- */
 
-enum { AHEAD = 96 }; /* most requests */
-
 /* Hashes the ids and asks for where they may be found. */
 static void fetch_slots(const struct trace_table *t, const struct scan_span *spans, size_t count,
                         uint64_t *hashes)
@@ -249,35 +247,46 @@ static void fetch_chunks(const struct trace_table *t, const uint32_t *numbers, s
     }
 }
 
-static size_t add_some(struct trace_table *t, const struct trace_spans *in, size_t from,
-                       enum trace_add *result, struct trace_decision *late)
+static void look_ahead(struct trace_table *t, const struct trace_spans *in, size_t from)
 {
-    const struct scan_span *spans = in->spans + from;
-    size_t count = in->count - from < AHEAD ? in->count - from : AHEAD;
-    uint64_t hashes[AHEAD];
-    uint32_t numbers[AHEAD];
+    struct ahead *a = &t->ahead;
+    size_t count = in->count - from < AHEAD_MAX ? in->count - from : AHEAD_MAX;
+    uint32_t numbers[AHEAD_MAX];
 
-    fetch_slots(t, spans, count, hashes);
-    fetch_traces(t, hashes, count, numbers);
+    a->spans = in->spans;
+    a->first = from;
+    a->end = from + count;
+    fetch_slots(t, in->spans + from, count, a->hashes);
+    fetch_traces(t, a->hashes, count, numbers);
     fetch_chunks(t, numbers, count);
-    for (size_t i = 0; i < count; i++) {
-        use_reservation(t);
-        *result = is_last(t, spans[i].trace_id)
-                      ? TRACE_ADDED
-                      : find_or_add(t, spans[i].trace_id, hashes[i], in->now_ns, late);
-        if (*result == TRACE_ADDED)
-            *result = add_span(t, &spans[i], in->frame, in->now_ns);
-        if (*result != TRACE_ADDED)
-            return i;
-    }
-    return count;
+}
+
+static enum trace_add add_one(struct trace_table *t, const struct trace_spans *in, size_t i,
+                              struct trace_decision *late)
+{
+    const struct scan_span *s = &in->spans[i];
+    enum trace_add found = TRACE_ADDED;
+
+    use_reservation(t);
+    if (!is_last(t, s->trace_id))
+        found = find_or_add(t, s->trace_id, t->ahead.hashes[i - t->ahead.first], in->now_ns, late);
+    return found == TRACE_ADDED ? add_span(t, s, in->frame, in->now_ns) : found;
 }
 
 size_t trace_table_add_all(struct trace_table *t, const struct trace_spans *in, size_t from,
                            enum trace_add *result, struct trace_decision *late)
 {
+    const struct ahead *a = &t->ahead;
+    bool goes_on = from > a->first && a->spans == in->spans;
+
+    for (; from < in->count; from++) {
+        if (!goes_on || from >= a->end)
+            look_ahead(t, in, from);
+        goes_on = true;
+        *result = add_one(t, in, from, late);
+        if (*result != TRACE_ADDED)
+            return from;
+    }
     *result = TRACE_ADDED;
-    while (from < in->count && *result == TRACE_ADDED)
-        from += add_some(t, in, from, result, late);
     return from;
 }

@@ -26,6 +26,14 @@ struct list {
     uint32_t first, last;
 };
 
+/* Hashes of the ids of the spans that are added next: of spans[first] up to `end`. */
+enum { AHEAD_MAX = 96 }; /* most requests */
+struct ahead {
+    const struct scan_span *spans;
+    size_t first, end;
+    uint64_t hashes[AHEAD_MAX];
+};
+
 struct trace_table {
     struct trace_limits limits;
     struct hash_key key;
@@ -38,6 +46,7 @@ struct trace_table {
     size_t reserved;    /* additions that the limiter has let pass */
     uint32_t sweep;     /* trace that trace_table_sweep looks at next; 0: none */
     struct trace *last; /* the one added to last: spans of a trace come in runs */
+    struct ahead ahead;
 };
 
 /* NULL for 0. */

@@ -113,8 +113,9 @@ struct trace_spans {
 };
 
 /* Adds in->spans[from], and so on up to the first that is not simply added; returns its index
- * (in->count: all were) and why in *result: as trace_table_add for that one. Go on behind it. With
- * many traces waiting this costs half of trace_table_add one by one. */
+ * (in->count: all were) and why in *result: as trace_table_add for that one. Go on behind it, with
+ * the same spans; `from` is 0 at first. With many traces waiting this costs half of
+ * trace_table_add one by one. */
 size_t trace_table_add_all(struct trace_table *t, const struct trace_spans *in, size_t from,
                            enum trace_add *result, struct trace_decision *late);
 

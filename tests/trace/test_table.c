@@ -431,6 +431,33 @@ static void many_spans_are_added_up_to_the_first_late_one(void)
     CHECK(memory_used(&memory) == 0);
 }
 
+static void spans_where_others_lay_go_to_traces_of_their_own(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_table *t = table_of(&limits);
+    struct scan_span spans[4];
+    struct trace_spans in = {spans, 4, 9, 5};
+    struct trace_decision late = {0};
+    enum trace_add result;
+    struct trace_stats stats;
+
+    add(t, 7, 1, 0, 0);
+    trace_table_decided(t, trace_table_take_oldest(t, TRIGGER_SHUTDOWN), &keep);
+    for (uint8_t request = 0; request < 3; request++) {
+        for (uint8_t i = 0; i < 4; i++)
+            spans[i] = span_of(i == 1 ? 7 : 10 + (request + i) % 3, 4 * request + i, 1);
+        CHECK(trace_table_add_all(t, &in, 0, &result, &late) == 1 && result == TRACE_LATE);
+        CHECK(request == 1 || trace_table_add_all(t, &in, 2, &result, &late) == 4);
+    }
+    trace_table_stats(t, &stats);
+    CHECK(stats.traces == 3 && stats.spans == 7);
+    for (struct trace *trace; (trace = trace_table_take_due(t, 11 * NS_PER_S));) {
+        CHECK(trace->spans == (trace->id[0] == 12 ? 3 : 2));
+        trace_table_decided(t, trace, &keep);
+    }
+    trace_table_free(t);
+}
+
 static void owners_are_even_and_leave_the_table_even(void)
 {
     unsigned owned[3] = {0}, low[16] = {0};
@@ -612,6 +639,7 @@ int main(void)
     RUN(the_oldest_decision_is_forgotten_first_and_counted);
     RUN(without_memory_nothing_is_stored_and_what_was_there_stays);
     RUN(many_spans_are_added_up_to_the_first_late_one);
+    RUN(spans_where_others_lay_go_to_traces_of_their_own);
     RUN(owners_are_even_and_leave_the_table_even);
     RUN(triggers_have_the_names_that_policies_see);
     RUN(what_was_reserved_is_added_whatever_the_limiter_says_by_then);
