@@ -9,13 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DATAGRAM_MAX = 65507, FRESH_S = 60, FAILED_S = 1 };
+enum { DATAGRAM_MAX = 65507, FRESH_S = 60, FAILED_S = 1, ADDRESSES_MAX = 4 };
 
 /* Shared with the thread that looks up; whoever is last frees it. */
 struct udp_lookup {
     char *host, *port;
-    struct sockaddr_storage address;
-    socklen_t len;
+    struct sockaddr_storage addresses[ADDRESSES_MAX];
+    socklen_t lens[ADDRESSES_MAX];
+    unsigned count;
     int error; /* of getaddrinfo; 0: there is an address */
     _Atomic bool done;
     _Atomic int references;
@@ -38,11 +39,13 @@ static void resolve(struct udp_lookup *l, int flags)
     struct addrinfo *found = NULL;
 
     l->error = getaddrinfo(l->host, l->port, &hints, &found);
-    if (l->error == 0) {
-        l->len = found->ai_addrlen;
-        memcpy(&l->address, found->ai_addr, l->len);
-        freeaddrinfo(found);
+    if (l->error)
+        return;
+    for (struct addrinfo *a = found; a && l->count < ADDRESSES_MAX; a = a->ai_next) {
+        l->lens[l->count] = a->ai_addrlen;
+        memcpy(&l->addresses[l->count++], a->ai_addr, a->ai_addrlen);
     }
+    freeaddrinfo(found);
 }
 
 static void *lookup_run(void *arg)
@@ -99,11 +102,11 @@ static struct udp_lookup *lookup_new(const struct udp_peer *p)
 
 /* ---- the socket ---- */
 
-static int connected(const struct udp_lookup *l)
+static int connected_to(const struct sockaddr_storage *address, socklen_t len)
 {
-    int fd = socket(l->address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&l->address, l->len) != 0) {
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)address, len) != 0) {
         int error = errno;
 
         close(fd);
@@ -113,11 +116,31 @@ static int connected(const struct udp_lookup *l)
     return fd;
 }
 
+/* The first address that can be, behind `skip` others. */
+static int connected(const struct udp_lookup *l, unsigned skip)
+{
+    int fd = -1;
+
+    for (unsigned i = 0; i < l->count && fd < 0; i++) {
+        unsigned at = (skip + i) % l->count;
+
+        fd = connected_to(&l->addresses[at], l->lens[at]);
+    }
+    return fd;
+}
+
+static void disconnect(struct udp_peer *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    p->fd = -1;
+}
+
 /* Takes what a lookup that is done has found; what was found before stays if it found nothing. */
 static void take(struct udp_peer *p, uint64_t now_ns, char *why, size_t size)
 {
     struct udp_lookup *l = p->lookup;
-    int fd = l->error ? -1 : connected(l);
+    int fd = l->error ? -1 : connected(l, p->skip);
 
     if (l->error)
         snprintf(why, size, "%s: %s", p->host, gai_strerror(l->error));
@@ -125,8 +148,7 @@ static void take(struct udp_peer *p, uint64_t now_ns, char *why, size_t size)
         snprintf(why, size, "%s:%s: %s", p->host, p->port, strerror(errno));
     p->fresh_until_ns = now_ns + (fd < 0 ? FAILED_S : FRESH_S) * NS_PER_S;
     if (fd >= 0) {
-        if (p->fd >= 0)
-            close(p->fd);
+        disconnect(p);
         p->fd = fd;
     }
     lookup_unref(l);
@@ -143,7 +165,7 @@ static int pending_error(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
 }
 
-static enum udp_sent put(const struct udp_peer *p, struct slice datagram, char *why, size_t size)
+static enum udp_sent put(struct udp_peer *p, struct slice datagram, char *why, size_t size)
 {
     ssize_t n = send(p->fd, datagram.data, datagram.len, MSG_NOSIGNAL);
     int error = n < 0 ? errno : pending_error(p->fd);
@@ -151,7 +173,14 @@ static enum udp_sent put(const struct udp_peer *p, struct slice datagram, char *
     if (error == 0)
         return UDP_SENT;
     snprintf(why, size, "%s:%s: %s", p->host, p->port, strerror(error));
-    return error == EMSGSIZE ? UDP_TOO_LARGE : UDP_FAILED;
+    if (error == EMSGSIZE)
+        return UDP_TOO_LARGE;
+    if (error == EAGAIN || error == ENOBUFS)
+        return UDP_FAILED;
+    disconnect(p); /* "localhost" may be two: then the other one */
+    p->skip++;
+    p->fresh_until_ns = 0;
+    return UDP_FAILED;
 }
 
 /* ---- a peer ---- */
@@ -179,8 +208,8 @@ bool udp_peer_init(struct udp_peer *p, const char *address)
 
 void udp_peer_fini(struct udp_peer *p)
 {
-    if (p->host && p->fd >= 0)
-        close(p->fd);
+    if (p->host)
+        disconnect(p);
     lookup_unref(p->lookup);
     free(p->host);
     free(p->port);

@@ -16,6 +16,7 @@ struct udp_peer {
     int fd;                    /* connected; -1: none yet */
     struct udp_lookup *lookup; /* under way; NULL: none */
     uint64_t fresh_until_ns;   /* then the name is looked up again */
+    unsigned skip;             /* so many of its addresses are behind: nobody listened there */
     unsigned users;            /* the caller counts */
 };
 

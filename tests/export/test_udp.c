@@ -19,8 +19,10 @@ static int bound(unsigned short at)
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(at)};
     socklen_t len = sizeof(a);
+    const struct timeval patience = {.tv_sec = 30};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     if (bind(fd, (struct sockaddr *)&a, sizeof(a)) || getsockname(fd, (struct sockaddr *)&a, &len))
         abort();
     port = ntohs(a.sin_port);
@@ -28,10 +30,11 @@ static int bound(unsigned short at)
     return fd;
 }
 
+/* Waits for a datagram. */
 static bool has_got(int fd, struct slice wanted)
 {
     static char datagram[70000];
-    ssize_t n = recv(fd, datagram, sizeof(datagram), MSG_DONTWAIT);
+    ssize_t n = recv(fd, datagram, sizeof(datagram), 0);
 
     return n >= 0 && slice_equal(slice_make(datagram, (size_t)n), wanted);
 }
@@ -94,6 +97,21 @@ static struct result post(struct http_client *c, const char *to, struct slice bo
     return r;
 }
 
+/* Posts until it ends with `status`: on a loaded machine the kernel says a moment later that nobody
+ * listens. */
+static struct result post_until(struct http_client *c, const char *to, struct slice body,
+                                int status)
+{
+    struct result r;
+    int i = 0;
+
+    do {
+        r = post(c, to, body);
+    } while (r.status != status && ++i < 10000);
+    CHECK(r.status == status);
+    return r;
+}
+
 static void a_body_is_one_datagram(void)
 {
     struct http_client *c = make();
@@ -117,7 +135,8 @@ static void a_datagram_has_a_largest_size(void)
     CHECK(post(c, url, slice_make(body, 65507)).status == 200);
     CHECK(has_got(fd, slice_make(body, 65507)));
     CHECK(post(c, url, slice_make(body, 65508)).status == 413);
-    CHECK(!has_got(fd, slice_make(body, 65508)));
+    CHECK(post(c, url, slice_str("next")).status == 200);
+    CHECK(has_got(fd, slice_str("next")));
     c->free(c);
     close(fd);
     free(body);
@@ -132,11 +151,11 @@ static void where_nobody_listens_it_is_an_error_until_somebody_does(void)
 
     close(fd);
     for (int i = 0; i < 3; i++) {
-        r = post(c, url, slice_str("lost?"));
-        CHECK(r.err == ERR_IO && r.status == 0 && strstr(r.error, "refused"));
+        r = post_until(c, url, slice_str("lost"), 0);
+        CHECK(r.err == ERR_IO && strstr(r.error, "refused"));
     }
     fd = bound(was);
-    CHECK(post(c, url, slice_str("here")).status == 200);
+    post_until(c, url, slice_str("here"), 200);
     CHECK(has_got(fd, slice_str("here")));
     c->free(c);
     close(fd);
@@ -146,16 +165,16 @@ static void a_name_is_looked_up_and_again_a_minute_later(void)
 {
     struct http_client *c = make();
     int fd = bound(0);
-    char named[64];
+    char named[64], byte[1];
 
     snprintf(named, sizeof(named), "udp://localhost:%u", port);
     for (int i = 0; i < 3; i++) {
-        struct result r = post(c, named, slice_str("named"));
-
-        if (r.status == 200) /* where localhost is ::1 nobody listens */
-            CHECK(has_got(fd, slice_str("named")));
-        else
-            CHECK(strstr(r.error, "refused"));
+        do /* where localhost is ::1 first, nobody listens there */
+            post_until(c, named, slice_str("named"), 200);
+        while (recv(fd, byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0);
+        CHECK(has_got(fd, slice_str("named")));
+        while (recv(fd, byte, 1, MSG_DONTWAIT) >= 0)
+            ;
         now_ns += 61 * NS_PER_S;
     }
     c->free(c);
@@ -227,8 +246,10 @@ static void places_for_peers_are_used_again(void)
 
     for (int i = 1; i <= 100; i++) {
         snprintf(to, sizeof(to), "udp://127.0.0.%d:%u", i, port);
-        CHECK(post(c, to, slice_str("x")).status == (i == 1 ? 200 : 0));
+        CHECK(post(c, to, slice_str("x")).times == 1);
     }
+    post_until(c, url, slice_str("last"), 200);
+    CHECK(has_got(fd, slice_str("x")) && has_got(fd, slice_str("last")));
     c->free(c);
     close(fd);
 }
