@@ -1,10 +1,11 @@
 /* admin.h: health and metrics over HTTP, and the control socket.
  *
- * admin.listen serves /livez, /readyz and /metrics and nothing else; what shows payload or changes
- * state goes over a 0600 unix socket whose client is this program. Both belong to the main thread
- * and live on its loop: nothing here needs a step. Each listener has at most 32 connections (one
- * more closes the one that has been quiet for longest), a request at most 16 KiB, a command at most
- * 4 KiB, an answer at most 8 MiB. Includes only base: what is served comes from the callbacks.
+ * admin.listen serves /livez, /readyz, /metrics and /metrics/spans and nothing else; what shows
+ * payload or changes state goes over a 0600 unix socket whose client is this program. Both belong
+ * to the main thread and live on its loop: nothing here needs a step. Each listener has at most 32
+ * connections (one more closes the one that has been quiet for longest), a request at most 16 KiB,
+ * a command at most 4 KiB, an answer at most 8 MiB. Includes only base: what is served comes from
+ * the callbacks.
  */
 #pragma once
 
@@ -19,6 +20,7 @@ struct admin_callbacks {
     int (*livez)(void *arg, struct buf *out);
     int (*readyz)(void *arg, bool verbose, struct buf *out);
     int (*metrics)(void *arg, bool openmetrics, struct buf *out);
+    int (*span_metrics)(void *arg, bool openmetrics, struct buf *out); /* NULL: there is none */
     /* One line of a command ("summary", "decisions 10") in, an answer out; with an error, `out`
      * is the sentence that says why. */
     enum err (*control)(void *arg, struct slice command, struct buf *out);
@@ -49,10 +51,10 @@ void admin_free(struct admin *a);
 enum err admin_control_call(const char *path, struct slice command, uint64_t timeout_ns,
                             struct buf *answer, struct err_info *info) MUST_CHECK;
 
-/* The client's side of the pages: GET `path` from `address`, which is written as admin.listen is (all
- * addresses: this machine's own). *status and the body, which replaces what `answer` has. Blocks at
- * most timeout_ns. ERR_CONFIG: no address; ERR_IO: nobody answers; ERR_PARSE: not HTTP; ERR_FULL:
- * larger than answer's bound. With an error info has the sentence. */
+/* The client's side of the pages: GET `path` from `address`, which is written as admin.listen is
+ * (all addresses: this machine's own). *status and the body, which replaces what `answer` has.
+ * Blocks at most timeout_ns. ERR_CONFIG: no address; ERR_IO: nobody answers; ERR_PARSE: not HTTP;
+ * ERR_FULL: larger than answer's bound. With an error info has the sentence. */
 enum err admin_probe(const char *address, const char *path, uint64_t timeout_ns, int *status,
                      struct buf *answer, struct err_info *info) MUST_CHECK;
 

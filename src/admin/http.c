@@ -1,4 +1,4 @@
-/* http.c: the admin listener's HTTP/1.1 (RFC 9112) on llhttp: GET and HEAD of three paths. */
+/* http.c: the admin listener's HTTP/1.1 (RFC 9112) on llhttp: GET and HEAD of four paths. */
 #include "admin/conn.h"
 
 #include <llhttp.h>
@@ -158,20 +158,21 @@ static int route(struct http_state *s, struct buf *body, const char **content_ty
     const char *mark = memchr(s->url, '?', s->url_len);
     struct slice path = slice_make(s->url, mark ? (size_t)(mark - s->url) : s->url_len);
     struct slice query = mark ? slice_make(mark + 1, s->url_len - path.len - 1) : slice_make("", 0);
-    bool openmetrics;
+    bool openmetrics, spans = cb->span_metrics && slice_is(path, "/metrics/spans");
 
     if (slice_is(path, "/livez"))
         return cb->livez(cb->arg, body);
     if (slice_is(path, "/readyz"))
         return cb->readyz(cb->arg, query_has(query, "verbose"), body);
-    if (!slice_is(path, "/metrics")) {
+    if (!spans && !slice_is(path, "/metrics")) {
         buf_str(body, "not found\n");
         return 404;
     }
     openmetrics = accept_prefers_openmetrics(slice_make(s->accept, s->accept_len));
     *content_type = openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                                 : "text/plain; version=0.0.4; charset=utf-8";
-    return cb->metrics(cb->arg, openmetrics, body);
+    return spans ? cb->span_metrics(cb->arg, openmetrics, body)
+                 : cb->metrics(cb->arg, openmetrics, body);
 }
 
 /* True if the connection goes on. */

@@ -1,6 +1,7 @@
 #include "collector/detection.h"
 #include "collector/parts.h"
 #include "collector/rescue.h"
+#include "collector/span_metrics.h"
 #include "lua/state.h"
 
 #include <stdlib.h>
@@ -95,6 +96,7 @@ void collector_free(struct collector *c)
     accept_free(c);
     free(c->workers);
     rescue_free(atomic_load(&c->shared.rescue));
+    span_metrics_fini(c);
     export_free(c->export);
     if (c->http)
         c->http->free(c->http);

@@ -100,6 +100,8 @@ const struct policy_shared *collector_policy_shared(const struct collector *c);
 
 /* metrics.c: the page of /metrics. */
 int collector_write_metrics(void *collector, bool openmetrics, struct buf *out);
+/* span_metrics.c: the page of /metrics/spans. */
+int collector_write_span_metrics(void *collector, bool openmetrics, struct buf *out);
 /* status.c: /readyz, and one command of the control socket. */
 int collector_write_ready(void *collector, bool verbose, struct buf *out);
 enum err collector_control(void *collector, struct slice command, struct buf *out);

@@ -29,20 +29,25 @@ static bool grow_spans(struct worker *w, size_t count, bool forced)
     struct memory *memory = w->shared->memory;
     size_t capacity = w->span_capacity;
     struct scan_span *spans;
+    uint32_t *series;
     uint8_t *owners;
 
     while (capacity < count)
         capacity *= 2;
     spans = new_array(memory, capacity * sizeof(*spans), forced);
     owners = new_array(memory, capacity, forced);
-    if (!spans || !owners) {
+    series = w->recorder ? new_array(memory, capacity * sizeof(*series), forced) : NULL;
+    if (!spans || !owners || (w->recorder && !series)) {
         counted_free(memory, spans);
+        counted_free(memory, series);
         counted_free(memory, owners);
         return false;
     }
     counted_free(memory, w->spans);
     counted_free(memory, w->owners);
+    counted_free(memory, w->series);
     w->spans = spans;
+    w->series = series;
     w->owners = owners;
     w->span_capacity = capacity;
     return true;
@@ -234,10 +239,14 @@ static enum err accept_spans(struct worker *w, size_t len, struct receive_reques
         return intake_refuse_malformed(request, &result);
     if (err == ERR_OK)
         result.spans = door_filter(w, body, scanned, now_ns);
+    if (err == ERR_OK && w->recorder)
+        spanmetrics_find(w->recorder, body, w->spans, scanned, w->series);
     if (err == ERR_OK && result.spans > 0)
         err = take_spans(w, len, result.spans, now_ns);
     if (err != ERR_OK)
         return ERR_FULL;
+    if (w->recorder) /* what is read of the body has been: it may be gone by now */
+        spanmetrics_count(w->recorder, w->spans, scanned, w->series);
     w->counts.received += scanned + result.rejected;
     door_count(w);
     w->counts.rejected += result.rejected;
@@ -295,6 +304,7 @@ void intake_fini(struct worker *w)
 {
     counted_free(w->shared->memory, w->spans);
     counted_free(w->shared->memory, w->owners);
+    counted_free(w->shared->memory, w->series);
 }
 
 struct receive_sink intake_sink(struct worker *w)

@@ -1,6 +1,7 @@
 /* From running to stopped: drain, decide, flush. */
 #include "base/log.h"
 #include "collector/parts.h"
+#include "collector/span_metrics.h"
 
 static void wake_all(struct collector *c)
 {
@@ -58,6 +59,8 @@ static bool is_flushed(struct collector *c, uint64_t now_ns)
     uint64_t age_ns;
     const struct ledger *l = collector_ledger(c, now_ns, &age_ns);
 
+    if (atomic_load(&c->shared.span_bodies))
+        return false;
     return c->shared.keeps ? nothing_in_flight(l) : everything_settled(l);
 }
 
@@ -68,7 +71,8 @@ static uint64_t advance_phase(struct collector *c, uint64_t now_ns)
 
     if (phase == PHASE_RUNNING || phase == PHASE_STOPPED)
         return NEVER_NS;
-    if (phase == PHASE_DRAINING && (all_workers(c, false) || now_ns >= c->stop_by_ns))
+    if (phase == PHASE_DRAINING &&
+        ((all_workers(c, false) && span_metrics_flush(c)) || now_ns >= c->stop_by_ns))
         set_phase(c, c->shared.keeps ? PHASE_FLUSHING : PHASE_DECIDING);
     if (phase == PHASE_DECIDING && (all_workers(c, true) || now_ns >= c->stop_by_ns)) {
         export_flush(c->export);
@@ -85,6 +89,7 @@ uint64_t life_step(void *collector, uint64_t now_ns)
     uint64_t accept_ns = accept_resume(c, now_ns), phase_ns = advance_phase(c, now_ns);
     uint64_t state_ns = state_file_step(&c->state_file, now_ns);
 
+    state_ns = earlier_ns(state_ns, span_metrics_step(c, now_ns));
     reload_hear(c->reload);
     return earlier_ns(state_ns, earlier_ns(accept_ns, phase_ns));
 }

@@ -407,6 +407,23 @@ static void write_aliases(struct page *p)
             p->l->new_traces);
 }
 
+/* As of the last time that they were gathered: for their own page, or to send them. */
+static void write_span_metrics(struct page *p)
+{
+    struct spanmetrics_stats stats;
+
+    if (!p->c->shared.span_metrics)
+        return;
+    spanmetrics_stats(p->c->shared.span_metrics, &stats);
+    gauge(p, "moontail_span_metrics_series",
+          "Series of span_metrics, the overflow series not counted.", (double)stats.series);
+    counter(p, "moontail_span_metrics_spans_total", "Spans that span_metrics counted.",
+            stats.spans);
+    counter(p, "moontail_span_metrics_overflow_spans_total",
+            "Of these, spans in the overflow series: beyond max_series, or without memory.",
+            stats.overflow);
+}
+
 int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
 {
     struct page p = {.m = {.out = out, .openmetrics = openmetrics}, .c = collector};
@@ -428,6 +445,7 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     write_policy_errors(&p);
     write_quarantine(&p);
     write_state(&p);
+    write_span_metrics(&p);
     write_memory(&p);
     write_build(&p);
     write_process(&p);

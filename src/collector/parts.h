@@ -68,7 +68,8 @@ struct collector {
     struct export_stats export_stats[OTLP_SIGNALS][EXPORTER_MAX];
     size_t export_count; /* of them */
     uint64_t started_ns, started_unix_ns, stop_by_ns;
-    uint64_t accept_again_ns; /* paused until then; 0: accepting */
+    uint64_t accept_again_ns;     /* paused until then; 0: accepting */
+    uint64_t span_metrics_due_ns; /* when they are sent next */
 };
 
 /* ---- build.c ---- */
@@ -164,6 +165,9 @@ uint64_t life_step(void *collector, uint64_t now_ns);
 void snapshot_worker(void *worker);
 void snapshot_journal(void *collector);
 void snapshot_export(void *collector);
+/* Main: the totals of span_metrics have all that was counted until now. False: somebody was late,
+ * they are as they were. */
+bool snapshot_span_metrics(struct collector *c);
 
 /* ---- pushed.c: on the Lua export thread ---- */
 

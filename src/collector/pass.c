@@ -85,6 +85,15 @@ static uint64_t hand_on(struct worker *w, enum otlp_signal signal, struct slice 
     return number;
 }
 
+bool pass_own(struct worker *w, enum otlp_signal signal, struct slice body, size_t items)
+{
+    struct scan_result result = {.items = items};
+
+    if (w->rules->takers[signal] == 0)
+        return true;
+    return journal_can_decide(w->journal) && hand_on(w, signal, body, &result) != 0;
+}
+
 enum err pass_body(struct worker *w, enum otlp_signal signal, struct slice body,
                    struct receive_request *request)
 {

@@ -20,6 +20,11 @@ struct pass {
 
 void pass_fini(struct worker *w);
 
+/* Hands a body that this program has made to the outbox, stamped as others are, if some exporter
+ * takes it. False: there is no room now. */
+bool pass_own(struct worker *w, enum otlp_signal signal, struct slice body,
+              size_t items) MUST_CHECK;
+
 /* Bits 1 << enum otlp_signal of what some exporter takes. */
 unsigned pass_signals(const struct worker *w);
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "collector/resource.h"
+#include "collector/span_metrics.h"
 #include "lua/state.h"
 
 #include <stdio.h>
@@ -205,6 +206,8 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     if (resource_edits_new(l->L, l->config, &edits, &info))
         buf_printf(errors, "%s\n", info.text);
     resource_edits_free(edits);
+    if (l->config && span_metrics_check(l->config, &info))
+        buf_printf(errors, "%s\n", info.text);
     check_processors(s, l->L, "received", errors);
     check_processors(s, l->L, "kept", errors);
     if (!read_policies(l->L, s->shared, &policies, errors) && policies) {

@@ -36,6 +36,18 @@ static bool take_snapshots(struct collector *c)
     return true;
 }
 
+bool snapshot_span_metrics(struct collector *c)
+{
+    bool taken;
+
+    c->shared.gathers = true; /* the rendezvous makes it seen */
+    taken = take_snapshots(c);
+    c->shared.gathers = false;
+    if (taken)
+        spanmetrics_gather(c->shared.span_metrics, clock_unix_ns(c->host.clock));
+    return taken;
+}
+
 static void sum_receive(struct receive_stats *to, const struct receive_stats *from)
 {
     to->requests += from->requests;

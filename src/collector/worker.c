@@ -6,6 +6,7 @@
 #include "collector/intake.h"
 #include "collector/remembered.h"
 #include "collector/rescue.h"
+#include "collector/span_metrics.h"
 
 #include <stdlib.h>
 
@@ -205,7 +206,7 @@ static void follow_phase(struct worker *w, uint64_t now_ns)
     }
     if (phase == PHASE_DECIDING && !atomic_load(&w->is_decided) && inboxes_are_empty(w) &&
         trace_table_next_due_ns(w->table) == NEVER_NS && trace_table_aside(w->table) == 0 &&
-        decider_pending(w->decider) == 0) {
+        decider_pending(w->decider) == 0 && !span_metrics_waits(w)) {
         atomic_store(&w->is_decided, true);
         loop_wake(w->shared->main_loop);
     }
@@ -238,6 +239,7 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
     due = earlier_ns(due, decide_due(w, now_ns));
     left |= decider_step(w->decider);
     left |= rescue_step(w);
+    left |= span_metrics_hand_on(w);
     left |= evacuation_step(w->evacuation, now_ns);
     journal_read_end(w->journal);
     follow_phase(w, now_ns);
@@ -259,6 +261,8 @@ void worker_snapshot(struct worker *w)
     trace_table_stats(w->table, &w->snapshot_table);
     receive_stats(w->receive, &w->snapshot_receive);
     w->snapshot_counts = w->counts;
+    if (w->shared->gathers && w->recorder)
+        spanmetrics_hand_over(w->recorder);
     w->snapshot_pending = w->snapshot_table.spans + decider_pending(w->decider);
     for (unsigned o = 0; o < w->shared->count; o++)
         ring_each(&w->inboxes[o], count_item, &w->snapshot_pending);
@@ -317,6 +321,8 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     w->index = index;
     w->loop = loop;
     w->rules = rules;
+    if (shared->span_metrics)
+        w->recorder = spanmetrics_recorder(shared->span_metrics, index);
     init_rings(w);
     w->journal = journal_writer(shared->journal, index, loop);
     init_table(w);

@@ -16,6 +16,7 @@
 #include "export/compose.h"
 #include "policy/policy.h"
 #include "receive/receive.h"
+#include "spanmetrics/spanmetrics.h"
 #include "trace/trace.h"
 
 enum { MAX_WORKERS = 256 }; /* an owner's number is a byte */
@@ -48,6 +49,9 @@ struct worker_shared {
     _Atomic unsigned closed;         /* how often listeners were closed */
     _Atomic(struct rescue *) rescue; /* from main to worker 0: see rescue.h; NULL: none waits */
     struct loop *main_loop, *builder_loop;
+    struct spanmetrics *span_metrics; /* NULL: off */
+    bool gathers; /* at the next rendezvous workers hand over what they counted */
+    _Atomic(struct span_metrics_body *) span_bodies; /* from main to worker 0; NULL: none wait */
     struct worker **workers;
 };
 
@@ -83,7 +87,9 @@ struct worker {
     struct slice staged;     /* the body that receive is filling */
     struct scan_span *spans; /* scratch of the scan */
     uint8_t *owners;         /* of each of them, with several workers */
+    uint32_t *series;        /* of each of them, with span_metrics */
     size_t span_capacity;
+    struct spanmetrics_recorder *recorder; /* NULL: no span_metrics */
 
     struct door door;              /* door.h */
     size_t added;                  /* spans since the last step */

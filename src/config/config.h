@@ -49,6 +49,19 @@ struct config {
         uint64_t limit, spike_limit;
     } memory;
     double head_sampling_percentage;
+    struct config_span_metrics {
+        bool enabled;
+        const char *name_space;
+        const char *const *dimensions; /* NULL-terminated, or NULL: none */
+        const char *span_name_attribute;
+        const char *unit;           /* "ms" | "s" */
+        const char *const *buckets; /* NULL-terminated list of durations */
+        bool exponential;           /* in place of buckets */
+        uint64_t max_size, max_series;
+        const char *temporality; /* "cumulative" | "delta" */
+        uint64_t flush_interval_ns;
+        bool exemplars;
+    } span_metrics;
     struct {
         bool enabled; /* false: no tail_sampling, everything is kept */
         uint64_t decision_wait_ns, wait_after_root_ns; /* 0: off */

@@ -14,6 +14,7 @@ struct page {
     const struct spanmetrics *m;
     struct buf *out;
     bool openmetrics;
+    bool brief; /* durations without buckets */
     uint32_t count;
     char prefix[128];
     const char *unit;  /* in names */
@@ -176,6 +177,14 @@ static void put_exponential(struct page *p, const struct series *s)
     put_bucket(p, s, above, INFINITY, s->calls);
 }
 
+static void put_buckets(struct page *p, const struct series *s)
+{
+    if (p->m->options.shape.explicit)
+        put_explicit(p, s);
+    else
+        put_exponential(p, s);
+}
+
 /* The powers of two between which all durations are. */
 static void find_range(struct page *p)
 {
@@ -204,17 +213,17 @@ static void write_durations(struct page *p)
     if (!shape->explicit)
         find_range(p);
     snprintf(name, sizeof(name), "_duration_%s", p->unit);
-    put_family(p, name, "histogram", "Durations of these spans.");
+    put_family(p, name, p->brief ? "summary" : "histogram",
+               p->brief ? "Durations of these spans; with buckets the page would be too large."
+                        : "Durations of these spans.");
     for (uint32_t i = 0; i <= p->count; i++) {
         const struct series *s = series_at(p, i);
 
         if (!s)
             continue;
         put_labels(p, i);
-        if (shape->explicit)
-            put_explicit(p, s);
-        else
-            put_exponential(p, s);
+        if (!p->brief)
+            put_buckets(p, s);
         snprintf(sample, sizeof(sample), "%s_sum", name);
         put_sample(p, sample, "");
         buf_printf(p->out, "%.17g\n", (double)s->sum_ns / shape->unit_ns);
@@ -222,6 +231,14 @@ static void write_durations(struct page *p)
         put_sample(p, sample, "");
         buf_printf(p->out, "%" PRIu64 "\n", s->calls);
     }
+}
+
+static void write_all(struct page *p)
+{
+    write_calls(p);
+    write_durations(p);
+    if (p->openmetrics)
+        buf_str(p->out, "# EOF\n");
 }
 
 void spanmetrics_write_page(const struct spanmetrics *m, bool openmetrics, struct buf *out)
@@ -239,9 +256,11 @@ void spanmetrics_write_page(const struct spanmetrics *m, bool openmetrics, struc
         memcpy(p.prefix, prefix.data, prefix.len);
     buf_fini(&prefix);
     buf_init(&p.labels, LABELS_MAX, NULL);
-    write_calls(&p);
-    write_durations(&p);
-    if (openmetrics)
-        buf_str(out, "# EOF\n");
+    write_all(&p);
+    if (!buf_ok(out)) {
+        buf_clear(out);
+        p.brief = true;
+        write_all(&p);
+    }
     buf_fini(&p.labels);
 }

@@ -72,7 +72,8 @@ struct spanmetrics_stats {
 };
 void spanmetrics_stats(const struct spanmetrics *m, struct spanmetrics_stats *stats);
 
-/* The totals since the start: OpenMetrics 1.0 or the text format 0.0.4. */
+/* The totals since the start in place of what `out` has: OpenMetrics 1.0 or the text format 0.0.4.
+ * If that is longer than out's bound, durations are written without buckets. */
 void spanmetrics_write_page(const struct spanmetrics *m, bool openmetrics, struct buf *out);
 
 /* The next body (ExportMetricsServiceRequest) of at most some hundred series into `out`, and how

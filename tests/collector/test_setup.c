@@ -160,6 +160,34 @@ static void options_of_processor_resource_are_checked(void)
     fixture_free(f);
 }
 
+static void bounds_of_span_metrics_are_ascending_durations(void)
+{
+    static const struct {
+        const char *bounds, *report;
+    } cases[] = {
+        {"'2ms', '1s'", ""},
+        {"'2ms', 'x'",
+         "span_metrics.histogram.explicit.buckets has 'x'; allowed: durations such as "
+         "\"250ms\"\n"},
+        {"'2ms', '2ms'", "span_metrics.histogram.explicit.buckets has '2ms' behind '2ms'; allowed: "
+                         "ascending bounds\n"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char config[256];
+        struct fixture *f;
+
+        snprintf(config, sizeof(config),
+                 "return { exporters = { exporter 'nop' }, span_metrics = { histogram = { explicit "
+                 "= { buckets = { %s } } } } }",
+                 cases[i].bounds);
+        f = fixture_new(config);
+        CHECK(fixture_load(f) == (*cases[i].report ? ERR_CONFIG : ERR_OK));
+        CHECK(report_is(f, cases[i].report));
+        fixture_free(f);
+    }
+}
+
 static void errors_of_keys_hide_none_of_what_they_name(void)
 {
     struct fixture *f =
@@ -313,6 +341,7 @@ int main(void)
     RUN(errors_of_policies_and_exporters_come_together);
     RUN(a_wrong_default_comes_together_with_errors_of_policies);
     RUN(options_of_processor_resource_are_checked);
+    RUN(bounds_of_span_metrics_are_ascending_durations);
     RUN(errors_of_keys_hide_none_of_what_they_name);
     RUN(what_env_did_not_answer_is_said_once);
     RUN(no_error_is_cut_however_many_there_are);

@@ -366,6 +366,26 @@ static void the_page_has_exponential_buckets_at_powers_of_two(void)
     end(m);
 }
 
+static void a_page_that_would_be_too_long_has_no_buckets(void)
+{
+    struct spanmetrics_options o = options(10);
+    struct spanmetrics *m = make(&o, 1);
+    struct buf small;
+
+    one_span(m, "GET", 3000000);
+    one_span(m, "GET", 3000000000);
+    gather(m, 1);
+    buf_init(&small, 1000, NULL);
+    spanmetrics_write_page(m, true, &small);
+    CHECK(buf_ok(&small) && small.len > 100);
+    buf_byte(&small, 0);
+    CHECK(strstr((const char *)small.data, "_bucket") == NULL);
+    CHECK(strstr((const char *)small.data, "_milliseconds summary\n") != NULL);
+    CHECK(strstr((const char *)small.data, "_milliseconds_sum{" SHOP_GET "} 3003\n") != NULL);
+    buf_fini(&small);
+    end(m);
+}
+
 static struct spanmetrics *make_explicit(bool delta)
 {
     struct spanmetrics_options o = options(2000);
@@ -560,6 +580,7 @@ int main(void)
     RUN(a_long_name_is_cut_between_two_characters);
     RUN(a_name_behind_the_attributes_is_found);
     RUN(the_page_has_exponential_buckets_at_powers_of_two);
+    RUN(a_page_that_would_be_too_long_has_no_buckets);
     RUN(an_exemplar_stands_at_the_bucket_of_its_duration);
     RUN(otlp_says_what_was_counted);
     RUN(deltas_begin_where_the_last_ones_ended_and_the_page_goes_on);
