@@ -6,6 +6,7 @@
 enum {
     FIRST_LATE = 256,
     FIRST_RELEASES = 256,
+    EXEMPLARS_MAX = 64,      /* of one trace */
     FORCED_MAX = 256 << 10,  /* bytes on their way to the outbox, whatever the limit says */
     PAYLOAD_MAX = 256 << 20, /* bytes; more than max_trace_bytes and what splices add */
 };
@@ -229,6 +230,20 @@ static void finish(struct decider *d, struct trace *trace, const struct policy_v
                         });
 }
 
+/* Their spans stand for their series: the references are still held. */
+static void note_exemplars(struct decider *d, const struct decision_record *r)
+{
+    struct worker *w = d->worker;
+
+    if (!w->recorder || !w->shared->config->span_metrics.exemplars || r->payload_spans == 0)
+        return;
+    for (uint32_t i = 0; i < r->spans && i < EXEMPLARS_MAX; i++) {
+        struct span_view view = decider_span_at(d, i);
+
+        spanmetrics_note_kept(w->recorder, &view, r->unix_ns);
+    }
+}
+
 static bool has_room(struct decider *d, const struct trace *trace)
 {
     return journal_can_decide(d->worker->journal) && decider_scratch(d, trace->spans) &&
@@ -273,6 +288,7 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
         trace_table_put_back(d->worker->table, trace);
         return DECIDE_NO_ROOM;
     }
+    note_exemplars(d, &r);
     remember(d, &r, now_ns);
     finish(d, trace, &v, r.exporters, sequence);
     return DECIDE_DONE;

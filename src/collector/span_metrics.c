@@ -68,7 +68,6 @@ enum err span_metrics_init(struct collector *c, struct err_info *info)
         .prefix = config->name_space,
         .max_series = config->max_series,
         .delta = config->enabled && strcmp(config->temporality, "delta") == 0,
-        .exemplars = config->exemplars,
     };
 
     c->span_metrics_due_ns = NEVER_NS;

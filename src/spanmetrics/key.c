@@ -66,20 +66,17 @@ static bool text_of(const struct value *v, char *text, size_t size, struct slice
 
 /* ---- the key ---- */
 
-static void begin_resource(struct spanmetrics_recorder *r, struct slice body,
-                           const struct scan_span *s)
+void key_begin_resource(struct spanmetrics_recorder *r, struct slice resource_spans)
 {
-    struct span_view view = span_view_of(body, s);
     struct slice service =
         slice_str("unknown_service"); /* as the specification of resources has it */
     struct hash_key hash = r->m->hash;
     struct value v;
 
-    if (view_resource_attr(view.resource, slice_str("service.name"), &v) &&
+    if (view_resource_attr(resource_spans, slice_str("service.name"), &v) &&
         v.type == VALUE_STRING && v.bytes.len > 0)
         service = v.bytes;
-    r->resource.offset = s->resource_offset;
-    r->resource.attributes = view.resource;
+    r->resource.attributes = resource_spans;
     r->resource.len = (size_t)(put_text(r->key, service) - r->key);
     hash.k0 ^= hash_bytes(r->m->hash, r->key, r->resource.len);
     r->resource.hash = hash;
@@ -111,13 +108,8 @@ static struct slice name_of(const struct spanmetrics *m, struct slice span, stru
     return name;
 }
 
-static unsigned status_of(const struct scan_span *s)
-{
-    return s->flags & SCAN_ERROR ? 2 : s->flags & SCAN_OK ? 1 : 0;
-}
-
 /* Builds the rest of the key behind the resource's part. Returns its whole length. */
-static size_t build(struct spanmetrics_recorder *r, struct slice span, const struct scan_span *s)
+static size_t build(struct spanmetrics_recorder *r, struct slice span, unsigned status)
 {
     const struct spanmetrics *m = r->m;
     uint8_t *at = r->key + r->resource.len;
@@ -126,7 +118,7 @@ static size_t build(struct spanmetrics_recorder *r, struct slice span, const str
 
     view_span_name(span, &name, &kind);
     *at++ = (uint8_t)(kind >= 0 && kind <= 5 ? kind : 0);
-    *at++ = (uint8_t)status_of(s);
+    *at++ = (uint8_t)status;
     at = put_text(at, name_of(m, span, name));
     for (unsigned i = 0; i < m->dimension_count; i++)
         at = put_dimension(r, span, m->dimensions[i], at);
@@ -184,17 +176,13 @@ static uint32_t find_or_add(struct spanmetrics *m, uint64_t hash, const uint8_t 
     return series;
 }
 
-uint32_t key_find(struct spanmetrics_recorder *r, struct slice body, const struct scan_span *s,
-                  bool add)
+uint32_t key_find(struct spanmetrics_recorder *r, struct slice span, unsigned status, bool add)
 {
-    struct slice span = slice_make(body.data + s->offset, s->len);
     size_t len, slot;
     struct key *key;
     uint64_t hash;
 
-    if (s->resource_offset != r->resource.offset)
-        begin_resource(r, body, s);
-    len = build(r, span, s);
+    len = build(r, span, status);
     hash = hash_bytes(r->resource.hash, r->key + r->resource.len, len - r->resource.len);
     key = probe(r->m, hash, r->key, len, &slot);
     if (key)

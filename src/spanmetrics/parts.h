@@ -50,7 +50,6 @@ struct spanmetrics_recorder {
     struct store past; /* main's, once handed over */
     struct {
         struct slice attributes; /* ResourceSpans */
-        uint32_t offset;         /* of it in the body that is read; UINT32_MAX: none */
         size_t len;              /* of the key's beginning in key[] */
         struct hash_key hash;
     } resource;
@@ -80,9 +79,10 @@ struct spanmetrics {
 
 /* ---- key.c ---- */
 
+/* Spans of this resource (a ResourceSpans message, borrowed) come next. */
+void key_begin_resource(struct spanmetrics_recorder *r, struct slice resource_spans);
 /* The number of a span's series; a new one is made if `add` and there is room. */
-uint32_t key_find(struct spanmetrics_recorder *r, struct slice body, const struct scan_span *s,
-                  bool add);
+uint32_t key_find(struct spanmetrics_recorder *r, struct slice span, unsigned status, bool add);
 void key_read(const struct spanmetrics *m, const struct key *key, struct labels_view *labels);
 const char *key_kind_name(unsigned kind);     /* "SPAN_KIND_SERVER" */
 const char *key_status_name(unsigned status); /* "STATUS_CODE_ERROR" */

@@ -1,5 +1,6 @@
 /* The stores: what each worker counts, and the totals. */
 #include "base/err.h"
+#include "otlp/view.h"
 #include "spanmetrics/parts.h"
 
 #include <stdlib.h>
@@ -39,17 +40,29 @@ struct spanmetrics_recorder *spanmetrics_recorder(struct spanmetrics *m, unsigne
     return &m->recorders[i];
 }
 
+static unsigned status_of(const struct scan_span *s)
+{
+    return s->flags & SCAN_ERROR ? 2 : s->flags & SCAN_OK ? 1 : 0;
+}
+
 void spanmetrics_find(struct spanmetrics_recorder *r, struct slice body,
                       const struct scan_span *spans, size_t count, uint32_t *series)
 {
-    r->resource.offset = UINT32_MAX;
-    for (size_t i = 0; i < count; i++)
-        series[i] = key_find(r, body, &spans[i], true);
+    uint32_t resource = UINT32_MAX;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct scan_span *s = &spans[i];
+
+        if (s->resource_offset != resource)
+            key_begin_resource(r, span_view_of(body, s).resource);
+        resource = s->resource_offset;
+        series[i] = key_find(r, slice_make(body.data + s->offset, s->len), status_of(s), true);
+    }
 }
 
-static uint64_t duration_of(const struct scan_span *s)
+static uint64_t duration_of(uint64_t start_ns, uint64_t end_ns)
 {
-    return s->end_ns > s->start_ns ? s->end_ns - s->start_ns : 0;
+    return end_ns > start_ns ? end_ns - start_ns : 0;
 }
 
 void spanmetrics_count(struct spanmetrics_recorder *r, const struct scan_span *spans, size_t count,
@@ -57,7 +70,7 @@ void spanmetrics_count(struct spanmetrics_recorder *r, const struct scan_span *s
 {
     for (size_t i = 0; i < count; i++) {
         struct series *s = series_in(r->m, &r->live, series[i]);
-        uint64_t duration_ns = duration_of(&spans[i]);
+        uint64_t duration_ns = duration_of(spans[i].start_ns, spans[i].end_ns);
 
         s->calls++;
         s->sum_ns += duration_ns;
@@ -70,22 +83,25 @@ void spanmetrics_count(struct spanmetrics_recorder *r, const struct scan_span *s
 }
 
 /* The last one that came stands. */
-void spanmetrics_note_kept(struct spanmetrics_recorder *r, struct slice body,
-                           const struct scan_span *span, uint64_t now_unix_ns)
+void spanmetrics_note_kept(struct spanmetrics_recorder *r, const struct span_view *view,
+                           uint64_t now_unix_ns)
 {
-    uint32_t i;
+    struct span_fields f;
     struct series *s;
+    uint32_t i;
 
-    r->resource.offset = UINT32_MAX;
-    i = key_find(r, body, span, false);
-    if (i == OVERFLOW_SERIES)
+    view_span_fields(view->span, &f);
+    key_begin_resource(r, view->resource);
+    i = key_find(r, view->span, f.status == 1 || f.status == 2 ? (unsigned)f.status : 0, false);
+    if (i == OVERFLOW_SERIES || f.trace_id.len != 16)
         return;
     s = series_in(r->m, &r->live, i);
     if (s == r->live.series[OVERFLOW_SERIES])
         return;
-    s->exemplar = (struct exemplar){
-        .span_id = span->span_id, .duration_ns = duration_of(span), .unix_ns = now_unix_ns};
-    memcpy(s->exemplar.trace_id, span->trace_id, sizeof(s->exemplar.trace_id));
+    s->exemplar = (struct exemplar){.span_id = view_id(f.span_id),
+                                    .duration_ns = duration_of(f.start_ns, f.end_ns),
+                                    .unix_ns = now_unix_ns};
+    memcpy(s->exemplar.trace_id, f.trace_id.data, sizeof(s->exemplar.trace_id));
 }
 
 void spanmetrics_hand_over(struct spanmetrics_recorder *r)

@@ -30,10 +30,10 @@ struct spanmetrics_options {
     const char *prefix;            /* of the metrics' names: "traces.span.metrics" */
     struct histogram_shape shape;
     size_t max_series;
-    bool delta;     /* what leaves as OTLP is what came since it last left */
-    bool exemplars; /* kept spans are noted */
+    bool delta; /* what leaves as OTLP is what came since it last left */
 };
 
+struct span_view;
 struct spanmetrics;
 struct spanmetrics_recorder;
 
@@ -53,10 +53,9 @@ void spanmetrics_find(struct spanmetrics_recorder *r, struct slice body,
 /* Counts the spans, for which spanmetrics_find has said where. */
 void spanmetrics_count(struct spanmetrics_recorder *r, const struct scan_span *spans, size_t count,
                        const uint32_t *series);
-/* A span of a trace that is kept: it may stand for its series. Its fields are in `s` as the scan of
- * `body` gave them. */
-void spanmetrics_note_kept(struct spanmetrics_recorder *r, struct slice body,
-                           const struct scan_span *s, uint64_t now_unix_ns);
+/* A span of a trace that is kept becomes the exemplar of its series. */
+void spanmetrics_note_kept(struct spanmetrics_recorder *r, const struct span_view *view,
+                           uint64_t now_unix_ns);
 /* Gives what was counted to the main thread; at a rendezvous. */
 void spanmetrics_hand_over(struct spanmetrics_recorder *r);
 

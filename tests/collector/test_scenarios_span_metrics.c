@@ -246,6 +246,36 @@ static void what_leaves_as_otlp_is_what_came_in(void)
     }
 }
 
+/* Each exemplar of the page is a trace that the backend has. */
+static void exemplars_are_of_traces_that_are_kept(void)
+{
+    struct scan_span *kept = calloc(50UL * BATCH, sizeof(*kept));
+    struct scan_result result;
+    unsigned exemplars = 0;
+
+    begin(METRICS("exemplars = { enabled = true }", NEARLY_NOTHING), 2);
+    send_requests(50);
+    sim_run(&w.sim, 3 * NS_PER_S);
+    CHECK(kept && scan_traces(buf_slice(&w.spans), kept, 50UL * BATCH, &result) == ERR_OK);
+    for (const char *at = page(); (at = strstr(at, " # {trace_id=\"")) != NULL; exemplars++) {
+        bool found = false;
+
+        at += strlen(" # {trace_id=\"");
+        for (size_t i = 0; i < result.spans; i++) {
+            char id[33];
+
+            for (int b = 0; b < 16; b++)
+                snprintf(id + (size_t)2 * (size_t)b, 3, "%02x", kept[i].trace_id[b]);
+            found = found || strncmp(at, id, 32) == 0;
+        }
+        CHECK(found);
+    }
+    CHECK(exemplars >= 5 && exemplars <= result.spans);
+    free(kept);
+    balanced(&w.sim);
+    end();
+}
+
 static void nothing_is_sent_twice_as_a_delta(void)
 {
     uint64_t bodies;
@@ -298,6 +328,7 @@ int main(void)
 {
     RUN(all_is_counted_though_nearly_nothing_is_kept);
     RUN(what_leaves_as_otlp_is_what_came_in);
+    RUN(exemplars_are_of_traces_that_are_kept);
     RUN(nothing_is_sent_twice_as_a_delta);
     RUN(spans_that_come_back_from_the_journal_were_counted_before);
     RUN(without_span_metrics_there_is_nothing_of_it);

@@ -400,6 +400,7 @@ static void an_exemplar_stands_at_the_bucket_of_its_duration(void)
 {
     struct spanmetrics *m = make_explicit(false);
     struct scan_result result;
+    struct span_view view;
 
     begin_service("shop");
     put_span("GET", 2, 0, 50000000);
@@ -408,7 +409,8 @@ static void an_exemplar_stands_at_the_bucket_of_its_duration(void)
     CHECK(scan_traces(buf_slice(&body), scanned, SPANS_MAX, &result) == ERR_OK);
     spanmetrics_find(spanmetrics_recorder(m, 0), buf_slice(&body), scanned, 2, series);
     spanmetrics_count(spanmetrics_recorder(m, 0), scanned, 2, series);
-    spanmetrics_note_kept(spanmetrics_recorder(m, 0), buf_slice(&body), &scanned[0], START_NS);
+    view = span_view_of(buf_slice(&body), &scanned[0]);
+    spanmetrics_note_kept(spanmetrics_recorder(m, 0), &view, START_NS);
     gather(m, 1);
     page_of(m, true);
     CHECK(strstr((const char *)page.data, SHOP_GET ",le=\"0.1\"} 1 # {trace_id=\"0100") != NULL);
