@@ -198,12 +198,14 @@ def test_every_metric_that_is_watched_exists(start):
       decide = function(trace, opt, my)
         if my.names:add(trace.entry.name) and trace.error_count == 0 then return drop("dull") end
         return keep("errors") end } }"""
-    collector = start(config(exporter("nop"), tail=policies,
+    counting = """exporter { name = "counting", doc = "counts", encode = function(batch)
+      count("documents", batch.span_count) end }"""
+    collector = start(config(counting, tail=policies,
                              more="processors = { kept = { processor 'truncate' {} } },"))
     sent = request_with(span(trace_id(1), 1), span(trace_id(2), 2, name="second", error=True))
     post(collector.http, sent.SerializeToString())
-    metrics = collector.wait_metrics(lambda m: m.total("moontail_kept_spans_total") and
-                                     m.total("moontail_dropped_spans_total"))
+    metrics = collector.wait_metrics(lambda m: m.total("moontail_dropped_spans_total") and
+                                     m.total("moontail_export_script_total"))
     there = {name for name, _ in metrics}
     watched = read(f"{CHART}/alerts.yml") + read("grafana/moontail.json")
     assert read("prometheus/alerts.yml") == read(f"{CHART}/alerts.yml")
