@@ -24,6 +24,7 @@ struct trial_world {
     size_t failure_count;
     struct trial_failure failures[TRIAL_FAILURES];
     char failed_names[TRIAL_FAILURES][256]; /* of them */
+    char name[256];                         /* of the present trace's entry, for people */
 };
 
 /* ---- failures ---- */
@@ -295,14 +296,18 @@ static const struct span_view *entry_of(const struct trial_world *w, size_t coun
     return &w->views[best];
 }
 
-static void name_it(const struct trial_world *w, size_t count, struct trial_verdict *verdict)
+static void name_it(struct trial_world *w, size_t count, struct trial_verdict *verdict)
 {
     const struct span_view *entry = entry_of(w, count);
     struct span_fields fields;
     struct value service;
 
     view_span_fields(entry->span, &fields);
-    verdict->name = fields.name;
+    fields.name = policy_redacted(w->L, fields.name);
+    fields.name.len = fields.name.len < sizeof(w->name) ? fields.name.len : sizeof(w->name);
+    if (fields.name.len)
+        memcpy(w->name, fields.name.data, fields.name.len);
+    verdict->name = slice_make(w->name, fields.name.len);
     if (view_resource_attr(entry->resource, slice_str("service.name"), &service) &&
         service.type == VALUE_STRING)
         verdict->service = service.bytes;

@@ -28,6 +28,7 @@ static int state_gc(lua_State *L)
     struct policy_state *s = lua_touserdata(L, 1);
 
     handles_fini(s);
+    redactions_fini(s);
     editor_fini(&s->editor);
     reader_fini(&s->reader);
     return 0;
@@ -124,7 +125,7 @@ static int log_line(lua_State *L)
     snprintf(text, sizeof(text), "%s", luaL_checkstring(L, 2));
     if (!s->is_quiet && may_log(s))
         log_event(strcmp(luaL_checkstring(L, 1), "warn") == 0 ? LOG_WARN : LOG_INFO, "script",
-                  "text", text);
+                  "text", policy_redacted_str(L, text, text, sizeof(text)));
     return 0;
 }
 
@@ -145,7 +146,7 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     bytes_register(L);
     whole_register(L, &s->reader);
     json_text_register(L);
-    redact_register(L);
+    redact_register(L, s);
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, log_line, 1);
     lua_setfield(L, -2, "log");

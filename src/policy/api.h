@@ -4,7 +4,8 @@
 #include "policy/cells.h"
 #include "policy/edit.h"
 
-struct cell_handle; /* handles.h */
+struct cell_handle;   /* handles.h */
+struct redact_holder; /* redact_lua.h */
 
 struct policy_state {
     struct reader reader;
@@ -18,6 +19,8 @@ struct policy_state {
     unsigned log_lines;     /* in them */
     bool asked_cells; /* an answer came from what other traces left; whoever looks clears it */
     struct editor editor;
+    struct redact_holder *redactions; /* all that its scripts made */
+    struct buf shown[2];              /* of policy_redacted */
 };
 
 /* The state's, made by policy_api_install; NULL before. */

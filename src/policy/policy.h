@@ -203,6 +203,9 @@ void policy_use_cells(lua_State *L, struct cells *cells, uint64_t now_ns);
  * itself. */
 void policy_begin_time(lua_State *L, uint64_t now_ns);
 void policy_end_time(lua_State *L);
+/* What the redactions that scripts in L made leave of a text that people will see: a reason, an
+ * error, a name. The text itself where there are none. Borrowed until the next call. */
+struct slice policy_redacted(lua_State *L, struct slice text);
 /* Pushes the trace proxy for `trace`, which stays readable until policy_end_trace or the next one:
  * for Lua exporters and processors. ERR_FULL without memory, nothing pushed. */
 enum err policy_push_trace(lua_State *L, const struct policy_trace *trace) MUST_CHECK;

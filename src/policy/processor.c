@@ -1,6 +1,7 @@
 /* The processors of one worker: made from the configuration, asked about spans. */
 #include "lua/state.h"
 #include "policy/processor_parts.h"
+#include "policy/redact_lua.h"
 #include "policy/verdict.h"
 
 #include <stdio.h>
@@ -137,10 +138,11 @@ static enum answer fail(struct processor_set *p, struct processor *x, enum polic
     static const struct script_words words = {
         "processor", "function",
         "a processor failed too often; it is not asked until the next reload"};
+    char shown[sizeof(((struct err_info *)NULL)->text)];
 
     count_failure(p, x, kind);
     script_failed(&x->script, p->shared, &words, done_to_span[x->on_error], p->reader->trace->id,
-                  text, now_ns);
+                  policy_redacted_str(p->L, text, shown, sizeof(shown)), now_ns);
     return ANSWER_FAILED;
 }
 
@@ -175,7 +177,8 @@ static uint16_t drop_label(struct processor_set *p, struct processor *x, const s
     struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(x->script.type);
 
     if (x->serial != v->serial) {
-        x->label = labels_intern(p->shared->filters, slice_str(x->script.name), reason);
+        x->label = labels_intern(p->shared->filters, slice_str(x->script.name),
+                                 policy_redacted(p->L, reason));
         x->serial = v->serial;
     }
     return x->label;

@@ -95,6 +95,10 @@ enum redact_outcome {
 enum redact_outcome redact_text(struct redact *r, struct slice key, struct slice text,
                                 struct buf *out);
 
+/* As redact_text without a key, of a text for people: it is not counted, and `look` is not called.
+ */
+enum redact_outcome redact_shown(struct redact *r, struct slice text, struct buf *out);
+
 /* What becomes of a Span, of a ResourceSpans (its ScopeSpans are left out) and of a ScopeSpans (its
  * spans are left out). Ids, times and enums are never touched; what is not edited is copied byte
  * for byte. Never REDACT_GONE. */

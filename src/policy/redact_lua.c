@@ -9,23 +9,54 @@
 
 static const char *const type_name = "redaction";
 
+enum { SHOWN_MAX = 1 << 20 };
+
 /* The userdata; its redact is NULL once it is collected. */
-struct holder {
+struct redact_holder {
     struct redact *redact;
+    struct redact_holder *next, **link; /* the state's others; NULL: it is over */
 };
 
 struct redact *redact_check(lua_State *L, int index)
 {
-    struct holder *h = luaL_checkudata(L, index, type_name);
+    struct redact_holder *h = luaL_checkudata(L, index, type_name);
 
     luaL_argcheck(L, h->redact, index, "it is gone");
     return h->redact;
 }
 
+static void detach(struct redact_holder *h)
+{
+    if (!h->link)
+        return;
+    *h->link = h->next;
+    if (h->next)
+        h->next->link = h->link;
+    h->link = NULL;
+}
+
+static void attach(struct redact_holder *h, struct policy_state *s)
+{
+    h->link = &s->redactions;
+    h->next = s->redactions;
+    if (h->next)
+        h->next->link = &h->next;
+    s->redactions = h;
+}
+
+void redactions_fini(struct policy_state *s)
+{
+    while (s->redactions)
+        detach(s->redactions);
+    buf_fini(&s->shown[0]);
+    buf_fini(&s->shown[1]);
+}
+
 static int holder_gc(lua_State *L)
 {
-    struct holder *h = lua_touserdata(L, 1);
+    struct redact_holder *h = lua_touserdata(L, 1);
 
+    detach(h);
     redact_free(h->redact);
     h->redact = NULL;
     return 0;
@@ -39,15 +70,17 @@ static void look(void *L)
 /* redact_new() */
 static int holder_new(lua_State *L)
 {
-    struct holder *h = lua_newuserdata(L, sizeof(*h));
+    struct policy_state *s = lua_touserdata(L, lua_upvalueindex(1));
+    struct redact_holder *h = lua_newuserdata(L, sizeof(*h));
 
-    h->redact = NULL;
+    *h = (struct redact_holder){.redact = NULL};
     luaL_getmetatable(L, type_name);
     lua_setmetatable(L, -2);
     h->redact = redact_new();
     if (!h->redact)
         return luaL_error(L, "not enough memory");
     redact_on_look(h->redact, look, L);
+    attach(h, s);
     return 1;
 }
 
@@ -125,10 +158,42 @@ static void push_rules(lua_State *L)
     }
 }
 
-void redact_register(lua_State *L)
+/* ---- what people see ---- */
+
+static struct slice without_secrets(struct redact *r, struct slice text, struct buf *out)
+{
+    enum redact_outcome outcome = redact_shown(r, text, out);
+
+    if (outcome == REDACT_SAME)
+        return text;
+    return outcome == REDACT_CHANGED ? buf_slice(out) : slice_str(REDACT_MASK);
+}
+
+struct slice policy_redacted(lua_State *L, struct slice text)
+{
+    struct policy_state *s = policy_state_of(L);
+    unsigned n = 0;
+
+    for (struct redact_holder *h = s->redactions; h; h = h->next)
+        text = without_secrets(h->redact, text, &s->shown[n++ % 2]);
+    return text;
+}
+
+const char *policy_redacted_str(lua_State *L, const char *text, char *copy, size_t size)
+{
+    struct slice left = policy_redacted(L, slice_str(text));
+    size_t len = left.len < size ? left.len : size - 1;
+
+    if (left.len > 0)
+        memmove(copy, left.data, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+void redact_register(lua_State *L, struct policy_state *s)
 {
     static const luaL_Reg functions[] = {
-        {"redact_new", holder_new},
+
         {"redact_set", holder_set},
         {"redact_add", holder_add},
         {"redact_text", holder_text},
@@ -142,6 +207,11 @@ void redact_register(lua_State *L)
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
     luaL_register(L, NULL, functions);
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, holder_new, 1);
+    lua_setfield(L, -2, "redact_new");
+    buf_init(&s->shown[0], SHOWN_MAX, NULL);
+    buf_init(&s->shown[1], SHOWN_MAX, NULL);
     push_rules(L);
     lua_setfield(L, -2, "redact_rules");
 }

@@ -2,6 +2,7 @@
 #include "lua/state.h"
 #include "policy/api.h"
 #include "policy/match.h"
+#include "policy/redact_lua.h"
 #include "policy/script.h"
 #include "policy/verdict.h"
 
@@ -44,7 +45,7 @@ struct policy_set {
     struct policy_shared *shared;
     struct fallback fallback;
     struct policy_vote *votes; /* by policy, of the present trace */
-    bool looks; /* one of them read the root of the last trace */
+    bool looks;                /* one of them read the root of the last trace */
     size_t count;
     struct policy policies[];
 };
@@ -194,7 +195,8 @@ static uint16_t verdict_label(struct policy_set *p, struct policy *policy, const
     if (c->serial != v->serial) {
         struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(policy->script.type);
 
-        c->label = labels_intern(p->shared->labels, slice_str(policy->script.name), reason);
+        c->label = labels_intern(p->shared->labels, slice_str(policy->script.name),
+                                 policy_redacted(p->L, reason));
         c->serial = v->serial;
     }
     return c->label;
@@ -233,10 +235,12 @@ static void fail(struct policy_set *p, struct policy *policy, enum policy_failur
     static const struct script_words words = {
         "policy", "decide", "a policy failed too often; it is not asked until the next reload"};
 
+    char shown[sizeof(((struct err_info *)NULL)->text)];
+
     note_failure(p, policy, kind, chain);
     script_failed(&policy->script, p->shared, &words,
-                  "a policy failed; it has no opinion on this trace", p->reader->trace->id, text,
-                  now_ns);
+                  "a policy failed; it has no opinion on this trace", p->reader->trace->id,
+                  policy_redacted_str(p->L, text, shown, sizeof(shown)), now_ns);
 }
 
 static void take_verdict(struct policy_set *p, struct policy *policy, const struct verdict *v,

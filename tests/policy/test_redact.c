@@ -246,6 +246,106 @@ static void statements_lose_their_literals(void)
 #undef S
 }
 
+/* ---- random texts ---- */
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint32_t below(uint32_t n)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)((random_state >> 16) % n);
+}
+
+/* Bytes that finders look for come more often than others. */
+static void put_noise(struct buf *text, uint32_t len)
+{
+    static const char hot[] = "@:/=?&.-_ +()%'\"\\$#[]{},;0123456789eyJAKIAghpBearer\n*";
+
+    for (uint32_t i = 0; i < len; i++)
+        buf_byte(text, below(4) ? (uint8_t)hot[below(sizeof(hot) - 1)] : (uint8_t)below(256));
+}
+
+static const char *const places[] = {
+    "", "m", "url.full", "url.query", "db.statement", "db.query.parameter.1"};
+
+/* A copy that ends where its memory does, so that a byte behind it is found out. */
+static enum redact_outcome redact_copy(struct redact *r, struct slice text, struct buf *out)
+{
+    const char *key = places[below(sizeof(places) / sizeof(places[0]))];
+    uint8_t *copy = malloc(text.len + !text.len);
+    enum redact_outcome outcome;
+
+    if (text.len)
+        memcpy(copy, text.data, text.len);
+    outcome = redact_text(r, slice_str(key), slice_make(copy, text.len), out);
+    if (outcome == REDACT_SAME) {
+        buf_clear(out);
+        buf_append(out, copy, text.len);
+    }
+    free(copy);
+    return outcome;
+}
+
+static void a_planted_secret_is_found_in_any_noise(void)
+{
+    static const char *const planted[] = {"4111111111111111",
+                                          "AKIAIOSFODNN7EXAMPLE",
+                                          "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+                                          "ada.lovelace@example.org",
+                                          "DE89370400440532013000",
+                                          "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+                                          "xoxb-123456789012-abcdefABCDEF"};
+    struct redact *r = redact_new();
+    struct buf text, out;
+
+    buf_init(&text, 1 << 16, NULL);
+    buf_init(&out, 1 << 20, NULL);
+    for (int i = 0; i < 20000; i++) {
+        const char *secret = planted[below(sizeof(planted) / sizeof(planted[0]))];
+        enum redact_outcome outcome;
+
+        buf_clear(&text);
+        put_noise(&text, below(40));
+        buf_str(&text, " \x01");
+        buf_str(&text, secret);
+        buf_str(&text, "\x01 ");
+        put_noise(&text, below(40));
+        outcome = redact_copy(r, buf_slice(&text), &out);
+        CHECK(outcome == REDACT_CHANGED || outcome == REDACT_GONE);
+        CHECK(outcome == REDACT_GONE || !memmem(out.data, out.len, secret, strlen(secret)));
+        if (check_failures) {
+            printf("  %s in %.*s\n", secret, (int)text.len, text.data);
+            break;
+        }
+    }
+    buf_fini(&text);
+    buf_fini(&out);
+    redact_free(r);
+}
+
+static void noise_is_read_within_its_bounds(void)
+{
+    struct redact *r = redact_new();
+    struct buf text, out;
+
+    for (unsigned rule = 0; rule < REDACT_BUILT_IN; rule++)
+        redact_set(r, rule, rule == REDACT_BIND ? REDACT_TO_DROP : REDACT_TO_MASK, 4);
+    redact_set(r, REDACT_IPV4, REDACT_TO_NETWORK, 0);
+    redact_set(r, REDACT_IPV6, REDACT_TO_NETWORK, 0);
+    buf_init(&text, 1 << 16, NULL);
+    buf_init(&out, 1 << 20, NULL);
+    for (int i = 0; i < 20000; i++) {
+        buf_clear(&text);
+        put_noise(&text, below(80));
+        CHECK(redact_copy(r, buf_slice(&text), &out) != REDACT_FAILED);
+    }
+    buf_fini(&text);
+    buf_fini(&out);
+    redact_free(r);
+}
+
 int main(void)
 {
     RUN(a_secret_key_masks_its_value);
@@ -261,5 +361,7 @@ int main(void)
     RUN(assignments_in_texts_lose_their_values);
     RUN(addresses_and_uuids_stay_unless_they_are_asked_for);
     RUN(statements_lose_their_literals);
+    RUN(a_planted_secret_is_found_in_any_noise);
+    RUN(noise_is_read_within_its_bounds);
     return DONE();
 }

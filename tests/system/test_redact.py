@@ -1,0 +1,67 @@
+"""No planted secret leaves the program: not to a backend, nor to the log, nor to who asks about it."""
+import os
+
+from clients import post
+from harness import config, exporter, run
+from messages import request_with, span, spans_of, trace_id
+
+SECRETS = ["hunter2", "ada@example.org", "4111111111111111", "AKIAIOSFODNN7EXAMPLE", "QWxhZGRpbjpv"]
+TAIL = """policies = {
+  policy { name = "talks", decide = function(trace)
+    log.warn("seen", trace.entry:attr "message")
+    return trace.entry:attr "drop" and drop("not " .. trace.entry:attr "who")
+  end },
+  policy { name = "raises", decide = function(trace) error("bad " .. trace.entry:attr "message") end },
+  policy { name = "says", decide = function(trace) return keep("for " .. trace.entry:attr "who") end },
+}"""
+REDACT = 'processors = { kept = { processor "redact" {} } },'
+
+
+def planted(trace, **more):
+    s = span(trace_id(trace), 1)
+    s.name = "GET /users/ada@example.org"
+    s.status.message = "password=hunter2 is wrong"
+    attributes = {"who": "ada@example.org", "message": "card 4111111111111111 and AKIAIOSFODNN7EXAMPLE",
+                  "http.request.header.authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+                  "db.statement": "SELECT 'hunter2'", "url.full": "https://x:hunter2@h/", **more}
+    for key, value in attributes.items():
+        s.attributes.add(key=key).value.string_value = value
+    event = s.events.add(name="exception")
+    event.attributes.add(key="exception.message").value.string_value = "no ada@example.org"
+    s.links.add(trace_id=bytes(16), span_id=bytes(8)).attributes.add(
+        key="token").value.string_value = "hunter2"
+    request = request_with(s)
+    request.resource_spans[0].resource.attributes.add(
+        key="process.command_line").value.string_value = "run --password=hunter2"
+    request.resource_spans[0].scope_spans[0].scope.attributes.add(
+        key="api_key").value.string_value = "hunter2"
+    return request
+
+
+def test_planted_secrets_are_nowhere(start, backend, tmp_path):
+    path = tmp_path / "out.json"
+    exporters = ", ".join([
+        exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
+        exporter("debug", verbosity="detailed"), exporter("file", path=str(path))])
+    text = config(exporters, tail=TAIL, more=REDACT, journal='ack = "written"')
+    collector = start(text.replace("record = false", "record = true"))
+    post(collector.http, planted(1).SerializeToString())
+    post(collector.http, planted(2, drop="yes").SerializeToString())
+    metrics = collector.wait_delivered(1)
+    collector.wait_metrics(lambda m: m.total("moontail_dropped_spans_total") == 1)
+    journal = ["--journal", os.path.join(collector.folder, "journal")]
+    explained = [run("explain", trace_id(n).hex(), *journal, folder=collector.folder).stdout for n in (1, 2)]
+    assert "for ****" in explained[0] and "not ****" in explained[1], explained
+    assert run("rescue", trace_id(2).hex(), *journal, folder=collector.folder).returncode == 0
+    sent = list(spans_of(backend.wait(spans=2)))
+    tried = run("try", f"{collector.folder}/config.lua", "--history", folder=collector.folder)
+    found = metrics.by("moontail_redacted_values_total", "rule")
+    scraped = collector.get("/metrics")
+    collector.stop()
+    shown = {"explain": explained, "try": tried.stdout + tried.stderr, "backend": sent,
+             "metrics": scraped, "file": path.read_text(), "log and debug": collector.output()}
+    assert "GET /users/****" in shown["log and debug"] and "GET /users/****" in shown["file"]
+    for where, what in shown.items():
+        assert str(what), where
+        assert [s for s in SECRETS if s in str(what)] == [], where
+    assert found["email"] >= 3 and found["url"] == 1 and found["sql"] == 1 and found["key"] >= 3
