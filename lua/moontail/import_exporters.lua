@@ -176,6 +176,37 @@ function types.debug(s)
 end
 types.logging = types.debug
 
+-- Its batches are X-Ray's, not the batch processor's.
+function types.awsxray(s)
+  local telemetry = s:has "telemetry" and s:section "telemetry" or nil
+  for _, key in ipairs { "num_workers", "request_timeout_seconds", "max_retries" } do
+    s:ignore(key, "timeout, retry and queue say how requests are sent; as many are on the way as the endpoint bears")
+  end
+  s:ignore("local_mode", "the machine is asked only where nothing else says the region")
+  s:ignore("certificate_file_path", "the system's certificates count")
+  local options = common(s, nil, map {
+    { "region", s:string "region" },
+    { "endpoint", s:string "endpoint" },
+    { "role_arn", s:string "role_arn" },
+    { "index_all_attributes", s:boolean "index_all_attributes" },
+    { "indexed_attributes", s:list "indexed_attributes" },
+    { "aws_log_groups", s:list "aws_log_groups" },
+    { "no_verify_ssl", s:boolean "no_verify_ssl" },
+    { "proxy_address", s:string "proxy_address" },
+    { "telemetry", telemetry and map {
+      { "enabled", telemetry:boolean "enabled" },
+      { "hostname", telemetry:string "hostname" },
+      { "instance_id", telemetry:string "instance_id" },
+      { "resource_arn", telemetry:string "resource_arn" },
+    } },
+  })
+  if telemetry then
+    for _, key in ipairs { "include_metadata", "contributors" } do telemetry:ignore(key, "write hostname, instance_id, resource_arn") end
+    telemetry:done()
+  end
+  return "xray", options
+end
+
 function types.nop() return "nop", map {} end
 
 -- ---- all of them ----

@@ -57,14 +57,12 @@ def test_the_reference_pipeline_comes_out_as_three_policies_a_stamp_and_an_expor
   },
   resource = { cluster_name = env "CLUSTER_NAME" },
   exporters = {
-    -- exporter "awsxray": not there yet
-    --   region: eu-west-1
-    --   index_all_attributes: true
+    exporter "xray" { region = "eu-west-1", index_all_attributes = true, signals = { "traces" } },
     exporter "debug" { verbosity = "detailed", signals = { "traces" } },
   },
 }
 """
-    assert "exporters.awsxray: stands as a comment" in report and "\nnot mapped" not in report
+    assert 'exporters.awsxray: exporter "xray"' in report and "\nnot mapped" not in report
     assert check(tmp_path, text).returncode == 0
 
 
