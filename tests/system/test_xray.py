@@ -190,3 +190,24 @@ def test_what_is_unprocessed_goes_again_or_is_counted(judge, front, xray):
     assert metrics.by("moontail_export_script_total", "what") == {
         "documents": 2, "throttled": 1, "unprocessed.MissingParam": 1}
     assert "MissingParam: no" in fields(collector.wait_line(lambda x: "spans are lost" in x))["error"]
+
+
+def test_requests_and_documents_stay_below_the_bounds(judge, front, xray):
+    collector = xray(front.url, indexed_attributes=["indexed"], batch={"timeout": "200ms", "max_spans": 40})
+    application = Application(collector)
+    with application.tracer.start_as_current_span("all") as root:
+        for _ in range(25):
+            with application.tracer.start_as_current_span("small") as each:
+                each.set_attribute("text", "é" * 15_000)
+        with application.tracer.start_as_current_span("large") as large:
+            large.set_attributes({"text": "x" * 70_000, "indexed": "yes"})
+    number = f"{root.get_span_context().trace_id:032x}"
+    collector.wait_delivered(27)
+    assert sum(len(body["TraceSegmentDocuments"]) for body in front.bodies) == 27
+    for body in front.bodies:
+        assert len(body["TraceSegmentDocuments"]) <= 50
+        assert sum(len(d.encode()) for d in body["TraceSegmentDocuments"]) <= 512 * 1024
+    documents = assert_all_there(judge, application, [f"1-{number[:8]}-{number[8:]}"])
+    cut = next(d for d in documents.values() if d["name"] == "large")
+    assert "metadata" not in cut and cut["annotations"] == {"indexed": "yes"}
+    assert collector.scrape().by("moontail_export_script_total", "what") == {"documents": 27, "without_metadata": 1}
