@@ -25,8 +25,7 @@ local TELEMETRY = { enabled = true, include_metadata = true, contributors = true
 
 local function endpoint_of(opt)
   if opt.endpoint then return (opt.endpoint:gsub("/+$", "")) end
-  local region = opt.region or "{region}"
-  return "https://xray." .. region .. ".amazonaws.com" .. (text.starts(region, "cn-") and ".cn" or "")
+  return "https://xray.{region}.amazonaws.com" -- the signer knows region, partition and environment
 end
 
 local function post(my, path, body, tag)

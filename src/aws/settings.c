@@ -142,6 +142,8 @@ static bool from_profile(const struct aws_settings *s, struct buf *out)
     struct profiles p;
     struct slice url;
 
+    if (settings_is_true(s, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"))
+        return false;
     profiles_read(s, &p);
     url = profiles_get(&p, settings_profile(s), "endpoint_url");
     if (url.len)
@@ -165,7 +167,7 @@ static bool is_configured(const struct aws_settings *s, const char *service, str
     if (!url)
         url = settings_env(s, "AWS_ENDPOINT_URL");
     if (!url)
-        return from_profile(s, out);
+        return false;
     put_url(out, slice_str(url));
     return true;
 }
@@ -204,7 +206,7 @@ void settings_sts(const struct aws_settings *s, char region[SETTINGS_REGION_MAX]
         legacy = true;
     if (legacy)
         snprintf(region, SETTINGS_REGION_MAX, "us-east-1");
-    if (is_configured(s, "sts", out))
+    if (is_configured(s, "sts", out) || from_profile(s, out))
         return;
     buf_clear(out);
     if (legacy)

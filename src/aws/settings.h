@@ -55,13 +55,13 @@ bool settings_is_region(struct slice text);
 /* The host suffix of the region's partition ("amazonaws.com"). */
 const char *settings_suffix(const char *region);
 /* Where a service is called in a region, as "https://HOST": AWS_ENDPOINT_URL_<SERVICE> (in the
- * upper case, "-" as "_"), AWS_ENDPOINT_URL, endpoint_url of the profile, unless
- * AWS_IGNORE_CONFIGURED_ENDPOINT_URLS; else HOST is `prefix`.REGION.SUFFIX. Without "/" at the end.
- * Replaces `out`. */
+ * upper case, "-" as "_"), AWS_ENDPOINT_URL, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS; else HOST
+ * is `prefix`.REGION.SUFFIX. Without "/" at the end. Reads no file. Replaces `out`. */
 void settings_endpoint(const struct aws_settings *s, const char *service, const char *prefix,
                        const char *region, struct buf *out);
-/* The same for STS: the global endpoint where AWS_STS_REGIONAL_ENDPOINTS is "legacy" and the region
- * is one of those that had it. `region` becomes that to sign for. */
+/* The same for STS, also by endpoint_url of the profile; the global endpoint where
+ * AWS_STS_REGIONAL_ENDPOINTS is "legacy" and the region is one of those that had it. `region`
+ * becomes that to sign for. */
 void settings_sts(const struct aws_settings *s, char region[SETTINGS_REGION_MAX], struct buf *out);
 /* The region that is always there: STS falls back to it where it is not active in `region`. */
 const char *settings_primary_region(const char *region);

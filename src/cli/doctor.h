@@ -49,5 +49,5 @@ void doctor_check_jit(struct doctor *d, const struct config *config);
 bool doctor_check_target(struct doctor *d, const struct doctor_target *t);
 
 /* doctor_aws.c: who signs, whether the service takes it, and how far its clock is from ours. */
-void doctor_check_aws(struct doctor *d, const struct doctor_target *t);
+void doctor_check_aws(struct doctor *d, const struct doctor_target *given);
 void doctor_check_clock(struct doctor *d);

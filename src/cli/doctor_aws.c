@@ -62,29 +62,34 @@ static void asking_fini(struct asking *a)
     buf_fini(&a->body);
 }
 
-/* Looks for credentials once, through all their sources. False: there are none; a->error says why.
- */
-static bool find_credentials(struct asking *a, const struct doctor_target *t, const char *region)
+/* Looks for credentials once, through all their sources, and for a region where there is none yet.
+ * False: there are none; a->error says why. */
+static bool find_credentials(struct asking *a, const struct doctor_target *t,
+                             char region[SETTINGS_REGION_MAX])
 {
     struct aws_http_adapter adapter;
     const struct credentials_config config = {.http = aws_http_on(&adapter, a->curl),
                                               .region = region[0] ? region : NULL,
                                               .role_arn = t->role_arn[0] ? t->role_arn : NULL};
     struct credentials *c = credentials_new(&config);
-    uint64_t until_ns = clock_now_ns(clock_system()) + patience_ns, now_ns = 0, unix_ns;
+    uint64_t until_ns = clock_now_ns(clock_system()) + patience_ns, now_ns = 0;
+    const char *of_machine = NULL;
     bool found = false;
 
-    while (!found && !credentials_error(c)[0] && now_ns < until_ns) {
-        uint64_t due = until_ns;
+    while (now_ns < until_ns && !credentials_error(c)[0]) {
+        uint64_t unix_ns = clock_unix_ns(clock_system()), due;
 
         now_ns = clock_now_ns(clock_system());
-        unix_ns = clock_unix_ns(clock_system());
         found = credentials_get(c, unix_ns) != NULL;
-        due = earlier_ns(due, credentials_step(c, now_ns, unix_ns));
-        due = earlier_ns(due, a->curl->step(a->curl, now_ns));
-        if (!found && !credentials_error(c)[0])
-            loop_wait(a->loop, due);
+        of_machine = region[0] ? NULL : credentials_region(c);
+        if (found && (region[0] || of_machine))
+            break;
+        due = earlier_ns(credentials_step(c, now_ns, unix_ns), a->curl->step(a->curl, now_ns));
+        if (!credentials_error(c)[0])
+            loop_wait(a->loop, earlier_ns(due, until_ns));
     }
+    if (of_machine)
+        snprintf(region, SETTINGS_REGION_MAX, "%s", of_machine);
     snprintf(a->error, sizeof(a->error), "%s",
              credentials_error(c)[0] ? credentials_error(c) : "nobody answered in time");
     credentials_free(c);
@@ -259,18 +264,39 @@ static void check_calls(struct doctor *d, const struct doctor_target *t, struct 
     say_skew(d, a);
 }
 
-void doctor_check_aws(struct doctor *d, const struct doctor_target *t)
+/* Where X-Ray is, once the machine has said the region. False: it can't be reached. */
+static bool complete(struct doctor *d, struct doctor_target *t, const char *region)
 {
+    const struct aws_settings settings = {0};
+    struct buf url;
+
+    if (t->url[0] || !region[0])
+        return true;
+    buf_init(&url, sizeof(t->url), NULL);
+    settings_endpoint(&settings, t->service, t->service, region, &url);
+    snprintf(t->url, sizeof(t->url), "%.*s", (int)url.len, (const char *)url.data);
+    buf_fini(&url);
+    return doctor_check_target(d, t);
+}
+
+void doctor_check_aws(struct doctor *d, const struct doctor_target *given)
+{
+    struct doctor_target t = *given;
     struct asking a;
     char region[SETTINGS_REGION_MAX];
 
-    find_region(t, region);
+    find_region(&t, region);
     asking_init(&a);
-    if (find_credentials(&a, t, region)) {
-        check_calls(d, t, &a, region);
-    } else {
-        doctor_say(d, FINDING_FAIL, "aws", "%s: no AWS credentials: %s", t->exporter, a.error);
+    if (!find_credentials(&a, &t, region)) {
+        doctor_say(d, FINDING_FAIL, "aws", "%s: no AWS credentials: %s", t.exporter, a.error);
         doctor_advise("docs/aws.md says where they are looked for, and in which order");
+    } else {
+        if (!region[0]) {
+            doctor_say(d, FINDING_FAIL, "aws", "%s: no region", t.exporter);
+            doctor_advise("set the exporter's region, or AWS_REGION");
+        }
+        if (complete(d, &t, region))
+            check_calls(d, &t, &a, region);
     }
     asking_fini(&a);
 }

@@ -163,10 +163,8 @@ bool doctor_check_target(struct doctor *d, const struct doctor_target *t)
     char address[64] = "?";
     int error;
 
-    if (!t->url[0]) { /* the region comes from the machine, when it is asked */
-        doctor_say(d, FINDING_OK, "network", "%s: where to follows from the region", t->exporter);
+    if (!t->url[0]) /* it follows from the region, which the machine is asked for */
         return true;
-    }
     if (!read_place(t->url, &own)) {
         doctor_say(d, FINDING_FAIL, "network", "%s: %s has no host", t->exporter, t->url);
         return false;

@@ -1,4 +1,5 @@
 /* Signs what is to be signed, when it is sent, and hands everything to another client. */
+#include "aws/settings.h"
 #include "base/hash.h"
 #include "export/aws_answer.h"
 #include "export/http_client.h"
@@ -197,17 +198,42 @@ static void put_reason(const struct signed_request *r, char *text, size_t size)
 
 static void on_answer(void *arg, struct http_answer *answer);
 
-/* A copy of the URL with the region where it leaves that open:
- * "https://xray.{region}.amazonaws.com". NULL: no memory. */
-static char *url_in(const char *url, const char *region)
+/* The service's host in the region, or what the environment has for it, and the rest of the URL. */
+static char *url_of_service(const struct signed_request *r, struct slice prefix, const char *region,
+                            const char *rest)
 {
-    static const char open_place[] = "{region}";
-    const char *at = strstr(url, open_place);
+    const struct aws_settings settings = {.env = r->client->identities.config.env};
+    char name[64], *text = NULL;
+    struct buf base;
+
+    snprintf(name, sizeof(name), "%.*s", (int)prefix.len, (const char *)prefix.data);
+    buf_init(&base, 2048, NULL);
+    settings_endpoint(&settings, r->request.sigv4->service, name, region, &base);
+    if (buf_ok(&base) &&
+        asprintf(&text, "%.*s%s", (int)base.len, (const char *)base.data, rest) < 0)
+        text = NULL;
+    buf_fini(&base);
+    return text;
+}
+
+/* A copy of the URL with the region where it leaves that open. As
+ * "https://xray.{region}.amazonaws.com" it leaves all of the host open. NULL: no memory. */
+static char *url_in(const struct signed_request *r, const char *region)
+{
+    static const char scheme[] = "https://", open_place[] = "{region}", aws[] = ".amazonaws.com";
+    const char *url = r->request.url, *at = strstr(url, open_place), *rest;
     char *text;
 
     if (!at)
         return strdup(url);
-    if (asprintf(&text, "%.*s%s%s", (int)(at - url), url, region, at + strlen(open_place)) < 0)
+    rest = at + sizeof(open_place) - 1;
+    if (strncmp(url, scheme, sizeof(scheme) - 1) == 0 && at > url + sizeof(scheme) &&
+        at[-1] == '.' && strncmp(rest, aws, sizeof(aws) - 1) == 0) {
+        url += sizeof(scheme) - 1;
+        return url_of_service(r, slice_make(url, (size_t)(at - url) - 1), region,
+                              rest + sizeof(aws) - 1);
+    }
+    if (asprintf(&text, "%.*s%s%s", (int)(at - url), url, region, rest) < 0)
         return NULL;
     return text;
 }
@@ -228,7 +254,7 @@ static enum err start(struct signed_request *r)
     r->used = hash_credentials(c, found);
     r->offset_s = offset_of(c, r->origin);
     unix_s += r->offset_s;
-    signed_one.url = url = url_in(r->request.url, region);
+    signed_one.url = url = url_in(r, region);
     if (!url)
         return ERR_FULL;
     e = sign_headers(&signed_one, region, found, unix_s > 0 ? (uint64_t)unix_s : 0, &headers);

@@ -135,9 +135,10 @@ static void endpoints_of_services_come_from_the_environment(void)
     buf_init(&url, 1024, NULL);
     settings_endpoint(&s, "xray", "xray", "eu-west-1", &url);
     CHECK(slice_is(buf_slice(&url), "https://xray.eu-west-1.amazonaws.com"));
+    settings_endpoint(&s, "xray", "xray", "us-isob-east-1", &url);
+    CHECK(slice_is(buf_slice(&url), "https://xray.us-isob-east-1.sc2s.sgov.gov"));
     fake_file(f, "/home/.aws/config", "[default]\nendpoint_url = http://127.0.0.1:9//\n");
-    settings_endpoint(&s, "xray", "xray", "eu-west-1", &url);
-    CHECK(slice_is(buf_slice(&url), "http://127.0.0.1:9"));
+    CHECK(sts_is(f, "eu-west-1", "http://127.0.0.1:9", "eu-west-1"));
     fake_set("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "http://127.0.0.1:3");
     settings_endpoint(&s, "cloudwatch-logs", "logs", "eu-west-1", &url);
     CHECK(slice_is(buf_slice(&url), "http://127.0.0.1:3"));

@@ -14,7 +14,7 @@ static const struct exporter_type *const linked[]
 
 /* ---- the environment ---- */
 
-static const char *key_id, *secret, *token, *container;
+static const char *key_id, *secret, *token, *container, *endpoint;
 
 static const char *env(const char *name)
 {
@@ -22,6 +22,7 @@ static const char *env(const char *name)
            : strcmp(name, "AWS_ACCESS_KEY_ID") == 0                ? key_id
            : strcmp(name, "AWS_SECRET_ACCESS_KEY") == 0            ? secret
            : strcmp(name, "AWS_SESSION_TOKEN") == 0                ? token
+           : strcmp(name, "AWS_ENDPOINT_URL_XRAY") == 0            ? endpoint
            : strcmp(name, "AWS_EC2_METADATA_DISABLED") == 0        ? "true"
                                                                    : NULL;
 }
@@ -177,7 +178,7 @@ static bool start(struct rig *r, struct judge *j, const char *config)
     *j = (struct judge){.rig = r, .secret = "right", .status = 403};
     key_id = "AKIDEXAMPLE";
     secret = "right";
-    token = container = NULL;
+    token = container = endpoint = NULL;
     rig_env = env;
     return rig_open(r, config, http_client_fake(serve, j));
 }
@@ -234,6 +235,35 @@ static void a_url_may_leave_the_region_open(void)
     rig_run(&r, 2 * NS_PER_S);
     CHECK(j.taken == 1 && j.refused == 0 && strstr(j.seen, "Host: xray.eu-west-1.local\n"));
     rig_close(&r);
+}
+
+static bool goes_to(const char *region, const char *host)
+{
+    char config[512];
+    struct rig r;
+    struct judge j;
+    bool ok;
+
+    snprintf(config, sizeof(config),
+             "return { exporter { name = 'mine', doc = 'x', encode = function(b) return { "
+             "url = 'https://xray.{region}.amazonaws.com/TraceSegments', "
+             "sigv4 = { service = 'xray', region = '%s' } } end } }",
+             region);
+    CHECK(start(&r, &j, config));
+    endpoint = strstr(host, "127.0.0.1") ? "https://127.0.0.1:8/" : NULL;
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    ok = j.requests > 0 && strstr(j.seen, host) && strstr(j.seen, region);
+    rig_close(&r);
+    return ok;
+}
+
+static void an_open_host_is_that_of_the_partition_or_of_the_environment(void)
+{
+    CHECK(goes_to("eu-west-1", "Host: xray.eu-west-1.amazonaws.com\n"));
+    CHECK(goes_to("cn-north-1", "Host: xray.cn-north-1.amazonaws.com.cn\n"));
+    CHECK(goes_to("us-iso-east-1", "Host: xray.us-iso-east-1.c2s.ic.gov\n"));
+    CHECK(goes_to("eu-west-1", "Host: 127.0.0.1:8\n"));
 }
 
 static void a_repeat_is_signed_anew(void)
@@ -564,6 +594,7 @@ int main(void)
     RUN(a_request_is_signed_as_it_is_sent);
     RUN(what_a_script_asks_for_is_signed);
     RUN(a_url_may_leave_the_region_open);
+    RUN(an_open_host_is_that_of_the_partition_or_of_the_environment);
     RUN(a_repeat_is_signed_anew);
     RUN(a_wrong_clock_is_corrected_at_once_and_for_good);
     RUN(a_clock_is_not_corrected_without_end);

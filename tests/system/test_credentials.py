@@ -156,11 +156,16 @@ def test_a_web_identity_becomes_a_role(sign, aws, tmp_path):
     says_none_of(collector, "HiddenIdentity", signer[1])
 
 
-def test_an_instance_gives_credentials_and_region(sign, aws):
-    collector, signer = sign({"AWS_EC2_METADATA_DISABLED": "false",
-                              "AWS_EC2_METADATA_SERVICE_ENDPOINT": aws.url})
-    assert signer[0] and signer[1] and re.fullmatch(r"[a-z]+-[a-z]+-\d", signer[2])
-    says_none_of(collector, signer[1])
+def test_an_instance_gives_credentials_and_region(start, fake, aws):
+    collector = start(config(exporter("xray", batch={"timeout": "0s"}),
+                             more='log = { level = "debug" },'),
+                      {**NOBODY, "AWS_EC2_METADATA_DISABLED": "false",
+                       "AWS_EC2_METADATA_SERVICE_ENDPOINT": aws.url,
+                       "AWS_ENDPOINT_URL_XRAY": fake.url})
+    send(collector, 1)
+    key, token_, region = fake.signers[0]
+    assert key and token_ and re.fullmatch(r"[a-z]+-[a-z]+-\d", region)
+    says_none_of(collector, token_)
 
 
 def test_a_role_is_assumed_and_its_signature_is_right(sign, judge):

@@ -106,6 +106,16 @@ def test_who_signs_is_said_and_that_it_is_taken(tmp_path, judge):
     assert "wrong" not in "\n".join(lines).replace("are wrong", "")
 
 
+def test_the_machine_says_the_region_where_nothing_else_does(tmp_path, judge):
+    code, lines = doctor(tmp_path, config(exporter("xray")), {
+        **NOBODY, "AWS_ACCESS_KEY_ID": judge.key, "AWS_SECRET_ACCESS_KEY": judge.secret,
+        "AWS_ENDPOINT_URL": judge.url, "AWS_EC2_METADATA_DISABLED": "false",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": judge.url})
+    assert code == 0, lines
+    assert len(of(lines, "network")) == 1
+    assert of(lines, "aws")[1] == ("ok", "xray: xray takes a signed call (status 200)")
+
+
 def test_without_credentials_nothing_is_called(tmp_path, judge):
     code, lines = doctor(tmp_path, signed(judge.url), {**NOBODY, "AWS_ENDPOINT_URL": judge.url})
     assert code == 1
