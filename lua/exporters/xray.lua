@@ -41,7 +41,7 @@ local function post(my, path, body, tag)
 end
 
 local function segments_request(my, part)
-  local body = json.encode { TraceSegmentDocuments = part.documents }
+  local body = xray.text { TraceSegmentDocuments = part.documents }
   return post(my, "/TraceSegments", body, part)
 end
 

@@ -120,17 +120,20 @@ local function sdk_of(keys, a, m)
   return { sdk = present(name), sdk_version = present(a["telemetry.sdk.version"]), auto_instrumentation = is_auto(keys, a, m) }
 end
 
+-- The same for every span: written once.
+local function made(part) return part and core.json_made(part) end
+
 -- What documents take from a resource: { attrs, keys, origin, service, language, account, aws = nil or the parts of the
 -- block that all its spans share }.
 function M.resource(keys, attrs, m)
   local provider = text(attrs["cloud.provider"])
   local resource = { keys = keys, attrs = attrs, language = text(attrs["telemetry.sdk.language"]) }
-  resource.origin, resource.service = origin_of(attrs), service_of(attrs)
+  resource.origin, resource.service = origin_of(attrs), made(service_of(attrs))
   if provider ~= "" and provider ~= "aws" then return resource end
   resource.account = present(attrs["cloud.account.id"])
   resource.aws = {
-    ec2 = ec2_of(attrs, m), ecs = ecs_of(attrs), elastic_beanstalk = beanstalk_of(attrs, m), eks = eks_of(attrs, m),
-    cloudwatch_logs = log_groups_of(attrs, m.log_groups), xray = sdk_of(keys, attrs, m),
+    ec2 = made(ec2_of(attrs, m)), ecs = made(ecs_of(attrs)), elastic_beanstalk = made(beanstalk_of(attrs, m)),
+    eks = made(eks_of(attrs, m)), cloudwatch_logs = made(log_groups_of(attrs, m.log_groups)), xray = made(sdk_of(keys, attrs, m)),
   }
   return resource
 end

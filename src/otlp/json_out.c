@@ -18,11 +18,6 @@ struct occurrences {
 static void put_message(struct buf *out, const struct json_message *message, struct slice bytes,
                         unsigned depth);
 
-static bool is_plain(uint8_t byte)
-{
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-}
-
 /* A character that needs more than to be copied. Returns how many bytes it took. */
 static size_t put_special(struct buf *out, const uint8_t *at, const uint8_t *end)
 {
@@ -37,7 +32,8 @@ static size_t put_special(struct buf *out, const uint8_t *at, const uint8_t *end
     if (*at >= 0x80) {
         buf_append(out, at, len);
     } else if (*at >= 0x20) {
-        buf_byte(out, '\\');
+        if (*at == '"' || *at == '\\')
+            buf_byte(out, '\\');
         buf_byte(out, *at);
     } else if (letters[*at]) {
         buf_byte(out, '\\');
@@ -49,18 +45,41 @@ static size_t put_special(struct buf *out, const uint8_t *at, const uint8_t *end
     return len;
 }
 
+/* Writes what needs no look at its neighbours to `to`, which has room for twice as much: plain
+ * bytes, quotes, backslashes. Returns where it stopped. */
+static const uint8_t *put_simple(uint8_t **to, const uint8_t *at, const uint8_t *end)
+{
+    uint8_t *put = *to;
+
+    for (; at < end; at++) {
+        if (*at == '"' || *at == '\\')
+            *put++ = '\\';
+        else if (*at < 0x20 || *at >= 0x80)
+            break;
+        *put++ = *at;
+    }
+    *to = put;
+    return at;
+}
+
 void json_put_string(struct buf *out, struct slice text)
 {
+    enum { PIECE = 1024 };
     const uint8_t *at = text.data, *end = wire_of(text).end;
 
     buf_byte(out, '"');
     while (at < end) {
-        const uint8_t *start = at;
+        const uint8_t *stop = end - at > PIECE ? at + PIECE : end;
+        size_t room = 2 * (size_t)(stop - at);
+        uint8_t *start = room <= out->max - out->len ? buf_reserve(out, room) : NULL, *to = start;
 
-        while (at < end && is_plain(*at))
-            at++;
-        buf_append(out, start, (size_t)(at - start));
-        if (at < end)
+        if (start) {
+            at = put_simple(&to, at, stop);
+            out->len += (size_t)(to - start);
+        }
+        if (out->failed)
+            return;
+        if (at < stop)
             at += put_special(out, at, end);
     }
     buf_byte(out, '"');

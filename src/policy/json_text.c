@@ -8,12 +8,13 @@
 #include "policy/regex.h"
 #include "policy/whole.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <yyjson.h>
 
 #include <lauxlib.h>
 
-enum { MAX_DEPTH = 64, FEW_KEYS = 48, LOOK_VALUES = 256 };
+enum { MAX_DEPTH = 64, FEW_KEYS = 32, LOOK_VALUES = 256, FIRST_BYTES = 4096 };
 
 struct writer {
     struct buf *out;
@@ -24,45 +25,90 @@ static void put(lua_State *L, struct writer *w, int depth);
 
 /* ---- maps ---- */
 
-static int compare_keys(const void *left, const void *right)
-{
-    const struct slice *a = left, *b = right;
-    size_t len = a->len < b->len ? a->len : b->len;
-    int order = len ? memcmp(a->data, b->data, len) : 0;
+/* A key of a map; all keys of the map lie on the stack, above it. */
+struct map_key {
+    uint64_t prefix; /* its first bytes, in their order */
+    struct slice text;
+    int index;
+};
 
-    return order ? order : (a->len > b->len) - (a->len < b->len);
+static uint64_t prefix_of(struct slice text)
+{
+    uint8_t bytes[8] = {0};
+
+    memcpy(bytes, text.data, text.len < 8 ? text.len : 8);
+    return be64toh(*(const uint64_t *)(const void *)bytes);
 }
 
-/* The keys of the table on top; how many there are, which may be more than `max`. */
-static size_t collect_keys(lua_State *L, struct slice *keys, size_t max)
+static bool is_before(const struct map_key *a, const struct map_key *b)
 {
-    size_t n = 0, len;
+    size_t len = a->text.len < b->text.len ? a->text.len : b->text.len;
+    int order;
+
+    if (a->prefix != b->prefix)
+        return a->prefix < b->prefix;
+    order = len ? memcmp(a->text.data, b->text.data, len) : 0;
+    return order ? order < 0 : a->text.len < b->text.len;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return is_before(a, b) ? -1 : is_before(b, a);
+}
+
+static void sort_few(struct map_key *keys, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct map_key key = keys[i];
+        size_t at = i;
+
+        for (; at > 0 && is_before(&key, &keys[at - 1]); at--)
+            keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+}
+
+/* Leaves the keys of the table on top above it; how many there are. */
+static size_t push_keys(lua_State *L)
+{
+    size_t n = 0;
 
     lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        lua_pop(L, 1);
-        if (lua_type(L, -1) != LUA_TSTRING)
+    while (lua_next(L, -(int)n - 2)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "a table for JSON is a list or has string keys");
-        if (n < max) {
-            keys[n].data = (const uint8_t *)lua_tolstring(L, -1, &len);
-            keys[n].len = len;
-        }
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        luaL_checkstack(L, 8, "a table for JSON has too many keys");
         n++;
     }
     return n;
 }
 
-static void put_members(lua_State *L, struct writer *w, const struct slice *keys, size_t count,
-                        int depth)
+static void read_keys(lua_State *L, struct map_key *keys, size_t count)
+{
+    int first = lua_gettop(L) - (int)count + 1;
+
+    for (size_t i = 0; i < count; i++) {
+        struct map_key *key = &keys[i];
+
+        key->index = first + (int)i;
+        key->text.data = (const uint8_t *)lua_tolstring(L, key->index, &key->text.len);
+        key->prefix = prefix_of(key->text);
+    }
+}
+
+static void put_members(lua_State *L, struct writer *w, int map, const struct map_key *keys,
+                        size_t count, int depth)
 {
     buf_byte(w->out, '{');
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_byte(w->out, ',');
-        json_put_string(w->out, keys[i]);
+        json_put_string(w->out, keys[i].text);
         buf_byte(w->out, ':');
-        lua_pushlstring(L, (const char *)keys[i].data, keys[i].len);
-        lua_rawget(L, -2);
+        lua_pushvalue(L, keys[i].index);
+        lua_rawget(L, map);
         put(L, w, depth);
         lua_pop(L, 1);
     }
@@ -71,18 +117,21 @@ static void put_members(lua_State *L, struct writer *w, const struct slice *keys
 
 static void put_map(lua_State *L, struct writer *w, int depth)
 {
-    struct slice few[FEW_KEYS], *keys = few;
-    size_t count = collect_keys(L, few, FEW_KEYS);
+    int map = lua_gettop(L);
+    size_t count = push_keys(L);
+    struct map_key few[FEW_KEYS], *keys = few;
 
-    if (count > FEW_KEYS) { /* Lua frees them, whatever is raised */
+    if (count <= FEW_KEYS) {
+        read_keys(L, few, count);
+        sort_few(few, count);
+    } else { /* Lua frees them, whatever is raised */
         keys = lua_newuserdata(L, count * sizeof(*keys));
-        lua_insert(L, -2);
-        count = collect_keys(L, keys, count);
+        lua_insert(L, map + 1);
+        read_keys(L, keys, count);
+        qsort(keys, count, sizeof(*keys), compare_keys);
     }
-    qsort(keys, count, sizeof(*keys), compare_keys);
-    put_members(L, w, keys, count, depth);
-    if (keys != few)
-        lua_remove(L, -2);
+    put_members(L, w, map, keys, count, depth);
+    lua_settop(L, map);
 }
 
 /* ---- other values ---- */
@@ -162,12 +211,25 @@ static int json_text(lua_State *L)
 {
     struct writer w = {.out = access_push_buf(L)};
 
+    buf_reserve(w.out, FIRST_BYTES);
     lua_pushvalue(L, 1);
     put(L, &w, 0);
     if (!buf_ok(w.out))
         return luaL_error(L, "not enough memory");
     lua_pushlstring(L, (const char *)w.out->data, w.out->len);
     buf_fini(w.out);
+    return 1;
+}
+
+/* json_made(value) -> its JSON, as a value that is written as it is. */
+static int json_made(lua_State *L)
+{
+    struct slice text;
+
+    lua_settop(L, 1);
+    json_text(L);
+    text = top_text(L);
+    whole_push_json(L, "made", text);
     return 1;
 }
 
@@ -280,6 +342,8 @@ void json_text_register(lua_State *L)
 {
     lua_pushcfunction(L, json_text);
     lua_setfield(L, -2, "json_text");
+    lua_pushcfunction(L, json_made);
+    lua_setfield(L, -2, "json_made");
     lua_pushcfunction(L, json_members);
     lua_setfield(L, -2, "json_members");
     push_letters(L);
