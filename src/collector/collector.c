@@ -60,9 +60,9 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
                               .stop = &c->is_stopping};
     err = setup_load(&c->setup, &c->loaded, report);
     if (err == ERR_OK) {
-        detection_run(&c->host, c->loaded.config, &c->is_stopping);
-        if (host->configured)
+        if (host->configured) /* also how is logged */
             host->configured(host->arg, c->loaded.config);
+        detection_run(&c->host, c->loaded.config, &c->is_stopping);
         init_shared(c, c->loaded.config);
         err = build_rooms(c, &info);
         if (err != ERR_OK)

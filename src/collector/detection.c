@@ -58,6 +58,8 @@ static void say_found(const struct detect *d)
 {
     struct buf text;
 
+    if (d->count == 0)
+        return;
     buf_init(&text, 2048, NULL);
     for (size_t i = 0; i < d->count; i++)
         buf_printf(&text, "%s%s=%s", i ? "," : "", d->pairs[i].key, d->pairs[i].value);
