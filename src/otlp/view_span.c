@@ -173,11 +173,32 @@ static bool read_front(struct slice span, struct slice *name, int32_t *kind)
     return seen == 3;
 }
 
+/* The same of spans as SDKs write them: both ids, a short name and a kind, one behind the other. */
+static bool read_usual(struct slice span, struct slice *name, int32_t *kind)
+{
+    const uint8_t *at = span.data, *end = at + span.len;
+
+    if (span.len < 44 || at[0] != TAG(1, WIRE_LEN) || at[1] != 16 || at[18] != TAG(2, WIRE_LEN) ||
+        at[19] != 8)
+        return false;
+    at += 28;
+    if (at[0] == TAG(4, WIRE_LEN) && at[1] == 8)
+        at += 10;
+    if (at[0] != TAG(5, WIRE_LEN) || at[1] >= 0x80 || end - at < at[1] + 5)
+        return false;
+    *name = slice_make(at + 2, at[1]);
+    at += 2 + at[1];
+    if (at[0] != TAG(6, WIRE_VARINT) || at[1] >= 0x80 || at[2] != TAG(7, WIRE_I64))
+        return false;
+    *kind = at[1];
+    return true;
+}
+
 void view_span_name(struct slice span, struct slice *name, int32_t *kind)
 {
     struct span_fields fields;
 
-    if (read_front(span, name, kind))
+    if (read_usual(span, name, kind) || read_front(span, name, kind))
         return;
     view_span_fields(span, &fields);
     *name = fields.name;

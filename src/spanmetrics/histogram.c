@@ -13,14 +13,16 @@ void histogram_clear(struct histogram *h, const struct histogram_shape *shape)
 /* Of a power of two the logarithm is exact; of others it is as near as makes no difference. */
 int32_t histogram_index(double value, int32_t scale)
 {
-    int exponent;
+    double index = (double)(1 << scale);
+    int32_t whole;
+    uint64_t bits;
 
-    if (frexp(value, &exponent) == 0.5) {
-        int32_t power = exponent - 1;
-
-        return (int32_t)((uint32_t)power << scale) - 1;
-    }
-    return (int32_t)ceil(ldexp(log2(value), scale)) - 1;
+    memcpy(&bits, &value, sizeof(bits));
+    if ((bits & (UINT64_C(0xfffffffffffff))) == 0) /* no fraction: durations are normal numbers */
+        return (int32_t)((bits >> 52) - 1023) * (1 << scale) - 1;
+    index *= log2(value);
+    whole = (int32_t)index; /* towards 0 */
+    return index > whole ? whole : whole - 1;
 }
 
 bool histogram_range(const struct histogram *h, const struct histogram_shape *shape, int32_t *low,

@@ -122,6 +122,7 @@ static size_t build(struct spanmetrics_recorder *r, struct slice span, unsigned 
     at = put_text(at, name_of(m, span, name));
     for (unsigned i = 0; i < m->dimension_count; i++)
         at = put_dimension(r, span, m->dimensions[i], at);
+    memset(at, 0, KEY_PAD);
     return (size_t)(at - r->key);
 }
 
@@ -176,18 +177,40 @@ static uint32_t find_or_add(struct spanmetrics *m, uint64_t hash, const uint8_t 
     return series;
 }
 
+/* Where a key is remembered: by its resource and the last bytes of it. Peers may choose keys that
+ * meet there, which are then found by their hash. */
+static const struct key **recent_of(struct spanmetrics_recorder *r, size_t len)
+{
+    uint64_t last[2], mixed;
+
+    memcpy(last, r->key + (len < 8 ? 0 : len - 8), 8);
+    memcpy(last + 1, r->key + r->resource.len, 8);
+    mixed = (last[0] ^ r->resource.hash.k0) * UINT64_C(0x9e3779b97f4a7c15);
+    mixed = (mixed ^ last[1] ^ len) * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return &r->recent[mixed >> 56];
+}
+
+static uint32_t find_by_hash(struct spanmetrics_recorder *r, size_t len, bool add,
+                             const struct key **recent)
+{
+    uint64_t hash = hash_bytes(r->resource.hash, r->key + r->resource.len, len - r->resource.len);
+    size_t slot;
+    const struct key *key = probe(r->m, hash, r->key, len, &slot);
+
+    if (!key)
+        return add ? find_or_add(r->m, hash, r->key, len) : OVERFLOW_SERIES;
+    *recent = key;
+    return key->series;
+}
+
 uint32_t key_find(struct spanmetrics_recorder *r, struct slice span, unsigned status, bool add)
 {
-    size_t len, slot;
-    struct key *key;
-    uint64_t hash;
+    size_t len = build(r, span, status);
+    const struct key **recent = recent_of(r, len), *key = *recent;
 
-    len = build(r, span, status);
-    hash = hash_bytes(r->resource.hash, r->key + r->resource.len, len - r->resource.len);
-    key = probe(r->m, hash, r->key, len, &slot);
-    if (key)
+    if (key && key->len == len && memcmp(key->bytes, r->key, len) == 0)
         return key->series;
-    return add ? find_or_add(r->m, hash, r->key, len) : OVERFLOW_SERIES;
+    return find_by_hash(r, len, add, recent);
 }
 
 /* ---- reading it back ---- */

@@ -8,8 +8,10 @@
 
 enum {
     KEY_ABSENT = 255, /* in place of a length: there is no such attribute */
-    KEY_MAX = (2 + SPANMETRICS_DIMENSIONS_MAX) * (1 + SPANMETRICS_TEXT_MAX) + 2,
+    KEY_PAD = 8,      /* zeros behind a key that is being built */
+    KEY_MAX = (2 + SPANMETRICS_DIMENSIONS_MAX) * (1 + SPANMETRICS_TEXT_MAX) + 2 + KEY_PAD,
     OVERFLOW_SERIES = 0,
+    RECENT = 256,
 };
 
 /* service.name; kind and status, a byte each; name; the dimensions. A text is its length and bytes.
@@ -53,7 +55,8 @@ struct spanmetrics_recorder {
         size_t len;              /* of the key's beginning in key[] */
         struct hash_key hash;
     } resource;
-    uint8_t key[KEY_MAX]; /* being built */
+    uint8_t key[KEY_MAX];             /* being built */
+    const struct key *recent[RECENT]; /* found last, by a hash that only has to be quick */
 } __attribute__((aligned(64)));
 
 struct spanmetrics {

@@ -337,6 +337,58 @@ static void a_name_behind_the_attributes_is_found(void)
     end(m);
 }
 
+/* A span of drawn fields: some are absent, some in another order. */
+static void put_drawn_span(struct buf *b, struct rng *rng)
+{
+    static const uint8_t ids[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    char name[300];
+    bool turned = rng_below(rng, 8) == 0;
+
+    memset(name, 'n', sizeof(name));
+    for (uint32_t i = 1; i <= 9; i++) {
+        uint32_t field = turned ? 10 - i : i;
+
+        if (rng_below(rng, 12) == 0)
+            continue;
+        if (field == 6)
+            wire_put_uint(b, 6, rng_below(rng, 3) ? rng_below(rng, 6) : rng_next(rng));
+        else if (field == 7 || field == 8)
+            wire_put_fixed64(b, field, rng_next(rng));
+        else if (field == 5)
+            wire_put_bytes(b, 5, slice_make(name, rng_below(rng, rng_below(rng, 2) ? 20 : 300)));
+        else if (field != 3 || rng_below(rng, 2))
+            wire_put_bytes(b, field, slice_make(ids, field == 1 ? 16 : field == 9 ? 0 : 8));
+    }
+}
+
+static void names_and_kinds_are_those_of_the_whole_span(void)
+{
+    struct span_fields fields;
+    struct slice name;
+    struct rng rng;
+    struct buf b;
+    int32_t kind;
+
+    rng_seed(&rng, 3);
+    buf_init(&b, 1 << 16, NULL);
+    for (int i = 0; i < 20000; i++) {
+        struct slice span;
+
+        buf_clear(&b);
+        put_drawn_span(&b, &rng);
+        span =
+            slice_make(b.data, i % 10 ? b.len : rng_below(&rng, b.len + 1)); /* some are cut off */
+        view_span_fields(span, &fields);
+        view_span_name(span, &name, &kind);
+        if (span.len == b.len)
+            CHECK(slice_equal(name, fields.name) && kind == fields.kind);
+        else
+            CHECK(name.len == 0 ||
+                  (name.data >= span.data && name.data + name.len <= span.data + span.len));
+    }
+    buf_fini(&b);
+}
+
 #define SHOP_GET                                                                                   \
     "service_name=\"shop\",span_name=\"GET\",span_kind=\"SPAN_KIND_SERVER\","                      \
     "status_code=\"STATUS_CODE_UNSET\""
@@ -581,6 +633,7 @@ int main(void)
     RUN(where_memory_is_short_spans_are_counted_in_the_overflow_series);
     RUN(a_long_name_is_cut_between_two_characters);
     RUN(a_name_behind_the_attributes_is_found);
+    RUN(names_and_kinds_are_those_of_the_whole_span);
     RUN(the_page_has_exponential_buckets_at_powers_of_two);
     RUN(a_page_that_would_be_too_long_has_no_buckets);
     RUN(an_exemplar_stands_at_the_bucket_of_its_duration);

@@ -1,0 +1,112 @@
+"""span_metrics: calls, errors and durations are those of all spans that were sent, whatever is kept."""
+import bisect
+import collections
+import random
+
+import pytest
+from clients import Grpc, post
+from harness import config, exporter, parse_metrics
+from messages import request_with, span, trace_id
+
+CALLS, DURATION = "traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds"
+KINDS = {2: "SPAN_KIND_SERVER", 3: "SPAN_KIND_CLIENT"}
+NOTHING = 'policies = { policy "probabilistic" { sampling_percentage = 0.5 } }'
+BOUNDS = [2, 4, 6, 8, 10, 50, 100, 200, 400, 800, 1000, 1400, 2000, 5000, 10000, 15000]
+
+
+def requests_of(rng, truth):
+    """Requests of spans; what is in them is noted by series: a list of durations."""
+    for number in range(60):
+        service = rng.choice(["shop", "cart", 'odd "one"\n'])
+        spans = []
+        for i in range(rng.randrange(1, 80)):
+            name, kind = rng.choice(["GET", "PUT", "naïve"]), rng.choice(list(KINDS))
+            error, ms = rng.random() < 0.1, rng.choice([0, 2, 100, rng.randrange(20000)])
+            spans.append(span(trace_id(rng.randrange(500)), number * 100 + i + 1, ms=ms, name=name,
+                              kind=kind, error=error))
+            truth[service, name, KINDS[kind],
+                  f"STATUS_CODE_{'ERROR' if error else 'UNSET'}"].append(ms)
+        yield request_with(*spans, service_name=service)
+
+
+def unescaped(text):
+    return text.replace('\\"', '"').replace("\\n", "\n")
+
+
+def series_of(labels):
+    labels = dict(labels)
+    return tuple(unescaped(labels[k]) for k in ("service_name", "span_name", "span_kind",
+                                                "status_code"))
+
+
+def page(collector):
+    status, _, text = collector.get("/metrics/spans")
+    assert status == 200, text
+    return parse_metrics(text)
+
+
+def send(collector, requests):
+    grpc = Grpc(collector.grpc)
+    for i, request in enumerate(requests):
+        if i % 2:
+            grpc.export(request.SerializeToString())
+        else:
+            assert post(collector.http, request.SerializeToString()).status == 200
+    grpc.close()
+
+
+def check_page(metrics, truth):
+    calls = {series_of(labels): v for (n, labels), v in metrics.items() if n == CALLS}
+    assert calls == {series: len(durations) for series, durations in truth.items()}
+    sums = {series_of(labels): v for (n, labels), v in metrics.items() if n == f"{DURATION}_sum"}
+    assert sums == {series: sum(durations) for series, durations in truth.items()}
+    buckets = {(*series_of(labels), dict(labels)["le"]): v for (n, labels), v in metrics.items()
+               if n == f"{DURATION}_bucket"}
+    for series, durations in truth.items():
+        below = sorted(durations)
+        for bound in BOUNDS:
+            assert buckets[*series, str(bound)] == bisect.bisect_right(below, bound)
+        assert buckets[*series, "+Inf"] == len(durations)
+
+
+def sent_of(request):
+    """By series the last (calls, durations counted, sum) of what the backend was given."""
+    last = {}
+    for resource in request.resource_metrics:
+        calls, duration = resource.scope_metrics[0].metrics
+        assert (calls.name, duration.name) == ("traces.span.metrics.calls",
+                                               "traces.span.metrics.duration")
+        points = zip(calls.sum.data_points, duration.exponential_histogram.data_points)
+        for number, histogram in points:
+            assert number.attributes == histogram.attributes
+            assert histogram.count == histogram.zero_count + sum(histogram.positive.bucket_counts)
+            last[tuple(a.value.string_value for a in number.attributes)] = (
+                number.as_int, histogram.count, histogram.sum)
+    return last
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_dropped_is_counted_exactly(start, workers):
+    truth = collections.defaultdict(list)
+    collector = start(config('exporter "nop"', tail=NOTHING, workers=workers,
+                             more="span_metrics = {}, head_sampling = { sampling_percentage = 30 },"))
+    send(collector, requests_of(random.Random(workers), truth))
+    spans = sum(map(len, truth.values()))
+    metrics = collector.wait_decided(spans)
+    assert metrics.total("moontail_kept_spans_total") < spans / 10
+    while page(collector).total(CALLS) < spans:  # somebody may be late for a snapshot
+        collector.pause()
+    check_page(page(collector), truth)
+    collector.stop()
+
+
+def test_what_leaves_at_the_end_is_all_that_came(start, backend):
+    truth = collections.defaultdict(list)
+    collector = start(config(
+        exporter("otlp", endpoint=backend.http, protocol="http/protobuf"), tail=NOTHING, workers=2,
+        more='span_metrics = { histogram = { exponential = {} }, metrics_flush_interval = "200ms" },'))
+    send(collector, requests_of(random.Random(3), truth))
+    collector.stop()
+    assert sent_of(backend.received("metrics")) == {
+        series: (len(durations), len(durations), sum(durations))
+        for series, durations in truth.items()}
