@@ -200,7 +200,7 @@ M.classes = {
     { "id", "string", "the same at every try" },
     { "signal", '"traces"|"metrics"|"logs"', "" },
     { "start_ms", "number", "Unix time of its earliest span" },
-    { "now_ms", "number", "Unix time now" },
+    { "now_ms", "number", "Unix time when encode was asked" },
     { "span_count", "integer", "0 but for traces" },
     { "item_count", "integer", "spans, data points or log records" },
     { "bytes", "integer", "" },

@@ -46,6 +46,7 @@ struct lua_job {
     unsigned exporter;
     uint64_t batch_id;
     size_t part_index;
+    uint64_t unix_ns; /* when it was made */
     enum otlp_signal signal;
     uint32_t items; /* spans, data points, log records */
     struct buf body;

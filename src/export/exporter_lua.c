@@ -77,6 +77,7 @@ static struct lua_job *job_new(struct exporter *x, struct part *part)
                             .exporter = x->index,
                             .batch_id = part->batch->id,
                             .part_index = (size_t)(part - part->batch->parts),
+                            .unix_ns = clock_unix_ns(x->owner->config.clock),
                             .signal = part->batch->signal,
                             .items = part->items,
                             .ask = JOB_ENCODE};

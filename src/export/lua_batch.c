@@ -137,12 +137,10 @@ static int host_log(lua_State *L)
     return 0;
 }
 
-/* Unix ms of this call. */
+/* Unix ms when the batch was given to encode. */
 static int host_now_ms(lua_State *L)
 {
-    const struct export_lua *l = this_of(L);
-
-    lua_pushnumber(L, l ? (lua_Number)clock_unix_ns(l->owner->config.clock) / 1e6 : 0);
+    lua_pushnumber(L, (lua_Number)current(L)->unix_ns / 1e6);
     return 1;
 }
 

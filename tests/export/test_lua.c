@@ -383,6 +383,42 @@ static void what_was_refused_for_now_is_sent_again_later_and_alone(void)
     rig_close(&r);
 }
 
+/* A key of AWS, and nothing to ask for one. */
+static const char *aws_env(const char *name)
+{
+    return strncmp(name, "AWS_", 4) != 0 || strstr(name, "_URI") || strstr(name, "_URL") ? NULL
+           : strstr(name, "DISABLED")                                                    ? "true"
+           : strstr(name, "ACCESS_KEY")                                                  ? "key"
+                                                                                         : NULL;
+}
+
+static void telemetry_goes_to_xray_with_the_first_batch_after_thirty_seconds(void)
+{
+    struct rig r;
+    struct server s;
+
+    rig_env = aws_env;
+    CHECK(start(&r, &s,
+                "return { exporter 'xray' { endpoint = 'http://x/', region = 'eu-west-1', "
+                "telemetry = { enabled = true, hostname = 'h' } } }"));
+    rig_keep(&r, 2, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(s.requests == 1 && strstr(s.last, "POST http://x/TraceSegments\n"));
+    s.status = 503;
+    rig_keep(&r, 1, 10);
+    rig_run(&r, 30 * NS_PER_S);
+    s.status = 200;
+    rig_run(&r, 60 * NS_PER_S);
+    rig_keep(&r, 1, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(rig_stats(&r, 0).delivered == 4);
+    CHECK(strstr(s.last, "POST http://x/TelemetryRecords\n"));
+    CHECK(strstr(s.last, "\"Hostname\":\"h\"") && strstr(s.last, "\"SegmentsReceivedCount\":4"));
+    CHECK(strstr(s.last, "\"SegmentsSentCount\":3") && !strstr(s.last, "\"HTTPCode5XXCount\":0"));
+    rig_close(&r);
+    rig_env = NULL;
+}
+
 static void a_script_counts_under_sixteen_names(void)
 {
     struct rig r;
@@ -616,6 +652,7 @@ int main(int argc, char **argv)
     RUN(a_reply_may_reject_or_send_something_else);
     RUN(a_reply_may_say_how_many_items_were_refused);
     RUN(what_was_refused_for_now_is_sent_again_later_and_alone);
+    RUN(telemetry_goes_to_xray_with_the_first_batch_after_thirty_seconds);
     RUN(a_script_counts_under_sixteen_names);
     RUN(a_reply_that_sends_for_ever_is_stopped);
     RUN(a_batch_is_over_when_encode_has_returned);
