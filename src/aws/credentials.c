@@ -161,7 +161,7 @@ static void take_keys(struct credentials *c, uint64_t now_unix_ns)
     c->view = keys_view(&c->keys);
     c->is_instance = fetch_is_instance(c->fetch);
     c->refresh_unix_ns = refresh_at(c, now_unix_ns);
-    if (!c->has_keys || c->pace.failures)
+    if (!c->has_keys || c->error[0])
         say_found(c);
     c->has_keys = true;
     c->error[0] = '\0';

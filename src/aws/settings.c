@@ -97,15 +97,16 @@ bool settings_region(const struct aws_settings *s, char region[SETTINGS_REGION_M
 
 static const struct partition {
     const char *prefix, *suffix, *primary;
+    const char *dual; /* suffix of hosts that have IPv6, too; NULL: there are none */
 } partitions[] = {
-    {"cn-", "amazonaws.com.cn", "cn-north-1"},
-    {"us-gov-", "amazonaws.com", "us-gov-west-1"},
-    {"us-isob-", "sc2s.sgov.gov", "us-isob-east-1"},
-    {"us-isof-", "csp.hci.ic.gov", "us-isof-south-1"},
-    {"us-iso-", "c2s.ic.gov", "us-iso-east-1"},
-    {"eu-isoe-", "cloud.adc-e.uk", "eu-isoe-west-1"},
-    {"eusc-", "amazonaws.eu", "eusc-de-east-1"},
-    {"", "amazonaws.com", "us-east-1"},
+    {"cn-", "amazonaws.com.cn", "cn-north-1", "api.amazonwebservices.com.cn"},
+    {"us-gov-", "amazonaws.com", "us-gov-west-1", "api.aws"},
+    {"us-isob-", "sc2s.sgov.gov", "us-isob-east-1", NULL},
+    {"us-isof-", "csp.hci.ic.gov", "us-isof-south-1", NULL},
+    {"us-iso-", "c2s.ic.gov", "us-iso-east-1", NULL},
+    {"eu-isoe-", "cloud.adc-e.uk", "eu-isoe-west-1", NULL},
+    {"eusc-", "amazonaws.eu", "eusc-de-east-1", NULL},
+    {"", "amazonaws.com", "us-east-1", "api.aws"},
 };
 
 static const struct partition *partition_of(const char *region)
@@ -115,11 +116,6 @@ static const struct partition *partition_of(const char *region)
     while (strncmp(region, p->prefix, strlen(p->prefix)) != 0)
         p++;
     return p;
-}
-
-const char *settings_suffix(const char *region)
-{
-    return partition_of(region)->suffix;
 }
 
 const char *settings_primary_region(const char *region)
@@ -172,13 +168,24 @@ static bool is_configured(const struct aws_settings *s, const char *service, str
     return true;
 }
 
+static void put_host(const struct aws_settings *s, const char *prefix, const char *region,
+                     struct buf *out)
+{
+    const struct partition *p = partition_of(region);
+    bool dual = p->dual && settings_is_true(s, "AWS_USE_DUALSTACK_ENDPOINT");
+
+    buf_clear(out);
+    buf_printf(out, "https://%s%s.%s.%s", prefix,
+               settings_is_true(s, "AWS_USE_FIPS_ENDPOINT") ? "-fips" : "", region,
+               dual ? p->dual : p->suffix);
+}
+
 void settings_endpoint(const struct aws_settings *s, const char *service, const char *prefix,
                        const char *region, struct buf *out)
 {
     if (is_configured(s, service, out))
         return;
-    buf_clear(out);
-    buf_printf(out, "https://%s.%s.%s", prefix, region, settings_suffix(region));
+    put_host(s, prefix, region, out);
 }
 
 /* Those that sts.amazonaws.com served before there were regional endpoints. */
@@ -208,9 +215,10 @@ void settings_sts(const struct aws_settings *s, char region[SETTINGS_REGION_MAX]
         snprintf(region, SETTINGS_REGION_MAX, "us-east-1");
     if (is_configured(s, "sts", out) || from_profile(s, out))
         return;
+    if (!legacy) {
+        put_host(s, "sts", region, out);
+        return;
+    }
     buf_clear(out);
-    if (legacy)
-        buf_str(out, "https://sts.amazonaws.com");
-    else
-        buf_printf(out, "https://sts.%s.%s", region, settings_suffix(region));
+    buf_str(out, "https://sts.amazonaws.com");
 }

@@ -196,6 +196,7 @@ static void what_is_refused_is_asked_for_again_soon_but_not_on_and_on(void)
         fake_run(f, c, 1);
     }
     CHECK(f->served > 10 && f->served < 40);
+    CHECK(lines_with("msg=") == 1);
     credentials_free(c);
     fake_aws_free(f);
 }

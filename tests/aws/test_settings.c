@@ -139,6 +139,13 @@ static void endpoints_of_services_come_from_the_environment(void)
     CHECK(slice_is(buf_slice(&url), "https://xray.us-isob-east-1.sc2s.sgov.gov"));
     fake_file(f, "/home/.aws/config", "[default]\nendpoint_url = http://127.0.0.1:9//\n");
     CHECK(sts_is(f, "eu-west-1", "http://127.0.0.1:9", "eu-west-1"));
+    fake_file(f, "/home/.aws/config", "");
+    fake_set("AWS_USE_FIPS_ENDPOINT", "true");
+    CHECK(sts_is(f, "us-gov-west-1", "https://sts-fips.us-gov-west-1.amazonaws.com",
+                 "us-gov-west-1"));
+    fake_set("AWS_USE_DUALSTACK_ENDPOINT", "true");
+    settings_endpoint(&s, "xray", "xray", "us-east-1", &url);
+    CHECK(slice_is(buf_slice(&url), "https://xray-fips.us-east-1.api.aws"));
     fake_set("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "http://127.0.0.1:3");
     settings_endpoint(&s, "cloudwatch-logs", "logs", "eu-west-1", &url);
     CHECK(slice_is(buf_slice(&url), "http://127.0.0.1:3"));
