@@ -78,8 +78,10 @@ void *heap_alloc(void *arg, void *p, size_t old, size_t size)
     struct heap *h = arg;
     void *moved = NULL;
 
-    if (refuses(h, old, size))
+    if (refuses(h, old, size)) {
+        on_trace_refuse(&h->on_trace);
         return NULL;
+    }
     moved = resize(h, p, old, size);
     if (size && !moved) /* the library does not survive it wherever it may be */
         err_no_memory("Lua");
@@ -105,7 +107,11 @@ static lua_State *open_low(struct heap *h)
 
 lua_State *heap_open(struct heap *h, bool low_memory)
 {
-    return low_memory ? open_low(h) : lua_newstate(heap_alloc, h);
+    lua_State *L = low_memory ? open_low(h) : lua_newstate(heap_alloc, h);
+
+    if (L)
+        on_trace_find(&h->on_trace, L, heap_alloc, h);
+    return L;
 }
 
 void heap_close(struct heap *h, lua_State *L)

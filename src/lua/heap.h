@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/memory.h"
+#include "lua/on_trace.h"
 #include "lua/state.h"
 
 #include <stdint.h>
@@ -19,6 +20,7 @@ struct heap {
     size_t large;   /* of `used`, in large blocks */
     unsigned runs;  /* nested lua_run: only in them the bounds hold */
     bool jit;
+    struct on_trace on_trace;
     lua_Alloc own; /* LuaJIT's allocator and its argument; NULL: malloc */
     void *own_arg;
     int pcalls;              /* that are open, as lua/moontail/env.lua counts them */

@@ -51,17 +51,22 @@ static bool machine_code_allowed(void)
 }
 
 /* The warning comes once, not for each worker's state. */
-static bool jit_wanted(const struct lua_options *options)
+static bool may_compile(const struct heap *h, const struct lua_options *options)
 {
     static atomic_bool said;
+    const char *why;
 
     if (options->jit == LUA_JIT_OFF || (options->jit == LUA_JIT_AUTO && THREAD_SANITIZER))
         return false;
-    if (machine_code_allowed()) /* else the compiler raises, in calls that nobody expects it from */
+    if (!machine_code_allowed()) /* the compiler would raise, in calls that nobody expects it from
+                                  */
+        why = "Lua runs interpreted: this system forbids executable memory";
+    else if (!h->on_trace.head)
+        why = "Lua runs interpreted: memory can't be bounded in what this LuaJIT compiles";
+    else
         return true;
     if (!atomic_exchange(&said, true))
-        log_event(LOG_WARN, "Lua runs interpreted: this system forbids executable memory", "jit",
-                  "off");
+        log_event(LOG_WARN, why, "jit", "off");
     return false;
 }
 
@@ -179,12 +184,12 @@ lua_State *lua_state_new(const struct lua_options *options)
     *h = (struct heap){.memory = options->memory, .max = options->max_bytes};
     h->bound_ns = options->max_cpu_ns;
     h->stop = options->stop;
-    h->jit = jit_wanted(options);
     L = heap_open(h, options->low_memory || HIGH_MEMORY);
     if (!L) {
         free(h);
         return NULL;
     }
+    h->jit = may_compile(h, options);
     lua_atpanic(L, on_panic);
     lua_pushcfunction(L, open_state);
     lua_pushboolean(L, h->jit);
@@ -216,7 +221,7 @@ void lua_state_configure(lua_State *L, const struct lua_options *options)
     h->max = options->max_bytes;
     h->bound_ns = options->max_cpu_ns;
     h->stop = options->stop;
-    h->jit = jit_wanted(options);
+    h->jit = may_compile(h, options);
     set_engine(L, h->jit);
 }
 
