@@ -4,42 +4,57 @@
 
 enum { NAME_MAX_BYTES = 64, VALUE_SPACES = 2 };
 
+/* A word, with its length at hand. */
+struct word {
+    const char *text;
+    size_t len;
+};
+#define WORD(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
 /* Letters and digits of what a secret name ends with: "x-api-key", "apiKey" and "API_KEY" do so
  * with "apikey". */
-static const char *const endings[] = {
-    "authorization", "token",      "secret",        "password",
-    "passwd",        "pwd",        "passphrase",    "cookie",
-    "cookies",       "apikey",     "accesskey",     "secretkey",
-    "privatekey",    "signingkey", "encryptionkey", "accountkey",
-    "sharedkey",     "masterkey",  "credential",    "credentials",
-    "sessionid",     "session",    "jsessionid",    "phpsessid",
-    "csrf",          "xsrf",       "ssn",           "socialsecuritynumber",
-    "cardnumber",    "creditcard", "cvv",           "cvc",
-    "cvv2",          "signature",
+static const struct word endings[] = {
+    WORD("authorization"), WORD("token"),      WORD("secret"),        WORD("password"),
+    WORD("passwd"),        WORD("pwd"),        WORD("passphrase"),    WORD("cookie"),
+    WORD("cookies"),       WORD("apikey"),     WORD("accesskey"),     WORD("secretkey"),
+    WORD("privatekey"),    WORD("signingkey"), WORD("encryptionkey"), WORD("accountkey"),
+    WORD("sharedkey"),     WORD("masterkey"),  WORD("credential"),    WORD("credentials"),
+    WORD("sessionid"),     WORD("session"),    WORD("jsessionid"),    WORD("phpsessid"),
+    WORD("csrf"),          WORD("xsrf"),       WORD("ssn"),           WORD("socialsecuritynumber"),
+    WORD("cardnumber"),    WORD("creditcard"), WORD("cvv"),           WORD("cvc"),
+    WORD("cvv2"),
 };
-/* "signature" of a method is none: only in a URL. */
-static const char *const url_only[] = {"signature"};
+/* The signature of a method is no secret: only in a URL. */
+static const struct word url_ending = WORD("signature");
 /* Of a URL's parameters the whole name. */
 static const char *const url_names[] = {"key",  "sig", "code",      "state", "auth",
                                         "pass", "pwd", "assertion", "otp",   "hmac"};
 /* What may follow: "password_hash". */
-static const char *const followers[] = {"value", "header", "hash", "raw", "text", "plain"};
+static const struct word followers[] = {WORD("value"), WORD("header"), WORD("hash"),
+                                        WORD("raw"),   WORD("text"),   WORD("plain")};
 
-#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
-
-/* Where `ending` begins in the name's letters and digits before `end`, or SIZE_MAX. */
-static size_t ends_with(struct slice name, size_t end, const char *ending)
+/* Where `word` begins in the name's letters and digits before `end`, or SIZE_MAX. */
+static size_t ends_with(struct slice name, size_t end, const struct word *word)
 {
-    size_t left = strlen(ending);
+    size_t left = word->len;
 
     while (left > 0 && end > 0) {
         uint8_t c = redact_lower(name.data[end - 1]);
 
-        if (redact_is_alnum(c) && c != (uint8_t)ending[--left])
+        if (redact_is_alnum(c) && c != (uint8_t)word->text[--left])
             return SIZE_MAX;
         end--;
     }
     return left == 0 ? end : SIZE_MAX;
+}
+
+static bool has_last(const struct word *word, uint8_t last)
+{
+    return (uint8_t)word->text[word->len - 1] == last;
 }
 
 static bool is_one_of(struct slice name, const char *const *list, size_t count)
@@ -57,13 +72,21 @@ static size_t without_separators(struct slice name, size_t end)
     return end;
 }
 
+static uint8_t last_of(struct slice name, size_t end)
+{
+    return end > 0 ? redact_lower(name.data[end - 1]) : 0;
+}
+
 /* Where the name ends without separators and followers. */
 static size_t end_of(struct slice name)
 {
     size_t end = without_separators(name, name.len), before;
+    uint8_t last = last_of(name, end);
 
     for (size_t i = 0; i < COUNT(followers); i++) {
-        before = ends_with(name, end, followers[i]);
+        if (!has_last(&followers[i], last))
+            continue;
+        before = ends_with(name, end, &followers[i]);
         if (before != SIZE_MAX && before > 0)
             return without_separators(name, before);
     }
@@ -79,15 +102,12 @@ static size_t without_number(struct slice name, size_t end)
 
 static bool has_ending(struct slice name, size_t end, bool in_url)
 {
-    uint8_t last = redact_lower(redact_byte(name, end - 1));
+    uint8_t last = last_of(name, end);
 
-    for (size_t i = 0; i < COUNT(endings); i++) {
-        const char *e = endings[i];
-
-        if ((uint8_t)e[strlen(e) - 1] == last && ends_with(name, end, e) != SIZE_MAX)
-            return in_url || !is_one_of(slice_str(e), url_only, COUNT(url_only));
-    }
-    return false;
+    for (size_t i = 0; i < COUNT(endings); i++)
+        if (has_last(&endings[i], last) && ends_with(name, end, &endings[i]) != SIZE_MAX)
+            return true;
+    return in_url && ends_with(name, end, &url_ending) != SIZE_MAX;
 }
 
 /* A password is one wherever the name says so: "passwordHash", "user_password_old". */
@@ -220,8 +240,10 @@ static size_t plain_end(struct slice text, size_t at, const char *ends)
 /* A header's value has spaces and semicolons in it. */
 static bool is_header(struct slice name)
 {
-    return ends_with(name, name.len, "authorization") != SIZE_MAX ||
-           ends_with(name, name.len, "cookie") != SIZE_MAX;
+    static const struct word authorization = WORD("authorization"), cookie = WORD("cookie");
+
+    return ends_with(name, name.len, &authorization) != SIZE_MAX ||
+           ends_with(name, name.len, &cookie) != SIZE_MAX;
 }
 
 static bool says_nothing(struct slice value)
