@@ -94,8 +94,7 @@ static void examine(struct doctor *d, const char *path)
 static int run(int argc, char **argv);
 
 CLI_COMMAND(command, .name = "doctor", .synopsis = "[--config FILE]",
-            .summary = "look at all that a configuration needs; exit 1 if some is missing",
-            .run = run);
+            .summary = "whether all that a configuration needs is there; exit 1: not", .run = run);
 
 static int run(int argc, char **argv)
 {
