@@ -211,3 +211,19 @@ def test_requests_and_documents_stay_below_the_bounds(judge, front, xray):
     cut = next(d for d in documents.values() if d["name"] == "large")
     assert "metadata" not in cut and cut["annotations"] == {"indexed": "yes"}
     assert collector.scrape().by("moontail_export_script_total", "what") == {"documents": 27, "without_metadata": 1}
+
+
+def test_a_daemon_gets_a_datagram_a_document(xray):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(("127.0.0.1", 0))
+        daemon.settimeout(30)
+        collector = xray(f"udp://127.0.0.1:{daemon.getsockname()[1]}")
+        application = Application(collector)
+        application.order()
+        documents = {}
+        while len(documents) < 2:
+            header, document = daemon.recv(65536).split(b"\n", 1)
+            assert json.loads(header) == {"format": "json", "version": 1}
+            documents[json.loads(document)["id"]] = json.loads(document)
+        assert documents.keys() == application.spans().keys()
+        collector.wait_delivered(2)
