@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 export DURATION ROUNDS SEED OTELCOL CONFIGS TRACES
 
-.PHONY: run build test lint format interop fuzz simulate differential soak bench clean deps \
+.PHONY: run build test lint format interop fuzz simulate differential soak bench bench-instructions clean deps \
   deploy-check
 
 run: build            ## build, then collect traffic that it makes itself (DURATION=20s ends by itself)
@@ -43,6 +43,9 @@ deploy-check: deps    ## deploy/ by helm, kubeconform, promtool and terraform (n
 
 bench: build          ## CPU and memory, beside a peer with OTELCOL=PATH
 	@bench/run $(if $(OTELCOL),--otelcol $(OTELCOL))
+
+bench-instructions: build ## what a span executes, held to a bound (needs valgrind)
+	@bench/run --instructions
 
 clean:
 	rm -rf build
