@@ -101,4 +101,17 @@ describe("xray.mapping", function()
     assert.same(once, texts())
     assert.is_true(once[1] ~= once[2])
   end)
+
+  it("remembers a resource as long as it may, and never takes another for it", function()
+    local mapping = xray.api.mapping {}
+    for round = 1, 2 do
+      for i = 1, 200 do
+        local version = (i % 50 == 0 and ("v"):rep(9000) or "v") .. i
+        local case = { resource = { ["service.version"] = version }, span = { parent = true, attrs = { { "k" .. i, round } } } }
+        local d = t.read(t.traces(g.request(case))[1], function(trace) return t.json.decode((xray.api.text((mapping:documents(trace.entry))))) end)
+        assert.equal(version, d.service.version)
+        assert.equal(round, d.metadata.default["k" .. i])
+      end
+    end
+  end)
 end)

@@ -224,7 +224,7 @@ return exporter {
     num_workers = option.integer { default = 0, doc = "for configurations of the collector; as many requests are on the way as the endpoint bears" },
     max_retries = option.integer { default = 0, doc = "for configurations of the collector; retry.max_elapsed says how long is tried" },
   },
-  batch = { max_spans = 50, timeout = "1s" },
+  batch = { max_spans = 50, max_bytes = "2MiB", timeout = "1s" }, -- a span that is too large to be mapped fails alone
   setup = function(opt)
     local my = {
       endpoint = endpoint_of(opt),

@@ -9,23 +9,14 @@ local M = {}
 
 local INDEX, METADATA, LIST = "aws.xray.annotation.", "aws.xray.metadata.", "aws.xray.annotations"
 local KEY_MAX, VALUE_MAX = 500, 1000 -- characters: what the service takes
-local KEYS_MAX = 4096
 
 -- ---- annotations ----
 
-local known_keys, known_count = {}, 0
-
 -- Each character that is no ASCII letter, digit or dot becomes one _.
-local function annotation_key(key)
-  local known = known_keys[key]
-  if known then return known end
-  if known_count == KEYS_MAX then
-    known_keys, known_count = {}, 0
-  end
-  known = key:gsub("[\194-\244][\128-\191]+", "_"):gsub("[^%w.]", "_")
-  known_keys[key], known_count = known, known_count + 1
-  return known
-end
+local annotation_key = read.of_key(function(key)
+  local result = key:gsub("[\194-\244][\128-\191]+", "_"):gsub("[^%w.]", "_")
+  return result
+end)
 
 -- At most VALUE_MAX characters.
 local function short(text)

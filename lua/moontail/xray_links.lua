@@ -4,21 +4,13 @@ local read = require "moontail.xray_read"
 local M = {}
 
 local HEADERS = { "x%-amzn%-trace%-id$", "x_amzn_trace_id$", "awstraceheader$" }
-local KNOWN_MAX = 4096
-local known, known_count = {}, 0
 
 -- Whether an attribute of that name holds a tracing header.
-local function is_header(key)
-  local is = known[key]
-  if is ~= nil then return is end
-  if known_count == KNOWN_MAX then
-    known, known_count = {}, 0
-  end
-  is = false
+local is_header = read.of_key(function(key)
+  local is = false
   for _, pattern in ipairs(HEADERS) do is = is or key:lower():find(pattern) ~= nil end
-  known[key], known_count = is, known_count + 1
   return is
-end
+end)
 
 -- Root=1-..;Parent=..;Sampled=1 in any order -> trace id and span id as X-Ray writes them; nil without both.
 function M.header(text)

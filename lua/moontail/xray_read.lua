@@ -6,7 +6,8 @@ local core = require "moontail.policy_core"
 local M = {}
 
 local KINDS = { [0] = "unspecified", "internal", "server", "client", "producer", "consumer" }
-local RESOURCES_MAX = 256
+local RESOURCES_MAX, RESOURCE_BYTES = 128, 8192 -- that are remembered
+local TEXTS_MAX, TEXT_BYTES = 4096, 128
 
 -- What other than a string counts as none, as it does in the collector's exporter.
 function M.text(value) return type(value) == "string" and value or "" end
@@ -37,20 +38,32 @@ function M.list(value)
   return core.json_decode(value.json)
 end
 
--- Resources by their bytes, made by `make(keys, values)`.
-function M.resources(make)
+-- A function that gives make(text, ...) and remembers it: `most` texts of `max_bytes`, then it begins anew, so that
+-- senders can't fill the memory.
+local function remembered(most, max_bytes, make)
   local known, count = {}, 0
-  return function(span)
-    local bytes = core.resource_bytes(span)
-    if not bytes then return make(core.resource_attrs(span)) end
-    local resource = known[bytes]
-    if resource then return resource end
-    if count == RESOURCES_MAX then
+  return function(text, ...)
+    local value = known[text]
+    if value ~= nil then return value end
+    value = make(text, ...)
+    if #text > max_bytes then return value end
+    if count == most then
       known, count = {}, 0
     end
-    resource = make(core.resource_attrs(span))
-    known[bytes], count = resource, count + 1
-    return resource
+    known[text], count = value, count + 1
+    return value
+  end
+end
+
+-- Of keys of attributes, which are few and come again.
+function M.of_key(make) return remembered(TEXTS_MAX, TEXT_BYTES, make) end
+
+-- Resources by their bytes, made by `make(keys, values)`.
+function M.resources(make)
+  local of_bytes = remembered(RESOURCES_MAX, RESOURCE_BYTES, function(_, span) return make(core.resource_attrs(span)) end)
+  return function(span)
+    local bytes = core.resource_bytes(span)
+    return bytes and of_bytes(bytes, span) or make(core.resource_attrs(span))
   end
 end
 
