@@ -82,7 +82,7 @@ static double best(struct spanmetrics_recorder *r, int rounds)
 
 int main(int argc, char **argv)
 {
-    int rounds = argc > 1 ? atoi(argv[1]) : 20;
+    int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 20;
     struct spanmetrics_options options = {
         .prefix = "traces.span.metrics",
         .shape = {.unit_ns = 1e6, .buckets = 160},

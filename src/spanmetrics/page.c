@@ -145,10 +145,11 @@ static void put_explicit(struct page *p, const struct series *s)
     uint64_t count = 0;
     double above = -1, bound;
 
-    for (unsigned i = 0; i + 1 < shape->buckets; i++, above = bound) {
+    for (unsigned i = 0; i + 1 < shape->buckets; i++) {
         bound = (double)shape->bounds_ns[i] / shape->unit_ns;
         count += s->histogram.counts[i];
         put_bucket(p, s, above, bound, count);
+        above = bound;
     }
     put_bucket(p, s, above, INFINITY, s->calls);
 }

@@ -207,7 +207,7 @@ static char *copy_text(const char *text)
 
 static void init_store(const struct spanmetrics *m, struct store *store)
 {
-    store->series = start_alloc(m->memory, (m->options.max_series + 1) * sizeof(*store->series));
+    store->series = start_alloc(m->memory, (m->options.max_series + 1) * sizeof(struct series *));
     store->series[OVERFLOW_SERIES] = start_alloc(m->memory, series_bytes(m));
     clear_series(m, store->series[OVERFLOW_SERIES]);
 }
