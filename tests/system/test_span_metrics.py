@@ -1,7 +1,9 @@
 """span_metrics: calls, errors and durations are those of all spans that were sent, whatever is kept."""
 import bisect
 import collections
+import os
 import random
+import signal
 
 import pytest
 from clients import Grpc, post
@@ -43,6 +45,15 @@ def page(collector):
     status, _, text = collector.get("/metrics/spans")
     assert status == 200, text
     return parse_metrics(text)
+
+
+def full_page(collector, spans):
+    """The page once it has so many: of those before, somebody may have been late for the snapshot."""
+    while True:
+        metrics = page(collector)
+        if metrics.total(CALLS) >= spans:
+            return metrics
+        collector.pause()
 
 
 def send(collector, requests):
@@ -94,9 +105,41 @@ def test_what_is_dropped_is_counted_exactly(start, workers):
     spans = sum(map(len, truth.values()))
     metrics = collector.wait_decided(spans)
     assert metrics.total("moontail_kept_spans_total") < spans / 10
-    while page(collector).total(CALLS) < spans:  # somebody may be late for a snapshot
-        collector.pause()
-    check_page(page(collector), truth)
+    check_page(full_page(collector, spans), truth)
+    collector.stop()
+
+
+def test_without_span_metrics_there_is_no_page(start):
+    collector = start(config('exporter "nop"'))
+    assert collector.get("/metrics/spans")[0] == 404
+    assert collector.scrape().total("moontail_span_metrics_series") == 0
+
+
+def test_spans_beyond_the_bound_are_counted_and_said(start):
+    collector = start(config('exporter "nop"', more="span_metrics = { max_series = 5 },"))
+    send(collector, [request_with(*(span(trace_id(i), i + 1, name=f"op {i}") for i in range(100)))])
+    metrics = full_page(collector, 100)
+    assert metrics.total(CALLS, otel_metric_overflow="true") == 95
+    assert len([key for key in metrics if key[0] == CALLS]) == 6
+    metrics = collector.scrape()
+    assert metrics.total("moontail_span_metrics_overflow_spans_total") == 95
+    assert metrics.total("moontail_span_metrics_spans_total") == 100
+    assert metrics.total("moontail_span_metrics_series") == 5
+    collector.stop()
+
+
+def test_a_change_of_it_wants_a_restart(start):
+    text = config('exporter "nop"', more="span_metrics = {},")
+    collector = start(text)
+    collector.wait_metrics(lambda m: m.total("moontail_build_info") == 1)
+    path = os.path.join(collector.folder, "config.lua")
+    with open(path) as f:
+        changed = f.read().replace("span_metrics = {}", "span_metrics = { max_series = 7 }")
+    with open(path, "w") as f:
+        f.write(changed)
+    collector.signal(signal.SIGHUP)
+    line = collector.wait_line(lambda x: "span_metrics.max_series" in x and x)
+    assert "restart" in line
     collector.stop()
 
 
