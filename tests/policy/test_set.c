@@ -418,21 +418,37 @@ static void a_policy_is_asked_where_its_guard_holds(void)
         {"match { trace = { span_count = 3 }, kind = 'client' }", false},
         {"match { trace = { span_count = 2 }, kind = 'producer' }", false},
     };
-    char text[512];
+    char text[768];
 
     for (size_t i = 0; i < sizeof(guards) / sizeof(guards[0]); i++) {
-        bool holds = guards[i].holds;
+        const char *match = guards[i].match;
 
-        snprintf(text, sizeof(text),
-                 "return { " ONE("a", WHEN("%s") "decide = function() error('asked') end") ", " ONE(
-                     "b", WHEN("%s") "says = function() return sample(0.5, 'x') end") " }, drop()",
-                 guards[i].match, guards[i].match);
-        CHECK(votes_are(text, holds ? "failed a/error, sample(0.5) b/x" : "none, none"));
-        snprintf(text, sizeof(text),
-                 "return { policy 'not' { not_sub_policy = { " ONE(
-                     "a", WHEN("%s") "says = function() return keep() end") " } } }, drop()",
-                 guards[i].match);
-        CHECK(decides(text, holds ? "drop default/default" : "keep not/not"));
+        snprintf(
+            text, sizeof(text),
+            "return { " ONE("a", WHEN("%s") "decide = function() error('asked') end") ", " ONE(
+                "b",
+                WHEN(
+                    "%s") "says = function() return sample(0.5, 'x') end") ", "
+                                                                           "policy 'not' { "
+                                                                           "not_sub_policy = "
+                                                                           "{ " ONE(
+                                                                               "c",
+                                                                               WHEN(
+                                                                                   "%s") "says = "
+                                                                                         "function("
+                                                                                         ") return "
+                                                                                         "keep() "
+                                                                                         "end") " }"
+                                                                                                " }"
+                                                                                                " }"
+                                                                                                ", "
+                                                                                                "dr"
+                                                                                                "op"
+                                                                                                "("
+                                                                                                ")",
+            match, match, match);
+        CHECK(votes_are(text, guards[i].holds ? "failed a/error, sample(0.5) b/x, none"
+                                              : "none, none, keep not/not"));
     }
 }
 
