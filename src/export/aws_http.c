@@ -76,8 +76,13 @@ static void stop(void *arg, uint64_t id)
 
 void aws_http_cancel_all(struct aws_http_adapter *a)
 {
-    while (a->requests)
-        stop(a, a->requests->id);
+    while (a->requests) {
+        struct aws_http_request_under_way *r = a->requests;
+
+        a->requests = r->next;
+        a->http->cancel(a->http, r->id);
+        free(r);
+    }
 }
 
 struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http)
