@@ -260,6 +260,7 @@ function M.convert(doc, notes)
     { "processors", steps.processors },
     { "tail_sampling", steps.tail_sampling and policies.tail_sampling(steps.tail_sampling) },
     { "resource", steps.resource },
+    { "resource_detection", steps.resource_detection },
     { "exporters", exporters.read(doc, named(pipelines, "exporters"), pipelines, steps, notes) },
   }
 end

@@ -167,6 +167,27 @@ function types.attributes(s, steps, id)
   return ('processor "%s"'):format(name)
 end
 
+-- ---- where it runs ----
+
+local DETECTORS = { env = "env", eks = "eks", ecs = "ecs", ec2 = "ec2", k8snode = "k8s", kubeadm = "k8s" }
+
+function types.resourcedetection(s, steps)
+  local list, given = {}, {}
+  for _, theirs in ipairs(s:list "detectors" or { "env" }) do
+    local ours = DETECTORS[tostring(theirs)]
+    if not ours then
+      s:add("not mapped", "detectors", ("there is no detector '%s' here"):format(tostring(theirs)))
+    elseif not given[ours] then
+      list[#list + 1], given[ours] = ours, true
+    end
+  end
+  s:ignore_all { timeout = "5 s in all", refresh_interval = "asked at the start and at each reload" }
+  if s:boolean "override" ~= false then s:add("different", "override", "only what a span's resource lacks is set") end
+  if #list == 0 then return nil end
+  steps.resource_detection = list
+  return "resource_detection"
+end
+
 -- ---- filter ----
 
 local function filter_conditions(s, steps, id, list)

@@ -143,3 +143,13 @@ def test_the_report_is_in_the_order_of_the_file(tmp_path):
         _, report = from_text(tmp_path, text.replace("    policies:", lines[1:] + "\n    policies:"))
         places = [report.index("tail_sampling." + key) for key in given]
         assert places == sorted(places)
+
+
+def test_detectors_are_those_that_there_are(tmp_path):
+    text = collector(["{name: a, type: always_sample}"]).replace(
+        "processors: [tail_sampling]", "processors: [resourcedetection/aws, tail_sampling]").replace(
+        "processors:\n", "processors:\n  resourcedetection/aws: {detectors: [env, eks, gcp], timeout: 2s}\n", 1)
+    made, report = from_text(tmp_path, text)
+    assert 'resource_detection = { "env", "eks" }' in made
+    assert "detectors: there is no detector 'gcp' here" in report
+    assert check(tmp_path, made).returncode == 0
