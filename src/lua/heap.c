@@ -78,10 +78,8 @@ void *heap_alloc(void *arg, void *p, size_t old, size_t size)
     struct heap *h = arg;
     void *moved = NULL;
 
-    if (refuses(h, old, size)) {
-        on_trace_refuse(&h->on_trace);
+    if (refuses(h, old, size) && on_trace_refuse(&h->on_trace))
         return NULL;
-    }
     moved = resize(h, p, old, size);
     if (size && !moved) /* the library does not survive it wherever it may be */
         err_no_memory("Lua");

@@ -13,10 +13,11 @@ struct lua_state_head {
 };
 
 enum {
-    FIRST_SLOT = 2,  /* of the stack: behind the thread itself, and one that is empty */
-    LOOK_WORDS = 64, /* of the global state */
-    STATES = 7,      /* of the virtual machine that are no traces: ~0 to ~6 */
-    TYPE_THREAD = 6, /* ~LJ_TTHREAD */
+    FIRST_SLOT = 2,      /* of the stack: behind the thread itself, and one that is empty */
+    LOOK_WORDS = 64,     /* of the global state */
+    STATES = 7,          /* of the virtual machine that are no traces: ~0 to ~6 */
+    STATE_COLLECTS = ~2, /* LJ_VMST_GC */
+    TYPE_THREAD = 6,     /* ~LJ_TTHREAD */
 };
 
 static bool is_as_expected(struct lua_state_head *h, lua_State *L, lua_Alloc alloc, const void *arg)
@@ -67,10 +68,15 @@ void on_trace_find(struct on_trace *t, lua_State *L, lua_Alloc alloc, const void
 }
 
 /* The message goes behind what scripts may use of the stack, where LuaJIT keeps some slots free. */
-void on_trace_refuse(const struct on_trace *t)
+bool on_trace_refuse(const struct on_trace *t)
 {
-    if (!t->head || *t->vmstate <= 0)
-        return;
-    t->head->base = t->head->stack + FIRST_SLOT;
-    t->head->top = t->head->max;
+    if (!t->head)
+        return true; /* nothing is compiled */
+    if (*t->vmstate == STATE_COLLECTS)
+        return false; /* a smaller table of strings, for one */
+    if (*t->vmstate > 0) {
+        t->head->base = t->head->stack + FIRST_SLOT;
+        t->head->top = t->head->max;
+    }
+    return true;
 }

@@ -7,6 +7,9 @@
  * out-of-memory error"). So before a refusal on a trace the frame is set to the one at the stack's
  * bottom, which is always valid; the trace's exit restores what belongs there.
  *
+ * While garbage is collected nothing may be refused at all: the state of the virtual machine says
+ * then that no trace runs, and the error does not find its way out of one.
+ *
  * There is no public interface to it. The places are found in a new state and each is checked
  * against what the public one says; where one is not as expected, nothing may be compiled.
  */
@@ -25,5 +28,5 @@ struct on_trace {
 /* In a new state whose allocator is (alloc, arg). Its head stays NULL where it is built otherwise.
  */
 void on_trace_find(struct on_trace *t, lua_State *L, lua_Alloc alloc, const void *arg);
-/* To be called before the allocator returns NULL. */
-void on_trace_refuse(const struct on_trace *t);
+/* To be called before the allocator returns NULL. False: it may not, the memory has to be given. */
+bool on_trace_refuse(const struct on_trace *t);

@@ -6,6 +6,8 @@
 
 #include <lauxlib.h>
 
+enum { CALLS = 20 };
+
 static struct err_info info;
 
 /* The loop is compiled by the first call. In the next ones a function of C leaves its frame deep in
@@ -61,8 +63,36 @@ static void memory_refused_to_compiled_code_is_an_error(void)
     lua_state_close(L);
 }
 
+/* Without ticks the clock is looked at only where a large block is asked for: the table of strings
+ * grows and shrinks, the latter while garbage is collected in compiled code. */
+static const char strings[] = "local t = {}\n"
+                              "for i = 1, 20000 do t[i] = false end\n"
+                              "return function()\n"
+                              "  for round = 1, 1e9 do\n"
+                              "    for i = 1, 20000 do t[i] = 'k' .. (round * 20000 + i) end\n"
+                              "    for i = 1, 20000 do t[i] = false end\n"
+                              "    for i = 1, 60000 do local s = 'x' .. (round * 60000 + i) end\n"
+                              "  end\n"
+                              "end\n";
+
+static void what_the_collector_asks_for_is_given(void)
+{
+    struct lua_options options = {.jit = LUA_JIT_ON};
+    lua_State *L = lua_state_new(&options);
+
+    CHECK(luaL_loadbuffer(L, strings, sizeof(strings) - 1, "=strings") == 0);
+    CHECK(lua_pcall(L, 0, 1, 0) == 0);
+    for (int i = 0; i < CALLS; i++) {
+        lua_state_bound_cpu(L, 1000000 + (uint64_t)i * 300000);
+        lua_pushvalue(L, -1);
+        CHECK(lua_run_bounded(L, 0, 0, &info) == ERR_SCRIPT && lua_run_failure(L) == LUA_OVERRUN);
+    }
+    lua_state_close(L);
+}
+
 int main(void)
 {
+    RUN(what_the_collector_asks_for_is_given);
     RUN(memory_refused_to_compiled_code_is_an_error);
     return DONE();
 }

@@ -39,6 +39,8 @@ enum {
     LIBRARY_COUNT = HOSTILE_COUNT > 1 ? sizeof(library_scripts) / sizeof(library_scripts[0]) : 1
 };
 
+static const char *only; /* NULL: all */
+
 static const struct hostile *script_at(size_t i)
 {
     if (i < HOSTILE_COUNT)
@@ -133,6 +135,8 @@ static void ask_policy(const struct hostile *h)
     struct test_state s;
     struct test_trace t;
 
+    if (only && strcmp(only, h->name) != 0)
+        return;
     load(&s, h);
     trace_init(&t, test_id, &one_span, 1);
     for (unsigned n = 0; n < asked; n++) {
@@ -213,6 +217,8 @@ static void ask_processor(const struct hostile *h)
     struct test_state s;
     struct test_trace t;
 
+    if (only && strcmp(only, h->name) != 0)
+        return;
     set = load_processors(&s, h);
     trace_init(&t, test_id, &one_span, 1);
     for (unsigned n = 0; n < asked; n++) {
@@ -313,6 +319,8 @@ int main(int argc, char **argv)
         asked = (unsigned)strtoul(argv[1], NULL, 10);
         budget_ms = 10;
     }
+    if (argc > 2)
+        only = argv[2];
     RUN(no_hostile_policy_stops_the_chain);
     RUN(no_hostile_processor_holds_up_the_next_or_leaves_half_an_edit);
     RUN(edits_that_never_end_are_stopped);
