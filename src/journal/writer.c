@@ -143,15 +143,22 @@ static void write_header(struct segment *segment, const struct frame_header *hea
         frame_seal(at, segment->salt);
 }
 
+/* What was staged there before, and was longer or refused, is not to be written. */
+static void clear_padding(const struct segment *segment, size_t len, size_t size)
+{
+    memset(segment->bytes + segment->used + len, 0, size - len);
+}
+
 frame_id writer_append(struct journal_writer *w, uint32_t number, struct frame_header *header)
 {
     struct journal *j = w->journal;
     struct segment *segment = segment_at(&j->segments, number);
-    size_t at = segment->used;
+    size_t size = frame_size(header->tlv_len, header->stored_len), at = segment->used;
 
     header->sequence = ++w->sequence;
     write_header(segment, header);
-    segment->used += frame_size(header->tlv_len, header->stored_len);
+    clear_padding(segment, sizeof(*header) + header->tlv_len + header->stored_len, size);
+    segment->used += size;
     segment->items += header->items;
     if (segment->last_ns < header->boot_ns)
         segment->last_ns = header->boot_ns;

@@ -90,6 +90,27 @@ static void a_stage_that_is_not_committed_is_given_up(void)
     journal_free(j);
 }
 
+/* A frame is written with its padding, in which longer bytes may have been staged. */
+static void nothing_staged_before_is_behind_a_body(void)
+{
+    struct journal *j = journal_of(1, 1, 1 << 20);
+    struct journal_writer *w = journal_writer(j, 0, NULL);
+    struct slice body;
+    uint8_t *at;
+
+    journal_step(j, 0);
+    at = journal_stage(w, 2000);
+    memset(at, 'x', 2000);
+    at = journal_stage(w, 10);
+    memset(at, 'y', 10);
+    body = journal_body(j, journal_commit(w, 10, 1, SIGNAL_TRACES, 0));
+    CHECK(body.len == 10 && body.data == at);
+    for (size_t i = 10; (uintptr_t)(body.data + i) % FRAME_ALIGN != 0; i++)
+        CHECK(body.data[i] == 0);
+    CHECK((uintptr_t)(body.data + 10) % FRAME_ALIGN != 0);
+    journal_free(j);
+}
+
 static void the_header_says_when_and_how_many(void)
 {
     struct journal *j = journal_of(1, 1, 1 << 20);
@@ -315,6 +336,7 @@ int main(void)
 {
     RUN(a_body_comes_back_by_its_frame);
     RUN(a_stage_that_is_not_committed_is_given_up);
+    RUN(nothing_staged_before_is_behind_a_body);
     RUN(the_header_says_when_and_how_many);
     RUN(a_segment_is_reused_when_its_last_reference_is_gone);
     RUN(one_reference_holds_its_segment_and_no_other);
