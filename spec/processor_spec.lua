@@ -1,4 +1,6 @@
 local t = require "moontail.testing"
+local component = require "moontail.component"
+local processors = require "moontail.processor"
 
 describe("a processor", function()
   local function made(span) return t.processor { name = "own", on = "kept", span = span } end
@@ -91,6 +93,7 @@ describe("a processor", function()
     ["unknown processor field 'spn'"] = { name = "x", on = "kept", spn = function() end },
     ["pass, strip, drop"] = { name = "x", on = "kept", on_error = "keep", span = function() end },
     ["sees no trace"] = { name = "x", on = "received", trace = function() end },
+    ["lets one that is on = \"kept\""] = { name = "x", on = "received", body = function() end, span = function() end },
     ["it can only pass or drop"] = { name = "x", on = "received", on_error = "strip", span = function() end },
   } do
     it("is refused with a sentence: " .. what, function()
@@ -99,4 +102,32 @@ describe("a processor", function()
       assert.is_truthy(tostring(why):find(what, 1, true), why)
     end)
   end
+
+  describe("with a body", function()
+    -- Of redact with its options, or of one written in place: what is ready at the door, or why not.
+    local function at_door(what, options)
+      local one = component.constructor "processor"(what)
+      return processors.prepare({ options and one(options) or one }, "received")
+    end
+    local function own(body) return { name = "own", on = "kept", span = function() end, body = body } end
+
+    it("stands at the door, where C has its redaction and Lua no function", function()
+      local ready = assert(at_door("redact", { rules = { email = "drop" } }))
+      assert.same({ "redact", "userdata" }, { ready[1].name, type(ready[1].redaction) })
+      assert.is_nil(ready[1].span)
+    end)
+
+    it("is refused with a sentence where it can't", function()
+      local _, why = at_door("redact", { when = t.match { name = "x" } })
+      assert.is_truthy(why:find("it takes no when", 1, true), why)
+      _, why = at_door("redact", { rules = { emial = true } })
+      assert.is_truthy(why:find("did you mean 'email'", 1, true), why)
+      _, why = at_door(own(function() return {} end))
+      assert.is_truthy(why:find("body returned no redaction", 1, true), why)
+      _, why = at_door(own(function() error("no", 0) end))
+      assert.is_truthy(why:find(": no", 1, true), why)
+      _, why = at_door("truncate", {})
+      assert.is_truthy(why:find("processors.kept", 1, true), why)
+    end)
+  end)
 end)

@@ -161,6 +161,7 @@ M.classes = {
     { "on", '"received"|"kept"', "each span as it comes: may drop it; or spans of kept traces: may drop and edit" },
     { "trace", "fun(trace:Trace, opt:table, my:any)?", "of kept ones only: once, before the spans" },
     { "span", "fun(span:EditSpan, opt:table, my:any, trace?:Trace):Verdict?", "drop(reason) removes the span" },
+    { "body", "(fun(opt:table, my:any):Redaction)?", "of kept ones only: what C redacts whole bodies by where it stands in processors.received" },
     { "on_error", '("pass"|"strip"|"drop")?', "what becomes of a span whose call fails" },
   },
   { "Shape", "shape", "Made by shape().", { "of", "fun(self, trace:Trace):string", "the different values of each field, in order, joined by •, the fields by commas; at most 100 values and 2048 bytes" } },

@@ -6,7 +6,7 @@ local script = require "moontail.script"
 
 local M = {}
 
-local KEYS = { doc = "string", options = "table", setup = "function", on = "string", trace = "function", span = "function", on_error = "string" }
+local KEYS = { doc = "string", options = "table", setup = "function", on = "string", trace = "function", span = "function", body = "function", on_error = "string" }
 M.keys = KEYS -- for the test that holds them and the table of the API together
 local ON = { received = true, kept = true }
 local ON_ERROR = { pass = true, strip = true, drop = true }
@@ -22,6 +22,7 @@ local kind = script.kind {
   check = function(spec)
     if not ON[spec.on] then return 'a processor needs on = "received" (may drop spans at the door) or on = "kept" (edits kept ones)' end
     if not spec.span and not spec.trace then return "a processor needs span = function(span, opt, my) ... end" end
+    if spec.body and spec.on ~= "kept" then return 'body = function... lets one that is on = "kept" stand in processors.received too' end
     if spec.on_error and not ON_ERROR[spec.on_error] then return "on_error is '" .. spec.on_error .. "'; allowed: pass, strip, drop" end
     if spec.on == "received" and spec.trace then return 'on = "received" sees no trace: trace = function... is for on = "kept"' end
     if spec.on == "received" and spec.on_error == "strip" then return 'on_error = "strip" edits a span: with on = "received" it can only pass or drop' end
@@ -54,8 +55,16 @@ local function trace_runner(spec, opt, my)
 end
 
 local function check_place(c, spec, on)
-  if spec.on == on then return end
+  if spec.on == on or spec.body and on == "received" then return end
   error(("%s%s is on = \"%s\"; write it in processors.%s"):format(script.place(c), tostring(c), spec.on, spec.on), 0)
+end
+
+-- At the door it is C that edits, whole bodies by what `body` gives: many spans share a resource.
+local function body_redaction(c, spec, opt, my, values)
+  if values.when then error(script.place(c) .. tostring(c) .. ": in processors.received it redacts whole bodies: it takes no when", 0) end
+  local ok, made = pcall(spec.body, opt, my)
+  if ok and type(made) == "userdata" and getmetatable(made) == "redaction" then return made end
+  error(script.place(c) .. tostring(c) .. ": " .. (ok and "body returned no redaction { ... }" or tostring(made)), 0)
 end
 
 local function prepare(c, on, errors, names)
@@ -69,12 +78,14 @@ local function prepare(c, on, errors, names)
   local opt, check = script.frozen_options(values, fields)
   local ok, my = pcall(script.set_up, scope, spec, opt, check)
   if not ok then error(script.place(c) .. tostring(c) .. ": " .. tostring(my), 0) end
+  local at_body = on == "received" and spec.body
   return {
     name = name,
     type = c.type,
     when = values.when,
-    span = span_runner(spec, opt, my),
-    trace = trace_runner(spec, opt, my),
+    redaction = at_body and body_redaction(c, spec, opt, my, values) or nil,
+    span = not at_body and span_runner(spec, opt, my) or nil,
+    trace = not at_body and trace_runner(spec, opt, my) or nil,
     on_error = spec.on_error or "pass",
     where = script.where(spec.span or spec.trace),
   }

@@ -75,6 +75,7 @@ local function processor_lines(spec)
     drop = "A span whose call fails is dropped.",
   }
   local list = ("Stands in `processors.%s`: %s. "):format(spec.on, lists[spec.on])
+  if spec.body then list = list .. "Or in `processors.received`: redacts all that comes, before it is held. " end
   return list .. failures[spec.on_error or "pass"]
 end
 

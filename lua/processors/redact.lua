@@ -18,10 +18,14 @@
 -- any depth, events, links, resources and scopes; ids and times stay. A failure leaves nothing but
 -- those. What was found is in `moontail_redacted_values_total`.
 --
+-- In `processors.received` it redacts each body before anything is held: journal, policies and
+-- `span_metrics` never have originals. It works before all others there, wherever it stands, on all
+-- spans, without `when`. A body that can't be redacted is refused.
+--
 --     processor "redact" { rules = { card = "keep_last", phone = false, ipv4 = true, badge = "drop" },
 --                          values = { badge = "\\bB-[0-9]{6}\\b" }, keys = { "acme.*.pin" } }
 return processor {
-  doc = "Take secrets and personal data out of spans of kept traces.",
+  doc = "Take secrets and personal data out of spans: of kept traces, or of all as they come.",
   on = "kept",
   options = {
     rules = option.map { optional = true, doc = "rule = true, false or an action: mask, hmac, drop, keep_last, keep_last 2, network" },
@@ -45,4 +49,5 @@ return processor {
     }
   end,
   span = function(span, _, my) span:redact(my) end,
+  body = function(_, my) return my end,
 }

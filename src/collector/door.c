@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { ROOM_FOR_MASKS = 1024 }; /* beside twice the size: for small bodies */
+
 bool door_is_head_sampled(const struct scan_span *s, struct slice body, uint64_t threshold)
 {
     struct span_fields f;
@@ -15,6 +17,11 @@ bool door_is_head_sampled(const struct scan_span *s, struct slice body, uint64_t
             return r >= threshold;
     }
     return sampling_randomness_of_id(s->trace_id) >= threshold;
+}
+
+size_t door_room(const struct worker *w, size_t size)
+{
+    return processor_set_has_bodies(w->rules->received) ? 2 * size + ROOM_FOR_MASKS : size;
 }
 
 static bool is_dropped(struct worker *w, const struct scan_span *s, struct slice body,

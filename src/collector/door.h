@@ -1,8 +1,8 @@
 /* door.h: what is dropped before anything is held: head_sampling, and processors on = "received".
  *
- * Data path: receive -> scan -> [door] -> journal, table. A part of the worker. What is dropped is
- * counted as filtered; where some of a body's spans stay, its bytes are written as they came, and
- * nobody refers to the others.
+ * Data path: receive -> scan -> redact -> [door] -> journal, table. A part of the worker. What is
+ * dropped is counted as filtered; where some of a body's spans stay, its bytes are written as they
+ * came (or as they were redacted), and nobody refers to the others.
  */
 #pragma once
 
@@ -11,6 +11,8 @@
 void door_init(struct worker *w);
 void door_fini(struct worker *w);
 
+/* Room for a body of `size` bytes that came: what is redacted may get longer. */
+size_t door_room(const struct worker *w, size_t size);
 /* Takes what is dropped out of the first `count` of w->spans, which lie in `body`, and returns how
  * many are left, in their order. The tally is of this body alone. */
 size_t door_filter(struct worker *w, struct slice body, size_t count, uint64_t now_ns);

@@ -13,9 +13,10 @@ enum { FIRST_SPANS = 1024 }; /* capacity of the scratch array at start */
 static uint8_t *stage(void *arg, size_t size)
 {
     struct worker *w = arg;
-    uint8_t *space = journal_stage(w->journal, size);
+    size_t most = door_room(w, size);
+    uint8_t *space = journal_stage(w->journal, most);
 
-    w->staged = slice_make(space, space ? size : 0);
+    w->staged = slice_make(space, space ? most : 0);
     return space;
 }
 
@@ -174,9 +175,17 @@ static void hand_out(struct worker *w, struct span_batch *batch, const uint32_t 
     span_batch_done(batch);
 }
 
-/* Commits the staged body and gives each owner its spans. ERR_FULL: there is no room somewhere;
- * nothing was done. */
-static enum err take_spans(struct worker *w, size_t len, size_t count, uint64_t now_ns)
+/* What was staged is what came until here: who sends it again after ERR_FULL reads it there. */
+static frame_id commit(struct worker *w, struct slice body, size_t count, uint64_t now_ns)
+{
+    if (body.data != w->staged.data)
+        memcpy((uint8_t *)(uintptr_t)w->staged.data, body.data, body.len);
+    return journal_commit(w->journal, body.len, (uint32_t)count, SIGNAL_TRACES, now_ns);
+}
+
+/* Commits the body, which fits where it was staged, and gives each owner its spans. ERR_FULL: there
+ * is no room somewhere; nothing was done. */
+static enum err take_spans(struct worker *w, struct slice body, size_t count, uint64_t now_ns)
 {
     uint32_t starts[MAX_WORKERS + 1];
     struct span_batch *batch;
@@ -186,8 +195,7 @@ static enum err take_spans(struct worker *w, size_t len, size_t count, uint64_t 
     if (w->shared->count == 1) {
         if (!reserve_spans(w, count))
             return ERR_FULL;
-        add_spans(w, w->spans, count,
-                  journal_commit(w->journal, len, (uint32_t)count, SIGNAL_TRACES, now_ns), now_ns);
+        add_spans(w, w->spans, count, commit(w, body, count, now_ns), now_ns);
         return ERR_OK;
     }
     find_owners(w, count);
@@ -198,7 +206,7 @@ static enum err take_spans(struct worker *w, size_t len, size_t count, uint64_t 
     if (!batch)
         return ERR_FULL;
     copy_runs(w, count, starts, batch->spans);
-    batch->frame = journal_commit(w->journal, len, (uint32_t)count, SIGNAL_TRACES, now_ns);
+    batch->frame = commit(w, body, count, now_ns);
     hand_out(w, batch, starts, now_ns);
     return ERR_OK;
 }
@@ -211,6 +219,15 @@ enum err intake_refuse_malformed(struct receive_request *request, const struct s
 
     snprintf(message, sizeof(message), "%s at byte %zu", result->error, result->error_offset);
     receive_answer(request, &(struct receive_answer){.verdict = RECEIVE_BAD, .message = message});
+    return ERR_OK;
+}
+
+/* Short secrets may come out longer; only a body of little else becomes so long. */
+static enum err refuse_grown(struct receive_request *request)
+{
+    receive_answer(
+        request, &(struct receive_answer){.verdict = RECEIVE_BAD,
+                                          .message = "redacted, the body would be twice as long"});
     return ERR_OK;
 }
 
@@ -227,22 +244,19 @@ static void answer_taken(struct worker *w, struct receive_request *request,
         receive_answer(request, &answer);
 }
 
-static enum err accept_spans(struct worker *w, size_t len, struct receive_request *request)
+/* Takes what the door left of a body that was scanned. */
+static enum err accept_scanned(struct worker *w, struct slice body, struct scan_result result,
+                               struct receive_request *request)
 {
-    struct scan_result result;
     uint64_t now_ns = clock_now_ns(w->shared->clock);
-    struct slice body = slice_make(w->staged.data, len);
-    enum err err = intake_scan(w, body, false, &result);
     size_t scanned = result.spans;
+    enum err err = ERR_OK;
 
-    if (err == ERR_PARSE)
-        return intake_refuse_malformed(request, &result);
-    if (err == ERR_OK)
-        result.spans = door_filter(w, body, scanned, now_ns);
-    if (err == ERR_OK && w->recorder)
+    result.spans = door_filter(w, body, scanned, now_ns);
+    if (w->recorder)
         spanmetrics_find(w->recorder, body, w->spans, scanned, w->series);
-    if (err == ERR_OK && result.spans > 0)
-        err = take_spans(w, len, result.spans, now_ns);
+    if (result.spans > 0)
+        err = take_spans(w, body, result.spans, now_ns);
     if (err != ERR_OK)
         return ERR_FULL;
     if (w->recorder) /* what is read of the body has been: it may be gone by now */
@@ -252,6 +266,46 @@ static enum err accept_spans(struct worker *w, size_t len, struct receive_reques
     w->counts.rejected += result.rejected;
     answer_taken(w, request, &result, now_ns);
     return ERR_OK;
+}
+
+/* What is redacted at the door is scanned again: all else that holds the body never saw what came.
+ */
+static enum err accept_redacted(struct worker *w, struct slice came, struct scan_result *result,
+                                struct receive_request *request)
+{
+    struct slice body;
+    enum err err = processor_set_body(w->rules->received, came, &body);
+
+    if (err == ERR_OK && body.len > door_room(w, came.len))
+        return refuse_grown(request);
+    if (err == ERR_OK && body.len > w->staged.len)
+        err = ERR_FULL; /* staged by rules that did not redact */
+    if (err == ERR_OK && body.data != came.data)
+        err = intake_scan(w, body, false, result);
+    if (err == ERR_PARSE)
+        return intake_refuse_malformed(request, result);
+    if (err == ERR_OK)
+        err = accept_scanned(w, body, *result, request);
+    if (err == ERR_OK)
+        processor_set_body_count(w->rules->received);
+    return err;
+}
+
+static enum err accept_spans(struct worker *w, size_t len, struct receive_request *request)
+{
+    struct slice body = slice_make(w->staged.data, len);
+    struct scan_result result;
+    enum err err = intake_scan(w, body, false, &result);
+
+    if (err == ERR_PARSE)
+        return intake_refuse_malformed(request, &result);
+    if (err != ERR_OK)
+        return ERR_FULL;
+    if (!processor_set_has_bodies(w->rules->received))
+        return accept_scanned(w, body, result, request);
+    err = accept_redacted(w, body, &result, request);
+    processor_set_body_end(w->rules->received);
+    return err;
 }
 
 static enum err accept_body(void *arg, enum otlp_signal signal, size_t len,

@@ -9,6 +9,8 @@
 
 #include <lauxlib.h>
 
+enum { BODY_MAX = 1 << 30 };
+
 /* ---- making ---- */
 
 /* nil: LUA_NOREF. */
@@ -19,6 +21,19 @@ static int reference(lua_State *L, const char *key)
         return luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pop(L, 1);
     return LUA_NOREF;
+}
+
+/* Where it redacts whole bodies, by what. */
+static void init_body(struct processor_set *p, struct processor *x)
+{
+    lua_getfield(p->L, -1, "redaction");
+    x->redacts_body = redact_get(p->L, -1);
+    lua_pop(p->L, 1);
+    x->body = reference(p->L, "redaction");
+    if (x->redacts_body)
+        redact_count_memory(x->redacts_body, p->shared->memory);
+    else
+        p->span_count++;
 }
 
 static enum on_error on_error_of(lua_State *L)
@@ -46,6 +61,7 @@ static void init_processor(struct processor_set *p, struct processor *x)
     x->on_error = on_error_of(L);
     x->span = reference(L, "span");
     x->trace = reference(L, "trace");
+    init_body(p, x);
     lua_getfield(L, -1, "when");
     x->when = match_get(L, -1);
     lua_pop(L, 1);
@@ -78,6 +94,8 @@ enum err processor_set_new(lua_State *L, const char *on, int list, struct policy
         p->editor = &state->editor;
         p->shared = shared;
         editor_count(p->editor, shared->memory);
+        buf_init(&p->bodies[0], BODY_MAX, shared->memory);
+        buf_init(&p->bodies[1], BODY_MAX, shared->memory);
         for (; p->count < count; p->count++) {
             lua_rawgeti(L, -1, (int)p->count + 1);
             init_processor(p, &p->processors[p->count]);
@@ -98,9 +116,12 @@ void processor_set_free(struct processor_set *p)
 
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->span);
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->trace);
+        luaL_unref(p->L, LUA_REGISTRYINDEX, x->body);
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->when_ref);
         script_fini(&x->script);
     }
+    buf_fini(&p->bodies[0]);
+    buf_fini(&p->bodies[1]);
     free(p->views);
     free(p);
 }
@@ -117,7 +138,7 @@ static const char *const done_to_span[] = {
     [ON_ERROR_STRIP] = "a processor failed; the span is stripped",
     [ON_ERROR_DROP] = "a processor failed; the span is dropped"};
 
-static void count_failure(struct processor_set *p, struct processor *x, enum policy_failure kind)
+void processor_count_failure(struct processor_set *p, struct processor *x, enum policy_failure kind)
 {
     atomic_fetch_add_explicit(&p->shared->processor_errors[x->script.failure_labels[kind]], 1,
                               memory_order_relaxed);
@@ -128,7 +149,7 @@ static bool is_out(struct processor_set *p, struct processor *x)
 {
     if (!script_is_out(&x->script, p->shared))
         return false;
-    count_failure(p, x, FAILURE_QUARANTINE);
+    processor_count_failure(p, x, FAILURE_QUARANTINE);
     return true;
 }
 
@@ -140,7 +161,7 @@ static enum answer fail(struct processor_set *p, struct processor *x, enum polic
         "a processor failed too often; it is not asked until the next reload"};
     char shown[sizeof(((struct err_info *)NULL)->text)];
 
-    count_failure(p, x, kind);
+    processor_count_failure(p, x, kind);
     script_failed(&x->script, p->shared, &words, done_to_span[x->on_error], p->reader->trace->id,
                   policy_redacted_str(p->L, text, shown, sizeof(shown)), now_ns);
     return ANSWER_FAILED;
@@ -241,6 +262,8 @@ bool processor_set_drops(struct processor_set *p, const uint8_t trace_id[16],
                                .span_arg = view};
     bool dropped = false;
 
+    if (p->span_count == 0)
+        return false;
     memcpy(one.id, trace_id, sizeof(one.id));
     policy_begin_time(p->L, now_ns);
     reader_begin(p->reader, &one);
@@ -248,7 +271,8 @@ bool processor_set_drops(struct processor_set *p, const uint8_t trace_id[16],
         struct processor *x = &p->processors[i];
         enum answer answer;
 
-        if (!reader_ready(p->reader) || (x->when && !match_reads(x->when, p->reader, 0)))
+        if (x->redacts_body || !reader_ready(p->reader) ||
+            (x->when && !match_reads(x->when, p->reader, 0)))
             continue;
         answer = processor_ask(p, x, 0, now_ns, label);
         if (answer == ANSWER_FAILED)

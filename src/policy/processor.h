@@ -1,8 +1,8 @@
 /* processor.h: runs the processors of one worker: at the door (on = "received") and on the spans of
  * kept traces before they are composed (on = "kept").
  *
- * Data path: receive -> scan -> [received] -> journal ...; policies -> [kept] -> composer. A
- * processor_set belongs to one Lua state. A processor that raises does to the span what its
+ * Data path: receive -> scan -> [bodies, received] -> journal ...; policies -> [kept] -> composer.
+ * A processor_set belongs to one Lua state. A processor that raises does to the span what its
  * on_error says: pass it as it was, strip it, or drop it.
  */
 #pragma once
@@ -36,6 +36,17 @@ bool processor_set_run(struct processor_set *p, const struct policy_trace *trace
                        uint64_t now_ns, struct processed *out);
 /* Frees what the last run made. */
 void processor_set_end(struct processor_set *p);
+
+/* Whether some of "received" redact whole bodies; NULL: none. */
+bool processor_set_has_bodies(const struct processor_set *p);
+/* What those leave of a body that was scanned, in their order, before the others are asked: *left
+ * is `body` itself where nothing is found, else it lives until processor_set_body_end. ERR_FULL:
+ * there is no memory for it, and the body must not be stored; counted as failed. */
+enum err processor_set_body(struct processor_set *p, struct slice body,
+                            struct slice *left) MUST_CHECK;
+/* The body was taken: what was found in it counts. Between processor_set_body and its end. */
+void processor_set_body_count(struct processor_set *p);
+void processor_set_body_end(struct processor_set *p);
 
 /* Asks those of "received" about one span. True: it is dropped; *label is of shared->filters. */
 bool processor_set_drops(struct processor_set *p, const uint8_t trace_id[16],

@@ -17,12 +17,14 @@ struct processor {
     struct script script;
     int span;  /* reference to its function: number of the trace, span -> verdict; or LUA_NOREF */
     int trace; /* number of the trace -> nothing; or LUA_NOREF */
+    int body;  /* reference to its redaction, for whole bodies at the door; or LUA_NOREF */
     int when_ref;
     const struct match *when; /* NULL: every span */
     enum on_error on_error;
     uint16_t error_label; /* of spans that it drops by failing */
     uint64_t serial;      /* of the verdict whose label is the next */
     uint16_t label;
+    struct redact *redacts_body;          /* of `body`; NULL: it is asked about spans */
     const struct redact *redact;          /* whose rules have the labels below */
     uint16_t redact_labels[REDACT_RULES]; /* of shared->redactions; 0: not asked for yet */
 };
@@ -36,9 +38,17 @@ struct processor_set {
     uint16_t *gone;          /* by span: 1 + the label of why it was dropped; 0: it was not */
     uint16_t *dropped;       /* labels of those that were */
     size_t capacity, dropped_count;
+    struct buf bodies[2]; /* what is left of one: two in turn */
+    size_t span_count;    /* processors that are asked about spans */
     size_t count;
     struct processor processors[];
 };
+
+/* Adds what `r` found since the last time to the counts of `x`; not `counts`: forgets it. */
+void processor_count_redacted(struct processor_set *p, struct processor *x, struct redact *r,
+                              bool counts);
+void processor_count_failure(struct processor_set *p, struct processor *x,
+                             enum policy_failure kind);
 
 /* What a processor says of a span. */
 enum answer { ANSWER_LEAVE, ANSWER_DROP, ANSWER_FAILED };

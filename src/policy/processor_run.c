@@ -35,10 +35,9 @@ static void fail_span(struct processor_set *p, const struct processor *x, size_t
         p->gone[span] = x->error_label + 1; /* fails closed */
 }
 
-/* Adds what was found to the counts of all workers; `ok`: it has gone, the call was good. */
-static void count_redacted(struct processor_set *p, struct processor *x, bool ok)
+void processor_count_redacted(struct processor_set *p, struct processor *x, struct redact *r,
+                              bool counts)
 {
-    struct redact *r = p->editor->redact;
     size_t at = 0;
     unsigned rule;
     uint64_t count;
@@ -49,7 +48,7 @@ static void count_redacted(struct processor_set *p, struct processor *x, bool ok
     while (redact_counts_next(r, &at, &rule, &count)) {
         uint16_t *label = &x->redact_labels[rule];
 
-        if (!ok)
+        if (!counts)
             continue;
         if (*label == 0)
             *label = labels_intern(p->shared->redactions, slice_str(x->script.name),
@@ -70,7 +69,7 @@ static void process_span(struct processor_set *p, struct processor *x, size_t sp
     answer = processor_ask(p, x, span, now_ns, &label);
     ok = editor_end(p->editor, answer == ANSWER_LEAVE, &p->views[span]);
     if (p->editor->redact)
-        count_redacted(p, x, answer == ANSWER_LEAVE && ok);
+        processor_count_redacted(p, x, p->editor->redact, answer == ANSWER_LEAVE && ok);
     if (answer == ANSWER_DROP)
         p->gone[span] = label + 1;
     else if (answer == ANSWER_FAILED || !ok)

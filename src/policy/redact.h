@@ -1,7 +1,8 @@
 /* redact.h: finds what should not leave in the texts of a span and takes it out. Internal to
  * policy.
  *
- * Data path: policies -> [redact, where a processor asks for it] -> composer. The scan is one pass
+ * Data path: policies -> [redact, where a processor asks for it] -> composer; where it is asked for
+ * at the door: receive -> scan -> [redact] -> scan -> journal. The scan is one pass
  * over a text that stops only at bytes which a secret needs ('@', digits, "eyJ", "AKIA", "://",
  * '=' ...), so a span without secrets costs little more than reading it. A struct redact belongs to
  * one Lua state: it counts what it finds. Nothing here raises but `look`.
@@ -105,6 +106,13 @@ enum redact_outcome redact_shown(struct redact *r, struct slice text, struct buf
 enum redact_outcome redact_span(struct redact *r, struct slice span, struct buf *out);
 enum redact_outcome redact_resource(struct redact *r, struct slice resource_spans, struct buf *out);
 enum redact_outcome redact_scope(struct redact *r, struct slice scope_spans, struct buf *out);
+
+/* What becomes of a body that was scanned: of its resources, scopes and spans, as above; all else
+ * is copied. `look` is not called. Appends all of it to `out`, also where it is the same. Never
+ * REDACT_GONE; FAILED: what is in `out` is of no use. */
+enum redact_outcome redact_body(struct redact *r, struct slice body, struct buf *out);
+/* Its scratch is counted from now on; `memory` outlives it. NULL: it is not. */
+void redact_count_memory(struct redact *r, struct memory *memory);
 
 /* Walks the rules that found something since the last walk: *at starts at 0; each count is given
  * once. False at the end. */

@@ -25,6 +25,19 @@ struct redact *redact_check(lua_State *L, int index)
     return h->redact;
 }
 
+struct redact *redact_get(lua_State *L, int index)
+{
+    struct redact_holder *h = lua_touserdata(L, index);
+    bool is_one = false;
+
+    if (h && lua_getmetatable(L, index)) {
+        luaL_getmetatable(L, type_name);
+        is_one = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+    }
+    return is_one ? h->redact : NULL;
+}
+
 static void detach(struct redact_holder *h)
 {
     if (!h->link)

@@ -162,6 +162,13 @@ enum redact_outcome redact_in_place(struct redact *r, enum redact_place place,
                                     const struct redact_dialect *dialect, struct slice text,
                                     struct buf *out);
 
+/* ---- parts of a body ---- */
+
+/* What becomes of a Resource and of an InstrumentationScope, as redact_span. */
+enum redact_outcome redact_resource_message(struct redact *r, struct slice resource,
+                                            struct buf *out);
+enum redact_outcome redact_scope_message(struct redact *r, struct slice scope, struct buf *out);
+
 /* ---- statements ---- */
 
 /* system: db.system.name; empty: unknown. */

@@ -381,3 +381,14 @@ enum redact_outcome redact_scope(struct redact *r, struct slice scope_spans, str
 {
     return redact_message(r, IS_SCOPES, scope_spans, SPANS_OF_SCOPES, out);
 }
+
+enum redact_outcome redact_resource_message(struct redact *r, struct slice resource,
+                                            struct buf *out)
+{
+    return redact_message(r, IS_RESOURCE, resource, 0, out);
+}
+
+enum redact_outcome redact_scope_message(struct redact *r, struct slice scope, struct buf *out)
+{
+    return redact_message(r, IS_SCOPE, scope, 0, out);
+}

@@ -61,7 +61,7 @@ static void no_allocation_that_fails_lets_a_secret_through(void)
     trace_fini(&t);
 }
 
-static struct processor_set *load(struct test_state *s, const char *text)
+static struct processor_set *load_on(struct test_state *s, const char *on, const char *text)
 {
     struct processor_set *set = NULL;
     struct err_info info;
@@ -73,10 +73,15 @@ static struct processor_set *load(struct test_state *s, const char *text)
         printf("%s\n", info.text);
         abort();
     }
-    CHECK(!processor_set_new(s->L, "kept", -1, &s->shared, &set, &errors));
+    CHECK(!processor_set_new(s->L, on, -1, &s->shared, &set, &errors));
     lua_settop(s->L, 0);
     buf_fini(&errors);
     return set;
+}
+
+static struct processor_set *load(struct test_state *s, const char *text)
+{
+    return load_on(s, "kept", text);
 }
 
 /* The slices of a resource and a scope that stay go on to the spans in them: those are not sent. */
@@ -140,6 +145,50 @@ static void a_processor_without_memory_lets_no_secret_through(void)
     }
     CHECK(counts[LEFT_LEAKING] == 0 && counts[LEFT_ALL_TRIED] == 1);
     CHECK(counts[LEFT_NOT] + counts[LEFT_STRIPPED] > 1);
+    trace_fini(&t);
+    processor_set_free(set);
+    state_fini(&s);
+}
+
+static uint64_t memory_errors(const struct policy_shared *shared, const char *processor)
+{
+    const char *name, *kind;
+    uint64_t count;
+    size_t at = 0;
+
+    while (processor_errors_next(shared, &at, &name, &kind, &count))
+        if (strcmp(name, processor) == 0 && strcmp(kind, "memory") == 0)
+            return count;
+    return 0;
+}
+
+/* At the door the body is refused then: nothing of it is left to be stored. */
+static void a_body_without_memory_is_refused_and_counted(void)
+{
+    struct test_state s;
+    struct processor_set *set =
+        load_on(&s, "received", "return { processor 'redact' {}, processor 'redact/b' {} }");
+    struct test_trace t;
+    uint64_t refused = 0;
+    bool failed = true;
+
+    trace_init(&t, test_id, &planted, 1);
+    CHECK(processor_set_has_bodies(set) && has(buf_slice(&t.body), PLANTED));
+    for (unsigned n = 1; failed && n < 100; n++) {
+        struct slice left;
+        enum err err;
+
+        fail_allocation(n, true);
+        err = processor_set_body(set, buf_slice(&t.body), &left);
+        failed = failing.made >= n;
+        fail_allocation(0, false);
+        refused += err == ERR_FULL;
+        CHECK(err == ERR_FULL || !has(left, PLANTED));
+        CHECK((err == ERR_FULL) == failed);
+        processor_set_body_end(set);
+    }
+    CHECK(refused > 2 && !failed);
+    CHECK(memory_errors(&s.shared, "redact") + memory_errors(&s.shared, "redact/b") == refused);
     trace_fini(&t);
     processor_set_free(set);
     state_fini(&s);
@@ -215,6 +264,7 @@ int main(void)
 {
     RUN(no_allocation_that_fails_lets_a_secret_through);
     RUN(a_processor_without_memory_lets_no_secret_through);
+    RUN(a_body_without_memory_is_refused_and_counted);
     RUN(a_call_that_fails_leaves_no_text);
     RUN(bytes_that_can_not_be_read_fail);
     RUN(what_is_shown_to_people_has_no_secrets);

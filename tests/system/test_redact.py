@@ -1,7 +1,7 @@
 """No planted secret leaves the program: not to a backend, nor to the log, nor to who asks about it."""
 import os
 
-from clients import post
+from clients import Grpc, post
 from harness import config, exporter, run
 from messages import request_with, span, spans_of, trace_id
 
@@ -15,6 +15,10 @@ TAIL = """policies = {
   policy { name = "says", decide = function(trace) return keep("for " .. trace.entry:attr "who") end },
 }"""
 REDACT = 'processors = { kept = { processor "redact" {} } },'
+
+
+DOOR = """processors = { received = { processor "redact" {} } },
+span_metrics = { dimensions = { "who", "message" } },"""
 
 
 def planted(trace, **more):
@@ -65,3 +69,34 @@ def test_planted_secrets_are_nowhere(start, backend, tmp_path):
         assert str(what), where
         assert [s for s in SECRETS if s in str(what)] == [], where
     assert found["email"] >= 3 and found["url"] == 1 and found["sql"] == 1 and found["key"] >= 3
+
+
+def files_below(folder):
+    for where, _, names in os.walk(folder):
+        for name in (n for n in names if os.path.isfile(os.path.join(where, n))):  # no socket
+            with open(os.path.join(where, name), "rb") as f:
+                yield name, f.read()
+
+
+def secrets_in_journal(collector):
+    files = list(files_below(os.path.join(collector.folder, "journal")))
+    assert any(b"****" in data for _, data in files), "the search would find nothing anyway"
+    return [(s, name) for s in SECRETS for name, data in files if s.encode() in data]
+
+
+def test_redacted_at_the_door_nothing_is_ever_written(start, backend):
+    text = config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"), tail=TAIL, more=DOOR,
+                  wait="1500ms", journal='ack = "fsync"')
+    collector = start(text)
+    post(collector.http, planted(1).SerializeToString())
+    Grpc(collector.grpc).export(planted(2).SerializeToString())
+    post(collector.http, planted(3, drop="yes").SerializeToString())
+    assert secrets_in_journal(collector) == []
+    collector.wait_delivered(2)
+    collector.wait_metrics(lambda m: m.total("moontail_dropped_spans_total") == 1)
+    assert secrets_in_journal(collector) == []
+    spans = str(list(spans_of(backend.wait(spans=2)))) + str(collector.get("/metrics/spans"))
+    assert "GET /users/****" in spans and "card ****" in spans
+    assert [s for s in SECRETS if s in spans] == []
+    collector.stop()
+    assert [s for s in SECRETS if s in collector.output()] == []
