@@ -7,8 +7,8 @@ target_compile_options(warnings INTERFACE
 # The flags of the build types, so that a debug name never meets -O0 under a sanitizer.
 set(CMAKE_C_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
-set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O1 -g")
-set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O1 -g1")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
 
 add_compile_options(-fno-omit-frame-pointer -fvisibility=hidden)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
