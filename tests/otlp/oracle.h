@@ -171,6 +171,7 @@ static bool oracle_index(struct oracle *o, struct slice span, const PbSpan *thei
     for (size_t i = 0; all && i < count; i++) {
         struct slice key = slice_str(theirs->attributes[i]->key);
 
+        value = noted = (struct value){.type = VALUE_ABSENT}; /* keys with a zero are not found */
         SAME(view_owner_attr(OWNER_SPAN, span, key, &value) ==
              view_indexed_attr(span, attrs, count, key, &noted));
         SAME(value.type == noted.type);
