@@ -98,8 +98,8 @@ struct span_fields {
 };
 void view_span_fields(struct slice span, struct span_fields *fields);
 
-/* Name and kind alone, in a few steps where the fields come in the order of their numbers, as nearly
- * everybody writes them: then what comes behind the times is not looked at. */
+/* Name and kind alone, in a few steps where the fields come in the order of their numbers, as
+ * nearly everybody writes them: then what comes behind the times is not looked at. */
 void view_span_name(struct slice span, struct slice *name, int32_t *kind);
 
 /* Where an attribute of a span lies in it: its KeyValue. */
