@@ -10,8 +10,8 @@
  * strings, and for tables nested deeper than 64.
  *
  * json_made(value) -> the same text as a value that json_text writes as it is: for what many values
- * share. json_members(text) -> the members of a JSON object, by name, each as it is written (whole.h); nil
- * for what is none.
+ * share. json_members(text) -> the members of a JSON object, by name, each as it is written
+ * (whole.h); nil for what is none.
  *
  * And letters(text, extra) -> text without the characters that are neither Unicode letters nor
  * ASCII digits nor in `extra`, nor well-formed. */
