@@ -41,10 +41,10 @@ soak: build           ## long campaigns: kills under load (ROUNDS=200), a busy d
 deploy-check: deps    ## deploy/ by helm, kubeconform, promtool and terraform (needs Go; ten minutes the first time)
 	@build/venv/bin/python deploy/check $(PARTS)
 
-bench: build          ## CPU and memory, beside a peer with OTELCOL=PATH
-	@bench/run $(if $(OTELCOL),--otelcol $(OTELCOL))
+bench: build          ## CPU, beside a peer with OTELCOL=PATH (ROWS=must, ROUNDS=N; bench/run --list)
+	@bench/run $(if $(OTELCOL),--otelcol $(OTELCOL)) $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-instructions: build ## what a span executes, held to a bound (needs valgrind)
+bench-instructions: build ## what a span executes, held to a bound (in `make test` too)
 	@bench/run --instructions
 
 clean:

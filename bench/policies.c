@@ -121,13 +121,13 @@ static void finish(struct sample *s)
 static struct sample *make_samples(void)
 {
     struct sample *samples = calloc(POOL, sizeof(*samples));
-    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S);
+    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S, BENCH_SPANS);
     struct buf body;
     size_t count = 0;
 
     if (!samples || !pool)
         fail("traces", "no memory");
-    bench_pool_limit(pool, BLOCKS);
+    bench_pool_limit(pool, BLOCKS * BENCH_TRACES);
     for (;;) {
         buf_init(&body, BODY_MAX, NULL); /* stays: the traces lie in it */
         if (!bench_pool_next(pool, &body))

@@ -31,7 +31,7 @@ static double cpu_ns(void)
 
 static void make_bodies(void)
 {
-    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000000000000));
+    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000000000000), BENCH_SPANS);
 
     for (int i = 0; pool && i < REQUESTS; i++) {
         buf_init(&bodies[i], 1 << 20, NULL);

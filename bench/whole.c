@@ -49,7 +49,7 @@ static void send(struct sim *s, struct bench_pool *pool, int fd, unsigned long r
 int main(int argc, char **argv)
 {
     unsigned long requests = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
-    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S);
+    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S, BENCH_SPANS);
     const struct ledger *l;
     struct sim s;
 

@@ -7,26 +7,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TEMPLATES = 8, SPANS_A_TRACE = 8, BODY_MAX = 256 << 10, PATCHES_MAX = BENCH_SPANS * 3 };
+enum {
+    SPANS_A_TRACE = 8,
+    CYCLE_LEAST = 8, /* blocks that differ in more than their ids */
+    CYCLE_MAX = 100, /* blocks */
+    BODY_MAX = 1 << 20,
+    PATCHES_A_SPAN = 3
+};
 
 /* Where an id stands in a body, and which. */
 struct patch {
     uint32_t offset;
-    uint8_t trace;
-    uint8_t span; /* TRACE_ID: the trace's id; else of that span */
+    uint16_t trace; /* of the cycle */
+    uint8_t span;   /* TRACE_ID: the trace's id; else of that span */
 };
 enum { TRACE_ID = 255 };
 
 struct body {
     struct buf bytes;
-    struct patch patches[PATCHES_MAX];
+    struct patch *patches;
     size_t patch_count;
 };
 
 struct bench_pool {
-    uint64_t seed, limit;
-    uint64_t step; /* requests given out, those left out at the ends included */
-    struct body bodies[TEMPLATES][BENCH_REQUESTS];
+    uint64_t seed, limit; /* rounds */
+    uint64_t step;        /* requests given out, those left out at the ends included */
+    unsigned spans;       /* of a request */
+    unsigned rounds;      /* of a cycle: of whole blocks */
+    unsigned lag;         /* rounds */
+    struct body *bodies;  /* rounds * BENCH_SERVICES */
 };
 
 /* The service of each span of a trace. */
@@ -42,7 +51,7 @@ static const struct shape shapes[] = {
     {6, {2, 2, 2, 2, 3, 3, 3, 3}},
 };
 
-static const struct service_fields services[BENCH_REQUESTS] = {
+static const struct service_fields services[BENCH_SERVICES] = {
     {"frontend", "4.12.0", "shop", "frontend-6d9c7b5f4-x2lqp"},
     {"checkout", "3.4.0", "shop", "checkout-84b6d9f7c-qq8rt"},
     {"cart", "1.19.1", "shop", "cart-5c6d7f8b9-7xw4z"},
@@ -112,18 +121,19 @@ static void put_attributes(struct buf *b, struct rng *rng, int kind)
     otlp_write_attr_str(b, ATTRS_SPAN, "session.id", slice_str(text));
 }
 
-/* Ids of a template are marks that are looked for when the body is whole: 0xff, "id", the trace,
- * and the span. No attribute has such bytes, since they are not UTF-8. */
+/* Ids of a template are marks that are looked for when the body is whole: bytes of 0xff around the
+ * trace and the span. No attribute has such bytes, since they are not UTF-8. */
 static void mark(uint8_t *id, size_t len, size_t trace, size_t span)
 {
     memset(id, 0xff, len);
     id[2] = (uint8_t)trace;
     id[3] = (uint8_t)span;
+    id[4] = (uint8_t)(trace >> 8);
 }
 
 static void put_span(struct buf *b, struct rng *rng, size_t trace, int i, uint64_t end_ns)
 {
-    const struct shape *shape = shape_of(trace);
+    const struct shape *shape = shape_of(trace % BENCH_TRACES);
     bool slow = trace % 20 == 7, failed = trace % 20 == 13 && i == SPANS_A_TRACE - 1;
     uint64_t whole_ns = (slow ? 800 : 80) * NS_PER_MS, inset_ns = whole_ns / 20 * (uint64_t)i;
     uint8_t trace_id[16], id[8], parent[8];
@@ -152,50 +162,103 @@ static void put_span(struct buf *b, struct rng *rng, size_t trace, int i, uint64
 }
 
 /* Finds the marks. Their bytes stand only where an id does. */
-static void find_patches(struct body *b)
+static void find_patches(struct body *b, size_t max)
 {
     const uint8_t *d = b->bytes.data;
 
-    for (size_t i = 0; i + 8 <= b->bytes.len && b->patch_count < PATCHES_MAX;) {
-        bool is_mark = d[i] == 0xff && d[i + 1] == 0xff && d[i + 4] == 0xff && d[i + 5] == 0xff &&
-                       d[i + 6] == 0xff && d[i + 7] == 0xff;
+    for (size_t i = 0; i + 8 <= b->bytes.len && b->patch_count < max;) {
+        bool is_mark = d[i] == 0xff && d[i + 1] == 0xff && d[i + 5] == 0xff && d[i + 6] == 0xff &&
+                       d[i + 7] == 0xff;
 
         if (is_mark)
-            b->patches[b->patch_count++] = (struct patch){(uint32_t)i, d[i + 2], d[i + 3]};
+            b->patches[b->patch_count++] =
+                (struct patch){(uint32_t)i, (uint16_t)(d[i + 2] | d[i + 4] << 8), d[i + 3]};
         i += !is_mark ? 1 : d[i + 3] == TRACE_ID ? 16 : 8;
     }
 }
 
-static bool body_make(struct body *b, struct rng *rng, size_t service, uint64_t end_ns)
-{
-    struct request_marks marks = request_begin(&b->bytes, &services[service]);
+/* A service's spans, one behind the other. */
+struct stream {
+    size_t service, trace;
+    int span;
+};
 
-    for (size_t trace = 0; trace < BENCH_TRACES; trace++)
-        for (int i = 0; i < SPANS_A_TRACE; i++)
-            if (shape_of(trace)->services[i] == service)
-                put_span(&b->bytes, rng, trace, i, end_ns);
+static void stream_next(struct stream *s)
+{
+    do {
+        if (++s->span == SPANS_A_TRACE) {
+            s->span = 0;
+            s->trace++;
+        }
+    } while (shape_of(s->trace % BENCH_TRACES)->services[s->span] != s->service);
+}
+
+static bool body_make(struct body *b, unsigned spans, struct rng *rng, struct stream *from,
+                      uint64_t end_ns)
+{
+    struct request_marks marks = request_begin(&b->bytes, &services[from->service]);
+
+    b->patches = calloc(spans, PATCHES_A_SPAN * sizeof(*b->patches));
+    if (!b->patches)
+        return false;
+    for (unsigned i = 0; i < spans; i++) {
+        stream_next(from);
+        put_span(&b->bytes, rng, from->trace, from->span, end_ns);
+    }
     request_end(&b->bytes, marks);
-    find_patches(b);
+    find_patches(b, (size_t)spans * PATCHES_A_SPAN);
     return buf_ok(&b->bytes);
 }
 
-struct bench_pool *bench_pool_new(uint64_t seed, uint64_t unix_ns)
+/* Blocks until the last request of one is full. */
+static unsigned cycle_blocks(unsigned spans)
 {
-    struct bench_pool *p = calloc(1, sizeof(*p));
+    unsigned blocks = CYCLE_LEAST;
+
+    while (blocks <= CYCLE_MAX && blocks * BENCH_SPANS % spans != 0)
+        blocks++;
+    return blocks;
+}
+
+bool bench_pool_allows(unsigned spans)
+{
+    return spans > 0 && spans <= BENCH_SPANS_MAX && cycle_blocks(spans) <= CYCLE_MAX;
+}
+
+static bool make_bodies(struct bench_pool *p, uint64_t unix_ns)
+{
     struct rng rng;
-    bool ok = p != NULL;
+    bool ok = true;
+
+    rng_seed(&rng, 1); /* the same bytes in each run, but for the ids */
+    for (size_t s = 0; s < BENCH_SERVICES; s++) {
+        struct stream stream = {.service = s, .span = -1};
+
+        for (size_t r = 0; r < p->rounds; r++) {
+            struct body *b = &p->bodies[r * BENCH_SERVICES + s];
+
+            buf_init(&b->bytes, BODY_MAX, NULL);
+            ok = ok && body_make(b, p->spans, &rng, &stream, unix_ns);
+        }
+    }
+    return ok;
+}
+
+struct bench_pool *bench_pool_new(uint64_t seed, uint64_t unix_ns, unsigned spans)
+{
+    struct bench_pool *p = bench_pool_allows(spans) ? calloc(1, sizeof(*p)) : NULL;
 
     if (!p)
         return NULL;
-    p->seed = seed;
-    p->limit = UINT64_MAX;
-    rng_seed(&rng, 1); /* the same bytes in each run, but for the ids */
-    for (size_t t = 0; t < TEMPLATES; t++)
-        for (size_t s = 0; s < BENCH_REQUESTS; s++) {
-            buf_init(&p->bodies[t][s].bytes, BODY_MAX, NULL);
-            ok = ok && body_make(&p->bodies[t][s], &rng, s, unix_ns);
-        }
-    if (ok)
+    *p = (struct bench_pool){
+        .seed = seed,
+        .limit = UINT64_MAX,
+        .spans = spans,
+        .rounds = cycle_blocks(spans) * BENCH_SPANS / spans,
+        .lag = (BENCH_LAG * BENCH_SPANS + spans - 1) / spans,
+    };
+    p->bodies = calloc((size_t)p->rounds * BENCH_SERVICES, sizeof(*p->bodies));
+    if (p->bodies && make_bodies(p, unix_ns))
         return p;
     bench_pool_free(p);
     return NULL;
@@ -205,22 +268,32 @@ void bench_pool_free(struct bench_pool *p)
 {
     if (!p)
         return;
-    for (size_t t = 0; t < TEMPLATES; t++)
-        for (size_t s = 0; s < BENCH_REQUESTS; s++)
-            buf_fini(&p->bodies[t][s].bytes);
+    for (size_t i = 0; p->bodies && i < (size_t)p->rounds * BENCH_SERVICES; i++) {
+        buf_fini(&p->bodies[i].bytes);
+        free(p->bodies[i].patches);
+    }
+    free(p->bodies);
     free(p);
 }
 
-void bench_pool_limit(struct bench_pool *p, uint64_t blocks)
+/* Traces of the rounds before this one, the last of them perhaps in part. */
+static uint64_t traces_of(const struct bench_pool *p, uint64_t rounds)
 {
-    p->limit = blocks;
+    return (rounds * p->spans * BENCH_SERVICES + SPANS_A_TRACE - 1) / SPANS_A_TRACE;
 }
 
-uint64_t bench_pool_blocks(const struct bench_pool *p)
+void bench_pool_limit(struct bench_pool *p, uint64_t traces)
 {
-    uint64_t begun = (p->step + BENCH_REQUESTS - 1) / BENCH_REQUESTS;
+    uint64_t spans = (uint64_t)p->spans * BENCH_SERVICES;
 
-    return begun < p->limit ? begun : p->limit;
+    p->limit = (traces * SPANS_A_TRACE + spans - 1) / spans;
+}
+
+uint64_t bench_pool_traces(const struct bench_pool *p)
+{
+    uint64_t begun = (p->step + BENCH_SERVICES - 1) / BENCH_SERVICES;
+
+    return traces_of(p, begun < p->limit ? begun : p->limit);
 }
 
 static void put_id(uint8_t *to, const struct patch *patch, uint64_t seed, uint64_t first_trace)
@@ -235,32 +308,32 @@ static void put_id(uint8_t *to, const struct patch *patch, uint64_t seed, uint64
     }
 }
 
-static void body_write(const struct bench_pool *p, uint64_t block, size_t request, struct buf *out)
+static void body_write(const struct bench_pool *p, uint64_t round, size_t service, struct buf *out)
 {
-    const struct body *b = &p->bodies[block % TEMPLATES][request];
+    const struct body *b = &p->bodies[round % p->rounds * BENCH_SERVICES + service];
+    uint64_t first_trace = traces_of(p, round / p->rounds * p->rounds);
     uint8_t *to = buf_reserve(out, b->bytes.len);
 
     if (!to)
         return;
     memcpy(to, b->bytes.data, b->bytes.len);
     for (size_t i = 0; i < b->patch_count; i++)
-        put_id(to + b->patches[i].offset, &b->patches[i], p->seed, block * BENCH_TRACES);
+        put_id(to + b->patches[i].offset, &b->patches[i], p->seed, first_trace);
     out->len += b->bytes.len;
 }
 
 bool bench_pool_next(struct bench_pool *p, struct buf *out)
 {
     for (;;) {
-        uint64_t round = p->step / BENCH_REQUESTS, request = p->step % BENCH_REQUESTS;
-        uint64_t lag = request * BENCH_LAG;
+        uint64_t round = p->step / BENCH_SERVICES, service = p->step % BENCH_SERVICES;
+        uint64_t lag = service * p->lag;
 
-        if (p->limit != UINT64_MAX &&
-            round >= p->limit + (uint64_t)(BENCH_REQUESTS - 1) * BENCH_LAG)
+        if (p->limit != UINT64_MAX && round >= p->limit + (uint64_t)(BENCH_SERVICES - 1) * p->lag)
             return false;
         p->step++;
         if (round < lag || round - lag >= p->limit)
             continue;
-        body_write(p, round - lag, request, out);
+        body_write(p, round - lag, service, out);
         return true;
     }
 }

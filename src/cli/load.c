@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "cli/bench_pool.h"
+#include "cli/gzip_out.h"
 
 /* Where bodies come from, and which are due. */
 struct source {
@@ -10,6 +11,8 @@ struct source {
     uint64_t start_ns;
     double due; /* traces that may be made by now */
     struct bench_pool *pool;
+    struct gzip_out *gzip; /* NULL: bodies go as they are */
+    struct buf plain;      /* the body that is compressed */
     struct traffic traffic;
     struct traffic_trace trace; /* the shop's present one */
     size_t next_body;           /* of it */
@@ -24,18 +27,22 @@ static bool source_init(struct source *s, const struct load_options *o, struct l
     *s = (struct source){.options = o, .report = report, .start_ns = clock_now_ns(c)};
     traffic_init(&s->traffic, o->seed);
     traffic_trace_init(&s->trace);
+    buf_init(&s->plain, o->sender.max_body, NULL);
+    s->gzip = o->sender.gzip ? gzip_out_new() : NULL;
     if (!o->bench)
-        return true;
-    s->pool = bench_pool_new(o->seed, clock_unix_ns(c));
+        return s->gzip || !o->sender.gzip;
+    s->pool = bench_pool_new(o->seed, clock_unix_ns(c), o->bench_spans);
     if (s->pool && o->traces)
-        bench_pool_limit(s->pool, (o->traces + BENCH_TRACES - 1) / BENCH_TRACES);
-    return s->pool != NULL;
+        bench_pool_limit(s->pool, o->traces);
+    return s->pool && (s->gzip || !o->sender.gzip);
 }
 
 static void source_fini(struct source *s)
 {
     traffic_trace_fini(&s->trace);
     bench_pool_free(s->pool);
+    gzip_out_free(s->gzip);
+    buf_fini(&s->plain);
 }
 
 /* How many traces the rate allows by now. A receiver that was slow is not flooded afterwards: at
@@ -61,8 +68,8 @@ static uint64_t bench_fill(struct source *s, struct buf *body)
         s->ended = true;
         return 0;
     }
-    s->report->traces = bench_pool_blocks(s->pool) * BENCH_TRACES;
-    return BENCH_SPANS;
+    s->report->traces = bench_pool_traces(s->pool);
+    return s->options->bench_spans;
 }
 
 static enum err shop_next_trace(struct source *s)
@@ -101,6 +108,18 @@ static bool source_ready(struct source *s, uint64_t now_ns)
     return !s->ended;
 }
 
+static uint64_t source_fill(struct source *s, struct buf *body)
+{
+    struct buf *to = s->gzip ? &s->plain : body;
+    uint64_t spans;
+
+    buf_clear(&s->plain);
+    spans = s->pool ? bench_fill(s, to) : shop_fill(s, to);
+    if (spans && s->gzip)
+        gzip_out_write(s->gzip, buf_slice(to), body);
+    return spans;
+}
+
 static void source_send(struct source *s, struct sender *sender, uint64_t now_ns)
 {
     while (source_ready(s, now_ns)) {
@@ -109,7 +128,7 @@ static void source_send(struct source *s, struct sender *sender, uint64_t now_ns
 
         if (!body)
             return;
-        spans = s->pool ? bench_fill(s, body) : shop_fill(s, body);
+        spans = source_fill(s, body);
         if (!spans)
             return;
         s->report->spans += spans;

@@ -13,7 +13,8 @@ struct load_options {
     uint64_t duration_ns;
     uint64_t traces; /* at most; 0: no bound but the time */
     uint64_t seed;
-    bool bench; /* bodies of bench_pool.h instead of the shop's */
+    bool bench;           /* bodies of bench_pool.h instead of the shop's */
+    unsigned bench_spans; /* of a request */
 };
 
 struct load_report {

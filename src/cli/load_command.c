@@ -1,6 +1,7 @@
 /* load_command.c: `moontail load`. */
 #include "base/clock.h"
 #include "base/units.h"
+#include "cli/bench_pool.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 
@@ -16,8 +17,8 @@ static int load_main(int argc, char **argv);
 CLI_COMMAND(load, .name = "load",
             .synopsis = "[--endpoint http://127.0.0.1:4318] [--protocol http/protobuf|grpc]\n"
                         "         [--rate TRACES_PER_SECOND] [--duration 20s] [--traces N]\n"
-                        "         [--connections N] [--seed N] [--header 'name: value'] [--bench]\n"
-                        "         [--json] [--allow-remote]",
+                        "         [--connections N] [--seed N] [--header 'name: value'] [--gzip]\n"
+                        "         [--bench] [--spans A_REQUEST] [--json] [--allow-remote]",
             .summary = "send generated traces of a small shop to a collector", .run = load_main);
 
 static _Atomic bool stop;
@@ -93,7 +94,9 @@ enum option_id {
     CONNECTIONS,
     SEED,
     HEADER,
+    GZIP,
     BENCH,
+    SPANS,
     JSON,
     ALLOW_REMOTE
 };
@@ -107,7 +110,9 @@ static const struct option options[] = {
     {"connections", required_argument, NULL, CONNECTIONS},
     {"seed", required_argument, NULL, SEED},
     {"header", required_argument, NULL, HEADER},
+    {"gzip", no_argument, NULL, GZIP},
     {"bench", no_argument, NULL, BENCH},
+    {"spans", required_argument, NULL, SPANS},
     {"json", no_argument, NULL, JSON},
     {"allow-remote", no_argument, NULL, ALLOW_REMOTE},
     {0},
@@ -125,6 +130,15 @@ static bool parse_connections(struct arguments *a, const char *text)
     bool ok = parse_count(text, 256, &n) && n > 0;
 
     a->load.sender.connections = (unsigned)n;
+    return ok;
+}
+
+static bool parse_spans(struct arguments *a, const char *text)
+{
+    uint64_t n = 0;
+    bool ok = parse_count(text, BENCH_SPANS_MAX, &n) && bench_pool_allows((unsigned)n);
+
+    a->load.bench_spans = (unsigned)n;
     return ok;
 }
 
@@ -148,8 +162,12 @@ static bool parse_option(struct arguments *a, int id)
     case HEADER:
         a->load.sender.header = optarg;
         return strchr(optarg, ':') != NULL;
+    case GZIP:
+        return a->load.sender.gzip = true;
     case BENCH:
         return a->load.bench = true;
+    case SPANS:
+        return parse_spans(a, optarg);
     case JSON:
         return a->json = true;
     case ALLOW_REMOTE:
@@ -197,6 +215,7 @@ static struct arguments defaults(void)
 {
     return (struct arguments){
         .load = {.sender = {.connections = 4, .in_flight = 4, .attempts = 30, .max_body = 4 << 20},
+                 .bench_spans = BENCH_SPANS,
                  .traces_per_second = 50,
                  .duration_ns = 20 * NS_PER_S,
                  .seed = clock_unix_ns(clock_system())},

@@ -21,6 +21,7 @@ struct sender_options {
     unsigned attempts;    /* of one body; >= 1 */
     size_t max_body;      /* bytes */
     const char *header;   /* one more header, "name: value" in lower case; NULL: none */
+    bool gzip;            /* says that bodies are; whoever fills slots compresses them */
 };
 
 enum { LATENCY_BUCKETS = 512 };

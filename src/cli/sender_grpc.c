@@ -164,10 +164,13 @@ static int32_t submit(struct link *l, struct stream *st)
         header("te", 2, "trailers"),
         header("user-agent", 10, "moontail-load/" MOONTAIL_VERSION),
         {0},
+        {0},
     };
-    size_t count = sizeof(headers) / sizeof(headers[0]) - 1;
+    size_t count = sizeof(headers) / sizeof(headers[0]) - 2;
     nghttp2_data_provider body = {.source = {.ptr = st}, .read_callback = read_body};
 
+    if (s->options.gzip)
+        headers[count++] = header("grpc-encoding", 13, "gzip");
     if (colon)
         headers[count++] =
             header(extra, (size_t)(colon - extra), colon + 1 + strspn(colon + 1, " "));
@@ -188,6 +191,7 @@ static bool grpc_request(struct link *l, struct slot *slot)
     if (!st)
         return false;
     *st = (struct stream){.link = l, .slot = slot, .grpc_status = -1};
+    st->prefix[0] = l->sender->options.gzip;
     st->prefix[1] = (uint8_t)(len >> 24);
     st->prefix[2] = (uint8_t)(len >> 16);
     st->prefix[3] = (uint8_t)(len >> 8);

@@ -143,9 +143,9 @@ static bool http_request(struct link *l, struct slot *slot)
     h->slot = slot;
     buf_printf(&l->out,
                "POST /v1/traces HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-protobuf\r\n"
-               "Content-Length: %zu\r\n%s%s\r\n",
-               s->host_header, slot->body.len, s->options.header ? s->options.header : "",
-               s->options.header ? "\r\n" : "");
+               "Content-Length: %zu\r\n%s%s%s\r\n",
+               s->host_header, slot->body.len, s->options.gzip ? "Content-Encoding: gzip\r\n" : "",
+               s->options.header ? s->options.header : "", s->options.header ? "\r\n" : "");
     l->tail = buf_slice(&slot->body);
     return buf_ok(&l->out);
 }

@@ -22,34 +22,38 @@ static int by_id(const void *a, const void *b)
     return x->span_id < y->span_id ? -1 : x->span_id > y->span_id;
 }
 
-static void run_pool(uint64_t seed)
+static void run_pool_of(uint64_t seed, unsigned spans_a_request)
 {
-    struct bench_pool *p = bench_pool_new(seed, NOW);
+    struct bench_pool *p = bench_pool_new(seed, NOW, spans_a_request);
     struct buf body;
 
     buf_init(&body, 1 << 20, NULL);
     span_count = request_count = byte_count = 0;
-    bench_pool_limit(p, BLOCKS);
+    bench_pool_limit(p, (uint64_t)BLOCKS * BENCH_TRACES);
     while (bench_pool_next(p, &body)) {
         struct scan_result r;
 
         CHECK(!scan_traces(buf_slice(&body), spans + span_count, ALL - span_count, &r));
-        CHECK(r.spans == BENCH_SPANS && r.rejected == 0);
+        CHECK(r.spans == spans_a_request && r.rejected == 0);
         span_count += r.spans;
         request_count++;
         byte_count += body.len;
         buf_clear(&body);
     }
-    CHECK(bench_pool_blocks(p) == BLOCKS);
+    CHECK(bench_pool_traces(p) == (uint64_t)BLOCKS * BENCH_TRACES);
     buf_fini(&body);
     bench_pool_free(p);
     qsort(spans, span_count, sizeof(*spans), by_id);
 }
 
-static void a_run_gives_out_whole_traces_of_eight_spans(void)
+static void run_pool(uint64_t seed)
 {
-    run_pool(1);
-    CHECK(span_count == ALL && request_count == (size_t)BLOCKS * BENCH_REQUESTS);
+    run_pool_of(seed, BENCH_SPANS);
+}
+
+static void all_are_whole_traces_of_eight_spans(void)
+{
+    CHECK(span_count == ALL);
     for (size_t i = 0; i + 8 <= span_count; i += 8) {
         int roots = 0;
 
@@ -65,6 +69,30 @@ static void a_run_gives_out_whole_traces_of_eight_spans(void)
         CHECK(roots == 1);
         CHECK(i == 0 || memcmp(spans[i].trace_id, spans[i - 1].trace_id, 16) != 0);
     }
+}
+
+static void a_run_gives_out_whole_traces_of_eight_spans(void)
+{
+    run_pool(1);
+    CHECK(request_count == (size_t)BLOCKS * BENCH_SERVICES);
+    all_are_whole_traces_of_eight_spans();
+}
+
+static void requests_of_other_sizes_have_the_same_traces(void)
+{
+    static const unsigned sizes[] = {10, 500};
+
+    for (size_t i = 0; i < 2; i++) {
+        run_pool_of(1, sizes[i]);
+        CHECK(request_count == (size_t)BLOCKS * BENCH_SERVICES * BENCH_SPANS / sizes[i]);
+        all_are_whole_traces_of_eight_spans();
+    }
+}
+
+static void a_size_that_never_fills_its_last_request_is_refused(void)
+{
+    CHECK(!bench_pool_allows(997) && !bench_pool_new(1, NOW, 997));
+    CHECK(!bench_pool_allows(0) && bench_pool_allows(BENCH_SPANS));
 }
 
 static void a_twentieth_has_an_error_and_a_twentieth_is_slow(void)
@@ -108,6 +136,8 @@ int main(void)
 {
     spans = calloc(ALL, sizeof(*spans));
     RUN(a_run_gives_out_whole_traces_of_eight_spans);
+    RUN(requests_of_other_sizes_have_the_same_traces);
+    RUN(a_size_that_never_fills_its_last_request_is_refused);
     RUN(a_twentieth_has_an_error_and_a_twentieth_is_slow);
     RUN(a_span_has_about_470_bytes);
     RUN(another_seed_gives_other_ids);

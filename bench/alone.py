@@ -1,0 +1,68 @@
+"""What is measured without a network: policies, and instructions."""
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from systems import CPUS, HERE, pin
+
+BUILT = os.path.join(os.path.dirname(HERE), "build", "bench")
+VARIANTS = {"as it runs": [], "without budgets": ["--budget", "off"], "interpreted": ["--jit", "off"]}
+
+
+def build():
+    subprocess.run([os.path.join(HERE, "..", "tools", "build"), "release", "benches"], check=True)
+
+
+def ask_policies(options, seconds):
+    """{chain: ns of CPU time a span}"""
+    done = subprocess.run([os.path.join(BUILT, "policies"), "--seconds", str(seconds), *options], check=True,
+                          text=True, stdout=subprocess.PIPE, preexec_fn=pin(CPUS[-1:]))
+    return {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
+
+
+def measure_policies(rounds, seconds):
+    """{chain: {variant: [ns of CPU time a span]}}"""
+    build()
+    found = {}
+    for _ in range(rounds):
+        for variant, options in VARIANTS.items():
+            for chain, ns in ask_policies(options, seconds).items():
+                found.setdefault(chain, {}).setdefault(variant, []).append(ns)
+    for chain, row in found.items():
+        print(f"{chain}: " + ", ".join(f"{v} {statistics.median(row[v]):.1f} ({min(row[v]):.1f})" for v in VARIANTS)
+              + " ns of CPU time a span, median (least)")
+    return found
+
+
+# What a span may take: worker, journal and export together. Lower it with what makes it less.
+MOST_INSTRUCTIONS = 1_850
+STEPS = ("worker_step", "journal_step", "export_step")
+
+
+def count_instructions(requests, folder):
+    """Of all steps of the collector's threads, and the spans that they had."""
+    out = os.path.join(folder, "callgrind.out")
+    done = subprocess.run(
+        ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", "--collect-atstart=no",
+         "--smc-check=all-non-file", *(f"--toggle-collect={step}" for step in STEPS),
+         os.path.join(BUILT, "whole"), str(requests)],
+        check=True, text=True, stdout=subprocess.PIPE)
+    with open(out) as f:
+        return int(re.search(r"^summary: (\d+)", f.read(), re.M).group(1)), int(done.stdout.split()[0])
+
+
+def measure_instructions():
+    """Those of 800 requests behind the first 400: what a start costs, and compiling Lua, is not a span's."""
+    if not shutil.which("valgrind"):
+        sys.exit("valgrind is not installed")
+    build()
+    with tempfile.TemporaryDirectory() as folder:
+        few, few_spans = count_instructions(400, folder)
+        many, many_spans = count_instructions(1200, folder)
+    each = (many - few) / (many_spans - few_spans)
+    print(f"{each:,.0f} instructions a span; {MOST_INSTRUCTIONS:,} at most")
+    return each

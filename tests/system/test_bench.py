@@ -1,0 +1,26 @@
+"""bench/ itself: each row's configuration is one, and the docs are what the figures make."""
+import os
+import subprocess
+import sys
+
+import pytest
+from harness import PROGRAM, ROOT
+
+sys.path.append(f"{ROOT}/bench")
+
+from rows import MUST_HOLD, ROWS  # noqa: E402
+from systems import Moontail  # noqa: E402
+
+
+@pytest.mark.parametrize("name", ["http", "export", "all-on", "no-record", "attributes", "no-policies", "after-root"])
+def test_a_rows_options_make_a_configuration(name, tmp_path):
+    environment = Moontail.environment(ROWS[name], "http://127.0.0.1:1" if ROWS[name].export else "")
+    done = subprocess.run([PROGRAM, "check", "--config", f"{ROOT}/bench/config.lua"], capture_output=True, text=True,
+                          env={**os.environ, **environment, "JOURNAL": str(tmp_path)})
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_rows_that_must_hold_are_named():
+    assert MUST_HOLD == ["http", "grpc", "export", "gzip", "small", "fsync"]
+    assert len({(row.title, row.wait, row.workers) for row in ROWS.values()}) == len(ROWS)
+
