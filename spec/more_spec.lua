@@ -5,6 +5,7 @@ local cells = require "moontail.cells"
 local config = require "moontail.config"
 local edit = require "moontail.edit"
 local exporter_run = require "moontail.exporter_run"
+local metrics = require "moontail.metrics"
 local xray = require "moontail.xray"
 local exporter_spec = require "moontail.exporter_spec"
 local processor = require "moontail.processor"
@@ -76,6 +77,8 @@ describe("the table of the API", function()
     local batch = set_of(exporter_run.batch_fields)
     for name in pairs(exporter_run.batch_methods) do batch[name] = true end
     assert.same(sorted(batch), documented(class_called "batch"))
+    assert.same(sorted(set_of(metrics.metric_fields)), documented(class_called "metric"))
+    assert.same(sorted(set_of(metrics.point_fields)), documented(class_called "point"))
     assert.same(sorted(exporter_run.request_keys), documented(class_called "request"))
     assert.same(sorted(exporter_spec.keys), documented(class_called "exporter"))
   end)

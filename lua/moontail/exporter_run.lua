@@ -39,6 +39,12 @@ function Batch:spans()
   end
 end
 
+-- Metrics, whose attributes are values, or with "text" texts.
+function Batch:metrics(how)
+  if self.signal ~= "metrics" then error("batch:metrics() is for metrics; these are " .. self.signal, 2) end
+  return require("moontail.metrics").each(host.export_body(), how)
+end
+
 function Batch:otlp() return host.export_body() end
 function Batch:otlp_json() return host.export_json() end
 

@@ -58,6 +58,10 @@ enum attr_field {
     ATTRS_SPAN = 9,     /* in Span */
     ATTRS_EVENT = 3,    /* in Span.Event */
     ATTRS_LINK = 4,     /* in Span.Link */
+    ATTRS_POINT = 7,    /* in NumberDataPoint, SummaryDataPoint */
+    ATTRS_HISTOGRAM_POINT = 9,
+    ATTRS_EXPONENTIAL_POINT = 1,
+    ATTRS_EXEMPLAR = 7,
 };
 
 /* The first attribute called `key` in `message`; false if none. The value may be VALUE_ABSENT. */

@@ -10,6 +10,7 @@
 #include "policy/handles.h"
 #include "policy/json_text.h"
 #include "policy/match.h"
+#include "policy/metrics_lua.h"
 #include "policy/redact_lua.h"
 #include "policy/verdict.h"
 #include "policy/whole.h"
@@ -145,6 +146,7 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     handles_register(L, s);
     bytes_register(L);
     whole_register(L, &s->reader);
+    metrics_lua_register(L);
     json_text_register(L);
     redact_register(L, s);
     lua_pushlightuserdata(L, s);
