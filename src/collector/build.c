@@ -161,13 +161,15 @@ static enum err init_admin(struct collector *c, struct err_info *info)
     if (!c->host.has_admin)
         return ERR_OK;
     find_control(c, control, sizeof(control));
-    callbacks = (struct admin_callbacks){
-        .arg = c,
-        .livez = livez,
-        .readyz = collector_write_ready,
-        .metrics = collector_write_metrics,
-        .span_metrics = config->span_metrics.enabled ? collector_write_span_metrics : NULL,
-        .control = collector_control};
+    callbacks = (struct admin_callbacks){.arg = c,
+                                         .livez = livez,
+                                         .readyz = collector_write_ready,
+                                         .metrics = collector_write_metrics,
+                                         .span_metrics = config->span_metrics.enabled ||
+                                                                 config->service_graph.enabled
+                                                             ? collector_write_span_metrics
+                                                             : NULL,
+                                         .control = collector_control};
     if (admin_new(c->tasks[0].loop, c->host.any_port ? "127.0.0.1:0" : config->admin_listen,
                   control[0] ? control : NULL, &callbacks, c->admin_bound, &c->admin,
                   info) != ERR_OK)

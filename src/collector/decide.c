@@ -230,6 +230,14 @@ static void finish(struct decider *d, struct trace *trace, const struct policy_v
                         });
 }
 
+/* Whatever the verdict is, once it stands: the references are still held. */
+static void count_edges(struct decider *d, const struct decision_record *r)
+{
+    if (d->worker->edges)
+        spanmetrics_count_edges(d->worker->edges,
+                                &(struct spanmetrics_trace){r->spans, decider_span_at, d});
+}
+
 /* Their spans stand for their series: the references are still held. */
 static void note_exemplars(struct decider *d, const struct decision_record *r)
 {
@@ -288,6 +296,7 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
         trace_table_put_back(d->worker->table, trace);
         return DECIDE_NO_ROOM;
     }
+    count_edges(d, &r);
     note_exemplars(d, &r);
     remember(d, &r, now_ns);
     finish(d, trace, &v, r.exporters, sequence);

@@ -64,6 +64,16 @@ static bool is_flushed(struct collector *c, uint64_t now_ns)
     return c->shared.keeps ? nothing_in_flight(l) : everything_settled(l);
 }
 
+/* What the last decisions added to the service graph is on its way to the exporters. */
+static bool has_sent_last(struct collector *c)
+{
+    if (!c->shared.service_graph)
+        return true;
+    if (!c->has_sent_last)
+        c->has_sent_last = span_metrics_flush(c);
+    return c->has_sent_last && !atomic_load(&c->shared.span_bodies);
+}
+
 /* Moves from phase to phase as the threads report; returns when to look again. */
 static uint64_t advance_phase(struct collector *c, uint64_t now_ns)
 {
@@ -74,7 +84,8 @@ static uint64_t advance_phase(struct collector *c, uint64_t now_ns)
     if (phase == PHASE_DRAINING &&
         ((all_workers(c, false) && span_metrics_flush(c)) || now_ns >= c->stop_by_ns))
         set_phase(c, c->shared.keeps ? PHASE_FLUSHING : PHASE_DECIDING);
-    if (phase == PHASE_DECIDING && (all_workers(c, true) || now_ns >= c->stop_by_ns)) {
+    if (phase == PHASE_DECIDING &&
+        ((all_workers(c, true) && has_sent_last(c)) || now_ns >= c->stop_by_ns)) {
         export_flush(c->export);
         set_phase(c, PHASE_FLUSHING);
     }

@@ -418,10 +418,29 @@ static void write_span_metrics(struct page *p)
     gauge(p, "moontail_span_metrics_series",
           "Series of span_metrics, the overflow series not counted.", (double)stats.series);
     counter(p, "moontail_span_metrics_spans_total", "Spans that span_metrics counted.",
-            stats.spans);
+            stats.calls);
     counter(p, "moontail_span_metrics_overflow_spans_total",
             "Of these, spans in the overflow series: beyond max_series, or without memory.",
             stats.overflow);
+}
+
+static void write_service_graph(struct page *p)
+{
+    struct spanmetrics_stats stats;
+
+    if (!p->c->shared.service_graph)
+        return;
+    spanmetrics_stats(p->c->shared.service_graph, &stats);
+    gauge(p, "moontail_service_graph_series",
+          "Series of service_graph, the overflow series not counted.", (double)stats.series);
+    counter(p, "moontail_service_graph_requests_total", "Requests that service_graph counted.",
+            stats.calls);
+    counter(p, "moontail_service_graph_overflow_requests_total",
+            "Of these, requests in the overflow series: beyond max_edges, or without memory.",
+            stats.overflow);
+    counter(p, "moontail_service_graph_unpaired_spans_total",
+            "Spans of servers and consumers whose parent is no client or producer of their trace.",
+            stats.unpaired);
 }
 
 int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
@@ -446,6 +465,7 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     write_quarantine(&p);
     write_state(&p);
     write_span_metrics(&p);
+    write_service_graph(&p);
     write_memory(&p);
     write_build(&p);
     write_process(&p);

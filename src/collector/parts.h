@@ -31,6 +31,13 @@ struct pushed_trace {
     struct policy_verdict verdict;
 };
 
+/* What counts spans: span_metrics, service_graph. */
+struct metrics_source {
+    struct spanmetrics *m; /* NULL: off */
+    uint64_t interval_ns, due_ns;
+};
+enum { METRICS_SOURCES = 2 };
+
 struct collector {
     struct collector_host host;
     char *config_path; /* of the caller's, copied: it is read again */
@@ -68,8 +75,9 @@ struct collector {
     struct export_stats export_stats[OTLP_SIGNALS][EXPORTER_MAX];
     size_t export_count; /* of them */
     uint64_t started_ns, started_unix_ns, stop_by_ns;
-    uint64_t accept_again_ns;     /* paused until then; 0: accepting */
-    uint64_t span_metrics_due_ns; /* when they are sent next */
+    uint64_t accept_again_ns; /* paused until then; 0: accepting */
+    struct metrics_source metrics_sources[METRICS_SOURCES];
+    bool has_sent_last; /* what was counted until the end */
 };
 
 /* ---- build.c ---- */
@@ -165,7 +173,7 @@ uint64_t life_step(void *collector, uint64_t now_ns);
 void snapshot_worker(void *worker);
 void snapshot_journal(void *collector);
 void snapshot_export(void *collector);
-/* Main: the totals of span_metrics have all that was counted until now. False: somebody was late,
+/* Main: the totals of all sources have all that was counted until now. False: somebody was late,
  * they are as they were. */
 bool snapshot_span_metrics(struct collector *c);
 

@@ -4,8 +4,9 @@
 
 static bool is_fixed(const char *line)
 {
-    static const char *const prefixes[] = {"workers=", "admin.control=", "journal.",
-                                           "tail_sampling.decision_cache=", "span_metrics"};
+    static const char *const prefixes[] = {
+        "workers=",     "admin.control=", "journal.", "tail_sampling.decision_cache=",
+        "span_metrics", "service_graph"};
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
@@ -89,4 +90,5 @@ void restart_keep(struct config *c, const struct config *start)
     c->journal = start->journal;
     c->tail.decision_cache = start->tail.decision_cache;
     c->span_metrics = start->span_metrics;
+    c->service_graph = start->service_graph;
 }

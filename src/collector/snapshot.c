@@ -43,8 +43,9 @@ bool snapshot_span_metrics(struct collector *c)
     c->shared.gathers = true; /* the rendezvous makes it seen */
     taken = take_snapshots(c);
     c->shared.gathers = false;
-    if (taken)
-        spanmetrics_gather(c->shared.span_metrics, clock_unix_ns(c->host.clock));
+    for (int i = 0; taken && i < METRICS_SOURCES; i++)
+        if (c->metrics_sources[i].m)
+            spanmetrics_gather(c->metrics_sources[i].m, clock_unix_ns(c->host.clock));
     return taken;
 }
 

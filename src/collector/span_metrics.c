@@ -18,27 +18,21 @@ struct span_metrics_body {
 
 /* ---- the configuration ---- */
 
-static enum err read_bounds(const struct config_span_metrics *config, struct histogram_shape *shape,
-                            struct err_info *info)
+static enum err read_bounds(const char *key, const char *const *buckets,
+                            struct histogram_shape *shape, struct err_info *info)
 {
     unsigned count = 0;
 
     shape->explicit = true;
-    for (; config->buckets[count]; count++) {
+    for (; buckets[count]; count++) {
         uint64_t *bound = &shape->bounds_ns[count];
-        const char *text = config->buckets[count];
 
-        if (units_duration(slice_str(text), bound) != ERR_OK)
-            return err_fail(info, ERR_CONFIG,
-                            "span_metrics.histogram.explicit.buckets has '%s'; allowed: durations "
-                            "such as \"250ms\"",
-                            text);
+        if (units_duration(slice_str(buckets[count]), bound) != ERR_OK)
+            return err_fail(info, ERR_CONFIG, "%s has '%s'; allowed: durations such as \"250ms\"",
+                            key, buckets[count]);
         if (count > 0 && *bound <= bound[-1])
-            return err_fail(
-                info, ERR_CONFIG,
-                "span_metrics.histogram.explicit.buckets has '%s' behind '%s'; allowed: "
-                "ascending bounds",
-                text, config->buckets[count - 1]);
+            return err_fail(info, ERR_CONFIG, "%s has '%s' behind '%s'; allowed: ascending bounds",
+                            key, buckets[count], buckets[count - 1]);
     }
     shape->buckets = count + 1;
     return ERR_OK;
@@ -49,19 +43,51 @@ static enum err read_shape(const struct config_span_metrics *config, struct hist
 {
     *shape = (struct histogram_shape){.unit_ns = strcmp(config->unit, "s") == 0 ? 1e9 : 1e6,
                                       .buckets = (unsigned)config->max_size};
-    return config->exponential ? ERR_OK : read_bounds(config, shape, info);
+    if (config->exponential)
+        return ERR_OK;
+    return read_bounds("span_metrics.histogram.explicit.buckets", config->buckets, shape, info);
+}
+
+static enum err read_graph_shape(const struct config_service_graph *config,
+                                 struct histogram_shape *shape, struct err_info *info)
+{
+    *shape = (struct histogram_shape){.unit_ns = 1e9, .buckets = (unsigned)config->max_size};
+    if (config->max_size == 0)
+        return read_bounds("service_graph.latency_histogram_buckets", config->buckets, shape, info);
+    if (config->max_size < HISTOGRAM_BUCKETS_MIN)
+        return err_fail(info, ERR_CONFIG,
+                        "service_graph.exponential_histogram_max_size is %u; allowed: 0, or from "
+                        "%u to %u",
+                        shape->buckets, HISTOGRAM_BUCKETS_MIN, HISTOGRAM_BUCKETS_MAX);
+    return ERR_OK;
 }
 
 enum err span_metrics_check(const struct config *config, struct err_info *info)
 {
     struct histogram_shape shape;
 
-    return config->span_metrics.enabled ? read_shape(&config->span_metrics, &shape, info) : ERR_OK;
+    if (config->span_metrics.enabled && read_shape(&config->span_metrics, &shape, info))
+        return ERR_CONFIG;
+    if (config->service_graph.enabled && read_graph_shape(&config->service_graph, &shape, info))
+        return ERR_CONFIG;
+    return ERR_OK;
 }
 
-enum err span_metrics_init(struct collector *c, struct err_info *info)
+static struct spanmetrics *add_source(struct collector *c, int i, uint64_t interval_ns,
+                                      const struct spanmetrics_options *options)
 {
-    const struct config_span_metrics *config = &c->config->span_metrics;
+    struct metrics_source *source = &c->metrics_sources[i];
+
+    source->interval_ns = interval_ns;
+    source->due_ns = collector_now_ns(c) + interval_ns;
+    source->m = spanmetrics_new(options, c->memory, c->shared.key, c->shared.count,
+                                clock_unix_ns(c->host.clock));
+    return source->m;
+}
+
+static enum err init_spans(struct collector *c, const struct config_span_metrics *config,
+                           struct err_info *info)
+{
     struct spanmetrics_options options = {
         .dimensions = config->dimensions,
         .name_attribute = config->span_name_attribute,
@@ -70,15 +96,40 @@ enum err span_metrics_init(struct collector *c, struct err_info *info)
         .delta = config->enabled && strcmp(config->temporality, "delta") == 0,
     };
 
-    c->span_metrics_due_ns = NEVER_NS;
     if (!config->enabled)
         return ERR_OK;
     if (read_shape(config, &options.shape, info) != ERR_OK)
         return ERR_CONFIG;
-    c->shared.span_metrics = spanmetrics_new(&options, c->memory, c->shared.key, c->shared.count,
-                                             clock_unix_ns(c->host.clock));
-    c->span_metrics_due_ns = collector_now_ns(c) + config->flush_interval_ns;
+    c->shared.span_metrics = add_source(c, 0, config->flush_interval_ns, &options);
     return ERR_OK;
+}
+
+static enum err init_graph(struct collector *c, const struct config_service_graph *config,
+                           struct err_info *info)
+{
+    struct spanmetrics_options options = {
+        .edges = true,
+        .dimensions = config->dimensions,
+        .databases = config->database_attributes,
+        .peers = config->peer_attributes,
+        .prefix = "traces_service_graph",
+        .max_series = config->max_edges,
+        .delta = config->enabled && strcmp(config->temporality, "delta") == 0,
+    };
+
+    if (!config->enabled)
+        return ERR_OK;
+    if (read_graph_shape(config, &options.shape, info) != ERR_OK)
+        return ERR_CONFIG;
+    c->shared.service_graph = add_source(c, 1, config->flush_interval_ns, &options);
+    return ERR_OK;
+}
+
+enum err span_metrics_init(struct collector *c, struct err_info *info)
+{
+    enum err err = init_spans(c, &c->config->span_metrics, info);
+
+    return err ? err : init_graph(c, &c->config->service_graph, info);
 }
 
 static void free_bodies(struct span_metrics_body *b)
@@ -95,21 +146,22 @@ static void free_bodies(struct span_metrics_body *b)
 void span_metrics_fini(struct collector *c)
 {
     free_bodies(atomic_load(&c->shared.span_bodies));
-    spanmetrics_free(c->shared.span_metrics);
+    for (int i = 0; i < METRICS_SOURCES; i++)
+        spanmetrics_free(c->metrics_sources[i].m);
 }
 
 /* ---- main ---- */
 
 /* One body of what is next; false: there is none, or no memory (*failed). */
-static bool write_body(const struct collector *c, size_t *at, struct span_metrics_body **out,
-                       bool *failed)
+static bool write_body(const struct collector *c, const struct spanmetrics *m, size_t *at,
+                       struct span_metrics_body **out, bool *failed)
 {
     struct span_metrics_body *b = calloc(1, sizeof(*b));
 
     if (!b)
         return *failed = true, false;
     buf_init(&b->body, BODY_MAX, c->memory);
-    b->points = spanmetrics_write_otlp(c->shared.span_metrics, at, &b->body);
+    b->points = spanmetrics_write_otlp(m, at, &b->body);
     if (b->points > 0) {
         *out = b;
         return true;
@@ -119,59 +171,96 @@ static bool write_body(const struct collector *c, size_t *at, struct span_metric
     return false;
 }
 
-/* All of it, or NULL: nothing, or no memory (*failed). */
-static struct span_metrics_body *write_bodies(const struct collector *c, bool *failed)
+static bool is_due(const struct metrics_source *source, uint64_t now_ns)
+{
+    return source->m && now_ns >= source->due_ns;
+}
+
+/* All of the sources that are due, or NULL: nothing, or no memory (*failed). */
+static struct span_metrics_body *write_bodies(const struct collector *c, uint64_t now_ns,
+                                              bool *failed)
 {
     struct span_metrics_body *first = NULL, **last = &first;
-    size_t at = 0;
 
     *failed = false;
-    while (write_body(c, &at, last, failed))
-        last = &(*last)->next;
+    for (int i = 0; i < METRICS_SOURCES && !*failed; i++) {
+        size_t at = 0;
+
+        while (is_due(&c->metrics_sources[i], now_ns) &&
+               write_body(c, c->metrics_sources[i].m, &at, last, failed))
+            last = &(*last)->next;
+    }
     if (!*failed)
         return first;
     free_bodies(first);
     return NULL;
 }
 
-bool span_metrics_flush(struct collector *c)
+/* Sends what is due, if worker 0 is done with the last ones. False: it is not. */
+static bool send_due(struct collector *c, uint64_t now_ns)
 {
     struct span_metrics_body *bodies;
     bool failed;
 
-    if (!c->shared.span_metrics)
-        return true;
     if (atomic_load(&c->shared.span_bodies) || !snapshot_span_metrics(c))
         return false;
-    bodies = write_bodies(c, &failed);
+    bodies = write_bodies(c, now_ns, &failed);
     if (failed)
         return false;
-    spanmetrics_sent(c->shared.span_metrics);
+    for (int i = 0; i < METRICS_SOURCES; i++)
+        if (is_due(&c->metrics_sources[i], now_ns))
+            spanmetrics_sent(c->metrics_sources[i].m);
     atomic_store(&c->shared.span_bodies, bodies);
     if (bodies)
         loop_wake(c->workers[0]->loop);
     return true;
 }
 
+bool span_metrics_flush(struct collector *c)
+{
+    bool are_off = true;
+
+    for (int i = 0; i < METRICS_SOURCES; i++) {
+        c->metrics_sources[i].due_ns = 0;
+        are_off &= !c->metrics_sources[i].m;
+    }
+    return are_off || send_due(c, collector_now_ns(c));
+}
+
 uint64_t span_metrics_step(struct collector *c, uint64_t now_ns)
 {
-    if (now_ns < c->span_metrics_due_ns || collector_phase(c) != PHASE_RUNNING)
-        return c->span_metrics_due_ns;
-    c->span_metrics_due_ns =
-        now_ns + (span_metrics_flush(c) ? c->config->span_metrics.flush_interval_ns : again_ns);
-    return c->span_metrics_due_ns;
+    uint64_t due_ns = NEVER_NS;
+    bool any = false, is_sent;
+
+    if (collector_phase(c) != PHASE_RUNNING)
+        return NEVER_NS;
+    for (int i = 0; i < METRICS_SOURCES; i++)
+        any |= is_due(&c->metrics_sources[i], now_ns);
+    is_sent = any && send_due(c, now_ns);
+    for (int i = 0; i < METRICS_SOURCES; i++) {
+        struct metrics_source *source = &c->metrics_sources[i];
+
+        if (is_due(source, now_ns))
+            source->due_ns = now_ns + (is_sent ? source->interval_ns : again_ns);
+        if (source->m)
+            due_ns = earlier_ns(due_ns, source->due_ns);
+    }
+    return due_ns;
 }
 
 int collector_write_span_metrics(void *collector, bool openmetrics, struct buf *out)
 {
     struct collector *c = collector;
+    const struct spanmetrics *all[METRICS_SOURCES];
 
     if (collector_phase(c) == PHASE_RECOVERING) {
         buf_str(out, "recovering: nothing has come in yet\n");
         return 503;
     }
     snapshot_span_metrics(c);
-    spanmetrics_write_page(c->shared.span_metrics, openmetrics, out);
+    for (int i = 0; i < METRICS_SOURCES; i++)
+        all[i] = c->metrics_sources[i].m;
+    spanmetrics_write_page(all, METRICS_SOURCES, openmetrics, out);
     return 200;
 }
 

@@ -1,5 +1,5 @@
-/* span_metrics.h: span_metrics of config.lua: made at the start, gathered and sent from time to
- * time.
+/* span_metrics.h: span_metrics and service_graph of config.lua: made at the start, gathered and
+ * sent from time to time.
  *
  * Main gathers what the workers have counted, for a page or to send it; what is to be sent it
  * writes as OTLP and hands to worker 0, which gives it to the outbox as if it had come in (pass.h).
@@ -17,13 +17,13 @@ struct worker;
 /* ERR_CONFIG with a sentence: the bounds of buckets are no ascending durations. */
 enum err span_metrics_check(const struct config *config, struct err_info *info) MUST_CHECK;
 
-/* c->shared.span_metrics, if the configuration asks for it. ERR_CONFIG as above. */
+/* Those of c->metrics_sources that the configuration asks for. ERR_CONFIG as above. */
 enum err span_metrics_init(struct collector *c, struct err_info *info) MUST_CHECK;
 void span_metrics_fini(struct collector *c);
 
 /* Main: sends them when it is time. Returns when to look again. */
 uint64_t span_metrics_step(struct collector *c, uint64_t now_ns);
-/* Main: sends them now, if worker 0 is done with the last ones. False: it is not. */
+/* Main, before the end: sends all now, if worker 0 is done with the last ones. False: it is not. */
 bool span_metrics_flush(struct collector *c);
 
 /* Worker 0 takes what main has handed over. True: there was no room, try again. */

@@ -263,6 +263,8 @@ void worker_snapshot(struct worker *w)
     w->snapshot_counts = w->counts;
     if (w->shared->gathers && w->recorder)
         spanmetrics_hand_over(w->recorder);
+    if (w->shared->gathers && w->edges)
+        spanmetrics_hand_over(w->edges);
     w->snapshot_pending = w->snapshot_table.spans + decider_pending(w->decider);
     for (unsigned o = 0; o < w->shared->count; o++)
         ring_each(&w->inboxes[o], count_item, &w->snapshot_pending);
@@ -323,6 +325,8 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
     w->rules = rules;
     if (shared->span_metrics)
         w->recorder = spanmetrics_recorder(shared->span_metrics, index);
+    if (shared->service_graph)
+        w->edges = spanmetrics_recorder(shared->service_graph, index);
     init_rings(w);
     w->journal = journal_writer(shared->journal, index, loop);
     init_table(w);

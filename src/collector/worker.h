@@ -49,7 +49,7 @@ struct worker_shared {
     _Atomic unsigned closed;         /* how often listeners were closed */
     _Atomic(struct rescue *) rescue; /* from main to worker 0: see rescue.h; NULL: none waits */
     struct loop *main_loop, *builder_loop;
-    struct spanmetrics *span_metrics; /* NULL: off */
+    struct spanmetrics *span_metrics, *service_graph; /* NULL: off */
     bool gathers; /* at the next rendezvous workers hand over what they counted */
     _Atomic(struct span_metrics_body *) span_bodies; /* from main to worker 0; NULL: none wait */
     struct worker **workers;
@@ -90,6 +90,7 @@ struct worker {
     uint32_t *series;        /* of each of them, with span_metrics */
     size_t span_capacity;
     struct spanmetrics_recorder *recorder; /* NULL: no span_metrics */
+    struct spanmetrics_recorder *edges;    /* NULL: no service_graph */
 
     struct door door;              /* door.h */
     size_t added;                  /* spans since the last step */

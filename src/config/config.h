@@ -62,6 +62,16 @@ struct config {
         uint64_t flush_interval_ns;
         bool exemplars;
     } span_metrics;
+    struct config_service_graph {
+        bool enabled;
+        const char *const *dimensions; /* NULL-terminated lists, or NULL: none */
+        const char *const *peer_attributes, *const *database_attributes;
+        const char *const *buckets; /* durations */
+        uint64_t max_size;          /* of an exponential histogram in place of buckets; 0: none */
+        uint64_t max_edges;
+        const char *temporality;
+        uint64_t flush_interval_ns;
+    } service_graph;
     struct {
         bool enabled; /* false: no tail_sampling, everything is kept */
         uint64_t decision_wait_ns, wait_after_root_ns; /* 0: off */

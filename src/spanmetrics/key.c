@@ -1,5 +1,4 @@
 /* From a span to its series. */
-#include "otlp/view.h"
 #include "spanmetrics/parts.h"
 
 #include <stdio.h>
@@ -21,7 +20,7 @@ static size_t cut(struct slice text)
     return len;
 }
 
-static uint8_t *put_text(uint8_t *at, struct slice text)
+uint8_t *key_put_text(uint8_t *at, struct slice text)
 {
     size_t len = cut(text);
 
@@ -43,8 +42,7 @@ size_t print_shortest(double number, char *text, size_t size)
     return (size_t)len;
 }
 
-/* False: what is no scalar has no text. */
-static bool text_of(const struct value *v, char *text, size_t size, struct slice *out)
+bool key_text_of(const struct value *v, char *number, struct slice *out)
 {
     switch (v->type) {
     case VALUE_STRING:
@@ -54,10 +52,10 @@ static bool text_of(const struct value *v, char *text, size_t size, struct slice
         *out = slice_str(v->boolean ? "true" : "false");
         return true;
     case VALUE_INT:
-        *out = slice_make(text, (size_t)snprintf(text, size, "%lld", (long long)v->integer));
+        *out = slice_make(number, (size_t)snprintf(number, 32, "%lld", (long long)v->integer));
         return true;
     case VALUE_DOUBLE:
-        *out = slice_make(text, print_shortest(v->number, text, size));
+        *out = slice_make(number, print_shortest(v->number, number, 32));
         return true;
     default:
         return false;
@@ -66,34 +64,37 @@ static bool text_of(const struct value *v, char *text, size_t size, struct slice
 
 /* ---- the key ---- */
 
-void key_begin_resource(struct spanmetrics_recorder *r, struct slice resource_spans)
+struct slice key_service(struct slice resource_spans)
 {
-    struct slice service =
-        slice_str("unknown_service"); /* as the specification of resources has it */
-    struct hash_key hash = r->m->hash;
     struct value v;
 
     if (view_resource_attr(resource_spans, slice_str("service.name"), &v) &&
         v.type == VALUE_STRING && v.bytes.len > 0)
-        service = v.bytes;
+        return v.bytes;
+    return slice_str("unknown_service"); /* as the specification of resources has it */
+}
+
+void key_begin_resource(struct spanmetrics_recorder *r, struct slice resource_spans)
+{
+    struct hash_key hash = r->m->hash;
+
     r->resource.attributes = resource_spans;
-    r->resource.len = (size_t)(put_text(r->key, service) - r->key);
+    r->resource.len = (size_t)(key_put_text(r->key, key_service(resource_spans)) - r->key);
     hash.k0 ^= hash_bytes(r->m->hash, r->key, r->resource.len);
     r->resource.hash = hash;
 }
 
-static uint8_t *put_dimension(const struct spanmetrics_recorder *r, struct slice span,
-                              const char *name, uint8_t *at)
+uint8_t *key_put_dimension(uint8_t *at, struct slice span, struct slice resource_spans,
+                           const char *name)
 {
     struct slice key = slice_str(name), text;
     struct value v;
     char number[32];
 
-    if (!view_attr(span, ATTRS_SPAN, key, &v) &&
-        !view_resource_attr(r->resource.attributes, key, &v))
+    if (!view_attr(span, ATTRS_SPAN, key, &v) && !view_resource_attr(resource_spans, key, &v))
         v.type = VALUE_ABSENT;
-    if (text_of(&v, number, sizeof(number), &text))
-        return put_text(at, text);
+    if (key_text_of(&v, number, &text))
+        return key_put_text(at, text);
     *at++ = KEY_ABSENT;
     return at;
 }
@@ -119,9 +120,9 @@ static size_t build(struct spanmetrics_recorder *r, struct slice span, unsigned 
     view_span_name(span, &name, &kind);
     *at++ = (uint8_t)(kind >= 0 && kind <= 5 ? kind : 0);
     *at++ = (uint8_t)status;
-    at = put_text(at, name_of(m, span, name));
-    for (unsigned i = 0; i < m->dimension_count; i++)
-        at = put_dimension(r, span, m->dimensions[i], at);
+    at = key_put_text(at, name_of(m, span, name));
+    for (unsigned i = 0; i < m->dimensions.count; i++)
+        at = key_put_dimension(at, span, r->resource.attributes, m->dimensions.names[i]);
     memset(at, 0, KEY_PAD);
     return (size_t)(at - r->key);
 }
@@ -213,9 +214,24 @@ uint32_t key_find(struct spanmetrics_recorder *r, struct slice span, unsigned st
     return find_by_hash(r, len, add, recent);
 }
 
+uint32_t key_find_built(struct spanmetrics_recorder *r, size_t len)
+{
+    uint64_t hash = hash_bytes(r->m->hash, r->key, len);
+    const struct key **recent = &r->recent[hash >> 56], *key = *recent;
+    size_t slot;
+
+    if (key && key->hash == hash && key->len == len && memcmp(key->bytes, r->key, len) == 0)
+        return key->series;
+    key = probe(r->m, hash, r->key, len, &slot);
+    if (!key)
+        return find_or_add(r->m, hash, r->key, len);
+    *recent = key;
+    return key->series;
+}
+
 /* ---- reading it back ---- */
 
-static struct slice take_text(const uint8_t **at)
+struct slice key_take_text(const uint8_t **at)
 {
     size_t len = *(*at)++;
     struct slice text = slice_make(*at, len);
@@ -226,19 +242,7 @@ static struct slice take_text(const uint8_t **at)
     return text;
 }
 
-void key_read(const struct spanmetrics *m, const struct key *key, struct labels_view *labels)
-{
-    const uint8_t *at = key->bytes;
-
-    labels->service = take_text(&at);
-    labels->kind = *at++;
-    labels->status = *at++;
-    labels->name = take_text(&at);
-    for (unsigned i = 0; i < m->dimension_count; i++)
-        labels->dimensions[i] = take_text(&at);
-}
-
-const char *key_kind_name(unsigned kind)
+static const char *kind_name(unsigned kind)
 {
     static const char *const names[] = {"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL",
                                         "SPAN_KIND_SERVER",      "SPAN_KIND_CLIENT",
@@ -247,9 +251,43 @@ const char *key_kind_name(unsigned kind)
     return names[kind <= 5 ? kind : 0];
 }
 
-const char *key_status_name(unsigned status)
+static const char *status_name(unsigned status)
 {
     static const char *const names[] = {"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"};
 
     return names[status <= 2 ? status : 0];
 }
+
+static void each_span_label(const struct spanmetrics *m, const struct key *key, label_fn *put,
+                            void *arg)
+{
+    const uint8_t *at = key->bytes;
+    struct slice service = key_take_text(&at), text;
+    unsigned kind = *at++, status = *at++;
+
+    put(arg, "service.name", service, false);
+    put(arg, "span.name", key_take_text(&at), false);
+    put(arg, "span.kind", slice_str(kind_name(kind)), false);
+    put(arg, "status.code", slice_str(status_name(status)), false);
+    for (unsigned i = 0; i < m->dimensions.count; i++) {
+        text = key_take_text(&at);
+        if (text.data)
+            put(arg, m->dimensions.names[i], text, false);
+    }
+}
+
+static struct slice span_service(const struct key *key)
+{
+    const uint8_t *at = key->bytes;
+
+    return key_take_text(&at);
+}
+
+const struct family span_family = {
+    .scope = "spanmetricsconnector",
+    .calls = {".calls", "_calls", "Spans received, before any sampling."},
+    .durations = {{".duration", "_duration", "Durations of these spans"}},
+    .sides = 1,
+    .each_label = each_span_label,
+    .service = span_service,
+};

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LABELS_MAX = 16 << 10 };
+enum { LABELS_MAX = 32 << 10 };
 
 struct page {
     const struct spanmetrics *m;
@@ -53,23 +53,16 @@ static void put_label(struct buf *out, const char *name, struct slice text)
     buf_byte(out, '"');
 }
 
+static void put_page_label(void *arg, const char *name, struct slice text, bool is_boolean)
+{
+    (void)is_boolean;
+    put_label(arg, name, text);
+}
+
 static void put_labels(struct page *p, uint32_t i)
 {
-    struct labels_view labels;
-
     buf_clear(&p->labels);
-    if (i == OVERFLOW_SERIES) {
-        put_label(&p->labels, "otel_metric_overflow", slice_str("true"));
-        return;
-    }
-    key_read(p->m, key_of(p->m, i), &labels);
-    put_label(&p->labels, "service_name", labels.service);
-    put_label(&p->labels, "span_name", labels.name);
-    put_label(&p->labels, "span_kind", slice_str(key_kind_name(labels.kind)));
-    put_label(&p->labels, "status_code", slice_str(key_status_name(labels.status)));
-    for (unsigned d = 0; d < p->m->dimension_count; d++)
-        if (labels.dimensions[d].data)
-            put_label(&p->labels, p->m->dimensions[d], labels.dimensions[d]);
+    each_label(p->m, i, put_page_label, &p->labels);
 }
 
 /* The series' labels, with what comes behind them. */
@@ -95,20 +88,42 @@ static const struct series *series_at(const struct page *p, uint32_t i)
     return s && s->calls > 0 ? s : NULL;
 }
 
-static void write_calls(struct page *p)
+static uint64_t calls_of(const struct series *s)
 {
-    put_family(p, p->openmetrics ? "_calls" : "_calls_total", "counter",
-               "Spans received, before any sampling.");
+    return s->calls;
+}
+
+static uint64_t failed_of(const struct series *s)
+{
+    return s->failed;
+}
+
+static void write_counter(struct page *p, const struct metric_names *names,
+                          uint64_t (*count)(const struct series *))
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s_total", names->page);
+    put_family(p, p->openmetrics ? names->page : name, "counter", names->help);
     for (uint32_t i = 0; i <= p->count; i++) {
-        if (!series_at(p, i))
+        const struct series *s = series_at(p, i);
+
+        if (!s || count(s) == 0)
             continue;
         put_labels(p, i);
-        put_sample(p, "_calls_total", "");
-        buf_printf(p->out, "%" PRIu64 "\n", series_at(p, i)->calls);
+        put_sample(p, name, "");
+        buf_printf(p->out, "%" PRIu64 "\n", count(s));
     }
 }
 
 /* ---- durations ---- */
+
+/* What the buckets of a series are written from. */
+struct line {
+    char name[64]; /* of the metric, behind the prefix */
+    const struct durations *durations;
+    const struct exemplar *exemplar;
+};
 
 static void put_exemplar(struct page *p, const struct exemplar *e, double unit_ns)
 {
@@ -121,25 +136,25 @@ static void put_exemplar(struct page *p, const struct exemplar *e, double unit_n
 }
 
 /* A bucket of durations over `above` units, up to `bound`. */
-static void put_bucket(struct page *p, const struct series *s, double above, double bound,
+static void put_bucket(struct page *p, const struct line *l, double above, double bound,
                        uint64_t count)
 {
     double unit_ns = p->m->options.shape.unit_ns;
-    double exemplar = (double)s->exemplar.duration_ns / unit_ns;
-    char name[48], le[32], more[48];
+    double exemplar = (double)l->exemplar->duration_ns / unit_ns;
+    char name[80], le[32], more[48];
     size_t len = isinf(bound) ? (size_t)snprintf(le, sizeof(le), "+Inf")
                               : print_shortest(bound, le, sizeof(le));
 
-    snprintf(name, sizeof(name), "_duration_%s_bucket", p->unit);
+    snprintf(name, sizeof(name), "%s_bucket", l->name);
     snprintf(more, sizeof(more), ",le=\"%.*s\"", (int)len, le);
     put_sample(p, name, more);
     buf_printf(p->out, "%" PRIu64, count);
-    if (p->openmetrics && s->exemplar.span_id && exemplar > above && exemplar <= bound)
-        put_exemplar(p, &s->exemplar, unit_ns);
+    if (p->openmetrics && l->exemplar->span_id && exemplar > above && exemplar <= bound)
+        put_exemplar(p, l->exemplar, unit_ns);
     buf_byte(p->out, '\n');
 }
 
-static void put_explicit(struct page *p, const struct series *s)
+static void put_explicit(struct page *p, const struct line *l)
 {
     const struct histogram_shape *shape = &p->m->options.shape;
     uint64_t count = 0;
@@ -147,11 +162,11 @@ static void put_explicit(struct page *p, const struct series *s)
 
     for (unsigned i = 0; i + 1 < shape->buckets; i++) {
         bound = (double)shape->bounds_ns[i] / shape->unit_ns;
-        count += s->histogram.counts[i];
-        put_bucket(p, s, above, bound, count);
+        count += l->durations->histogram.counts[i];
+        put_bucket(p, l, above, bound, count);
         above = bound;
     }
-    put_bucket(p, s, above, INFINITY, s->calls);
+    put_bucket(p, l, above, INFINITY, l->durations->count);
 }
 
 /* How many are at most 2^power units. */
@@ -166,87 +181,105 @@ static uint64_t count_to(const struct histogram *h, const struct histogram_shape
     return count;
 }
 
-static void put_exponential(struct page *p, const struct series *s)
+static void put_exponential(struct page *p, const struct line *l)
 {
     double above = -1;
 
     for (int32_t power = p->low; power <= p->high; power++) {
-        put_bucket(p, s, above, ldexp(1, power),
-                   count_to(&s->histogram, &p->m->options.shape, power));
+        put_bucket(p, l, above, ldexp(1, power),
+                   count_to(&l->durations->histogram, &p->m->options.shape, power));
         above = ldexp(1, power);
     }
-    put_bucket(p, s, above, INFINITY, s->calls);
+    put_bucket(p, l, above, INFINITY, l->durations->count);
 }
 
-static void put_buckets(struct page *p, const struct series *s)
+static void put_buckets(struct page *p, const struct line *l)
 {
     if (p->m->options.shape.explicit)
-        put_explicit(p, s);
+        put_explicit(p, l);
     else
-        put_exponential(p, s);
+        put_exponential(p, l);
 }
 
 /* The powers of two between which all durations are. */
-static void find_range(struct page *p)
+static void find_range(struct page *p, unsigned side)
 {
     bool is_first = true;
 
+    p->low = 0;
+    p->high = -1;
     for (uint32_t i = 0; i <= p->count; i++) {
         const struct series *s = series_at(p, i);
+        const struct histogram *h = s ? &durations_of(p->m, s, side)->histogram : NULL;
         int32_t low, high;
 
-        if (!s || !histogram_range(&s->histogram, &p->m->options.shape, &low, &high))
+        if (!h || !histogram_range(h, &p->m->options.shape, &low, &high))
             continue;
-        low = (low >> s->histogram.scale) + 1;
-        high = (high >> s->histogram.scale) + 1;
+        low = (low >> h->scale) + 1;
+        high = (high >> h->scale) + 1;
         p->low = is_first || low < p->low ? low : p->low;
         p->high = is_first || high > p->high ? high : p->high;
         is_first = false;
     }
 }
 
-static void write_durations(struct page *p)
+static void put_durations(struct page *p, const struct line *l)
 {
-    const struct histogram_shape *shape = &p->m->options.shape;
-    char name[40], sample[48];
+    char sample[80];
 
-    p->high = -1;
-    if (!shape->explicit)
-        find_range(p);
-    snprintf(name, sizeof(name), "_duration_%s", p->unit);
-    put_family(p, name, p->brief ? "summary" : "histogram",
-               p->brief ? "Durations of these spans; with buckets the page would be too large."
-                        : "Durations of these spans.");
+    if (!p->brief)
+        put_buckets(p, l);
+    snprintf(sample, sizeof(sample), "%s_sum", l->name);
+    put_sample(p, sample, "");
+    buf_printf(p->out, "%.17g\n", (double)l->durations->sum_ns / p->m->options.shape.unit_ns);
+    snprintf(sample, sizeof(sample), "%s_count", l->name);
+    put_sample(p, sample, "");
+    buf_printf(p->out, "%" PRIu64 "\n", l->durations->count);
+}
+
+static void write_durations(struct page *p, unsigned side)
+{
+    const struct metric_names *names = &p->m->family->durations[side];
+    struct line line;
+    char help[128];
+
+    if (!p->m->options.shape.explicit)
+        find_range(p, side);
+    snprintf(line.name, sizeof(line.name), "%s_%s", names->page, p->unit);
+    snprintf(help, sizeof(help), "%s%s", names->help,
+             p->brief ? "; with buckets the page would be too large." : ".");
+    put_family(p, line.name, p->brief ? "summary" : "histogram", help);
     for (uint32_t i = 0; i <= p->count; i++) {
         const struct series *s = series_at(p, i);
 
-        if (!s)
+        if (!s || durations_of(p->m, s, side)->count == 0)
             continue;
+        line.durations = durations_of(p->m, s, side);
+        line.exemplar = &s->exemplar;
         put_labels(p, i);
-        if (!p->brief)
-            put_buckets(p, s);
-        snprintf(sample, sizeof(sample), "%s_sum", name);
-        put_sample(p, sample, "");
-        buf_printf(p->out, "%.17g\n", (double)s->sum_ns / shape->unit_ns);
-        snprintf(sample, sizeof(sample), "%s_count", name);
-        put_sample(p, sample, "");
-        buf_printf(p->out, "%" PRIu64 "\n", s->calls);
+        put_durations(p, &line);
     }
 }
 
-static void write_all(struct page *p)
+/* ---- the page ---- */
+
+static void write_family(struct page *p)
 {
-    write_calls(p);
-    write_durations(p);
-    if (p->openmetrics)
-        buf_str(p->out, "# EOF\n");
+    const struct family *family = p->m->family;
+
+    write_counter(p, &family->calls, calls_of);
+    if (family->failed.page)
+        write_counter(p, &family->failed, failed_of);
+    for (unsigned side = 0; side < family->sides; side++)
+        write_durations(p, side);
 }
 
-void spanmetrics_write_page(const struct spanmetrics *m, bool openmetrics, struct buf *out)
+static void write_one(const struct spanmetrics *m, bool openmetrics, bool brief, struct buf *out)
 {
     struct page p = {.m = m,
                      .out = out,
                      .openmetrics = openmetrics,
+                     .brief = brief,
                      .count = atomic_load_explicit(&m->count, memory_order_acquire),
                      .unit = m->options.shape.unit_ns == 1e9 ? "seconds" : "milliseconds"};
     struct buf prefix;
@@ -257,11 +290,25 @@ void spanmetrics_write_page(const struct spanmetrics *m, bool openmetrics, struc
         memcpy(p.prefix, prefix.data, prefix.len);
     buf_fini(&prefix);
     buf_init(&p.labels, LABELS_MAX, NULL);
-    write_all(&p);
-    if (!buf_ok(out)) {
-        buf_clear(out);
-        p.brief = true;
-        write_all(&p);
-    }
+    write_family(&p);
     buf_fini(&p.labels);
+}
+
+static void write_all(const struct spanmetrics *const *all, size_t count, bool openmetrics,
+                      bool brief, struct buf *out)
+{
+    buf_clear(out);
+    for (size_t i = 0; i < count; i++)
+        if (all[i])
+            write_one(all[i], openmetrics, brief, out);
+    if (openmetrics)
+        buf_str(out, "# EOF\n");
+}
+
+void spanmetrics_write_page(const struct spanmetrics *const *all, size_t count, bool openmetrics,
+                            struct buf *out)
+{
+    write_all(all, count, openmetrics, false, out);
+    if (!buf_ok(out))
+        write_all(all, count, openmetrics, true, out);
 }

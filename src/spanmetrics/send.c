@@ -32,6 +32,8 @@ struct run {
     struct buf *out;
     const uint32_t *series;
     size_t count;
+    unsigned side;  /* of the durations that are written */
+    size_t *points; /* data points written */
 };
 
 static uint64_t bits_of(double value)
@@ -54,22 +56,25 @@ static void put_le(struct buf *b, uint64_t value)
     buf_append(b, &value, sizeof(value));
 }
 
+/* Where the attributes of a data point go. */
+struct attributes {
+    struct buf *out;
+    uint32_t field;
+};
+
+static void put_attribute(void *arg, const char *name, struct slice text, bool is_boolean)
+{
+    const struct attributes *a = arg;
+
+    if (is_boolean)
+        otlp_write_attr_bool(a->out, a->field, name, slice_is(text, "true"));
+    else
+        otlp_write_attr_str(a->out, a->field, name, text);
+}
+
 static void put_attributes(const struct spanmetrics *m, struct buf *out, uint32_t field, uint32_t i)
 {
-    struct labels_view labels;
-
-    if (i == OVERFLOW_SERIES) {
-        otlp_write_attr_bool(out, field, "otel.metric.overflow", true);
-        return;
-    }
-    key_read(m, key_of(m, i), &labels);
-    otlp_write_attr_str(out, field, "service.name", labels.service);
-    otlp_write_attr_str(out, field, "span.name", labels.name);
-    otlp_write_attr_str(out, field, "span.kind", slice_str(key_kind_name(labels.kind)));
-    otlp_write_attr_str(out, field, "status.code", slice_str(key_status_name(labels.status)));
-    for (unsigned d = 0; d < m->dimension_count; d++)
-        if (labels.dimensions[d].data)
-            otlp_write_attr_str(out, field, m->dimensions[d], labels.dimensions[d]);
+    each_label(m, i, put_attribute, &(struct attributes){out, field});
 }
 
 static void put_times(const struct run *r)
@@ -90,22 +95,58 @@ static const struct series *series_of(const struct run *r, size_t i)
     return sent_store(r->m)->series[r->series[i]];
 }
 
-/* ---- calls: a Sum ---- */
+static const struct durations *side_of(const struct run *r, size_t i)
+{
+    return durations_of(r->m, series_of(r, i), r->side);
+}
 
-static void put_calls(const struct run *r)
+/* ---- counters ---- */
+
+static uint64_t calls_of(const struct series *s)
+{
+    return s->calls;
+}
+
+static uint64_t failed_of(const struct series *s)
+{
+    return s->failed;
+}
+
+static void put_sum(const struct run *r, uint64_t (*count)(const struct series *))
 {
     size_t sum = otlp_write_begin(r->out, METRIC_SUM), point;
 
     for (size_t i = 0; i < r->count; i++) {
+        if (count(series_of(r, i)) == 0)
+            continue;
         point = otlp_write_begin(r->out, 1);
         put_times(r);
-        wire_put_fixed64(r->out, 6, series_of(r, i)->calls); /* as_int */
+        wire_put_fixed64(r->out, 6, count(series_of(r, i))); /* as_int */
         put_attributes(r->m, r->out, NUMBER_ATTRIBUTES, r->series[i]);
         otlp_write_end(r->out, point);
+        ++*r->points;
     }
     put_temporality(r);
     wire_put_uint(r->out, 3, 1); /* is_monotonic */
     otlp_write_end(r->out, sum);
+}
+
+static void put_calls(const struct run *r)
+{
+    put_sum(r, calls_of);
+}
+
+static void put_failed(const struct run *r)
+{
+    put_sum(r, failed_of);
+}
+
+static bool has_failed(const struct run *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (series_of(r, i)->failed > 0)
+            return true;
+    return false;
 }
 
 /* ---- durations ---- */
@@ -127,27 +168,28 @@ static void put_exemplar(const struct run *r, uint32_t field, const struct exemp
     otlp_write_end(r->out, start);
 }
 
-static void put_explicit(const struct run *r, const struct series *s, uint32_t i)
+static void put_explicit(const struct run *r, size_t i)
 {
     const struct histogram_shape *shape = &r->m->options.shape;
+    const struct durations *d = side_of(r, i);
     double unit_ns = shape->unit_ns;
     size_t list;
 
     put_times(r);
-    wire_put_fixed64(r->out, 4, s->calls);
-    put_double(r->out, 5, (double)s->sum_ns / unit_ns);
+    wire_put_fixed64(r->out, 4, d->count);
+    put_double(r->out, 5, (double)d->sum_ns / unit_ns);
     list = otlp_write_begin(r->out, 6);
     for (unsigned b = 0; b < shape->buckets; b++)
-        put_le(r->out, s->histogram.counts[b]);
+        put_le(r->out, d->histogram.counts[b]);
     otlp_write_end(r->out, list);
     list = otlp_write_begin(r->out, 7);
     for (unsigned b = 0; b + 1 < shape->buckets; b++)
         put_le(r->out, bits_of((double)shape->bounds_ns[b] / unit_ns));
     otlp_write_end(r->out, list);
-    put_exemplar(r, HISTOGRAM_EXEMPLAR, &s->exemplar);
-    put_attributes(r->m, r->out, HISTOGRAM_ATTRIBUTES, i);
-    put_double(r->out, 11, (double)s->min_ns / unit_ns);
-    put_double(r->out, 12, (double)s->max_ns / unit_ns);
+    put_exemplar(r, HISTOGRAM_EXEMPLAR, &series_of(r, i)->exemplar);
+    put_attributes(r->m, r->out, HISTOGRAM_ATTRIBUTES, r->series[i]);
+    put_double(r->out, 11, (double)d->min_ns / unit_ns);
+    put_double(r->out, 12, (double)d->max_ns / unit_ns);
 }
 
 static void put_buckets(const struct run *r, const struct histogram *h)
@@ -166,20 +208,21 @@ static void put_buckets(const struct run *r, const struct histogram *h)
     otlp_write_end(r->out, buckets);
 }
 
-static void put_exponential(const struct run *r, const struct series *s, uint32_t i)
+static void put_exponential(const struct run *r, size_t i)
 {
+    const struct durations *d = side_of(r, i);
     double unit_ns = r->m->options.shape.unit_ns;
 
-    put_attributes(r->m, r->out, EXPONENTIAL_ATTRIBUTES, i);
+    put_attributes(r->m, r->out, EXPONENTIAL_ATTRIBUTES, r->series[i]);
     put_times(r);
-    wire_put_fixed64(r->out, 4, s->calls);
-    put_double(r->out, 5, (double)s->sum_ns / unit_ns);
-    wire_put_uint(r->out, 6, (uint64_t)s->histogram.scale << 1); /* zigzag: it is never negative */
-    wire_put_fixed64(r->out, 7, s->histogram.zero);
-    put_buckets(r, &s->histogram);
-    put_exemplar(r, EXPONENTIAL_EXEMPLAR, &s->exemplar);
-    put_double(r->out, 12, (double)s->min_ns / unit_ns);
-    put_double(r->out, 13, (double)s->max_ns / unit_ns);
+    wire_put_fixed64(r->out, 4, d->count);
+    put_double(r->out, 5, (double)d->sum_ns / unit_ns);
+    wire_put_uint(r->out, 6, (uint64_t)d->histogram.scale << 1); /* zigzag: it is never negative */
+    wire_put_fixed64(r->out, 7, d->histogram.zero);
+    put_buckets(r, &d->histogram);
+    put_exemplar(r, EXPONENTIAL_EXEMPLAR, &series_of(r, i)->exemplar);
+    put_double(r->out, 12, (double)d->min_ns / unit_ns);
+    put_double(r->out, 13, (double)d->max_ns / unit_ns);
 }
 
 static void put_durations(const struct run *r)
@@ -188,16 +231,29 @@ static void put_durations(const struct run *r)
     size_t metric = otlp_write_begin(r->out, explicit ? METRIC_HISTOGRAM : METRIC_EXPONENTIAL);
 
     for (size_t i = 0; i < r->count; i++) {
-        size_t point = otlp_write_begin(r->out, 1);
+        size_t point;
 
+        if (side_of(r, i)->count == 0)
+            continue;
+        point = otlp_write_begin(r->out, 1);
         if (explicit)
-            put_explicit(r, series_of(r, i), r->series[i]);
+            put_explicit(r, i);
         else
-            put_exponential(r, series_of(r, i), r->series[i]);
+            put_exponential(r, i);
         otlp_write_end(r->out, point);
+        ++*r->points;
     }
     put_temporality(r);
     otlp_write_end(r->out, metric);
+}
+
+/* Only one side of a request may be known. */
+static bool has_durations(const struct run *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (side_of(r, i)->count > 0)
+            return true;
+    return false;
 }
 
 /* ---- the request ---- */
@@ -210,24 +266,34 @@ static void put_metric(const struct run *r, const char *name, const char *unit,
 
     wire_put_bytes(
         r->out, 1,
-        slice_make(full, (size_t)snprintf(full, sizeof(full), "%.120s.%s", r->m->prefix, name)));
+        slice_make(full, (size_t)snprintf(full, sizeof(full), "%.120s%s", r->m->prefix, name)));
     if (unit)
         wire_put_bytes(r->out, 3, slice_str(unit));
     put_data(r);
     otlp_write_end(r->out, metric);
 }
 
-static struct slice service_of(const struct spanmetrics *m, uint32_t i)
+static void put_metrics(struct run *r)
 {
-    struct labels_view labels;
+    const struct family *family = r->m->family;
+    const char *unit = r->m->options.shape.unit_ns == 1e9 ? "s" : "ms";
 
-    if (i == OVERFLOW_SERIES)
-        return slice_make(NULL, 0);
-    key_read(m, key_of(m, i), &labels);
-    return labels.service;
+    put_metric(r, family->calls.otlp, NULL, put_calls);
+    if (family->failed.otlp && has_failed(r))
+        put_metric(r, family->failed.otlp, NULL, put_failed);
+    for (r->side = 0; r->side < family->sides; r->side++)
+        if (has_durations(r))
+            put_metric(r, family->durations[r->side].otlp, unit, put_durations);
 }
 
-static void put_run(const struct run *r)
+static struct slice service_of(const struct spanmetrics *m, uint32_t i)
+{
+    if (i == OVERFLOW_SERIES || !m->family->service)
+        return slice_make(NULL, 0);
+    return m->family->service(key_of(m, i));
+}
+
+static void put_run(struct run *r)
 {
     struct slice service = service_of(r->m, r->series[0]);
     size_t resource_metrics = otlp_write_begin(r->out, RESOURCE_METRICS), part, scope;
@@ -238,10 +304,9 @@ static void put_run(const struct run *r)
     otlp_write_end(r->out, part);
     part = otlp_write_begin(r->out, 2);
     scope = otlp_write_begin(r->out, 1);
-    wire_put_bytes(r->out, 1, slice_str("spanmetricsconnector"));
+    wire_put_bytes(r->out, 1, slice_str(r->m->family->scope));
     otlp_write_end(r->out, scope);
-    put_metric(r, "calls", NULL, put_calls);
-    put_metric(r, "duration", r->m->options.shape.unit_ns == 1e9 ? "s" : "ms", put_durations);
+    put_metrics(r);
     otlp_write_end(r->out, part);
     otlp_write_end(r->out, resource_metrics);
 }
@@ -278,12 +343,13 @@ static size_t next_series(const struct spanmetrics *m, size_t *at, uint32_t *ser
 size_t spanmetrics_write_otlp(const struct spanmetrics *m, size_t *at, struct buf *out)
 {
     uint32_t series[SERIES_PER_BODY];
-    size_t count = next_series(m, at, series);
+    size_t count = next_series(m, at, series), points = 0;
 
     for (size_t i = 0, end; i < count; i = end) {
         for (end = i + 1; end < count && by_service(&series[i], &series[end]) == 0;)
             end++;
-        put_run(&(struct run){.m = m, .out = out, .series = series + i, .count = end - i});
+        put_run(&(struct run){
+            .m = m, .out = out, .series = series + i, .count = end - i, .points = &points});
     }
-    return buf_ok(out) ? 2 * count : 0;
+    return buf_ok(out) ? points : 0;
 }

@@ -1,25 +1,28 @@
 /* The stores: what each worker counts, and the totals. */
 #include "base/err.h"
-#include "otlp/view.h"
 #include "spanmetrics/parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static size_t series_bytes(const struct spanmetrics *m)
 {
-    return sizeof(struct series) + m->options.shape.buckets * sizeof(uint64_t);
+    return sizeof(struct series) + m->family->sides * durations_bytes(m);
 }
 
 static void clear_series(const struct spanmetrics *m, struct series *s)
 {
     memset(s, 0, sizeof(*s));
-    s->min_ns = UINT64_MAX;
-    histogram_clear(&s->histogram, &m->options.shape);
+    for (unsigned side = 0; side < m->family->sides; side++) {
+        struct durations *d = durations_of(m, s, side);
+
+        *d = (struct durations){.min_ns = UINT64_MAX};
+        histogram_clear(&d->histogram, &m->options.shape);
+    }
 }
 
-/* The series of a store; where memory is short, the overflow series. */
-static struct series *series_in(const struct spanmetrics *m, struct store *store, uint32_t i)
+struct series *series_in(const struct spanmetrics *m, struct store *store, uint32_t i)
 {
     struct series *s = store->series[i];
 
@@ -60,25 +63,15 @@ void spanmetrics_find(struct spanmetrics_recorder *r, struct slice body,
     }
 }
 
-static uint64_t duration_of(uint64_t start_ns, uint64_t end_ns)
-{
-    return end_ns > start_ns ? end_ns - start_ns : 0;
-}
-
 void spanmetrics_count(struct spanmetrics_recorder *r, const struct scan_span *spans, size_t count,
                        const uint32_t *series)
 {
     for (size_t i = 0; i < count; i++) {
         struct series *s = series_in(r->m, &r->live, series[i]);
-        uint64_t duration_ns = duration_of(spans[i].start_ns, spans[i].end_ns);
 
         s->calls++;
-        s->sum_ns += duration_ns;
-        if (duration_ns < s->min_ns)
-            s->min_ns = duration_ns;
-        if (duration_ns > s->max_ns)
-            s->max_ns = duration_ns;
-        histogram_add(&s->histogram, &r->m->options.shape, duration_ns);
+        durations_add(r->m, durations_of(r->m, s, 0),
+                      duration_of(spans[i].start_ns, spans[i].end_ns));
     }
 }
 
@@ -114,17 +107,26 @@ void spanmetrics_hand_over(struct spanmetrics_recorder *r)
 
 /* ---- the main thread's side ---- */
 
-static void merge(const struct spanmetrics *m, struct series *to, const struct series *from)
+static void merge_durations(const struct spanmetrics *m, struct durations *to,
+                            const struct durations *from)
 {
-    to->calls += from->calls;
+    to->count += from->count;
     to->sum_ns += from->sum_ns;
     if (from->min_ns < to->min_ns)
         to->min_ns = from->min_ns;
     if (from->max_ns > to->max_ns)
         to->max_ns = from->max_ns;
+    histogram_merge(&to->histogram, &m->options.shape, &from->histogram);
+}
+
+static void merge(const struct spanmetrics *m, struct series *to, const struct series *from)
+{
+    to->calls += from->calls;
+    to->failed += from->failed;
     if (from->exemplar.span_id && from->exemplar.unix_ns >= to->exemplar.unix_ns)
         to->exemplar = from->exemplar;
-    histogram_merge(&to->histogram, &m->options.shape, &from->histogram);
+    for (unsigned side = 0; side < m->family->sides; side++)
+        merge_durations(m, durations_of(m, to, side), durations_of(m, from, side));
 }
 
 /* Adds what a recorder has handed over, and gives it back empty. */
@@ -164,7 +166,9 @@ void spanmetrics_stats(const struct spanmetrics *m, struct spanmetrics_stats *st
                                         .overflow = m->totals.series[OVERFLOW_SERIES]->calls};
     for (uint32_t i = 0; i <= count; i++)
         if (m->totals.series[i])
-            stats->spans += m->totals.series[i]->calls;
+            stats->calls += m->totals.series[i]->calls;
+    for (unsigned i = 0; i < m->recorder_count; i++)
+        stats->unpaired += atomic_load_explicit(&m->recorders[i].unpaired, memory_order_relaxed);
 }
 
 void spanmetrics_sent(struct spanmetrics *m)
@@ -248,15 +252,29 @@ static void init_recorders(struct spanmetrics *m, unsigned count)
     }
 }
 
+static void copy_names(struct name_list *list, const char *prefix, const char *const *names)
+{
+    for (; names && names[list->count] && list->count < SPANMETRICS_DIMENSIONS_MAX; list->count++)
+        if (asprintf(&list->names[list->count], "%s%s", prefix, names[list->count]) < 0)
+            err_no_memory("span metrics");
+}
+
+static void free_names(struct name_list *list)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        free(list->names[i]);
+}
+
 static void copy_options(struct spanmetrics *m, const struct spanmetrics_options *options)
 {
     m->options = *options;
-    while (options->dimensions && options->dimensions[m->dimension_count] &&
-           m->dimension_count < SPANMETRICS_DIMENSIONS_MAX) {
-        m->dimensions[m->dimension_count] = copy_text(options->dimensions[m->dimension_count]);
-        m->dimension_count++;
-    }
-    m->options.dimensions = NULL;
+    m->family = options->edges ? &edge_family : &span_family;
+    copy_names(&m->dimensions, "", options->dimensions);
+    copy_names(&m->client_labels, "client_", options->dimensions);
+    copy_names(&m->server_labels, "server_", options->dimensions);
+    copy_names(&m->peers, "", options->peers);
+    copy_names(&m->databases, "", options->databases);
+    m->options.dimensions = m->options.peers = m->options.databases = NULL;
     m->options.name_attribute = m->name_attribute = copy_text(options->name_attribute);
     m->options.prefix = m->prefix = copy_text(options->prefix);
 }
@@ -286,6 +304,8 @@ void spanmetrics_free(struct spanmetrics *m)
     for (unsigned i = 0; i < m->recorder_count; i++) {
         fini_store(m, &m->recorders[i].live);
         fini_store(m, &m->recorders[i].past);
+        counted_free(m->memory, m->recorders[i].trace.sides);
+        counted_free(m->memory, m->recorders[i].trace.slots);
     }
     free(m->recorders);
     fini_store(m, &m->totals);
@@ -295,8 +315,11 @@ void spanmetrics_free(struct spanmetrics *m)
     counted_free(m->memory, m->keys);
     counted_free(m->memory, m->slots);
     pthread_mutex_destroy(&m->lock);
-    for (unsigned i = 0; i < m->dimension_count; i++)
-        free(m->dimensions[i]);
+    free_names(&m->dimensions);
+    free_names(&m->client_labels);
+    free_names(&m->server_labels);
+    free_names(&m->peers);
+    free_names(&m->databases);
     free(m->name_attribute);
     free(m->prefix);
     counted_free(m->memory, m);

@@ -1,10 +1,12 @@
 /* spanmetrics.h: what the spans say before any of them is dropped: calls and durations of each
- * operation.
+ * operation, and of each edge between two services.
  *
- * Data path: scan -> [spanmetrics], beside journal and table; out as a page and as OTLP metrics.
- * Names and attributes are those of the OpenTelemetry Collector's span metrics connector.
+ * Data path: scan -> [spanmetrics], beside journal and table, and of edges: trace table ->
+ * [spanmetrics], beside the decision; out as a page and as OTLP metrics. Names and attributes are
+ * those of the OpenTelemetry Collector's span metrics and service graph connectors.
  *
- * A series is service.name, span name, kind, status and the configured attributes. All workers
+ * A series is service.name, span name, kind, status and the configured attributes; of edges it is
+ * client, server, connection type, whether the request failed, and attributes. All workers
  * share the keys of the series, which are only ever added: finding one takes no lock. What was
  * counted is each worker's own (its recorder), and changes hands when all stand still (rendezvous):
  * the worker gives what it has and starts at nothing, the main thread adds it to the totals.
@@ -24,8 +26,12 @@ enum {
     SPANMETRICS_TEXT_MAX = 250, /* bytes */
 };
 
+/* Lists end with NULL, and may be NULL; all texts are copied. */
 struct spanmetrics_options {
-    const char *const *dimensions; /* attributes of span or resource; ends with NULL; copied */
+    bool edges;                    /* requests between services are counted, not spans */
+    const char *const *dimensions; /* attributes of span or resource */
+    const char *const *databases;  /* of edges: attributes of a client that name the database */
+    const char *const *peers;      /* of edges: those that name a server that sends no spans */
     const char *name_attribute;    /* a span's, which names it in place of its name; may be NULL */
     const char *prefix;            /* of the metrics' names: "traces.span.metrics" */
     struct histogram_shape shape;
@@ -56,6 +62,16 @@ void spanmetrics_count(struct spanmetrics_recorder *r, const struct scan_span *s
 /* A span of a trace that is kept becomes the exemplar of its series. */
 void spanmetrics_note_kept(struct spanmetrics_recorder *r, const struct span_view *view,
                            uint64_t now_unix_ns);
+/* A trace of `count` spans, which `span` gives as often as it is asked; borrowed for the call. */
+struct spanmetrics_trace {
+    uint32_t count;
+    struct span_view (*span)(void *arg, uint32_t i);
+    void *arg;
+};
+/* Counts the requests in a trace, with options.edges: pairs of a client's span and its child at a
+ * server, producers and consumers, calls of databases, and those of whose sides only one sends
+ * spans. */
+void spanmetrics_count_edges(struct spanmetrics_recorder *r, const struct spanmetrics_trace *trace);
 /* Gives what was counted to the main thread; at a rendezvous. */
 void spanmetrics_hand_over(struct spanmetrics_recorder *r);
 
@@ -65,15 +81,18 @@ void spanmetrics_hand_over(struct spanmetrics_recorder *r);
 void spanmetrics_gather(struct spanmetrics *m, uint64_t now_unix_ns);
 
 struct spanmetrics_stats {
-    uint64_t spans;    /* counted, since the start */
+    uint64_t calls;    /* spans, or requests, counted since the start */
     uint64_t overflow; /* of these, in the overflow series */
+    uint64_t unpaired; /* of edges: spans of requests whose other side is not known */
     size_t series;     /* that have a key */
 };
 void spanmetrics_stats(const struct spanmetrics *m, struct spanmetrics_stats *stats);
 
-/* The totals since the start in place of what `out` has: OpenMetrics 1.0 or the text format 0.0.4.
- * If that is longer than out's bound, durations are written without buckets. */
-void spanmetrics_write_page(const struct spanmetrics *m, bool openmetrics, struct buf *out);
+/* The totals since the start of all that are not NULL, in place of what `out` has: OpenMetrics 1.0
+ * or the text format 0.0.4. If that is longer than out's bound, durations are written without
+ * buckets. */
+void spanmetrics_write_page(const struct spanmetrics *const *all, size_t count, bool openmetrics,
+                            struct buf *out);
 
 /* The next body (ExportMetricsServiceRequest) of at most some hundred series into `out`, and how
  * many data points it has; 0: that was all, or memory was refused (out->failed). *at starts at 0.
