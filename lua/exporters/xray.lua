@@ -208,6 +208,7 @@ return exporter {
     region = option.string { optional = true, doc = "such as eu-west-1; else as AWS SDKs find it: environment, profile, the machine" },
     endpoint = option.string { optional = true, doc = "instead of the region's: https://..., or udp://127.0.0.1:2000 for a daemon" },
     role_arn = option.string { optional = true, doc = "the role to take on for it" },
+    external_id = option.string { optional = true, doc = "what that role's trust policy asks for as sts:ExternalId" },
     index_all_attributes = option.boolean { default = false, doc = "every attribute that can be becomes an annotation, by which X-Ray searches" },
     indexed_attributes = option.list { default = {}, doc = "attributes that become annotations; otel.resource.NAME for those of the resource" },
     aws_log_groups = option.list { default = {}, doc = "log groups of spans whose resource names none" },
@@ -226,13 +227,14 @@ return exporter {
   },
   batch = { max_spans = 50, max_bytes = "2MiB", timeout = "1s" }, -- a span that is too large to be mapped fails alone
   setup = function(opt)
+    if opt.external_id and not opt.role_arn then error("external_id is for role_arn, which is not given", 0) end
     local my = {
       endpoint = endpoint_of(opt),
       mapping = xray.mapping {
         semconv = opt.semconv, compat = opt.compat, index_all_attributes = opt.index_all_attributes,
         indexed_attributes = opt.indexed_attributes, aws_log_groups = opt.aws_log_groups,
       },
-      sigv4 = { service = "xray", region = opt.region, role_arn = opt.role_arn },
+      sigv4 = { service = "xray", region = opt.region, role_arn = opt.role_arn, external_id = opt.external_id },
       no_verify_ssl = opt.no_verify_ssl or nil,
       proxy_address = opt.proxy_address,
       telemetry = checked_telemetry(opt.telemetry),

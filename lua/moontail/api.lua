@@ -252,7 +252,7 @@ M.classes = {
     { "body", "(string|Secret)?", "" },
     { "compress", '("gzip"|"zstd")?', "" },
     { "timeout", "string?", "a duration" },
-    { "sigv4", "{service:string, region:string?, role_arn:string?}?", "signed for AWS when it is sent" },
+    { "sigv4", "{service:string, region:string?, role_arn:string?, external_id:string?}?", "signed for AWS when it is sent" },
     { "no_verify_ssl", "boolean?", "takes any certificate" },
     { "proxy_address", "(string|Secret)?", "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
     { "tag", "any", "for reply" },

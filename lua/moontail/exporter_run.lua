@@ -85,7 +85,7 @@ local REQUEST = {
   proxy_address = true,
   tag = true,
 }
-local SIGV4 = { service = true, region = true, role_arn = true }
+local SIGV4 = { service = true, region = true, role_arn = true, external_id = true }
 M.request_keys = REQUEST
 local COMPRESS = { gzip = true, zstd = true }
 
@@ -115,19 +115,28 @@ local function check_name(value, what, example)
   end
 end
 
+-- As STS takes it.
+local function is_external_id(s)
+  local id = s.external_id
+  return s.role_arn ~= nil and type(id) == "string" and #id >= 2 and #id <= 1224 and not id:find "[^%w_+=,.@:/-]"
+end
+
 -- A copy, which scripts have no hand in.
 local function sigv4_of(s)
   if s == nil then return nil end
   if type(s) ~= "table" then error('sigv4 must be a table such as { service = "xray", region = "eu-west-1" }, not a ' .. type(s), 0) end
   for key in pairs(s) do
-    if not SIGV4[key] then error("sigv4 has no '" .. tostring(key) .. "'; allowed: service, region, role_arn", 0) end
+    if not SIGV4[key] then error("sigv4 has no '" .. tostring(key) .. "'; allowed: service, region, role_arn, external_id", 0) end
   end
   check_name(s.service, "service", "xray")
   if s.region ~= nil then check_name(s.region, "region", "eu-west-1") end
   if s.role_arn ~= nil and not (type(s.role_arn) == "string" and s.role_arn:find "^arn:%S+:role/%S+$") then
     error("sigv4.role_arn must be as arn:aws:iam::ACCOUNT:role/NAME, not " .. tostring(s.role_arn), 0)
   end
-  return { service = s.service, region = s.region, role_arn = s.role_arn }
+  if s.external_id ~= nil and not is_external_id(s) then
+    error("sigv4.external_id is for role_arn, and of at least two letters, digits and _+=,.@:/-, not " .. tostring(s.external_id), 0)
+  end
+  return { service = s.service, region = s.region, role_arn = s.role_arn, external_id = s.external_id }
 end
 
 -- Where to and how: what is not the same for all of an exporter's requests in other programs.

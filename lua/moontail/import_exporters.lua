@@ -188,6 +188,7 @@ function types.awsxray(s)
     { "region", s:string "region" },
     { "endpoint", s:string "endpoint" },
     { "role_arn", s:string "role_arn" },
+    { "external_id", s:string "external_id" },
     { "index_all_attributes", s:boolean "index_all_attributes" },
     { "indexed_attributes", s:list "indexed_attributes" },
     { "aws_log_groups", s:list "aws_log_groups" },

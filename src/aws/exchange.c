@@ -149,12 +149,23 @@ char exchange_shown(uint8_t byte)
     return (char)byte;
 }
 
+/* Whatever the status says: keys are never shown. */
+static bool may_be_shown(struct slice body)
+{
+    static const char *const words[] = {"Secret", "Token"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && body.len > 0; i++)
+        if (memmem(body.data, body.len, words[i], strlen(words[i])))
+            return false;
+    return true;
+}
+
 void exchange_say_status(struct exchange *x, const char *what, const struct aws_http_answer *answer)
 {
     char shown[TEXT_SHOWN + 1];
-    size_t len = 0;
+    size_t len = 0, most = may_be_shown(answer->body) ? TEXT_SHOWN : 0;
 
-    for (; len < answer->body.len && len < TEXT_SHOWN; len++)
+    for (; len < answer->body.len && len < most; len++)
         shown[len] = exchange_shown(answer->body.data[len]);
     shown[len] = '\0';
     snprintf(x->error, sizeof(x->error), "%s: status %d%s%s%s", what, answer->status,

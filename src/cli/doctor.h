@@ -25,7 +25,7 @@ struct doctor_target {
     char url[512];   /* "": not known */
     char proxy[256]; /* "": none of its own */
     bool is_signed, no_verify;
-    char service[64], region[64], role_arn[512]; /* if signed; "": not given */
+    char service[64], region[64], role_arn[512], external_id[1280]; /* if signed; "": not given */
 };
 
 enum { DOCTOR_TARGETS_MAX = 64 };

@@ -62,6 +62,12 @@ static void asking_fini(struct asking *a)
     buf_fini(&a->body);
 }
 
+/* NULL: nothing is. */
+static const char *given(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
 /* Looks for credentials once, through all their sources, and for a region where there is none yet.
  * False: there are none; a->error says why. */
 static bool find_credentials(struct asking *a, const struct doctor_target *t,
@@ -70,7 +76,8 @@ static bool find_credentials(struct asking *a, const struct doctor_target *t,
     struct aws_http_adapter adapter;
     const struct credentials_config config = {.http = aws_http_on(&adapter, a->curl),
                                               .region = region[0] ? region : NULL,
-                                              .role_arn = t->role_arn[0] ? t->role_arn : NULL};
+                                              .role_arn = given(t->role_arn),
+                                              .external_id = given(t->external_id)};
     struct credentials *c = credentials_new(&config);
     uint64_t until_ns = clock_now_ns(clock_system()) + patience_ns, now_ns = 0;
     const char *of_machine = NULL;
@@ -145,8 +152,10 @@ static bool ask_identity(struct asking *a, const struct doctor_target *t, const 
 {
     const struct aws_settings settings = {0};
     char sts_region[SETTINGS_REGION_MAX];
-    struct http_sigv4 sigv4 = {
-        .service = "sts", .role_arn = t->role_arn[0] ? t->role_arn : NULL, .region = sts_region};
+    struct http_sigv4 sigv4 = {.service = "sts",
+                               .role_arn = given(t->role_arn),
+                               .external_id = given(t->external_id),
+                               .region = sts_region};
     struct http_request request = {.method = "POST",
                                    .headers = (const char *const[]){form, NULL},
                                    .body = slice_str(who),
@@ -171,7 +180,8 @@ static void ask_service(struct asking *a, const struct doctor_target *t, const c
     bool is_xray = strcmp(t->service, "xray") == 0;
     struct http_sigv4 sigv4 = {.service = t->service,
                                .region = region[0] ? region : NULL,
-                               .role_arn = t->role_arn[0] ? t->role_arn : NULL};
+                               .role_arn = given(t->role_arn),
+                               .external_id = given(t->external_id)};
     struct tls_client_options tls = {.insecure_skip_verify = t->no_verify};
     struct http_request request = {
         .method = "POST",

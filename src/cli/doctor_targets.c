@@ -97,6 +97,7 @@ static void read_options(lua_State *L, struct doctor_targets *t, struct doctor_t
     get_text(L, "service", like->service, sizeof(like->service));
     get_text(L, "region", like->region, sizeof(like->region));
     get_text(L, "role_arn", like->role_arn, sizeof(like->role_arn));
+    get_text(L, "external_id", like->external_id, sizeof(like->external_id));
     lua_pop(L, 1);
     if (is_xray)
         snprintf(like->service, sizeof(like->service), "xray");

@@ -18,6 +18,7 @@ void job_request_fini(struct job_request *r)
     free((char *)r->sigv4.service);
     free((char *)r->sigv4.region);
     free((char *)r->sigv4.role_arn);
+    free((char *)r->sigv4.external_id);
     buf_fini(&r->body);
 }
 

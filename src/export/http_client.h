@@ -16,9 +16,10 @@ struct tls_client_options {
 
 /* Whom and what a request is signed for, by Signature Version 4. */
 struct http_sigv4 {
-    const char *service;  /* "xray" */
-    const char *region;   /* NULL: that of the host's name, else the default one */
-    const char *role_arn; /* assumed for it; NULL: none */
+    const char *service;     /* "xray" */
+    const char *region;      /* NULL: that of the host's name, else the default one */
+    const char *role_arn;    /* assumed for it; NULL: none */
+    const char *external_id; /* that the role's trust policy asks for; NULL: none */
 };
 
 struct http_request {

@@ -7,10 +7,24 @@ static bool same(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+static bool is_for(const struct identity *i, const struct http_sigv4 *s)
+{
+    return i->credentials && same(i->role_arn, s->role_arn) &&
+           same(i->external_id, s->external_id) && same(i->region, s->region);
+}
+
+/* False: no memory. */
+static bool copy(const char *text, char **out)
+{
+    *out = text ? strdup(text) : NULL;
+    return *out || !text;
+}
+
 static void identity_fini(struct identity *i)
 {
     credentials_free(i->credentials);
     free(i->role_arn);
+    free(i->external_id);
     free(i->region);
     *i = (struct identity){0};
 }
@@ -21,14 +35,14 @@ static struct identity *identity_make(struct identities *ids, struct identity *i
     struct credentials_config config = ids->config;
 
     identity_fini(i);
-    i->role_arn = s->role_arn ? strdup(s->role_arn) : NULL;
-    i->region = s->region ? strdup(s->region) : NULL;
-    if ((s->role_arn && !i->role_arn) || (s->region && !i->region)) {
+    if (!copy(s->role_arn, &i->role_arn) || !copy(s->external_id, &i->external_id) ||
+        !copy(s->region, &i->region)) {
         identity_fini(i);
         return NULL;
     }
     config.http = ids->source_http;
     config.role_arn = i->role_arn;
+    config.external_id = i->external_id;
     config.region = i->region;
     i->credentials = credentials_new(&config);
     return i;
@@ -39,7 +53,7 @@ struct identity *identities_find(struct identities *ids, const struct http_sigv4
     struct identity *unused = NULL;
 
     for (struct identity *i = ids->places; i < ids->places + IDENTITIES_MAX; i++) {
-        if (i->credentials && same(i->role_arn, sigv4->role_arn) && same(i->region, sigv4->region))
+        if (is_for(i, sigv4))
             return i;
         if (i->users == 0 && (!unused || (unused->credentials && !i->credentials)))
             unused = i;

@@ -1,5 +1,5 @@
-/* identities.h: whom requests are signed as, one for each role and region, and the HTTP by which
- * their credentials are found. Belongs to the export thread.
+/* identities.h: whom requests are signed as, one for each role, external id and region, and the
+ * HTTP by which their credentials are found. Belongs to the export thread.
  */
 #pragma once
 
@@ -8,9 +8,9 @@
 enum { IDENTITIES_MAX = 32 };
 
 struct identity {
-    char *role_arn, *region;         /* NULL: none */
-    struct credentials *credentials; /* NULL: an empty place */
-    unsigned users;                  /* requests; the caller counts */
+    char *role_arn, *external_id, *region; /* NULL: none */
+    struct credentials *credentials;       /* NULL: an empty place */
+    unsigned users;                        /* requests; the caller counts */
 };
 
 struct identities {
@@ -20,7 +20,8 @@ struct identities {
     struct aws_http source_http;     /* on it */
 };
 
-/* `http` is borrowed; `config` is copied, its http, role_arn and region don't count. */
+/* `http` is borrowed; `config` is copied, its http, role_arn, external_id and region don't
+ * count. */
 void identities_init(struct identities *ids, struct http_client *http,
                      const struct credentials_config *config);
 void identities_fini(struct identities *ids);

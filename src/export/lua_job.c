@@ -44,7 +44,8 @@ static bool take_sigv4(lua_State *L, int index, struct job_request *r)
     if (lua_istable(L, at))
         good = copy_field(L, at, "service", (char **)&r->sigv4.service) &&
                copy_field(L, at, "region", (char **)&r->sigv4.region) &&
-               copy_field(L, at, "role_arn", (char **)&r->sigv4.role_arn);
+               copy_field(L, at, "role_arn", (char **)&r->sigv4.role_arn) &&
+               copy_field(L, at, "external_id", (char **)&r->sigv4.external_id);
     lua_pop(L, 1);
     return good;
 }

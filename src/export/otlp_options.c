@@ -1,5 +1,7 @@
 #include "export/otlp_options.h"
 
+enum { EXTERNAL_ID_MAX = 1224 };
+
 #define OPTION(name, kind, member, text)                                                           \
     .path = (name), .type = (kind), .doc = (text), .offset = offsetof(struct otlp_options, member)
 
@@ -31,6 +33,8 @@ const struct schema_field otlp_fields[OTLP_FIELDS] = {
             "\"eu-west-1\"; default: as the endpoint's name, the environment or the machine says")},
     {OPTION("sigv4.role_arn", SCHEMA_STRING, sigv4.role_arn,
             "a role to assume with the credentials that are found")},
+    {OPTION("sigv4.external_id", SCHEMA_STRING, sigv4.external_id,
+            "what the trust policy of that role asks for as sts:ExternalId")},
 };
 
 static enum err check_endpoint(const char *url, struct err_info *info)
@@ -61,6 +65,16 @@ static bool is_word(const char *text)
     return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-")];
 }
 
+/* STS API, AssumeRole. */
+static bool is_external_id(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len >= 2 && len <= EXTERNAL_ID_MAX &&
+           len == strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                               "_+=,.@:/-");
+}
+
 static enum err check_sigv4(const struct otlp_options *o, struct err_info *info)
 {
     const struct http_sigv4 *s = &o->sigv4;
@@ -81,6 +95,11 @@ static enum err check_sigv4(const struct otlp_options *o, struct err_info *info)
         return err_fail(info, ERR_CONFIG,
                         "has sigv4.role_arn '%.200s'; allowed: arn:aws:iam::ACCOUNT:role/NAME",
                         s->role_arn);
+    if (s->external_id && (!s->role_arn || !is_external_id(s->external_id)))
+        return err_fail(info, ERR_CONFIG,
+                        "has sigv4.external_id '%.200s'; allowed: beside role_arn, at least two "
+                        "letters, digits and _+=,.@:/-",
+                        s->external_id);
     return ERR_OK;
 }
 

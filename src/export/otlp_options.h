@@ -3,7 +3,7 @@
 
 #include "export/exporter.h"
 
-enum { OTLP_ENDPOINTS_MAX = 32, OTLP_HEADERS_MAX = 64, OTLP_FIELDS = 14 };
+enum { OTLP_ENDPOINTS_MAX = 32, OTLP_HEADERS_MAX = 64, OTLP_FIELDS = 15 };
 
 struct otlp_options {
     struct exporter_common common;

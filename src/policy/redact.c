@@ -93,6 +93,12 @@ static void set_anchors(struct redact *r)
         add_anchors(r, "-", ANCHOR_UUID);
 }
 
+/* What is known of keys may be wrong now. */
+static void forget_keys(struct redact *r)
+{
+    memset(r->seen, 0, sizeof(r->seen));
+}
+
 void redact_set(struct redact *r, unsigned rule, enum redact_action action, unsigned keep)
 {
     if (rule == REDACT_KEY)
@@ -102,6 +108,7 @@ void redact_set(struct redact *r, unsigned rule, enum redact_action action, unsi
         rule == REDACT_KEY && action == REDACT_OFF ? REDACT_TO_MASK : (uint8_t)action;
     r->rules[rule].keep = (uint8_t)(keep < REDACT_LAST_MAX ? keep : REDACT_LAST_MAX);
     set_anchors(r);
+    forget_keys(r);
 }
 
 /* ---- making ---- */
@@ -117,6 +124,7 @@ struct redact *redact_new(void)
     for (unsigned i = REDACT_OWN; i < REDACT_RULES; i++)
         r->rules[i].action = REDACT_TO_MASK;
     set_anchors(r);
+    redact_learn_names(r);
     buf_init(&r->passes[0], TEXT_MAX, NULL);
     buf_init(&r->passes[1], TEXT_MAX, NULL);
     buf_init(&r->edits, TEXT_MAX, NULL);
@@ -171,11 +179,13 @@ static enum err add_glob(struct redact_patterns *p, struct slice glob, struct er
 
 enum err redact_add_key(struct redact *r, struct slice glob, struct err_info *info)
 {
+    forget_keys(r);
     return add_glob(&r->keys, glob, info);
 }
 
 enum err redact_ignore_key(struct redact *r, struct slice glob, struct err_info *info)
 {
+    forget_keys(r);
     return add_glob(&r->ignored, glob, info);
 }
 
@@ -220,6 +230,11 @@ enum err redact_set_hmac_key(struct redact *r, struct slice key, struct err_info
     memcpy(r->hmac_key, key.data, key.len);
     r->hmac_key_len = key.len;
     return ERR_OK;
+}
+
+void redact_thoroughly(struct redact *r)
+{
+    r->is_thorough = true;
 }
 
 void redact_on_look(struct redact *r, void (*look)(void *arg), void *arg)

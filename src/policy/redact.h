@@ -2,10 +2,11 @@
  * policy.
  *
  * Data path: policies -> [redact, where a processor asks for it] -> composer; where it is asked for
- * at the door: receive -> scan -> [redact] -> scan -> journal. The scan is one pass
- * over a text that stops only at bytes which a secret needs ('@', digits, "eyJ", "AKIA", "://",
- * '=' ...), so a span without secrets costs little more than reading it. A struct redact belongs to
- * one Lua state: it counts what it finds. Nothing here raises but `look`.
+ * at the door: receive -> scan -> [redact] -> scan -> journal. One look at a text's bytes
+ * (redact_filter.c) tells what it can't hold; a second pass, where there is one, stops only at
+ * bytes which the rest needs ('@', digits, "eyJ", "AKIA", "://", '=' ...). So a span without
+ * secrets costs little more than reading it. A struct redact belongs to one Lua state: it counts
+ * what it finds. Nothing here raises but `look`.
  *
  * What was taken out once is not touched again: "****", "****1234" of keep_last, "hmac:" and 32 hex
  * digits stay as they are.
@@ -82,6 +83,8 @@ enum err redact_add_value(struct redact *r, struct slice name, struct slice patt
 enum err redact_allow_value(struct redact *r, struct slice pattern,
                             struct err_info *info) MUST_CHECK;
 enum err redact_set_hmac_key(struct redact *r, struct slice key, struct err_info *info) MUST_CHECK;
+/* For tests: no text and no key is done with at a glance. What comes out is the same. */
+void redact_thoroughly(struct redact *r);
 /* Called now and then while it works; may leave by longjmp: then nothing of the result counts. */
 void redact_on_look(struct redact *r, void (*look)(void *arg), void *arg);
 

@@ -120,10 +120,57 @@ static bool names_password(struct slice name)
     return false;
 }
 
-bool redact_is_secret_name(struct slice name, bool in_url)
-{
-    size_t end = end_of(name);
+/* ---- at a glance ---- */
 
+static bool is_letter(uint8_t lower)
+{
+    return (uint8_t)(lower - 'a') < 26;
+}
+
+static void learn(struct redact *r, const struct word *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *last = words[i].text + words[i].len - 2;
+
+        if (is_letter((uint8_t)last[0]) && is_letter((uint8_t)last[1]))
+            r->last_pairs[last[0] - 'a'] |= UINT32_C(1) << (last[1] - 'a');
+    }
+}
+
+void redact_learn_names(struct redact *r)
+{
+    learn(r, endings, COUNT(endings));
+    learn(r, followers, COUNT(followers));
+}
+
+/* A name that ends with other letters than all secret ones is none, unless "passw" is in it. What
+ * ends with a digit is not told so. */
+static bool may_be_secret(const struct redact *r, struct slice name)
+{
+    size_t end = without_separators(name, name.len);
+    uint8_t last = last_of(name, end), before = 0;
+
+    if (r->is_thorough || redact_is_digit(last))
+        return true;
+    if (end > 0)
+        before = last_of(name, without_separators(name, end - 1));
+    if (redact_is_digit(before) ||
+        (is_letter(before) && r->last_pairs[before - 'a'] >> (last - 'a') & 1))
+        return true;
+    for (size_t i = 4; i < end; i++)
+        if ((name.data[i] | 0x20) == 'w')
+            return true;
+    return false;
+}
+
+/* Whether a name says that its value is secret; in_url: of a parameter of a URL. */
+static bool is_secret_name(const struct redact *r, struct slice name, bool in_url)
+{
+    size_t end;
+
+    if (!in_url && !may_be_secret(r, name))
+        return false;
+    end = end_of(name);
     if (end == 0)
         return false;
     if (in_url && is_one_of(name, url_names, COUNT(url_names)))
@@ -167,7 +214,7 @@ static enum redact_place place_in_db(struct slice key)
     return PLACE_TEXT;
 }
 
-enum redact_place redact_place_of(const struct redact *r, struct slice key)
+static enum redact_place find_place(const struct redact *r, struct slice key)
 {
     enum redact_place place = PLACE_TEXT;
 
@@ -179,9 +226,35 @@ enum redact_place redact_place_of(const struct redact *r, struct slice key)
         place = place_in_db(key);
     if (place != PLACE_TEXT)
         return place;
-    if (!r->no_names && redact_is_secret_name(key, false))
+    if (!r->no_names && is_secret_name(r, key, false))
         return PLACE_SECRET;
     return slice_is(key, "url.query") ? PLACE_QUERY : PLACE_TEXT;
+}
+
+/* By its ends: keys of one length that have the same ones take each other's place. */
+static struct redact_seen_key *seen_place(struct redact *r, struct slice key)
+{
+    uint64_t first, last, mixed;
+
+    memcpy(&first, key.data, sizeof(first));
+    memcpy(&last, key.data + key.len - sizeof(last), sizeof(last));
+    mixed = (first ^ last << 7 ^ last >> 57 ^ key.len) * UINT64_C(0x9E3779B97F4A7C15);
+    return &r->seen[mixed >> 56];
+}
+
+enum redact_place redact_place_of(struct redact *r, struct slice key)
+{
+    struct redact_seen_key *seen;
+
+    if (key.len < sizeof(uint64_t) || key.len > REDACT_SEEN_BYTES || r->is_thorough)
+        return find_place(r, key);
+    seen = seen_place(r, key);
+    if (seen->len != key.len || memcmp(seen->text, key.data, key.len) != 0) {
+        seen->place = (uint8_t)find_place(r, key);
+        seen->len = (uint8_t)key.len;
+        memcpy(seen->text, key.data, key.len);
+    }
+    return (enum redact_place)seen->place;
 }
 
 /* ---- assignments in texts ---- */
@@ -283,8 +356,8 @@ static bool may_end_name(uint8_t c)
     return redact_is_alnum(c) || is_quote(c) || c == ' ';
 }
 
-bool redact_find_assignment(struct slice text, size_t at, enum redact_place place,
-                            struct redact_hit *hit)
+bool redact_find_assignment(const struct redact *r, struct slice text, size_t at,
+                            enum redact_place place, struct redact_hit *hit)
 {
     bool in_url = false;
     struct slice name;
@@ -302,7 +375,7 @@ bool redact_find_assignment(struct slice text, size_t at, enum redact_place plac
     if (text.data[at] == '=')
         in_url =
             before == '?' || before == '&' || before == '#' || (from == 0 && place == PLACE_QUERY);
-    if (!redact_is_secret_name(name, in_url))
+    if (!is_secret_name(r, name, in_url))
         return false;
     find_value(text, at, in_url, name, hit);
     return hit->to > hit->from && !says_nothing(redact_part(text, hit->from, hit->to));

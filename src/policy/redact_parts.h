@@ -45,6 +45,14 @@ struct redact_dialect {
     bool unsure;           /* whether a backslash escapes */
 };
 
+/* A key, and what it says: the same few come with every span. */
+enum { REDACT_SEEN_KEYS = 256, REDACT_SEEN_BYTES = 46 };
+struct redact_seen_key {
+    uint8_t len; /* 0: none */
+    uint8_t place;
+    uint8_t text[REDACT_SEEN_BYTES];
+};
+
 struct redact_patterns {
     struct slice list[REDACT_KEYS_MAX]; /* lower case; owned */
     size_t count;
@@ -57,6 +65,9 @@ struct redact {
     uint16_t anchors[256]; /* enum redact_anchor, of the rules that are on */
     struct redact_patterns keys, ignored;
     bool no_names; /* no key is secret by itself */
+    bool is_thorough;
+    uint32_t last_pairs[26]; /* of names: redact_learn_names */
+    struct redact_seen_key seen[REDACT_SEEN_KEYS];
     struct {
         char *name;
         struct regex *regex;
@@ -124,6 +135,10 @@ static inline void redact_step(struct redact *r)
     }
 }
 
+/* The anchors (enum redact_anchor) of `text` that can lead to a secret: at no other is there one.
+ */
+unsigned redact_possible(const struct redact *r, struct slice text);
+
 /* ---- finders: a secret around an anchor. False: none ---- */
 
 bool redact_find_email(struct slice text, size_t at, struct redact_hit *hit);
@@ -138,17 +153,17 @@ bool redact_find_prefixed(const struct redact *r, struct slice text, size_t at,
                           struct redact_hit *hit);
 bool redact_find_scheme(struct slice text, size_t at, struct redact_hit *hit);
 bool redact_find_userinfo(struct slice text, size_t at, struct redact_hit *hit);
-bool redact_find_assignment(struct slice text, size_t at, enum redact_place place,
-                            struct redact_hit *hit);
+bool redact_find_assignment(const struct redact *r, struct slice text, size_t at,
+                            enum redact_place place, struct redact_hit *hit);
 /* A card's number as an integer. */
 bool redact_is_card(struct slice digits);
 bool redact_is_iban(struct slice text);
 
 /* ---- keys ---- */
 
-enum redact_place redact_place_of(const struct redact *r, struct slice key);
-/* Whether a name says that its value is secret; in_url: of a parameter of a URL. */
-bool redact_is_secret_name(struct slice name, bool in_url);
+/* Once, before the first key. */
+void redact_learn_names(struct redact *r);
+enum redact_place redact_place_of(struct redact *r, struct slice key);
 
 /* ---- values ---- */
 

@@ -25,24 +25,25 @@ enum message {
     IS_SCOPE,
 };
 
-/* What a field of a message is. */
-struct child {
-    enum message of;
-    uint32_t number;
-    enum message is;
-};
+enum { FIELDS = 16 };
 
-static const struct child children[] = {
-    {IS_SPAN, 9, IS_PAIR},    {IS_SPAN, 5, IS_NAME},     {IS_SPAN, 11, IS_EVENT},
-    {IS_SPAN, 13, IS_LINK},   {IS_SPAN, 15, IS_STATUS},  {IS_ARRAY, 1, IS_ANY},
-    {IS_LIST, 1, IS_PAIR},    {IS_EVENT, 2, IS_NAME},    {IS_EVENT, 3, IS_PAIR},
-    {IS_LINK, 4, IS_PAIR},    {IS_STATUS, 2, IS_STRING}, {IS_RESOURCES, 1, IS_RESOURCE},
-    {IS_SCOPES, 1, IS_SCOPE}, {IS_RESOURCE, 1, IS_PAIR}, {IS_SCOPE, 3, IS_PAIR},
+/* What the fields of a message are, by number; all else is IS_OTHER. */
+static const uint8_t children[][FIELDS] = {
+    [IS_SPAN] = {[5] = IS_NAME, [9] = IS_PAIR, [11] = IS_EVENT, [13] = IS_LINK, [15] = IS_STATUS},
+    [IS_ARRAY] = {[1] = IS_ANY},
+    [IS_LIST] = {[1] = IS_PAIR},
+    [IS_EVENT] = {[2] = IS_NAME, [3] = IS_PAIR},
+    [IS_LINK] = {[4] = IS_PAIR},
+    [IS_STATUS] = {[2] = IS_STRING},
+    [IS_RESOURCES] = {[1] = IS_RESOURCE},
+    [IS_SCOPES] = {[1] = IS_SCOPE},
+    [IS_RESOURCE] = {[1] = IS_PAIR},
+    [IS_SCOPE] = {[3] = IS_PAIR},
 };
 
 enum { ANY_STRING = 1, ANY_INT = 3, ANY_DOUBLE = 4, ANY_ARRAY = 5, ANY_LIST = 6, ANY_BYTES = 7 };
 enum { SPANS_OF_SCOPES = 2, SCOPES_OF_RESOURCES = 2, PAIR_KEY = 1, PAIR_VALUE = 2 };
-enum { CARD_DIGITS = 13, NUMBER_TEXT = 32 };
+enum { NUMBER_TEXT = 32 };
 
 /* A field of the message, with its tag, that is written anew: [at, end) of r->fields. */
 struct edit {
@@ -171,27 +172,38 @@ static void walk_name(struct walk *w, const struct wire_field *f, const uint8_t 
         add_edit(w, from, to, f->number, &mask);
 }
 
+/* Whether its text has fewer bytes than a card has digits, or is that of no whole number. */
+static bool is_no_card(const struct wire_field *f)
+{
+    const int64_t bound = INT64_C(1000000000000), number = (int64_t)f->value;
+
+    return f->type != WIRE_VARINT || (number < bound && number > -bound / 10);
+}
+
+static struct slice digits_of(const struct wire_field *f, char text[NUMBER_TEXT])
+{
+    double number;
+    int len;
+
+    memcpy(&number, &f->value, sizeof(number));
+    if (f->type == WIRE_VARINT)
+        len = snprintf(text, NUMBER_TEXT, "%" PRId64, (int64_t)f->value);
+    else
+        len = snprintf(text, NUMBER_TEXT, "%.17g", number);
+    return slice_make(text, (size_t)len);
+}
+
 /* A number is a secret as its digits are. */
 static bool walk_number(struct walk *w, enum redact_place place, const struct wire_field *f,
                         const uint8_t *from, const uint8_t *to)
 {
     char text[NUMBER_TEXT];
-    double number;
-    int len;
-    struct slice digits, left;
+    struct slice left;
     enum redact_outcome outcome;
 
-    if (f->type == WIRE_VARINT) {
-        len = snprintf(text, sizeof(text), "%" PRId64, (int64_t)f->value);
-    } else {
-        memcpy(&number, &f->value, sizeof(number));
-        len = snprintf(text, sizeof(text), "%.17g", number);
-    }
-    digits = slice_make(text, (size_t)len);
-    if (place != PLACE_SECRET && place != PLACE_BIND &&
-        (place == PLACE_IGNORED || digits.len < CARD_DIGITS || f->type != WIRE_VARINT))
+    if (place != PLACE_SECRET && place != PLACE_BIND && (place == PLACE_IGNORED || is_no_card(f)))
         return false;
-    outcome = redact_one(w, place == PLACE_STATEMENT ? PLACE_TEXT : place, digits);
+    outcome = redact_one(w, place == PLACE_STATEMENT ? PLACE_TEXT : place, digits_of(f, text));
     left = buf_slice(&w->r->left);
     if (outcome == REDACT_CHANGED)
         add_edit(w, from, to, ANY_STRING, &left);
@@ -224,42 +236,63 @@ static bool walk_any(struct walk *w, struct slice any, struct around around)
     return gone;
 }
 
-static struct slice key_of(struct slice pair)
+/* What is under a key: as a rule one value. */
+struct pair {
+    struct slice key, value;
+    unsigned values;
+    bool is_whole;
+};
+
+static struct pair read_pair(struct slice pair)
 {
     struct wire in = wire_of(pair);
     struct wire_field f;
-    struct slice key = {0};
+    struct pair p = {.values = 0};
 
-    while (wire_next(&in, &f))
-        if (f.number == PAIR_KEY && f.type == WIRE_LEN)
-            key = f.bytes;
-    return key;
+    while (wire_next(&in, &f)) {
+        if (f.type != WIRE_LEN)
+            continue;
+        if (f.number == PAIR_KEY)
+            p.key = f.bytes;
+        if (f.number == PAIR_VALUE) {
+            p.value = f.bytes;
+            p.values++;
+        }
+    }
+    p.is_whole = in.at == in.end;
+    return p;
 }
 
-/* True: it goes. What is under a secret key is secret, at any depth. */
-static bool walk_pair(struct walk *w, struct slice pair, struct around around)
+static bool walk_values(struct walk *w, struct slice pair, struct around around)
 {
     struct wire in = wire_of(pair);
     struct wire_field f;
     bool gone = false;
 
-    if (around.place != PLACE_SECRET && around.place != PLACE_BIND && around.place != PLACE_IGNORED)
-        around.place = redact_place_of(w->r, key_of(pair));
     while (!w->failed && wire_next(&in, &f))
         if (f.number == PAIR_VALUE && f.type == WIRE_LEN)
             gone |= walk_any(w, f.bytes, around);
-    w->failed |= in.at != in.end;
     return gone;
+}
+
+/* True: it goes. What is under a secret key is secret, at any depth. */
+static bool walk_pair(struct walk *w, struct slice pair, struct around around)
+{
+    struct pair p = read_pair(pair);
+
+    w->failed |= !p.is_whole;
+    if (w->failed || p.values == 0)
+        return false;
+    if (around.place != PLACE_SECRET && around.place != PLACE_BIND && around.place != PLACE_IGNORED)
+        around.place = redact_place_of(w->r, p.key);
+    return p.values == 1 ? walk_any(w, p.value, around) : walk_values(w, pair, around);
 }
 
 static enum message child_of(enum message of, const struct wire_field *f)
 {
-    if (f->type != WIRE_LEN)
+    if (f->type != WIRE_LEN || f->number >= FIELDS)
         return IS_OTHER;
-    for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++)
-        if (children[i].of == of && children[i].number == f->number)
-            return children[i].is;
-    return IS_OTHER;
+    return (enum message)children[of][f->number];
 }
 
 /* One field, [from, to). True: the attribute around it goes. */

@@ -158,7 +158,8 @@ struct scan {
     enum redact_place place;
     struct slice text;
     struct buf *out;
-    size_t done; /* what lies before it is written */
+    size_t done;       /* what lies before it is written */
+    unsigned possible; /* enum redact_anchor */
 };
 
 static bool find_colon(const struct scan *s, size_t at, unsigned anchors, struct redact_hit *hit)
@@ -184,7 +185,7 @@ static bool find_at(const struct scan *s, size_t at, unsigned anchors, struct re
     if ((anchors & ANCHOR_UUID) && redact_find_uuid(text, at, hit))
         return true;
     return find_colon(s, at, anchors, hit) ||
-           ((anchors & ANCHOR_ASSIGN) && redact_find_assignment(text, at, s->place, hit));
+           ((anchors & ANCHOR_ASSIGN) && redact_find_assignment(s->r, text, at, s->place, hit));
 }
 
 /* A number is looked at where it begins; what is within a word is no number of its own. */
@@ -200,7 +201,7 @@ static size_t next_anchor(const struct scan *s, size_t at)
     const uint16_t *anchors = s->r->anchors;
     const uint8_t *data = s->text.data;
 
-    while (at < s->text.len && !anchors[data[at]])
+    while (at < s->text.len && !(anchors[data[at]] & s->possible))
         at++;
     return at;
 }
@@ -229,7 +230,8 @@ static enum redact_outcome scan(struct scan *s)
 
     for (size_t at = next_anchor(s, 0); at < s->text.len; at = next_anchor(s, at + 1)) {
         redact_step(s->r);
-        if (is_within_number(s->text, at) || !find_at(s, at, s->r->anchors[s->text.data[at]], &hit))
+        if (is_within_number(s->text, at) ||
+            !find_at(s, at, s->r->anchors[s->text.data[at]] & s->possible, &hit))
             continue;
         outcome = take_hit(s, &hit);
         if (outcome == REDACT_GONE || outcome == REDACT_FAILED)
@@ -249,7 +251,7 @@ static enum redact_outcome scan(struct scan *s)
 static enum redact_outcome scan_own(struct redact *r, unsigned own, struct slice text,
                                     struct buf *out)
 {
-    struct scan s = {r, PLACE_TEXT, text, out, 0};
+    struct scan s = {r, PLACE_TEXT, text, out, 0, 0};
     enum redact_outcome result = REDACT_SAME, outcome;
     struct redact_hit hit = {.rule = REDACT_OWN + own};
     size_t at = 0;
@@ -325,10 +327,12 @@ static void pass_statement(struct passes *p, const struct redact_dialect *d)
 
 static void pass_scan(struct passes *p, enum redact_place place)
 {
+    unsigned possible = redact_possible(p->r, p->text);
     struct buf *b = next_buf(p);
-    struct scan s = {p->r, place, p->text, b, 0};
+    struct scan s = {p->r, place, p->text, b, 0, possible};
 
-    take_pass(p, scan(&s), b);
+    if (possible)
+        take_pass(p, scan(&s), b);
 }
 
 static enum redact_outcome replace_all(struct redact *r, unsigned rule, struct slice text,

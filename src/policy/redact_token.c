@@ -107,8 +107,20 @@ static bool is_token(const struct token *t, struct slice text, size_t at, struct
     return follows >= t->min && follows <= t->max;
 }
 
+/* The byte that all tokens with this anchor have at another place, or nearly so. */
+static bool may_be_token(struct slice text, size_t at)
+{
+    if (text.data[at] == 'A')
+        return (redact_byte(text, at + 3) | 0x20) == 'a';
+    if (text.data[at] == '-')
+        return at >= 4 && text.data[at - 4] == 'x';
+    return at >= 2 && memchr("huser", text.data[at - 2], 5);
+}
+
 static bool find_token(const struct redact *r, struct slice text, size_t at, struct redact_hit *hit)
 {
+    if (!r->is_thorough && !may_be_token(text, at))
+        return false;
     for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
         const struct token *t = &tokens[i];
 
@@ -197,8 +209,9 @@ static bool is_bearer(struct slice text)
 /* `at`: the space behind the word. */
 bool redact_find_scheme(struct slice text, size_t at, struct redact_hit *hit)
 {
-    bool bearer = at >= 6 && redact_word_at(text, at - 6, "bearer");
-    bool basic = !bearer && at >= 5 && redact_word_at(text, at - 5, "basic");
+    uint8_t last = at > 0 ? redact_lower(text.data[at - 1]) : 0;
+    bool bearer = last == 'r' && at >= 6 && redact_word_at(text, at - 6, "bearer");
+    bool basic = last == 'c' && at >= 5 && redact_word_at(text, at - 5, "basic");
     size_t from = at + 1, word = bearer ? 6 : 5;
     struct slice token;
 

@@ -35,7 +35,8 @@ static bool says(struct fake_aws *f, const char *role_arn, const char *why)
 
     credentials_get(c, f->unix_ns);
     fake_run(f, c, 30);
-    ok = fake_get(f, c) == NULL && strstr(credentials_error(c), why) != NULL;
+    ok = fake_get(f, c) == NULL && strstr(credentials_error(c), why) != NULL &&
+         !strstr(credentials_error(c), "SecretAccessKey");
     if (!ok)
         printf("  not '%s': %s\n", why, credentials_error(c));
     credentials_free(c);
@@ -295,7 +296,7 @@ static void a_profiles_process_is_run(void)
 
 /* ---- containers ---- */
 
-enum { POD_WELL, POD_BUSY, POD_NO };
+enum { POD_WELL, POD_BUSY, POD_NO, POD_ODD };
 
 static int serve_container(struct fake_aws *f, const char *text, struct buf *body)
 {
@@ -306,7 +307,7 @@ static int serve_container(struct fake_aws *f, const char *text, struct buf *bod
         return 403;
     }
     put_keys(body, strstr(text, "\nAuthorization: fresh\n") ? "FRESH" : "POD");
-    return 200;
+    return f->mode == POD_ODD ? 403 : 200;
 }
 
 static void a_pods_token_is_read_from_its_file_each_time(void)
@@ -342,6 +343,8 @@ static void a_task_asks_the_agent(void)
     CHECK(finds(f, NULL, "FRESH") && f->served == 3);
     f->mode = POD_NO;
     CHECK(says(f, NULL, "no association"));
+    f->mode = POD_ODD;
+    CHECK(says(f, NULL, "status 403"));
     f->served = 0;
     fake_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@example.com/");
     CHECK(says(f, NULL, "does not begin with /") && f->served == 0);

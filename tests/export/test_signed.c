@@ -39,6 +39,7 @@ struct judge {
     int64_t ahead_s;     /* its clock */
     unsigned requests, taken, refused;
     unsigned asked;     /* for credentials */
+    char assumed[512];  /* what STS was asked for last */
     unsigned failing;   /* so many of these are answered 500 */
     uint64_t asking_ns; /* until they are given */
     char seen[4096];    /* of the last request: its headers */
@@ -138,6 +139,19 @@ static uint64_t give_credentials(struct judge *j, const struct http_request *q,
     return j->asking_ns;
 }
 
+static uint64_t assume_role(struct judge *j, const struct http_request *q, struct http_answer *a)
+{
+    snprintf(j->assumed, sizeof(j->assumed), "%.*s", (int)q->body.len, q->body.data);
+    j->asked++;
+    a->status = 200;
+    buf_str(&a->body, "<AssumeRoleResponse><AssumeRoleResult><Credentials>"
+                      "<AccessKeyId>AKIDEXAMPLE</AccessKeyId>"
+                      "<SecretAccessKey>right</SecretAccessKey><SessionToken>t</SessionToken>"
+                      "<Expiration>2037-01-01T00:00:00Z</Expiration>"
+                      "</Credentials></AssumeRoleResult></AssumeRoleResponse>");
+    return NS_PER_MS;
+}
+
 static uint64_t serve(void *arg, const struct http_request *q, struct http_answer *a)
 {
     struct judge *j = arg;
@@ -148,6 +162,8 @@ static uint64_t serve(void *arg, const struct http_request *q, struct http_answe
 
     if (container && strcmp(q->url, container) == 0)
         return give_credentials(j, q, a);
+    if (strstr(q->url, "//sts."))
+        return assume_role(j, q, a);
     refusal = judge_request(j, q);
 
     for (const char *const *h = q->headers; *h; h++)
@@ -434,6 +450,26 @@ static void credentials_come_by_the_same_client_and_past_proxies(void)
     rig_close(&r);
 }
 
+/* Each pair of a role and an external id is somebody else. */
+static void a_role_is_assumed_by_its_external_id(void)
+{
+    struct rig r;
+    struct judge j;
+
+    CHECK(start(
+        &r, &j,
+        "local function as(id) return { url = 'http://h/', sigv4 = { service = 'xray', region "
+        "= 'eu-west-1', role_arn = 'arn:aws:iam::1:role/r', external_id = id } } end\n"
+        "return { exporter { name = 'mine', doc = 'x', encode = function(b) "
+        "return { as 'one', as 'two/parts', as 'one' } end } }"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(j.asked == 2 && j.taken == 3 && rig_stats(&r, 0).delivered == 3);
+    CHECK(strstr(j.assumed, "ExternalId=two%2Fparts"));
+    CHECK(strstr(j.assumed, "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr"));
+    rig_close(&r);
+}
+
 static void on_nothing(void *arg, struct http_answer *answer)
 {
     (void)arg, (void)answer;
@@ -536,6 +572,11 @@ static void wrong_options_are_refused_with_what_is_allowed(void)
         {"protocol = 'http/protobuf', sigv4 = { service = 'xray', role_arn = 'admin' }",
          "arn:aws:iam::ACCOUNT:role/NAME"},
         {"protocol = 'http/protobuf', sigv4 = { service = 'xray', regoin = 'x' }", "region"},
+        {"protocol = 'http/protobuf', sigv4 = { service = 'xray', external_id = 'abc' }",
+         "beside role_arn"},
+        {"protocol = 'http/protobuf', sigv4 = { service = 'xray', role_arn = "
+         "'arn:aws:iam::1:role/r', external_id = 'a b' }",
+         "external_id 'a b'"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -562,6 +603,7 @@ static void a_script_is_told_what_is_wrong_with_its_request(void)
         {"url = 'http://a/', sigv4 = {}", "sigv4.service"},
         {"url = 'http://a/', sigv4 = { service = 'xray', zone = 'x' }", "allowed: service, region"},
         {"url = 'http://a/', sigv4 = { service = 'xray', role_arn = 'x' }", "sigv4.role_arn"},
+        {"url = 'http://a/', sigv4 = { service = 'xray', external_id = 'abc' }", "for role_arn"},
         {"url = 'http://a/', no_verify_ssl = 1", "true or false"},
         {"url = 'http://a/', proxy_address = 'a:1'", "http://HOST:PORT"},
         {"url = 'udp://a'", "udp://HOST:PORT"},
@@ -604,6 +646,7 @@ int main(void)
     RUN(credentials_that_stay_expired_lose_nothing);
     RUN(a_wrong_key_holds_the_queue_until_it_is_right);
     RUN(credentials_come_by_the_same_client_and_past_proxies);
+    RUN(a_role_is_assumed_by_its_external_id);
     RUN(credentials_are_asked_for_again_when_it_is_time);
     RUN(it_can_end_while_credentials_are_asked_for);
     RUN(a_request_that_waits_can_be_given_up);

@@ -42,6 +42,9 @@ return {
 {{- with .roleArn }}
       role_arn = {{ include "moontail.lua" . }},
 {{- end }}
+{{- with .externalId }}
+      external_id = {{ include "moontail.lua" . }},
+{{- end }}
 {{- with .endpoint }}
       endpoint = {{ include "moontail.lua" . }},
 {{- end }}
