@@ -89,12 +89,26 @@ bool memory_is_high(const struct memory *m)
     return atomic_load_explicit(&m->used, memory_order_relaxed) > m->soft_limit;
 }
 
-bool memory_has_intake_room(const struct memory *m, size_t bytes)
+bool memory_is_filling(const struct memory *m)
 {
-    int64_t most = m->limit - m->held_back - m->drain;
+    return atomic_load_explicit(&m->used, memory_order_relaxed) > m->soft_limit / 4 * 3;
+}
+
+static bool fits(const struct memory *m, int64_t most, size_t bytes)
+{
     int64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
 
     return used <= most && bytes <= (size_t)(most - used);
+}
+
+bool memory_has_room(const struct memory *m, size_t bytes)
+{
+    return fits(m, m->limit - m->held_back, bytes);
+}
+
+bool memory_has_intake_room(const struct memory *m, size_t bytes)
+{
+    return fits(m, m->limit - m->held_back - m->drain, bytes);
 }
 
 size_t memory_used(const struct memory *m)

@@ -45,12 +45,18 @@ bool memory_reserve(struct memory *m, size_t bytes);
  * again. */
 bool memory_has_intake_room(const struct memory *m, size_t bytes);
 
+/* Whether memory_reserve would count as many now. */
+bool memory_has_room(const struct memory *m, size_t bytes);
+
 /* Counts `bytes` that cannot be refused (a library's allocation). */
 void memory_add(struct memory *m, size_t bytes);
 void memory_release(struct memory *m, size_t bytes);
 
 /* True above the soft limit: decide the oldest traces early. */
 bool memory_is_high(const struct memory *m);
+
+/* True above three quarters of that: what can be held in less is. */
+bool memory_is_filling(const struct memory *m);
 
 size_t memory_used(const struct memory *m);
 

@@ -103,6 +103,14 @@ uint64_t build_wait_ns(const struct config *config)
     return config->tail.enabled ? config->tail.decision_wait_ns : NS_PER_S;
 }
 
+/* Younger segments of frames have many traces whose root came a moment ago. */
+uint64_t build_young_ns(const struct config *config)
+{
+    return config->tail.enabled && config->tail.wait_after_root_ns
+               ? config->tail.wait_after_root_ns + NS_PER_S / 4
+               : 0;
+}
+
 static enum err open_journal(struct collector *c, struct err_info *info)
 {
     const struct config *config = c->shared.config;
@@ -112,6 +120,8 @@ static enum err open_journal(struct collector *c, struct err_info *info)
         .segment_bytes = c->segment_bytes,
         .memory = c->memory,
         .clock = c->host.clock,
+        .compresses = strcmp(config->memory.compression, "none") != 0,
+        .young_ns = build_young_ns(config),
         .moves_eagerly = c->host.moves_eagerly,
         .ack = c->shared.ack,
         .disk = c->host.disk,

@@ -9,8 +9,6 @@ bool decider_has_bodies(struct decider *d, size_t count)
     frame_id last = 0;
     bool here = true;
 
-    if (!d->has_details)
-        return true;
     for (size_t i = 0; i < count; i++) {
         if (d->refs[i].frame == last)
             continue;

@@ -31,6 +31,16 @@ static void write_memory(struct metrics *m, const struct journal_stats *s)
     metrics_sample(m, (double)s->live_bytes, "state", "live", (char *)0);
     metrics_sample(m, (double)s->free_bytes, "state", "free", (char *)0);
     metrics_sample(m, (double)s->outbox_bytes, "state", "outbox", (char *)0);
+    metrics_sample(m, (double)s->packs_bytes, "state", "compressed", (char *)0);
+    gauge(m, "moontail_journal_compressed_bytes",
+          "Bytes of live segments that are held compressed, to save memory, as they were.",
+          (double)s->packed_bytes);
+    gauge(m, "moontail_journal_compressed_size_bytes", "Bytes that these are compressed to.",
+          (double)s->copies_bytes);
+    counter(m, "moontail_journal_compressed_segments_total", "Segments that were compressed.",
+            s->packed);
+    counter(m, "moontail_journal_expanded_segments_total", "Segments that came back from that.",
+            s->expanded);
     gauge(m, "moontail_journal_spilled_bytes",
           "Bytes of live segments that are on disk only, to save memory.",
           (double)s->spilled_bytes);

@@ -124,6 +124,7 @@ bool exporters_are_ready(const struct collector *c, const struct exporters_chang
 void build_hold_back(struct collector *c);
 /* How long spans lie in it before they are decided. */
 uint64_t build_wait_ns(const struct config *config);
+uint64_t build_young_ns(const struct config *config); /* journal_config.young_ns */
 /* Reads what limits and the like knew, if there is a folder for it. */
 void build_state(struct collector *c);
 /* Opens the journal of the configuration into c->journal. ERR_IO with a sentence. */

@@ -95,7 +95,7 @@ static void apply_bounds(struct collector *c, const struct config *config)
 {
     memory_set_limits(c->memory, config->memory.limit, config->memory.spike_limit);
     build_hold_back(c);
-    journal_set_wait(c->journal, build_wait_ns(config));
+    journal_set_wait(c->journal, build_wait_ns(config), build_young_ns(config));
     c->policies.keep_traces_per_second = config->tail.keep_traces_per_second;
     c->policies.quarantine_errors = config->tail.quarantine_errors;
     c->policies.quarantine_window_ns = config->tail.quarantine_window_ns;

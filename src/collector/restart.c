@@ -4,9 +4,13 @@
 
 static bool is_fixed(const char *line)
 {
-    static const char *const prefixes[] = {
-        "workers=",     "admin.control=", "journal.", "tail_sampling.decision_cache=",
-        "span_metrics", "service_graph"};
+    static const char *const prefixes[] = {"workers=",
+                                           "admin.control=",
+                                           "journal.",
+                                           "memory_limiter.compression=",
+                                           "tail_sampling.decision_cache=",
+                                           "span_metrics",
+                                           "service_graph"};
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
@@ -88,6 +92,7 @@ void restart_keep(struct config *c, const struct config *start)
     c->workers = start->workers;
     c->admin_control = start->admin_control;
     c->journal = start->journal;
+    c->memory.compression = start->memory.compression;
     c->tail.decision_cache = start->tail.decision_cache;
     c->span_metrics = start->span_metrics;
     c->service_graph = start->service_graph;

@@ -47,6 +47,7 @@ struct config {
     } journal;
     struct {
         uint64_t limit, spike_limit;
+        const char *compression;
     } memory;
     double head_sampling_percentage;
     struct config_span_metrics {

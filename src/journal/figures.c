@@ -15,7 +15,12 @@ static void add_segment(const struct segment *segment, struct journal_stats *s)
 {
     uint32_t references = atomic_load_explicit(&segment->references, memory_order_relaxed);
 
-    if ((segment->kind == SEGMENT_FRAMES || segment->kind == SEGMENT_OUTBOX) && !segment->bytes)
+    if (segment->kind == SEGMENT_PACKED)
+        s->packs_bytes += segment->size;
+    else if (segment->kind == SEGMENT_FRAMES && !segment->bytes && segment->packed)
+        s->packed_bytes += segment->size;
+    else if ((segment->kind == SEGMENT_FRAMES || segment->kind == SEGMENT_OUTBOX) &&
+             !segment->bytes)
         s->spilled_bytes += segment->size;
     else if (segment->kind == SEGMENT_DECISIONS)
         s->free_bytes += segment->bytes ? segment->size : 0;
@@ -29,6 +34,15 @@ static void add_segment(const struct segment *segment, struct journal_stats *s)
         s->live_items += references - segment->open;
         s->pinned_bytes += references > segment->open ? segment->size : 0;
     }
+}
+
+static void add_packed(const struct spill *spill, struct journal_stats *s)
+{
+    if (!pack_is_enabled(&spill->pack))
+        return;
+    s->copies_bytes = spill->pack.bytes;
+    s->packed = spill->spilled;
+    s->expanded = spill->loaded;
 }
 
 static void add_files(const struct journal *j, struct journal_stats *s)
@@ -67,6 +81,7 @@ void journal_stats(const struct journal *j, struct journal_stats *s)
     for (unsigned signal = 0; signal < DECISION_SIGNALS; signal++)
         for (unsigned i = 0; i < EXPORTERS_MAX; i++)
             s->in_transit[signal][i] += j->outbox.hidden[signal][i];
+    add_packed(&j->spill, s);
     add_files(j, s);
 }
 

@@ -28,7 +28,7 @@ static uint32_t give(struct journal *j, struct journal_writer *w, size_t size, u
         segments_put(&j->segments, number);
         return 0;
     }
-    if (j->files.store) {
+    if (j->leaves) {
         w->given[w->given_count++] = number;
         segment_at(&j->segments, number)->is_given = true;
     }
@@ -178,11 +178,11 @@ uint64_t house_step(struct journal *j, uint64_t now_ns)
         due = earlier_ns(due, serve(j, &j->writers[i], now_ns));
     due = earlier_ns(due, segments_trim(&j->segments, now_ns));
     due = earlier_ns(due, move_look(j, now_ns));
+    due = earlier_ns(due, spill_step(&j->spill, now_ns));
     if (!j->files.store)
         return due;
     decision_log_reclaim(&j->log, oldest_ns(j));
     due = earlier_ns(due, outbox_memory_step(&j->outbox, j->exporter, now_ns));
-    due = earlier_ns(due, spill_step(&j->spill, now_ns));
     due = earlier_ns(due, turn_old(j, now_ns));
     due = earlier_ns(due, acked_step(j, now_ns));
     due = earlier_ns(due, files_grow(&j->files, now_ns));

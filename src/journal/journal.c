@@ -49,6 +49,7 @@ enum err journal_new(const struct journal_config *config, struct journal **out,
     memset(j, 0, sizeof(*j));
     j->config = *config;
     atomic_init(&j->wait_ns, config->wait_ns);
+    atomic_init(&j->young_ns, config->young_ns);
     /* With files there may be segments of an earlier configuration. */
     while ((size_t)FRAME_ALIGN << j->position_bits <
            (config->ack == ACK_MEMORY ? config->segment_bytes : SEGMENT_BYTES_MAX))
@@ -64,6 +65,7 @@ enum err journal_new(const struct journal_config *config, struct journal **out,
     outbox_init(&j->outbox, &j->files, config->exporters);
     init_writers(j);
     spill_init(&j->spill, j);
+    j->leaves = j->files.store || pack_is_enabled(&j->spill.pack);
     j->recent = calloc(RECENT, sizeof(*j->recent));
     if (!j->recent)
         err_no_memory("recent decisions");
@@ -120,8 +122,9 @@ void journal_set_loops(struct journal *j, struct loop *own, struct loop *exporte
     j->exporter = exporter;
 }
 
-void journal_set_wait(struct journal *j, uint64_t wait_ns)
+void journal_set_wait(struct journal *j, uint64_t wait_ns, uint64_t young_ns)
 {
+    atomic_store_explicit(&j->young_ns, young_ns, memory_order_relaxed);
     atomic_store_explicit(&j->wait_ns, wait_ns, memory_order_relaxed);
 }
 
@@ -222,8 +225,8 @@ static bool write_given(struct journal *j, struct journal_writer *w, uint64_t no
     return done;
 }
 
-/* Those that are closed and written are nobody's any more. Closed first: nothing is published
- * behind it. */
+/* Those that are closed, and written where there are files, are nobody's any more. Closed first:
+ * nothing is published behind it. */
 static void settle_given(struct journal *j, struct journal_writer *w)
 {
     unsigned kept = 0;
@@ -233,7 +236,8 @@ static void settle_given(struct journal *j, struct journal_writer *w)
         struct segment *segment = segment_at(&j->segments, number);
 
         if (!atomic_load_explicit(&segment->closed, memory_order_acquire) ||
-            segment->written < atomic_load_explicit(&segment->published, memory_order_relaxed)) {
+            (j->files.store &&
+             segment->written < atomic_load_explicit(&segment->published, memory_order_relaxed))) {
             w->given[kept++] = number;
             continue;
         }
@@ -241,6 +245,12 @@ static void settle_given(struct journal *j, struct journal_writer *w)
         spill_add(&j->spill, number);
     }
     w->given_count = kept;
+}
+
+static void settle_all(struct journal *j)
+{
+    for (unsigned i = 0; i < j->config.workers; i++)
+        settle_given(j, &j->writers[i]);
 }
 
 /* Frames and the outbox, then the log of decisions: an entry says that its spans are in the outbox,
@@ -269,15 +279,16 @@ static bool write_in_order(struct journal *j, uint64_t now_ns)
 /* Brings all that was submitted, appended and released to the level. False: it is not there yet. */
 static bool persist(struct journal *j, uint64_t now_ns)
 {
-    if (!j->files.store)
+    if (!j->files.store) {
+        settle_all(j);
         return true;
+    }
     j->files.is_failing = !write_in_order(j, now_ns);
     if (j->files.is_failing)
         return false;
     files_unmark(&j->files);
     files_settle(&j->files);
-    for (unsigned i = 0; i < j->config.workers; i++)
-        settle_given(j, &j->writers[i]);
+    settle_all(j);
     return true;
 }
 

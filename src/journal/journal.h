@@ -11,6 +11,7 @@
  * Segments lie in private memory. At level `memory` that is all. At `written` and `fsync` the
  * journal thread writes them to files as they fill; from then on the memory is a copy that can be
  * let go (spilled) and read back, so that nobody ever waits for a page of a file but this thread.
+ * At level `memory` they are compressed instead, if they are to be.
  */
 #pragma once
 
@@ -65,6 +66,10 @@ struct journal_config {
     size_t segment_bytes;  /* a multiple of 4 KiB up to 2 MiB, of which 256 GiB have names */
     struct memory *memory; /* borrowed for life */
     const struct clock *clock;
+    /* Without files: segments that are full are compressed while memory is short, and not before
+     * they are `young_ns` old: most traces that end in them are decided by then. */
+    bool compresses;
+    uint64_t young_ns;
     bool moves_eagerly; /* for tests: whatever has something dead in it is thin, at once */
 
     enum journal_ack ack; /* ACK_MEMORY: all below is not looked at */
@@ -74,9 +79,9 @@ struct journal_config {
     uint64_t max_bytes;     /* of all files */
     double min_free;        /* share of the file system, 0 .. 1 */
     uint64_t history_bytes; /* of free segments that are kept for readers; 0: none */
-    uint64_t wait_ns;       /* spilled frames are read back when they are nearly as old as this */
-    size_t decision_cache;  /* decisions that the log remembers at least */
-    uint64_t salt_seed;     /* 0: random */
+    uint64_t wait_ns; /* frames that left memory come back when they are nearly as old as this */
+    size_t decision_cache;             /* decisions that the log remembers at least */
+    uint64_t salt_seed;                /* 0: random */
     const struct journal_names *names; /* borrowed for life */
 };
 
@@ -148,8 +153,8 @@ uint64_t journal_step(struct journal *j, uint64_t now_ns);
 /* The journal thread's loop, so that others can wake it; and whom it wakes when the outbox grows.
  */
 void journal_set_loops(struct journal *j, struct loop *own, struct loop *exporter);
-/* Another journal_config.wait_ns. Any thread. */
-void journal_set_wait(struct journal *j, uint64_t wait_ns);
+/* Another journal_config.wait_ns, and young_ns. Any thread. */
+void journal_set_wait(struct journal *j, uint64_t wait_ns, uint64_t young_ns);
 
 /* ---- a worker's side ---- */
 
@@ -341,8 +346,12 @@ void outbox_ack(struct journal *j, unsigned index, uint64_t position);
 
 struct journal_stats {
     uint64_t live_bytes, free_bytes, outbox_bytes; /* memory held in segments */
-    uint64_t live_items;                           /* references alive in all frames */
-    uint64_t pinned_bytes; /* of segments that those are in, in memory or on disk */
+    uint64_t packed_bytes;     /* of live segments that are held compressed, as they were, */
+    uint64_t copies_bytes;     /* of their copies, */
+    uint64_t packs_bytes;      /* and of segments that these lie in */
+    uint64_t packed, expanded; /* segments, ever */
+    uint64_t live_items;       /* references alive in all frames */
+    uint64_t pinned_bytes;     /* of segments that those are in, in memory, compressed or on disk */
     /* By decision_signal, then exporter: items appended to the outbox, and in the rings to the
      * journal thread. */
     uint64_t enqueued[DECISION_SIGNALS][64], in_transit[DECISION_SIGNALS][64];

@@ -105,7 +105,9 @@ struct journal {
     bool is_recording; /* records of the decisions taken are on their way to the level */
     struct journal_writer *writers;
     struct loop *own, *exporter;
-    _Atomic uint64_t wait_ns;       /* config.wait_ns, or what was set since */
+    bool leaves;                    /* segments can leave memory: for files, or compressed */
+    _Atomic uint64_t wait_ns;       /* config.wait_ns, or what was set since; */
+    _Atomic uint64_t young_ns;      /* so is this */
     _Alignas(64) _Atomic int pause; /* enum pause */
     _Atomic bool refusing;
     _Atomic int pressure;     /* enum journal_pressure */

@@ -118,6 +118,10 @@ static void begin(struct segment *segment, enum segment_kind kind)
     segment->written = segment->filled = 0;
     segment->stays = 0;
     segment->tries = 0;
+    segment->packed = NULL;
+    segment->is_dense = false;
+    segment->back_ns = 0;
+    segment->returns = 0;
     atomic_store_explicit(&segment->references, 1, memory_order_relaxed);
     atomic_store_explicit(&segment->published, 0, memory_order_relaxed);
     atomic_store_explicit(&segment->closed, false, memory_order_relaxed);
@@ -174,10 +178,20 @@ bool segments_attach(struct segments *s, uint32_t number, bool forced)
 
 void segments_detach(struct segments *s, uint32_t number)
 {
-    struct segment *segment = segment_at(s, number);
+    struct segment *segment = segment_at(s, number), *spare;
+    bool is_kept = segment->size == s->segment_bytes && s->free_count < KEPT_HIGH &&
+                   (s->absent || s->count < s->max);
 
-    pages_free(s->memory, segment->bytes, segment->size);
+    if (!is_kept) {
+        pages_free(s->memory, segment->bytes, segment->size);
+        segment->bytes = NULL;
+        return;
+    }
+    spare = segment_at(s, s->absent ? s->absent : s->count);
+    spare->bytes = segment->bytes;
+    spare->size = segment->size;
     segment->bytes = NULL;
+    segments_put(s, s->absent ? pop(s, &s->absent) : s->count++);
 }
 
 void segment_append(struct segment *segment, const struct frame_header *header, enum frame_tlv type,

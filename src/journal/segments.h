@@ -20,13 +20,14 @@ enum segment_kind {
     SEGMENT_FRAMES,
     SEGMENT_OUTBOX,
     SEGMENT_DECISIONS,
+    SEGMENT_PACKED, /* compressed copies of others: pack.h */
 };
 
-/* Where the bytes of a live segment are; without files always here. */
+/* Where the bytes of a live segment are; without files and compression always here. */
 enum segment_place {
     PLACE_HERE,    /* in memory */
     PLACE_LEAVING, /* in memory until no worker can be looking at it; a worker may turn it back */
-    PLACE_GONE,    /* in its file only */
+    PLACE_GONE,    /* in its file, or as a compressed copy, only */
     PLACE_ASKED,   /* a worker wants it back */
 };
 
@@ -46,6 +47,12 @@ struct segment {
     uint32_t items;   /* the writer's: references that there ever were, its own not */
     uint64_t thin_ns; /* the journal thread's: nobody is asked again to empty it before; */
     uint8_t thinned;  /* so often they were */
+
+    /* The journal thread's, of one that is full: */
+    struct packed *packed; /* its compressed copy; NULL: none. Owned */
+    bool is_dense;         /* it gets no smaller */
+    uint64_t back_ns;      /* when it last came back to memory; 0: it never left */
+    uint8_t returns;       /* times that it came back after the first, up to a bound */
 
     /* Of a segment that is in a file. The journal thread's: */
     uint32_t region;        /* of the store; 0: none */
@@ -103,7 +110,7 @@ uint32_t segments_take(struct segments *s, size_t size, enum segment_kind kind, 
 uint32_t segments_take_absent(struct segments *s, size_t size, enum segment_kind kind);
 /* Gives memory to such a one; `forced`: whatever the limiter says. False: there is none. */
 bool segments_attach(struct segments *s, uint32_t number, bool forced);
-/* Takes the memory away: the segment stays. */
+/* Takes the memory away, for the next one that needs some: the segment stays. */
 void segments_detach(struct segments *s, uint32_t number);
 /* Puts a frame behind `used`, sealed if the segment has a salt; there is room. `value` with a type
  * is its one TLV. What the header says of lengths, magic, version and generation is filled in. */

@@ -1,13 +1,15 @@
 /* spill.h: which segments of frames are in memory, when not all can be.
  *
- * The journal's own; the journal thread decides. Segments that are full and written leave memory,
- * the oldest first, while the limiter is high, and come back before their traces are due, or when a
+ * The journal's own; the journal thread decides. With files segments that are full and written
+ * leave memory, the oldest first, while the limiter is high. Without them they are compressed
+ * (pack.h), from three quarters of that on. They come back before their traces are due, or when a
  * worker asks. A worker never waits for a page: what it sees between journal_read_begin and
  * journal_read_end stays until then.
  */
 #pragma once
 
 #include "journal/files.h"
+#include "journal/pack.h"
 
 enum { LEAVING_MAX = 16, ASKED_MAX = 64 };
 
@@ -26,14 +28,17 @@ struct spill {
     uint64_t *readers;        /* of all of them, whose places change */
     uint64_t spilled, loaded; /* ever */
     uint32_t gone;            /* now */
-    bool retries;             /* what was asked for could not be read */
+    struct pack pack;
+    uint32_t packing;    /* is being compressed; 0: none is */
+    uint64_t brought_ns; /* when one last came back */
+    bool retries;        /* what was asked for could not be read */
     _Atomic bool can_spill;
 };
 
 void spill_init(struct spill *s, struct journal *j);
 void spill_fini(struct spill *s);
 
-/* A segment of frames is full and written; or recovered. */
+/* A segment of frames is full, and written where there are files; or recovered. */
 void spill_add(struct spill *s, uint32_t number);
 /* It is wanted in memory, if it is not there. */
 void spill_ask(struct spill *s, uint32_t number);

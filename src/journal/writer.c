@@ -244,7 +244,7 @@ void journal_read_begin(struct journal_writer *w)
 {
     uint64_t reading = atomic_load_explicit(&w->reading, memory_order_relaxed);
 
-    if (w->journal->files.store)
+    if (w->journal->leaves)
         atomic_store_explicit(&w->reading, reading + 1, memory_order_seq_cst);
 }
 
@@ -252,7 +252,7 @@ void journal_read_end(struct journal_writer *w)
 {
     uint64_t reading = atomic_load_explicit(&w->reading, memory_order_relaxed);
 
-    if (w->journal->files.store)
+    if (w->journal->leaves)
         atomic_store_explicit(&w->reading, reading + 1, memory_order_release);
 }
 

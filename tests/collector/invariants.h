@@ -64,7 +64,8 @@ static inline void check_bounds(const struct ledger *l)
     const struct journal_stats *j = &l->journal;
 
     /* A small limit may be passed by a little, with files by some of their segments. */
-    const uint64_t most = memory_limit() + (UINT64_C(1) << (w.level == LEVEL_MEMORY ? 20 : 22));
+    const uint64_t most =
+        memory_limit() + (w.level == LEVEL_MEMORY ? UINT64_C(3) << 19 : UINT64_C(1) << 22);
 
     MUST(!has(SMALL_MEMORY) || l->memory_peak <= most, "%llu bytes of memory, of %llu",
          (unsigned long long)l->memory_peak, (unsigned long long)memory_limit());

@@ -152,7 +152,7 @@ static void without_memory_a_request_waits_two_seconds_and_nothing_is_stuck_for_
     fill_memory_and_recover(1, 32, 20, 0);
     if (SIM_IS_SLOW)
         return;
-    fill_memory_and_recover(1, 24, 4, 1024);
+    fill_memory_and_recover(1, 24, 4, 1536);
     fill_memory_and_recover(1, 32, 8, 512);
     fill_memory_and_recover(1, 48, 28, 0);
     fill_memory_and_recover(4, 64, 8, 1536);
@@ -166,7 +166,7 @@ static void large_traces_do_not_block_each_other_when_memory_is_full(void)
         EVERYTHING,
         OTLP("all", "1",
              "")) " end)() c.journal = { ack = 'memory' } c.memory_limiter = { limit = '24MiB', "
-                  "spike_limit = '4MiB' } return c";
+                  "spike_limit = '4MiB', compression = 'none' } return c";
     static char name[LARGE];
     uint64_t taken = 0;
     int status = 200;

@@ -33,7 +33,7 @@ static const char documented[] =
     "  journal = { path = env('STATE_DIRECTORY', '/var/lib/moontail'), ack = 'written',\n"
     "    max_size = '1GiB', min_free = '10%', history = 0, segment_size = '256MiB',\n"
     "    on_shutdown = 'decide' },\n"
-    "  memory_limiter = { limit = '400MiB', spike_limit = '100MiB' },\n"
+    "  memory_limiter = { limit = '400MiB', spike_limit = '100MiB', compression = 'lz4' },\n"
     "  head_sampling = { sampling_percentage = 100 },\n"
     "  processors = { received = {}, kept = {} },\n"
     "  tail_sampling = { decision_wait = '10s', num_traces = 0, decision_cache = 1000000,\n"
