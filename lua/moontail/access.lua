@@ -110,11 +110,11 @@ local function boolean_field(number, what)
   end
 end
 
-local function plain_fields(owner)
+local function plain_fields(owner, what)
   local fields = {}
   for name, f in pairs(FIELDS[owner]) do
     local make = f.type == STRING and text_field or f.type == BOOL and boolean_field or number_field
-    fields[name] = make(f.number, owner)
+    fields[name] = make(f.number, what or owner)
   end
   return fields
 end
@@ -291,6 +291,44 @@ function span_methods.matches(self, m)
   return answer == 1
 end
 
+-- ---- metrics and logs ----
+
+-- Each stands where a span does: what is read of it is of owner "span".
+local function item_class(owner, name)
+  local fields, methods = plain_fields(owner, name), attribute_methods(OWNER_SPAN, name)
+  fields.resource = function(self)
+    check(self, name)
+    return setmetatable({ self[1], self[2] }, Resource)
+  end
+  fields.scope = function(self)
+    check(self, name)
+    return setmetatable({ self[1], self[2] }, Scope)
+  end
+  fields.service = text_field(FIELDS.span.service.number, name)
+  function methods.matches(self, m)
+    check(self, name)
+    check_matcher(m, name .. ":matches")
+    local answer = matches_match(reader, self[1], m)
+    if answer == FOR_WHERE then for_where() end
+    return answer == 1
+  end
+  return class(name, fields, methods)
+end
+
+local Log = item_class("log", "log record")
+local Metric = item_class("metric", "metric")
+local Point = item_class("point", "data point")
+
+function Log.fields.body(self)
+  check(self, "log record")
+  return value_of(read_field(reader, self[1], FIELDS.log.body.number))
+end
+
+function Point.fields.metric(self)
+  check(self, "data point")
+  return setmetatable({ self[1], self[2] }, Metric)
+end
+
 -- ---- the trace ----
 
 local trace_fields, trace_methods = {}, {}
@@ -407,7 +445,7 @@ end
 return {
   Trace = Trace,
   Span = Span,
-  by_name = { span = Span, resource = Resource, event = Event, link = Link },
+  by_name = { span = Span, resource = Resource, event = Event, link = Link, log = Log, metric = Metric, point = Point },
   class = class,
   check = check,
   reader = reader,
@@ -415,6 +453,6 @@ return {
   holds = holds,
   fields = FIELDS,
   shape = c.shape,
-  classes = { Trace, Span, Resource, Scope, Http, Db, Rpc, Event, Link }, -- { name, fields, methods }
+  classes = { Trace, Span, Resource, Scope, Http, Db, Rpc, Event, Link, Log, Metric, Point }, -- { name, fields, methods }
   trace = function() return setmetatable({ 0, reader.number }, Trace) end,
 }

@@ -73,6 +73,14 @@ local function editing(owner, check)
   return methods
 end
 
+local function check_truncate(max_bytes)
+  if type(max_bytes) ~= "number" or max_bytes ~= max_bytes or max_bytes < 0 then error("truncate takes a number of bytes, 0 or more", 3) end
+end
+
+local function check_redact(rules)
+  if getmetatable(rules) ~= "redaction" then error("redact takes what redaction { ... } made, not " .. type(rules), 3) end
+end
+
 local function check_of(what)
   return function(self) access.check(self, what) end
 end
@@ -144,17 +152,74 @@ end
 
 function methods.truncate(self, max_bytes)
   check_span(self)
-  if type(max_bytes) ~= "number" or max_bytes ~= max_bytes or max_bytes < 0 then error("truncate takes a number of bytes, 0 or more", 2) end
+  check_truncate(max_bytes)
   return core.edit_truncate(self[1], max_bytes)
 end
 
 function methods.redact(self, rules)
   check_span(self)
-  if getmetatable(rules) ~= "redaction" then error("redact takes what redaction { ... } made, not " .. type(rules), 2) end
+  check_redact(rules)
   core.edit_redact(self[1], rules)
 end
 
 local Span = access.class("span", fields, methods)
 Span.__eq = span_class.__eq -- a span that can be edited is the span that it is
 
-return { Span = Span }
+-- ---- metrics and logs ----
+
+-- Adds redact, and truncate where there is text.
+local function item(what, methods, truncates)
+  local of = access.by_name[what]
+  local checked = check_of(of.name)
+  function methods.redact(self, rules)
+    checked(self)
+    check_redact(rules)
+    core.edit_redact(self[1], rules)
+  end
+  if truncates then
+    function methods.truncate(self, max_bytes)
+      checked(self)
+      check_truncate(max_bytes)
+      return core.edit_truncate(self[1], max_bytes)
+    end
+  end
+  return access.class(of.name, of.fields, merged(of.methods, methods))
+end
+
+local log = editing(OWNER_SPAN, check_of "log record")
+
+function log.set_body(self, value)
+  access.check(self, "log record")
+  if value == nil then error("set_body takes a value", 2) end
+  core.edit_body(self[1], plain(value, 3, 1))
+end
+
+local SEVERITIES = { trace = true, debug = true, info = true, warn = true, error = true, fatal = true }
+
+function log.set_severity(self, severity, label)
+  access.check(self, "log record")
+  local number = type(severity) == "number" and severity >= 0 and severity <= 24 and severity % 1 == 0
+  if not number and not SEVERITIES[severity] then
+    error("'" .. tostring(severity) .. "' is no severity; allowed: trace, debug, info, warn, error, fatal, or 0 to 24", 2)
+  end
+  if label ~= nil and type(label) ~= "string" then error("the text of a severity is a string, not " .. type(label), 2) end
+  core.edit_severity(self[1], severity, label)
+end
+
+-- SPLICE_METRIC_NAME and the like
+local metric = editing(OWNER_SPAN, check_of "metric")
+for name, field in pairs { set_name = 1, set_description = 2, set_unit = 3 } do
+  metric[name] = function(self, value)
+    access.check(self, "metric")
+    if type(value) ~= "string" then error(name .. " takes a string, not " .. type(value), 2) end
+    core.edit_metric(self[1], field, value)
+  end
+end
+
+return {
+  Span = Span,
+  Log = item("log", log, true),
+  Metric = access.class("metric", access.by_name.metric.fields, merged(access.by_name.metric.methods, metric)),
+  Point = item("point", editing(OWNER_SPAN, check_of "data point"), true),
+  Resource = item("resource", editing(OWNER_RESOURCE, check_of "resource")),
+}

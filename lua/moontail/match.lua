@@ -17,6 +17,9 @@ local trace_fields = { span_count = 0, error_count = 1, bytes = 2, duration_ms =
 local ONE_OF = {
   kind = { "unspecified", "internal", "server", "client", "producer", "consumer" },
   status = { "unset", "ok", "error" },
+  ["log.severity"] = { "trace", "debug", "info", "warn", "error", "fatal" },
+  ["metric.type"] = { "gauge", "sum", "histogram", "exponential_histogram", "summary" },
+  ["metric.temporality"] = { "delta", "cumulative" },
 }
 
 local Condition = { __kind = "condition", __metatable = false }
@@ -150,7 +153,7 @@ local function add_view(view)
     for _, key in ipairs(sorted(map)) do
       local f = access.fields[view][key]
       if not f then unknown(build, path, key, names(access.fields[view])) end
-      add_term(build, FIELD, f.number, nil, path .. "." .. key, nil, map[key])
+      add_term(build, FIELD, f.number, nil, path .. "." .. key, view .. "." .. key, map[key])
     end
   end
 end
@@ -209,6 +212,9 @@ local groups = {
   http = add_view "http",
   db = add_view "db",
   rpc = add_view "rpc",
+  log = add_view "log",
+  metric = add_view "metric",
+  point = add_view "point",
   event = add_inner({ name = EVENT_NAME }, EVENT_ATTR, { "attr", "name" }),
   link = add_inner({ trace_id = LINK_TRACE_ID, span_id = LINK_SPAN_ID }, LINK_ATTR, { "attr", "span_id", "trace_id" }),
   decision = add_numbered(DECISION, decision_fields),
@@ -262,6 +268,12 @@ end
 -- decision and trace fields are known to `where` only.
 function M.for_policies(m)
   return not core.match_asks(m)
+end
+
+-- Whether items of that signal have what the matcher asks for: "traces", "metrics", "logs".
+function M.is_of(m, signal)
+  local _, _, spans, metrics, logs = core.match_asks(m)
+  return not ((spans and signal ~= "traces") or (metrics and signal ~= "metrics") or (logs and signal ~= "logs"))
 end
 
 -- A matcher of traces that are not decided yet.

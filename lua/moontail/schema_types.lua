@@ -250,6 +250,11 @@ known.match = {
   check = function(_, v) return kind_of(v) == "match", v end,
   allowed = function() return "match { ... }" end,
 }
+-- Which items of a signal a processor is asked about.
+known.selection = {
+  check = function(_, v) return type(v) == "boolean" or kind_of(v) == "match", v end,
+  allowed = function() return "true, false or match { ... }" end,
+}
 -- One that ends a chain: at_least only raises what another one says.
 known.verdict = {
   check = function(_, v) return kind_of(v) == "verdict" and not tostring(v):find "^at_least", v end,

@@ -74,6 +74,7 @@ end
 --   an_option      a name of an option, as an example
 --   asked          what option `when` is about
 --   labels         { none = true }: names that are labels of their own
+--   signals        { when = "traces", ... }: options that say which items of a signal it is asked about
 --   check          function(spec) -> a sentence about what is wrong, or nil
 -- The result has spec_of, read_options and check_name.
 function M.kind(of)
@@ -82,6 +83,9 @@ function M.kind(of)
     when = option.api.match { optional = true, doc = of.asked },
     name = option.api.string { optional = true, doc = "instead of the one before the options; labels the metrics" },
   }
+  for key, signal in pairs(of.signals or {}) do
+    reserved[key] = { type = "selection", doc = of.asked:gsub("spans", signal == "traces" and "spans" or signal == "metrics" and "data points" or "log records") }
+  end
 
   local function option_error(name, field)
     if type(name) ~= "string" or not name:find "^[%a_][%w_]*$" then return "an option is named by a string like " .. of.an_option end
@@ -134,6 +138,14 @@ function M.kind(of)
     return spec
   end
 
+  local function check_match(c, key, signal, value)
+    if value == nil or type(value) == "boolean" then return end
+    if not match.for_policies(value) then
+      error(M.place(c) .. tostring(c) .. ": " .. key .. " asks for decision or trace fields, which only an exporter's where knows", 0)
+    end
+    if not match.is_of(value, signal) then error(M.place(c) .. tostring(c) .. ": " .. key .. " asks for what " .. signal .. " don't have", 0) end
+  end
+
   -- The values of the component's options and their fields; nil: they are wrong, `errors` has why.
   function kind.read_options(c, spec, errors)
     local fields = {}
@@ -142,9 +154,7 @@ function M.kind(of)
     local run = schema.check(c.options, fields, component.where(c, { durations = "ms" }))
     for _, sentence in ipairs(run.errors) do errors[#errors + 1] = sentence end
     if #run.errors > 0 then return nil end
-    if run.values.when and not match.for_policies(run.values.when) then
-      error(M.place(c) .. tostring(c) .. ": when asks for decision or trace fields, which only an exporter's where knows", 0)
-    end
+    for key, signal in pairs(of.signals or { when = "traces" }) do check_match(c, key, signal, run.values[key]) end
     return run.values, fields
   end
 

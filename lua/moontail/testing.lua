@@ -26,6 +26,7 @@ local bit = require "bit"
 local c = require "moontail_testing"
 local component = require "moontail.component"
 local policies = require "moontail.policy"
+local testing_items = require "moontail.testing_items"
 
 local t = {}
 for name, fn in pairs(c.api) do t[name] = fn end
@@ -295,6 +296,15 @@ function Processor:process(trace) return c.process(self.set, trace) end
 
 -- Of one on = "received": the reasons of the spans that are dropped.
 function Processor:received(trace) return c.received(self.set, trace) end
+
+-- Of metrics and logs (testing_items.lua says how they are written): the list of what is left, and the
+-- reasons of what was dropped.
+local function items(self, signal, list)
+  local text, reasons = c.items(self.set, signal, t.json.encode(testing_items.document(signal, list)))
+  return testing_items.list(signal, t.json.decode(text)), reasons
+end
+function Processor:logs(list) return items(self, "logs", list) end
+function Processor:metrics(list) return items(self, "metrics", list) end
 
 -- processor "TYPE/instance" with its options, or processor { name =, on =, span = } written in place.
 function t.processor(what, options)

@@ -22,10 +22,13 @@
 -- `span_metrics` never have originals. It works before all others there, wherever it stands, on all
 -- spans, without `when`. A body that can't be redacted is refused.
 --
+-- Metrics and logs are redacted as whole bodies in either list: attributes of data points, exemplars and
+-- log records, the body of a record, resources, scopes. `metrics = false`, `logs = false`: not these.
+--
 --     processor "redact" { rules = { card = "keep_last", phone = false, ipv4 = true, badge = "drop" },
 --                          values = { badge = "\\bB-[0-9]{6}\\b" }, keys = { "acme.*.pin" } }
 return processor {
-  doc = "Take secrets and personal data out of spans: of kept traces, or of all as they come.",
+  doc = "Take secrets and personal data out of spans (of kept traces, or of all as they come), metrics and logs.",
   on = "kept",
   options = {
     rules = option.map { optional = true, doc = "rule = true, false or an action: mask, hmac, drop, keep_last, keep_last 2, network" },

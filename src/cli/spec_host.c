@@ -6,6 +6,7 @@
 #include "lua/host.h"
 #include "lua/scripts.h"
 #include "lua/state.h"
+#include "otlp/json.h"
 #include "policy/api.h"
 #include "policy/policy.h"
 #include "policy/processor.h"
@@ -216,6 +217,61 @@ static int testing_received(lua_State *L)
     return 1;
 }
 
+/* What one body loses. */
+struct items_dropped {
+    uint16_t labels[256];
+    uint32_t count;
+};
+
+static void note_dropped(void *arg, uint16_t label, size_t items)
+{
+    struct items_dropped *d = arg;
+
+    for (; items > 0 && d->count < sizeof(d->labels) / sizeof(d->labels[0]); items--)
+        d->labels[d->count++] = label;
+}
+
+/* Pushes what the processors leave of `body`, as OTLP/JSON. */
+static bool push_items(lua_State *L, struct processor_set *p, enum otlp_signal signal,
+                       struct slice body, struct items_dropped *dropped)
+{
+    const struct item_sink sink = {.dropped = note_dropped, .arg = dropped};
+    struct slice left;
+    struct buf json;
+    bool ok;
+
+    buf_init(&json, 64 << 20, NULL);
+    ok = processor_set_items(p, signal, body, 1, &sink, &left) == ERR_OK &&
+         json_from_body(signal, left, &json) == ERR_OK;
+    processor_set_items_end(p, ok);
+    if (ok)
+        lua_pushlstring(L, (const char *)json.data, json.len);
+    buf_fini(&json);
+    return ok;
+}
+
+/* items(processors, signal, OTLP/JSON) -> what is left likewise, the reasons of what is not. */
+static int testing_items(lua_State *L)
+{
+    struct processor_set **p = luaL_checkudata(L, 1, "moontail.testing.processors");
+    struct slice name = lua_check_slice(L, 2), json = lua_check_slice(L, 3);
+    struct items_dropped dropped = {.count = 0};
+    struct err_info info = {.text = "no such signal"};
+    enum otlp_signal signal;
+    struct buf body;
+    bool ok;
+
+    buf_init(&body, 64 << 20, NULL);
+    ok = otlp_signal_find((const char *)name.data, name.len, &signal) &&
+         json_to_body(signal, json, &body, 64 << 20, &info) == ERR_OK &&
+         push_items(L, *p, signal, buf_slice(&body), &dropped);
+    buf_fini(&body);
+    if (!ok)
+        return luaL_error(L, "%s", info.text);
+    push_reasons(L, dropped.labels, dropped.count);
+    return 2;
+}
+
 /* where(matcher, trace, policy, reason) -> what an exporter's where says of the kept trace. */
 static int testing_where(lua_State *L)
 {
@@ -297,7 +353,8 @@ int spec_host_open(lua_State *L)
         {"received", testing_received}, {"folder", testing_folder},
         {"advance", testing_advance},   {"forget", testing_forget},
         {"ask", testing_ask},           {"once", testing_once},
-        {"budget", testing_budget},     {NULL, NULL},
+        {"budget", testing_budget},     {"items", testing_items},
+        {NULL, NULL},
     };
 
     if (!shared.labels)

@@ -85,6 +85,34 @@ void door_count(struct worker *w)
         w->counts.filtered[w->door.labels[i]] += w->door.tally[w->door.labels[i]];
 }
 
+void door_begin_items(struct worker *w)
+{
+    clear_tally(&w->door);
+}
+
+void door_drop_items(void *worker, uint16_t label, size_t items)
+{
+    struct door *d = &((struct worker *)worker)->door;
+
+    note(d, label);
+    d->tally[label] += (uint32_t)items - 1;
+}
+
+size_t door_items(const struct worker *w)
+{
+    size_t items = 0;
+
+    for (size_t i = 0; i < w->door.label_count; i++)
+        items += w->door.tally[w->door.labels[i]];
+    return items;
+}
+
+void door_count_items(struct worker *w, enum otlp_signal signal)
+{
+    for (size_t i = 0; i < w->door.label_count; i++)
+        w->counts.passed[signal].filtered[w->door.labels[i]] += w->door.tally[w->door.labels[i]];
+}
+
 void door_init(struct worker *w)
 {
     struct door *d = &w->door;

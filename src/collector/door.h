@@ -18,6 +18,12 @@ size_t door_room(const struct worker *w, size_t size);
 size_t door_filter(struct worker *w, struct slice body, size_t count, uint64_t now_ns);
 /* Counts the tally: the body was taken. */
 void door_count(struct worker *w);
+/* The tally of a body of metrics or logs: begins one, adds what is dropped (struct item_sink), and
+ * counts it, as the body was taken. door_items: how many there are. */
+void door_begin_items(struct worker *w);
+void door_drop_items(void *worker, uint16_t label, size_t items);
+size_t door_items(const struct worker *w);
+void door_count_items(struct worker *w, enum otlp_signal signal);
 /* head_sampling: whether R, as the tail draws it, reaches the threshold: the trace's rv, which all
  * of its spans carry, else its id. */
 bool door_is_head_sampled(const struct scan_span *s, struct slice body, uint64_t threshold);

@@ -22,11 +22,12 @@ static void add_labels(uint64_t *to, const uint64_t *from, size_t n)
         to[i] += from[i];
 }
 
-static void add_passed(struct passed_counts *to, const struct passed_counts *from)
+static void add_passed(struct passed_counts *to, const struct passed_counts *from, size_t filters)
 {
     to->received += from->received;
     to->rejected += from->rejected;
     to->kept += from->kept;
+    add_labels(to->filtered, from->filtered, filters);
 }
 
 void ledger_add(struct ledger *l, const struct worker_counts *w)
@@ -52,7 +53,7 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
     add_labels(l->sum.kept, w->kept, l->labels);
     add_labels(l->sum.dropped, w->dropped, l->labels);
     for (int s = 0; s < OTLP_SIGNALS; s++)
-        add_passed(&l->sum.passed[s], &w->passed[s]);
+        add_passed(&l->sum.passed[s], &w->passed[s], l->filters);
 }
 
 static int64_t exporter_difference(const struct ledger_exporter *e)
@@ -74,7 +75,8 @@ static void balance_passed(struct ledger *l, enum otlp_signal signal)
 {
     const struct passed_counts *c = &l->sum.passed[signal];
 
-    l->passed[signal].unaccounted = (int64_t)(c->received - c->rejected - c->kept);
+    l->passed[signal].unaccounted =
+        (int64_t)(c->received - c->rejected - ledger_sum(c->filtered, l->filters) - c->kept);
     balance_exporters(l->passed[signal].exporters, l->exporter_count);
 }
 

@@ -6,7 +6,7 @@
  *     received + recovered = rejected + filtered + pending + dropped + kept + lost
  * and for each exporter enqueued + recovered = queued + delivered + filtered + lost.
  * Metrics and logs, which nothing decides, have ledgers of their own in data points and log
- * records: received = rejected + kept, and the same for each exporter.
+ * records: received = rejected + filtered + kept, and the same for each exporter.
  */
 #pragma once
 
@@ -33,6 +33,7 @@ struct passed_counts {
     uint64_t received; /* of scanned requests answered with success, rejected ones included */
     uint64_t rejected;
     uint64_t kept; /* handed on to the outbox */
+    uint64_t filtered[LABEL_MAX]; /* dropped by processors, by label of policy_shared.filters */
 };
 
 /* One worker's block. */

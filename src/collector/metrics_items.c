@@ -51,6 +51,22 @@ static void write_received(struct metrics *m, const struct ledger *l)
     }
 }
 
+static void write_filtered(struct metrics *m, const struct ledger *l, const struct labels *filters)
+{
+    metrics_family(m, "moontail_filtered_items_total", METRIC_COUNTER,
+                   "Data points and log records that processors dropped.");
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++) {
+        for (size_t i = 0; i < l->filters; i++) {
+            uint64_t value = l->sum.passed[s].filtered[i];
+
+            if (value > 0)
+                metrics_sample(m, (double)value, "signal", signal_name(s), "processor",
+                               labels_policy(filters, (uint16_t)i), "reason",
+                               labels_reason(filters, (uint16_t)i), (char *)0);
+        }
+    }
+}
+
 static void per_exporter(struct metrics *m, const struct ledger *l, const struct family *f)
 {
     metrics_family(m, f->name, f->gauge ? METRIC_GAUGE : METRIC_COUNTER, f->help);
@@ -110,7 +126,7 @@ static void write_unaccounted(struct metrics *m, const struct ledger *l)
     }
 }
 
-void metrics_write_items(struct metrics *m, const struct ledger *l)
+void metrics_write_items(struct metrics *m, const struct ledger *l, const struct labels *filters)
 {
     static const struct family families[] = {
         {"moontail_export_enqueued_items_total",
@@ -133,6 +149,7 @@ void metrics_write_items(struct metrics *m, const struct ledger *l)
     };
 
     write_received(m, l);
+    write_filtered(m, l, filters);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
         per_exporter(m, l, &families[i]);
     write_lost(m, l);

@@ -186,7 +186,8 @@ void pushed_trace_end(void *collector, lua_State *L);
 
 /* ---- metrics_items.c: the part of /metrics about metrics and logs ---- */
 
-void metrics_write_items(struct metrics *m, const struct ledger *l);
+/* filters: the labels of what processors dropped. */
+void metrics_write_items(struct metrics *m, const struct ledger *l, const struct labels *filters);
 void metrics_write_item_aliases(struct metrics *m, const struct ledger *l);
 
 /* ---- metrics_journal.c ---- */

@@ -1,6 +1,7 @@
 #include "collector/pass.h"
 
 #include "collector/decide.h"
+#include "collector/door.h"
 #include "collector/intake.h"
 
 enum {
@@ -41,28 +42,74 @@ static enum err scan(struct worker *w, enum otlp_signal signal, struct slice bod
     return scan_items(signal, body, w->pass.cuts, w->pass.cut_capacity, result);
 }
 
-/* Appends what leaves of a body. */
-static enum err compose(struct worker *w, struct slice body, const struct scan_result *result,
-                        struct buf *payload)
+/* ---- processors ---- */
+
+static bool has_processors(const struct worker *w, enum otlp_signal signal)
 {
-    struct compose_edits edits = {.entry = SIZE_MAX};
-    struct buf rest;
+    return processor_set_has_items(w->rules->received, signal) ||
+           processor_set_has_items(w->rules->kept, signal);
+}
+
+/* One list. *body becomes what it leaves, until end_processors. */
+static enum err process_with(struct worker *w, struct processor_set *processors,
+                             enum otlp_signal signal, struct slice *body)
+{
+    struct item_sink sink = {.dropped = door_drop_items, .arg = w};
+
+    if (!processor_set_has_items(processors, signal))
+        return ERR_OK;
+    return processor_set_items(processors, signal, *body, clock_now_ns(w->shared->clock), &sink,
+                               body);
+}
+
+/* Both lists, one behind the other, as nothing is decided in between. */
+static enum err process(struct worker *w, enum otlp_signal signal, struct slice *body)
+{
     enum err err;
 
+    door_begin_items(w);
+    if (!has_processors(w, signal))
+        return ERR_OK;
+    err = process_with(w, w->rules->received, signal, body);
+    return err ? err : process_with(w, w->rules->kept, signal, body);
+}
+
+static void end_processors(struct worker *w, enum otlp_signal signal, bool taken)
+{
+    if (processor_set_has_items(w->rules->received, signal))
+        processor_set_items_end(w->rules->received, taken);
+    if (processor_set_has_items(w->rules->kept, signal))
+        processor_set_items_end(w->rules->kept, taken);
+}
+
+/* ---- to the outbox ---- */
+
+/* Appends what leaves of a body. */
+static enum err compose(struct worker *w, enum otlp_signal signal, struct slice body,
+                        const struct scan_result *result, struct buf *payload)
+{
+    struct compose_edits edits = {.entry = SIZE_MAX};
+    enum err err = ERR_OK;
+    struct buf rest;
+
     decider_edit_resource(w->decider, &edits);
-    if (result->cuts == 0)
-        return compose_body(body, &edits, payload);
     buf_init(&rest, body.len, w->shared->memory);
-    err = scan_cut_out(body, w->pass.cuts, result->cuts, &rest);
+    if (result->cuts > 0) {
+        err = scan_cut_out(body, w->pass.cuts, result->cuts, &rest);
+        body = buf_slice(&rest);
+    }
     if (err == ERR_OK)
-        err = compose_body(buf_slice(&rest), &edits, payload);
+        err = process(w, signal, &body);
+    if (err == ERR_OK)
+        err = compose_body(body, &edits, payload);
     buf_fini(&rest);
     return err;
 }
 
-/* Hands what is left of the body to the outbox. Returns the record's number; 0: no room. */
-static uint64_t hand_on(struct worker *w, enum otlp_signal signal, struct slice body,
-                        const struct scan_result *result)
+/* Hands what is left of the body to the outbox. *number: of its record; 0: nothing was left. ERR_FULL:
+ * no room. */
+static enum err hand_on(struct worker *w, enum otlp_signal signal, struct slice body,
+                        const struct scan_result *result, uint64_t *number)
 {
     struct decision_record r = {
         .keep = true,
@@ -73,31 +120,46 @@ static uint64_t hand_on(struct worker *w, enum otlp_signal signal, struct slice 
         .probability = -1,
         .unix_ns = clock_unix_ns(w->shared->clock),
         .exporters = w->rules->takers[signal],
-        .payload_spans = (uint32_t)result->items,
     };
     struct buf payload;
-    uint64_t number = 0;
+    enum err err;
 
+    *number = 0;
     buf_init(&payload, body.len * 2 + GROWTH, w->shared->memory);
-    if (compose(w, body, result, &payload) == ERR_OK)
-        number = journal_decide(w->journal, &r, NULL, &payload);
+    err = compose(w, signal, body, result, &payload);
+    r.payload_spans = (uint32_t)(result->items - door_items(w));
+    if (err == ERR_OK && r.payload_spans > 0) {
+        *number = journal_decide(w->journal, &r, NULL, &payload);
+        err = *number > 0 ? ERR_OK : ERR_FULL;
+    }
     buf_fini(&payload);
-    return number;
+    end_processors(w, signal, err == ERR_OK);
+    return err;
 }
 
 bool pass_own(struct worker *w, enum otlp_signal signal, struct slice body, size_t items)
 {
     struct scan_result result = {.items = items};
+    uint64_t number;
 
     if (w->rules->takers[signal] == 0)
         return true;
-    return journal_can_decide(w->journal) && hand_on(w, signal, body, &result) != 0;
+    return journal_can_decide(w->journal) && hand_on(w, signal, body, &result, &number) == ERR_OK;
+}
+
+static void count(struct worker *w, enum otlp_signal signal, const struct scan_result *result)
+{
+    struct passed_counts *counts = &w->counts.passed[signal];
+
+    counts->received += result->items + result->rejected;
+    counts->rejected += result->rejected;
+    counts->kept += result->items - door_items(w);
+    door_count_items(w, signal);
 }
 
 enum err pass_body(struct worker *w, enum otlp_signal signal, struct slice body,
                    struct receive_request *request)
 {
-    struct passed_counts *counts = &w->counts.passed[signal];
     struct receive_answer answer = {.verdict = RECEIVE_OK};
     struct scan_result result;
     uint64_t number = 0;
@@ -107,14 +169,11 @@ enum err pass_body(struct worker *w, enum otlp_signal signal, struct slice body,
         return intake_refuse_malformed(request, &result);
     if (err != ERR_OK || !answers_have_room(&w->answers, AFTER_DECISION))
         return ERR_FULL;
-    if (result.items > 0) {
-        number = journal_can_decide(w->journal) ? hand_on(w, signal, body, &result) : 0;
-        if (number == 0)
-            return ERR_FULL;
-    }
-    counts->received += result.items + result.rejected;
-    counts->rejected += result.rejected;
-    counts->kept += result.items;
+    door_begin_items(w);
+    if (result.items > 0 && (!journal_can_decide(w->journal) ||
+                             hand_on(w, signal, body, &result, &number) != ERR_OK))
+        return ERR_FULL;
+    count(w, signal, &result);
     answer.rejected = result.rejected;
     answer.message = result.reject_reason;
     if (number > 0)

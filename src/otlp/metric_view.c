@@ -67,7 +67,7 @@ static void take_data(struct slice data, enum metric_type type, size_t at,
         read_data(data, metric);
 }
 
-static void read_metric(struct slice message, struct metric_view *metric)
+void metric_view_read(struct slice message, struct metric_view *metric)
 {
     struct wire w = wire_of(message);
     struct wire_field field;
@@ -100,7 +100,7 @@ bool metric_walk_next(struct metric_walk *walk, struct metric_view *metric)
         }
         walk->metrics = wire_of(walk->scope);
     }
-    read_metric(message, metric);
+    metric_view_read(message, metric);
     return true;
 }
 

@@ -52,6 +52,9 @@ struct metric_view {
     size_t data_at;        /* where the occurrences of that member begin in `metric` */
 };
 
+/* Reads a Metric message. */
+void metric_view_read(struct slice message, struct metric_view *metric);
+
 void metric_walk_init(struct metric_walk *walk, struct slice body);
 /* Goes to the next metric; walk->resource and walk->scope are then those around it. False at the
  * end. */

@@ -107,9 +107,7 @@ static void put_absent(enum attr_owner owner, struct slice message, uint32_t num
 void splice_attrs(enum attr_owner owner, struct slice message, const struct splice *s,
                   struct buf *out)
 {
-    uint32_t number = owner == OWNER_EVENT  ? ATTRS_EVENT
-                      : owner == OWNER_LINK ? ATTRS_LINK
-                                            : ATTRS_SPAN;
+    uint32_t number = view_owner_field(owner);
 
     put_present(message, number, s, out);
     put_absent(owner, message, number, s, out);
@@ -193,6 +191,18 @@ void splice_field(struct slice message, uint32_t number, const struct slice *con
         wire_put_bytes(out, number, *content);
 }
 
+void splice_number(struct slice message, uint32_t number, uint64_t value, struct buf *out)
+{
+    struct wire w = wire_of(message);
+    struct wire_field f;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
+        if (f.number != number || f.type != WIRE_VARINT)
+            copy_run(out, start, w.at);
+    if (value)
+        wire_put_uint(out, number, value);
+}
+
 void splice_inner(struct slice message, uint32_t number, struct slice old, struct slice content,
                   struct buf *out)
 {
@@ -235,6 +245,22 @@ void splice_strip(struct slice span, struct slice name, struct buf *out)
             copy_run(out, start, w.at);
 }
 
+/* Numbers stay, and the ids. */
+void splice_strip_log(struct slice record, struct slice body, struct buf *out)
+{
+    enum { TRACE_ID = 9, SPAN_ID = 10 };
+    struct wire w = wire_of(record);
+    struct wire_field f;
+    size_t begin;
+
+    for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
+        if (f.type != WIRE_LEN || f.number == TRACE_ID || f.number == SPAN_ID)
+            copy_run(out, start, w.at);
+    begin = otlp_write_begin(out, SPLICE_LOG_BODY);
+    otlp_write_value(out, &(struct value){.type = VALUE_STRING, .bytes = body});
+    otlp_write_end(out, begin);
+}
+
 /* ---- truncation ---- */
 
 enum message {
@@ -247,7 +273,11 @@ enum message {
     IS_LIST,
     IS_EVENT,
     IS_LINK,
-    IS_STATUS
+    IS_STATUS,
+    IS_LOG,
+    IS_NUMBER_POINT,
+    IS_HISTOGRAM_POINT,
+    IS_EXPONENTIAL_POINT,
 };
 
 /* What a length-delimited field of a message is. */
@@ -273,7 +303,29 @@ static const struct child children[] = {
     {IS_EVENT, ATTRS_EVENT, IS_PAIR},
     {IS_LINK, ATTRS_LINK, IS_PAIR},
     {IS_STATUS, 2, IS_STRING},
+    {IS_LOG, SPLICE_LOG_SEVERITY_TEXT, IS_STRING},
+    {IS_LOG, SPLICE_LOG_BODY, IS_ANY},
+    {IS_LOG, ATTRS_LOG, IS_PAIR},
+    {IS_NUMBER_POINT, ATTRS_POINT, IS_PAIR},
+    {IS_HISTOGRAM_POINT, ATTRS_HISTOGRAM_POINT, IS_PAIR},
+    {IS_EXPONENTIAL_POINT, ATTRS_EXPONENTIAL_POINT, IS_PAIR},
 };
+
+static enum message message_of(enum attr_owner owner)
+{
+    switch (owner) {
+    case OWNER_LOG:
+        return IS_LOG;
+    case OWNER_POINT:
+        return IS_NUMBER_POINT;
+    case OWNER_HISTOGRAM_POINT:
+        return IS_HISTOGRAM_POINT;
+    case OWNER_EXPONENTIAL_POINT:
+        return IS_EXPONENTIAL_POINT;
+    default:
+        return IS_SPAN;
+    }
+}
 
 static enum message child_of(enum message of, const struct wire_field *f)
 {
@@ -335,12 +387,12 @@ static void put_cut(enum message of, struct slice message, size_t max, int depth
     }
 }
 
-size_t splice_too_long(struct slice span, size_t max)
+size_t splice_too_long(enum attr_owner of, struct slice message, size_t max)
 {
-    return count_long(IS_SPAN, span, max, 0);
+    return count_long(message_of(of), message, max, 0);
 }
 
-void splice_truncate(struct slice span, size_t max, struct buf *out)
+void splice_truncate(enum attr_owner of, struct slice message, size_t max, struct buf *out)
 {
-    put_cut(IS_SPAN, span, max, 0, out);
+    put_cut(message_of(of), message, max, 0, out);
 }

@@ -90,6 +90,12 @@ static void value_read(struct slice any_value, struct value *value)
         value_set(value, &field);
 }
 
+void view_any(struct slice any_value, struct value *value)
+{
+    *value = (struct value){.type = VALUE_ABSENT};
+    value_read(any_value, value);
+}
+
 static void key_value_read(struct slice key_value, struct slice *key, struct value *value)
 {
     struct wire w = wire_of(key_value);
@@ -300,7 +306,17 @@ static const enum attr_field owner_fields[] = {
     [OWNER_SPAN] = ATTRS_SPAN,
     [OWNER_EVENT] = ATTRS_EVENT,
     [OWNER_LINK] = ATTRS_LINK,
+    [OWNER_LOG] = ATTRS_LOG,
+    [OWNER_METRIC] = ATTRS_METRIC,
+    [OWNER_POINT] = ATTRS_POINT,
+    [OWNER_HISTOGRAM_POINT] = ATTRS_HISTOGRAM_POINT,
+    [OWNER_EXPONENTIAL_POINT] = ATTRS_EXPONENTIAL_POINT,
 };
+
+enum attr_field view_owner_field(enum attr_owner owner)
+{
+    return owner_fields[owner];
+}
 
 bool view_owner_attr(enum attr_owner owner, struct slice message, struct slice key,
                      struct value *value)

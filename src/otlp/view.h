@@ -58,6 +58,8 @@ enum attr_field {
     ATTRS_SPAN = 9,     /* in Span */
     ATTRS_EVENT = 3,    /* in Span.Event */
     ATTRS_LINK = 4,     /* in Span.Link */
+    ATTRS_LOG = 6,      /* in LogRecord */
+    ATTRS_METRIC = 12,  /* in Metric: its metadata */
     ATTRS_POINT = 7,    /* in NumberDataPoint, SummaryDataPoint */
     ATTRS_HISTOGRAM_POINT = 9,
     ATTRS_EXPONENTIAL_POINT = 1,
@@ -79,13 +81,28 @@ bool view_resource_attr_next(struct slice resource_spans, size_t *at, struct sli
 bool view_scope_attr_next(struct slice scope_spans, size_t *at, struct slice *key,
                           struct value *value);
 
+/* What an AnyValue holds; VALUE_ABSENT: nothing. */
+void view_any(struct slice any_value, struct value *value);
 /* Walks the elements of an array and the pairs of a kvlist. */
 bool view_array_next(struct slice array, size_t *at, struct value *value);
 bool view_kvlist_next(struct slice kvlist, size_t *at, struct slice *key, struct value *value);
 
 /* The attributes of one owner as one source, for code that serves all of them. */
-enum attr_owner { OWNER_SPAN, OWNER_RESOURCE, OWNER_SCOPE, OWNER_EVENT, OWNER_LINK };
-/* `message`: Span, ResourceSpans, ScopeSpans, Event or Link. */
+enum attr_owner {
+    OWNER_SPAN,
+    OWNER_RESOURCE,
+    OWNER_SCOPE,
+    OWNER_EVENT,
+    OWNER_LINK,
+    OWNER_LOG,
+    OWNER_METRIC,
+    OWNER_POINT, /* of a summary too */
+    OWNER_HISTOGRAM_POINT,
+    OWNER_EXPONENTIAL_POINT,
+};
+/* Where they lie in the owner's message. Not of a resource or a scope, which may be in pieces. */
+enum attr_field view_owner_field(enum attr_owner owner);
+/* `message`: Span, ResourceSpans, ScopeSpans, Event, Link, LogRecord, Metric or a data point. */
 bool view_owner_attr(enum attr_owner owner, struct slice message, struct slice key,
                      struct value *value);
 bool view_owner_attr_next(enum attr_owner owner, struct slice message, size_t *at,

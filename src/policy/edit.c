@@ -157,6 +157,16 @@ bool editor_end(struct editor *e, bool keep, struct span_view *view)
     return ok;
 }
 
+bool editor_end_at_once(struct editor *e, bool keep, struct span_view *view)
+{
+    bool ok = !e->no_memory;
+
+    *view = keep && ok ? e->view : e->began;
+    e->span = READER_NONE;
+    e->no_memory = false;
+    return ok;
+}
+
 /* ---- taking out all ---- */
 
 static bool strip_span(struct editor *e, struct slice *span)
@@ -166,7 +176,7 @@ static bool strip_span(struct editor *e, struct slice *span)
     return buf_ok(&e->inner) && store(e, buf_slice(&e->inner), span);
 }
 
-static bool strip_resource(struct editor *e, struct slice *resource)
+bool editor_strip_resource(struct editor *e, struct slice resource, struct slice *left)
 {
     struct slice key = slice_str("service.name");
     struct value service;
@@ -174,10 +184,26 @@ static bool strip_resource(struct editor *e, struct slice *resource)
 
     buf_clear(&e->inner);
     begin = otlp_write_begin(&e->inner, 1);
-    if (view_resource_attr(*resource, key, &service) && service.type == VALUE_STRING)
+    if (view_resource_attr(resource, key, &service) && service.type == VALUE_STRING)
         otlp_write_attr(&e->inner, ATTRS_RESOURCE, key, &service);
     otlp_write_end(&e->inner, begin);
-    return buf_ok(&e->inner) && store_resource(e, buf_slice(&e->inner), resource);
+    *left = buf_slice(&e->inner);
+    return buf_ok(&e->inner);
+}
+
+static bool strip_resource(struct editor *e, struct slice *resource)
+{
+    struct slice left;
+
+    return editor_strip_resource(e, *resource, &left) && store_resource(e, left, resource);
+}
+
+bool editor_strip_log(struct editor *e, struct slice record, struct slice *left)
+{
+    buf_clear(&e->inner);
+    splice_strip_log(record, slice_str(REDACT_MASK), &e->inner);
+    *left = buf_slice(&e->inner);
+    return buf_ok(&e->inner);
 }
 
 static bool strip_scope(struct editor *e, struct slice *scope)
@@ -263,10 +289,38 @@ static bool redact_own(struct editor *e, struct redact *r)
     enum redact_outcome outcome;
 
     buf_clear(b);
-    outcome = redact_span(r, e->view.span, b);
+    outcome = redact_item(r, e->reader->trace->item, e->view.span, b);
     if (outcome == REDACT_CHANGED)
         e->view.span = buf_slice(b);
     return outcome != REDACT_FAILED;
+}
+
+/* What it is around is written apart, and redacted there. */
+static bool redact_resource_alone(struct editor *e, struct redact *r)
+{
+    struct buf *b =
+        e->view.resource.data == e->resources[0].data ? &e->resources[1] : &e->resources[0];
+    enum redact_outcome outcome;
+
+    buf_clear(b);
+    outcome = redact_resource(r, e->view.resource, b);
+    if (outcome == REDACT_CHANGED)
+        e->view.resource = buf_slice(b);
+    return outcome != REDACT_FAILED;
+}
+
+static bool redact_all(struct editor *e, struct redact *r)
+{
+    enum attr_owner item = e->reader->trace->item;
+
+    if (item == OWNER_RESOURCE)
+        return redact_resource_alone(e, r);
+    if (!redact_own(e, r))
+        return false;
+    if (item != OWNER_SPAN)
+        return true;
+    return redact_shared(e, r, redact_resource, &e->view.resource) &&
+           redact_shared(e, r, redact_scope, &e->view.scope);
 }
 
 bool editor_redact(struct editor *e, struct redact *r)
@@ -274,8 +328,7 @@ bool editor_redact(struct editor *e, struct redact *r)
     const uint8_t *scope = e->view.scope.data;
 
     e->redact = r;
-    if (!redact_own(e, r) || !redact_shared(e, r, redact_resource, &e->view.resource) ||
-        !redact_shared(e, r, redact_scope, &e->view.scope)) {
+    if (!redact_all(e, r)) {
         e->no_memory = true;
         return false;
     }

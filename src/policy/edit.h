@@ -56,17 +56,24 @@ void editor_begin(struct editor *e, size_t span);
 /* Ends it: `keep`: what it has become is written to *view, which lives until editor_clear. False:
  * no memory; as without `keep` it is what it was. */
 bool editor_end(struct editor *e, bool keep, struct span_view *view);
+/* The same of what is written on at once: *view lives until the next edit. */
+bool editor_end_at_once(struct editor *e, bool keep, struct span_view *view);
 /* Frees what was made for a trace. */
 void editor_clear(struct editor *e);
 
 /* Takes every text that may be a secret out of the span, its resource and its scope: what is left
  * has ids, times, kind, the status' code, and the names of service and scope. False: no memory. */
 bool editor_strip(struct editor *e, struct span_view *view);
+/* Of a resource: service.name is left. Of a log record: numbers and ids. *left lives until the next
+ * edit. False: no memory. */
+bool editor_strip_resource(struct editor *e, struct slice resource, struct slice *left);
+bool editor_strip_log(struct editor *e, struct slice record, struct slice *left);
 /* Another parent (empty: none). False: no memory. */
 bool editor_set_parent(struct editor *e, struct span_view *view, struct slice parent_id);
 
-/* Takes what `r` finds out of the span, its resource and its scope. False: no memory, or they can't
- * be read to their ends; no_memory is set: the call has failed. */
+/* Takes what `r` finds out of the span, its resource and its scope; out of an item of metrics or
+ * logs alone, or a resource alone. False: no memory, or they can't be read to their ends; no_memory
+ * is set: the call has failed. */
 bool editor_redact(struct editor *e, struct redact *r);
 
 /* Adds the edit_ functions to the table on top: for moontail.edit. `e` outlives the scripts. */

@@ -1,6 +1,7 @@
 /* What lua/moontail/edit.lua calls: edits of the span that a processor is asked about. */
 #include "lua/host.h"
 #include "lua/state.h"
+#include "otlp/items.h"
 #include "otlp/write.h"
 #include "policy/access.h"
 #include "policy/edit.h"
@@ -27,6 +28,21 @@ static struct editor *check_span(lua_State *L)
         luaL_error(L, "a processor edits the span that it is asked about, no other");
     if (e->view.span.len + e->view.resource.len > LOOK_BYTES)
         lua_run_look(L);
+    return e;
+}
+
+static enum attr_owner item_of(const struct editor *e)
+{
+    return e->reader->trace->item;
+}
+
+/* check_span, of a call that is for items of one kind. */
+static struct editor *check_item(lua_State *L, enum attr_owner item)
+{
+    struct editor *e = check_span(L);
+
+    if (item_of(e) != item)
+        luaL_error(L, "there is nothing to edit");
     return e;
 }
 
@@ -227,11 +243,13 @@ static struct slice check_owner(lua_State *L, struct editor *e, enum attr_owner 
     double number = luaL_optnumber(L, 3, 0);
 
     *owner = (enum attr_owner)luaL_checkinteger(L, 2);
-    if (*owner == OWNER_SPAN)
+    if (*owner == OWNER_SPAN && item_of(e) != OWNER_RESOURCE) {
+        *owner = item_of(e);
         return e->view.span;
-    if (*owner == OWNER_RESOURCE)
+    }
+    if (*owner == OWNER_RESOURCE && (item_of(e) == OWNER_SPAN || item_of(e) == OWNER_RESOURCE))
         return e->view.resource;
-    if ((*owner != OWNER_EVENT && *owner != OWNER_LINK) || !(number >= 1 && number <= UINT32_MAX) ||
+    if (item_of(e) != OWNER_SPAN || (*owner != OWNER_EVENT && *owner != OWNER_LINK) || !(number >= 1 && number <= UINT32_MAX) ||
         !find_inner(e, *owner, (size_t)number, &message))
         luaL_error(L, "there is nothing to edit");
     return message;
@@ -244,12 +262,12 @@ static void apply(lua_State *L, struct editor *e, enum attr_owner owner, struct 
 
     if (owner == OWNER_RESOURCE) {
         edit_resource(L, e, s);
-    } else if (owner == OWNER_SPAN) {
+    } else if (owner == OWNER_EVENT || owner == OWNER_LINK) {
+        edit_inner(L, e, owner, message, s);
+    } else {
         b = other_buf(e->spans, e->view.span);
         splice_attrs(owner, message, s, b);
         take_span(L, e, b);
-    } else {
-        edit_inner(L, e, owner, message, s);
     }
 }
 
@@ -297,7 +315,7 @@ static void set_field(lua_State *L, struct editor *e, uint32_t number, struct sl
 /* edit_name(span, name) */
 static int edit_name(lua_State *L)
 {
-    struct editor *e = check_span(L);
+    struct editor *e = check_item(L, OWNER_SPAN);
 
     set_field(L, e, SPLICE_SPAN_NAME, lua_check_slice(L, 2));
     return 0;
@@ -306,7 +324,7 @@ static int edit_name(lua_State *L)
 /* edit_status(span, code, message or nil) */
 static int edit_status(lua_State *L)
 {
-    struct editor *e = check_span(L);
+    struct editor *e = check_item(L, OWNER_SPAN);
     uint64_t code = (uint64_t)luaL_checkinteger(L, 2);
 
     buf_clear(&e->values);
@@ -316,6 +334,46 @@ static int edit_status(lua_State *L)
         wire_put_uint(&e->values, 3, code);
     e->no_memory |= !buf_ok(&e->values);
     set_field(L, e, SPLICE_SPAN_STATUS, buf_slice(&e->values));
+    return 0;
+}
+
+/* edit_metric(metric, field, text): SPLICE_METRIC_NAME and the like. */
+static int edit_metric(lua_State *L)
+{
+    struct editor *e = check_item(L, OWNER_METRIC);
+    lua_Integer field = luaL_checkinteger(L, 2);
+
+    luaL_argcheck(L, field >= SPLICE_METRIC_NAME && field <= SPLICE_METRIC_UNIT, 2, "no such field");
+    set_field(L, e, (uint32_t)field, lua_check_slice(L, 3));
+    return 0;
+}
+
+/* edit_body(log, value) */
+static int edit_body(lua_State *L)
+{
+    struct editor *e = check_item(L, OWNER_LOG);
+    struct value v = check_value(L, e, 2);
+
+    buf_clear(&e->inner);
+    otlp_write_value(&e->inner, &v);
+    e->no_memory |= !buf_ok(&e->inner);
+    set_field(L, e, SPLICE_LOG_BODY, buf_slice(&e->inner));
+    return 0;
+}
+
+/* edit_severity(log, number or name, text or nil) */
+static int edit_severity(lua_State *L)
+{
+    struct editor *e = check_item(L, OWNER_LOG);
+    bool is_name = lua_type(L, 2) == LUA_TSTRING;
+    lua_Integer number = is_name ? items_severity(lua_check_slice(L, 2)) : luaL_checkinteger(L, 2);
+    struct buf *b = other_buf(e->spans, e->view.span);
+
+    luaL_argcheck(L, number >= (is_name ? 1 : 0) && number <= 24, 2, "no such severity");
+    splice_number(e->view.span, SPLICE_LOG_SEVERITY, (uint64_t)number, b);
+    take_span(L, e, b);
+    if (!lua_isnoneornil(L, 3))
+        set_field(L, e, SPLICE_LOG_SEVERITY_TEXT, lua_check_slice(L, 3));
     return 0;
 }
 
@@ -330,10 +388,10 @@ static int edit_truncate(lua_State *L)
     if (!(max >= 0))
         return luaL_error(L, "truncate takes a number of bytes, 0 or more");
     bytes = max < (double)(SIZE_MAX / 4) ? (size_t)max : SIZE_MAX / 4;
-    n = splice_too_long(e->view.span, bytes);
+    n = splice_too_long(item_of(e), e->view.span, bytes);
     if (n > 0) {
         b = other_buf(e->spans, e->view.span);
-        splice_truncate(e->view.span, bytes, b);
+        splice_truncate(item_of(e), e->view.span, bytes, b);
         take_span(L, e, b);
         e->truncated += n;
     }
@@ -357,7 +415,9 @@ void edit_register(lua_State *L, struct editor *e)
         {"edit_set", edit_set},           {"edit_rename", edit_rename},
         {"edit_name", edit_name},         {"edit_status", edit_status},
         {"edit_truncate", edit_truncate}, {"edit_inner_at", edit_inner_at},
-        {"edit_redact", edit_redact},     {NULL, NULL},
+        {"edit_redact", edit_redact},     {"edit_metric", edit_metric},
+        {"edit_body", edit_body},         {"edit_severity", edit_severity},
+        {NULL, NULL},
     };
 
     for (const luaL_Reg *f = functions; f->name; f++) {

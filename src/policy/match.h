@@ -49,6 +49,9 @@ enum match_trace {
     TRACE_TRIGGER,
 };
 
+/* What can be looked at. */
+enum match_item { MATCH_OF_SPANS = 1, MATCH_OF_METRICS = 2, MATCH_OF_LOGS = 4 };
+
 struct match_test {
     enum match_kind kind;
     union {
@@ -92,6 +95,7 @@ struct match {
     bool asks_trace;    /* has decision or trace fields: not for single spans */
     bool asks_decision; /* has decision fields: only for `where` */
     bool asks_span;     /* has others */
+    unsigned asks_items; /* bits of enum match_item: has fields that these alone have */
 };
 
 /* The matcher of a Lua userdata's payload, or NULL. */

@@ -93,6 +93,18 @@ static void *one_more(lua_State *L, void *array, uint32_t count, size_t size)
     return grown;
 }
 
+/* Which items alone have what a term looks at; 0: all have. */
+static unsigned items_of(const struct match_term *t)
+{
+    if (t->place == PLACE_FIELD && t->field >= FIELD_METRIC_NAME)
+        return MATCH_OF_METRICS;
+    if (t->place == PLACE_FIELD && t->field >= FIELD_LOG_SEVERITY)
+        return MATCH_OF_LOGS;
+    if (t->place == PLACE_FIELD)
+        return t->field >= FIELD_SERVICE ? 0 : MATCH_OF_SPANS;
+    return t->place >= PLACE_EVENT_NAME && t->place <= PLACE_TRACE_STATE ? MATCH_OF_SPANS : 0;
+}
+
 /* match_term(m, place, field, key or nil, negated) */
 static int build_term(lua_State *L)
 {
@@ -109,6 +121,7 @@ static int build_term(lua_State *L)
     if (!lua_isnil(L, 4))
         t.key = copy_text(L, 4);
     m->terms[m->term_count++] = t;
+    m->asks_items |= items_of(&t);
     m->has_not |= t.negated;
     m->asks_decision |= t.place == PLACE_DECISION;
     if (t.place == PLACE_DECISION || t.place == PLACE_TRACE)
@@ -188,14 +201,18 @@ static int build_each_event(lua_State *L)
     return 0;
 }
 
-/* match_asks(m) -> whether it has trace or decision fields, whether it has decision fields. */
+/* match_asks(m) -> whether it has trace or decision fields, whether it has decision fields, and
+ * whether it has fields of spans, of metrics and of logs alone. */
 static int build_asks(lua_State *L)
 {
     const struct match *m = build_check(L);
 
     lua_pushboolean(L, m->asks_trace);
     lua_pushboolean(L, m->asks_decision);
-    return 2;
+    lua_pushboolean(L, m->asks_items & MATCH_OF_SPANS);
+    lua_pushboolean(L, m->asks_items & MATCH_OF_METRICS);
+    lua_pushboolean(L, m->asks_items & MATCH_OF_LOGS);
+    return 5;
 }
 
 /* match_regex(text) -> nil, or what is wrong with it. */

@@ -41,6 +41,10 @@ struct policy_trace {
     struct span_view (*span)(void *arg, uint32_t i);
     void *span_arg;
     const struct policy_verdict *decision; /* exporters and processors only; else NULL */
+    /* Of metrics and logs there is one, a log record, a metric or a data point, in place of a span;
+     * or a resource alone. Zero (OWNER_SPAN): these are spans. */
+    enum attr_owner item;
+    struct slice metric; /* of a data point */
 };
 
 /* For `span`, where span_arg is an array of struct span_view. */

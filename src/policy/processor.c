@@ -13,8 +13,7 @@ enum { BODY_MAX = 1 << 30 };
 
 /* ---- making ---- */
 
-/* nil: LUA_NOREF. */
-static int reference(lua_State *L, const char *key)
+int processor_reference(lua_State *L, const char *key)
 {
     lua_getfield(L, -1, key);
     if (!lua_isnil(L, -1))
@@ -29,10 +28,10 @@ static void init_body(struct processor_set *p, struct processor *x)
     lua_getfield(p->L, -1, "redaction");
     x->redacts_body = redact_get(p->L, -1);
     lua_pop(p->L, 1);
-    x->body = reference(p->L, "redaction");
+    x->body = processor_reference(p->L, "redaction");
     if (x->redacts_body)
         redact_count_memory(x->redacts_body, p->shared->memory);
-    else
+    else if (x->span != LUA_NOREF || x->trace != LUA_NOREF)
         p->span_count++;
 }
 
@@ -59,13 +58,14 @@ static void init_processor(struct processor_set *p, struct processor *x)
     x->script.health_label = labels_intern(p->shared->failures, slice_str(quarantine),
                                            slice_str(policy_failure_name(FAILURE_QUARANTINE)));
     x->on_error = on_error_of(L);
-    x->span = reference(L, "span");
-    x->trace = reference(L, "trace");
+    x->span = processor_reference(L, "span");
+    x->trace = processor_reference(L, "trace");
     init_body(p, x);
+    processor_items_init(p, x);
     lua_getfield(L, -1, "when");
     x->when = match_get(L, -1);
     lua_pop(L, 1);
-    x->when_ref = reference(L, "when");
+    x->when_ref = processor_reference(L, "when");
     x->error_label =
         labels_intern(p->shared->filters, slice_str(x->script.name), slice_str("error"));
 }
@@ -96,6 +96,8 @@ enum err processor_set_new(lua_State *L, const char *on, int list, struct policy
         editor_count(p->editor, shared->memory);
         buf_init(&p->bodies[0], BODY_MAX, shared->memory);
         buf_init(&p->bodies[1], BODY_MAX, shared->memory);
+        buf_init(&p->metric, BODY_MAX, shared->memory);
+        buf_init(&p->resource, BODY_MAX, shared->memory);
         for (; p->count < count; p->count++) {
             lua_rawgeti(L, -1, (int)p->count + 1);
             init_processor(p, &p->processors[p->count]);
@@ -118,10 +120,13 @@ void processor_set_free(struct processor_set *p)
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->trace);
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->body);
         luaL_unref(p->L, LUA_REGISTRYINDEX, x->when_ref);
+        processor_items_fini(p, x);
         script_fini(&x->script);
     }
     buf_fini(&p->bodies[0]);
     buf_fini(&p->bodies[1]);
+    buf_fini(&p->metric);
+    buf_fini(&p->resource);
     free(p->views);
     free(p);
 }
@@ -133,10 +138,13 @@ size_t processor_set_count(const struct processor_set *p)
 
 /* ---- asking ---- */
 
-static const char *const done_to_span[] = {
-    [ON_ERROR_PASS] = "a processor failed; the span passes",
-    [ON_ERROR_STRIP] = "a processor failed; the span is stripped",
-    [ON_ERROR_DROP] = "a processor failed; the span is dropped"};
+/* By what its on_error is, to a span and to an item of metrics and logs. */
+static const char *const done[][2] = {
+    [ON_ERROR_PASS] = {"a processor failed; the span passes", "a processor failed; the item passes"},
+    [ON_ERROR_STRIP] = {"a processor failed; the span is stripped",
+                        "a processor failed; the item is stripped"},
+    [ON_ERROR_DROP] = {"a processor failed; the span is dropped",
+                       "a processor failed; the item is dropped"}};
 
 void processor_count_failure(struct processor_set *p, struct processor *x, enum policy_failure kind)
 {
@@ -160,9 +168,11 @@ static enum answer fail(struct processor_set *p, struct processor *x, enum polic
         "processor", "function",
         "a processor failed too often; it is not asked until the next reload"};
     char shown[sizeof(((struct err_info *)NULL)->text)];
+    bool is_span = p->reader->trace->item == OWNER_SPAN;
 
     processor_count_failure(p, x, kind);
-    script_failed(&x->script, p->shared, &words, done_to_span[x->on_error], p->reader->trace->id,
+    script_failed(&x->script, p->shared, &words,
+                  done[x->on_error][!is_span], is_span ? p->reader->trace->id : NULL,
                   policy_redacted_str(p->L, text, shown, sizeof(shown)), now_ns);
     return ANSWER_FAILED;
 }
@@ -218,12 +228,12 @@ static enum answer answer_of(struct processor_set *p, struct processor *x, uint6
     }
     if (lua_isnil(p->L, -1))
         return ANSWER_LEAVE;
-    snprintf(text, sizeof(text), "span returned %s; allowed: drop() or nil",
-             v ? "another verdict" : luaL_typename(p->L, -1));
+    snprintf(text, sizeof(text), "%s returned %s; allowed: drop() or nil",
+             p->reader->trace->item == OWNER_SPAN ? "span" : "the function", v ? "another verdict" : luaL_typename(p->L, -1));
     return fail(p, x, FAILURE_BAD_VERDICT, text, now_ns);
 }
 
-enum answer processor_ask(struct processor_set *p, struct processor *x, size_t span,
+enum answer processor_ask(struct processor_set *p, struct processor *x, int function, size_t span,
                           uint64_t now_ns, uint16_t *label)
 {
     enum answer answer;
@@ -231,7 +241,7 @@ enum answer processor_ask(struct processor_set *p, struct processor *x, size_t s
     if (is_out(p, x))
         return ANSWER_FAILED;
     reader_retry(p->reader);
-    lua_rawgeti(p->L, LUA_REGISTRYINDEX, x->span);
+    lua_rawgeti(p->L, LUA_REGISTRYINDEX, function);
     lua_pushnumber(p->L, p->reader->face.number);
     lua_pushnumber(p->L, (double)span);
     if (!run(p, x, 2, 1, now_ns))
@@ -271,10 +281,10 @@ bool processor_set_drops(struct processor_set *p, const uint8_t trace_id[16],
         struct processor *x = &p->processors[i];
         enum answer answer;
 
-        if (x->redacts_body || !reader_ready(p->reader) ||
+        if (x->redacts_body || x->span == LUA_NOREF || !reader_ready(p->reader) ||
             (x->when && !match_reads(x->when, p->reader, 0)))
             continue;
-        answer = processor_ask(p, x, 0, now_ns, label);
+        answer = processor_ask(p, x, x->span, 0, now_ns, label);
         if (answer == ANSWER_FAILED)
             *label = x->error_label;
         dropped =

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "otlp/signal.h"
 #include "policy/policy.h"
 
 struct processor_set;
@@ -51,6 +52,25 @@ void processor_set_body_end(struct processor_set *p);
 /* Asks those of "received" about one span. True: it is dropped; *label is of shared->filters. */
 bool processor_set_drops(struct processor_set *p, const uint8_t trace_id[16],
                          struct span_view *view, uint64_t now_ns, uint16_t *label);
+
+/* ---- metrics and logs ---- */
+
+/* Told of each item that is dropped. */
+struct item_sink {
+    void (*dropped)(void *arg, uint16_t label, size_t items); /* label: of shared->filters */
+    void *arg;
+};
+
+/* Whether some of them are about that signal; NULL: none. */
+bool processor_set_has_items(const struct processor_set *p, enum otlp_signal signal);
+/* What they leave of a body of metrics or logs that was scanned, one processor after the other:
+ * *left is `body` itself where nothing was changed, else it lives until processor_set_items_end.
+ * ERR_FULL: there is no memory for it, nothing of it may leave. */
+enum err processor_set_items(struct processor_set *p, enum otlp_signal signal, struct slice body,
+                             uint64_t now_ns, const struct item_sink *sink,
+                             struct slice *left) MUST_CHECK;
+/* taken: what was found in it counts. */
+void processor_set_items_end(struct processor_set *p, bool taken);
 
 /* Walks moontail_processor_errors_total as policy_errors_next does. */
 bool processor_errors_next(const struct policy_shared *s, size_t *at, const char **processor,

@@ -5,7 +5,10 @@ enum { BODY_KEPT = 1 << 20 }; /* bytes of a buffer that stay from one body to th
 
 bool processor_set_has_bodies(const struct processor_set *p)
 {
-    return p && p->span_count < p->count;
+    for (size_t i = 0; p && i < p->count; i++)
+        if (p->processors[i].redacts_body)
+            return true;
+    return false;
 }
 
 /* *left becomes what `x` leaves of it, in the buffer that *left does not lie in. */
@@ -16,7 +19,7 @@ static bool redact_with(struct processor_set *p, struct processor *x, unsigned *
     enum redact_outcome outcome;
 
     buf_clear(out);
-    outcome = redact_body(x->redacts_body, *left, out);
+    outcome = redact_body(x->redacts_body, OTLP_TRACES, *left, out);
     if (outcome == REDACT_CHANGED) {
         *left = buf_slice(out);
         *next ^= 1;
@@ -55,10 +58,17 @@ void processor_set_body_count(struct processor_set *p)
     count_found(p, true);
 }
 
+void processor_set_give_back(struct processor_set *p)
+{
+    struct buf *bufs[] = {&p->bodies[0], &p->bodies[1], &p->metric, &p->resource};
+
+    for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
+        if (bufs[i]->cap > BODY_KEPT)
+            buf_fini(bufs[i]);
+}
+
 void processor_set_body_end(struct processor_set *p)
 {
     count_found(p, false);
-    for (unsigned i = 0; i < 2; i++)
-        if (p->bodies[i].cap > BODY_KEPT)
-            buf_fini(&p->bodies[i]);
+    processor_set_give_back(p);
 }

@@ -66,7 +66,7 @@ static void process_span(struct processor_set *p, struct processor *x, size_t sp
     if (x->when && !match_reads(x->when, p->reader, span))
         return;
     editor_begin(p->editor, span);
-    answer = processor_ask(p, x, span, now_ns, &label);
+    answer = processor_ask(p, x, x->span, span, now_ns, &label);
     ok = editor_end(p->editor, answer == ANSWER_LEAVE, &p->views[span]);
     if (p->editor->redact)
         processor_count_redacted(p, x, p->editor->redact, answer == ANSWER_LEAVE && ok);

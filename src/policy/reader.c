@@ -162,8 +162,12 @@ const struct span_fields *reader_fields(struct reader *r, size_t span)
     const struct span_view *view = reader_view(r, span);
     struct reader_slot *slot = &r->slots[span];
 
-    if (!(r->have[span] & HAVE_FIELDS))
-        read_slot(r, slot, &r->have[span], view->span);
+    if (!(r->have[span] & HAVE_FIELDS)) {
+        if (r->trace->item == OWNER_SPAN)
+            read_slot(r, slot, &r->have[span], view->span);
+        else
+            slot->fields = (struct span_fields){0}; /* it has none of a span */
+    }
     return &slot->fields;
 }
 
@@ -173,6 +177,9 @@ static bool span_attr(struct reader *r, size_t span, struct slice key, struct va
     const struct span_view *view = reader_view(r, span);
     const struct reader_slot *slot = &r->slots[span];
 
+    if (r->trace->item != OWNER_SPAN)
+        return r->trace->item != OWNER_RESOURCE &&
+               view_owner_attr(r->trace->item, view->span, key, value);
     if (r->have[span] & HAVE_LOOKED)
         (void)reader_fields(r, span);
     r->have[span] |= HAVE_LOOKED;

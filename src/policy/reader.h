@@ -61,11 +61,31 @@ enum reader_field {
     FIELD_RPC_SYSTEM,
     FIELD_RPC_SERVICE,
     FIELD_RPC_METHOD,
+    FIELD_LOG_SEVERITY,
+    FIELD_LOG_SEVERITY_NUMBER,
+    FIELD_LOG_SEVERITY_TEXT,
+    FIELD_LOG_BODY,
+    FIELD_LOG_EVENT_NAME,
+    FIELD_LOG_TRACE_ID,
+    FIELD_LOG_SPAN_ID,
+    FIELD_LOG_TIME_MS,
+    FIELD_LOG_BYTES,
+    FIELD_METRIC_NAME,
+    FIELD_METRIC_DESCRIPTION,
+    FIELD_METRIC_UNIT,
+    FIELD_METRIC_TYPE,
+    FIELD_METRIC_TEMPORALITY,
+    FIELD_METRIC_MONOTONIC,
+    FIELD_POINT_VALUE,
+    FIELD_POINT_COUNT,
+    FIELD_POINT_SUM,
+    FIELD_POINT_TIME_MS,
+    FIELD_POINT_START_MS,
     FIELD_COUNT
 };
 
 struct reader_field_name {
-    const char *owner; /* "span", "scope", "http", "db", "rpc" */
+    const char *owner; /* "span", "scope", "http", "db", "rpc", "log", "metric", "point" */
     const char *name;
     enum value_type type;
 };
@@ -156,6 +176,11 @@ uint64_t reader_randomness(struct reader *r);
 /* The value of a field; VALUE_ABSENT if there is none. Text is borrowed from the span, or from the
  * reader until the next call. */
 struct value reader_field(struct reader *r, size_t span, enum reader_field field);
+
+/* The same of fields from FIELD_LOG_SEVERITY on, which spans do not have. */
+struct value reader_item_field(struct reader *r, size_t item, enum reader_field field);
+/* What a span's own fields are to others: only a service and a scope are there. */
+bool reader_has_field(const struct reader *r, enum reader_field field);
 
 /* The hex of an id, borrowed until the next call; absent if it is none. */
 struct value reader_hex(struct reader *r, struct slice id);

@@ -35,6 +35,26 @@ const struct reader_field_name reader_field_names[FIELD_COUNT] = {
     [FIELD_RPC_SYSTEM]     = {"rpc", "system", VALUE_STRING},
     [FIELD_RPC_SERVICE]    = {"rpc", "service", VALUE_STRING},
     [FIELD_RPC_METHOD]     = {"rpc", "method", VALUE_STRING},
+    [FIELD_LOG_SEVERITY]        = {"log", "severity", VALUE_STRING},
+    [FIELD_LOG_SEVERITY_NUMBER] = {"log", "severity_number", VALUE_DOUBLE},
+    [FIELD_LOG_SEVERITY_TEXT]   = {"log", "severity_text", VALUE_STRING},
+    [FIELD_LOG_BODY]            = {"log", "body", VALUE_STRING}, /* of any type */
+    [FIELD_LOG_EVENT_NAME]      = {"log", "event_name", VALUE_STRING},
+    [FIELD_LOG_TRACE_ID]        = {"log", "trace_id", VALUE_STRING},
+    [FIELD_LOG_SPAN_ID]         = {"log", "span_id", VALUE_STRING},
+    [FIELD_LOG_TIME_MS]         = {"log", "time_ms", VALUE_DOUBLE},
+    [FIELD_LOG_BYTES]           = {"log", "bytes", VALUE_DOUBLE},
+    [FIELD_METRIC_NAME]         = {"metric", "name", VALUE_STRING},
+    [FIELD_METRIC_DESCRIPTION]  = {"metric", "description", VALUE_STRING},
+    [FIELD_METRIC_UNIT]         = {"metric", "unit", VALUE_STRING},
+    [FIELD_METRIC_TYPE]         = {"metric", "type", VALUE_STRING},
+    [FIELD_METRIC_TEMPORALITY]  = {"metric", "temporality", VALUE_STRING},
+    [FIELD_METRIC_MONOTONIC]    = {"metric", "monotonic", VALUE_BOOL},
+    [FIELD_POINT_VALUE]         = {"point", "value", VALUE_DOUBLE},
+    [FIELD_POINT_COUNT]         = {"point", "count", VALUE_DOUBLE},
+    [FIELD_POINT_SUM]           = {"point", "sum", VALUE_DOUBLE},
+    [FIELD_POINT_TIME_MS]       = {"point", "time_ms", VALUE_DOUBLE},
+    [FIELD_POINT_START_MS]      = {"point", "start_ms", VALUE_DOUBLE},
 };
 /* clang-format on */
 
@@ -54,7 +74,7 @@ const struct reader_field_name reader_field_names[FIELD_COUNT] = {
         KEY(a), KEY(b)                                                                             \
     }
 #define VIEW_FIRST      FIELD_HTTP_METHOD
-#define VIEW_KEYS_COUNT (FIELD_COUNT - VIEW_FIRST)
+#define VIEW_KEYS_COUNT (FIELD_LOG_SEVERITY - VIEW_FIRST)
 
 /* The attributes behind the views: of the new conventions, then of the old ones. */
 /* clang-format off */
@@ -263,6 +283,10 @@ struct value reader_field(struct reader *r, size_t span, enum reader_field field
 {
     const struct span_fields *f;
 
+    if (field >= FIELD_LOG_SEVERITY)
+        return reader_item_field(r, span, field);
+    if (!reader_has_field(r, field))
+        return absent;
     if (field >= VIEW_FIRST)
         return view_field(r, span, field);
     f = reader_fields(r, span);

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "otlp/signal.h"
 #include "otlp/view.h"
 
 #define REDACT_MASK "****"
@@ -107,13 +108,17 @@ enum redact_outcome redact_shown(struct redact *r, struct slice text, struct buf
  * spans are left out). Ids, times and enums are never touched; what is not edited is copied byte
  * for byte. Never REDACT_GONE. */
 enum redact_outcome redact_span(struct redact *r, struct slice span, struct buf *out);
+/* The same of a log record (its body too) or a data point; OWNER_SPAN is redact_span. */
+enum redact_outcome redact_item(struct redact *r, enum attr_owner of, struct slice item,
+                                struct buf *out);
 enum redact_outcome redact_resource(struct redact *r, struct slice resource_spans, struct buf *out);
 enum redact_outcome redact_scope(struct redact *r, struct slice scope_spans, struct buf *out);
 
-/* What becomes of a body that was scanned: of its resources, scopes and spans, as above; all else
- * is copied. `look` is not called. Appends all of it to `out`, also where it is the same. Never
+/* What becomes of a body that was scanned: of its resources, scopes and spans, data points or log
+ * records, as above; all else is copied. `look` is not called. Appends all of it to `out`, also where it is the same. Never
  * REDACT_GONE; FAILED: what is in `out` is of no use. */
-enum redact_outcome redact_body(struct redact *r, struct slice body, struct buf *out);
+enum redact_outcome redact_body(struct redact *r, enum otlp_signal signal, struct slice body,
+                                struct buf *out);
 /* Its scratch is counted from now on; `memory` outlives it. NULL: it is not. */
 void redact_count_memory(struct redact *r, struct memory *memory);
 

@@ -1,5 +1,5 @@
-/* A Span, a resource, a scope: walks their texts, notes what becomes of them, and copies the rest
- * byte for byte around it. */
+/* A Span, a log record, a data point, a resource, a scope: walks their texts, notes what becomes of
+ * them, and copies the rest byte for byte around it. */
 #include "otlp/wire.h"
 #include "otlp/write.h"
 #include "policy/redact_parts.h"
@@ -23,6 +23,12 @@ enum message {
     IS_RESOURCE,
     IS_SCOPES,
     IS_SCOPE,
+    IS_LOG,
+    IS_BODY, /* of a log record */
+    IS_NUMBER_POINT,
+    IS_HISTOGRAM_POINT,
+    IS_EXPONENTIAL_POINT,
+    IS_EXEMPLAR,
 };
 
 enum { FIELDS = 16 };
@@ -39,6 +45,11 @@ static const uint8_t children[][FIELDS] = {
     [IS_SCOPES] = {[1] = IS_SCOPE},
     [IS_RESOURCE] = {[1] = IS_PAIR},
     [IS_SCOPE] = {[3] = IS_PAIR},
+    [IS_LOG] = {[3] = IS_STRING, [5] = IS_BODY, [6] = IS_PAIR},
+    [IS_NUMBER_POINT] = {[5] = IS_EXEMPLAR, [7] = IS_PAIR},
+    [IS_HISTOGRAM_POINT] = {[8] = IS_EXEMPLAR, [9] = IS_PAIR},
+    [IS_EXPONENTIAL_POINT] = {[1] = IS_PAIR, [11] = IS_EXEMPLAR},
+    [IS_EXEMPLAR] = {[7] = IS_PAIR},
 };
 
 enum { ANY_STRING = 1, ANY_INT = 3, ANY_DOUBLE = 4, ANY_ARRAY = 5, ANY_LIST = 6, ANY_BYTES = 7 };
@@ -53,7 +64,8 @@ struct edit {
 
 struct walk {
     struct redact *r;
-    struct slice all; /* the outermost message */
+    struct slice all;      /* the outermost message */
+    enum attr_field attrs; /* where its attributes are */
     struct redact_dialect dialect;
     bool has_dialect, failed;
 };
@@ -112,9 +124,9 @@ static const struct redact_dialect *dialect_of(struct walk *w)
 
     if (w->has_dialect)
         return &w->dialect;
-    if (!view_attr(w->all, ATTRS_SPAN, slice_str("db.system.name"), &system) ||
+    if (!view_attr(w->all, w->attrs, slice_str("db.system.name"), &system) ||
         system.type != VALUE_STRING)
-        (void)view_attr(w->all, ATTRS_SPAN, slice_str("db.system"), &system);
+        (void)view_attr(w->all, w->attrs, slice_str("db.system"), &system);
     w->dialect =
         redact_dialect_of(system.type == VALUE_STRING ? system.bytes : slice_make(NULL, 0));
     w->has_dialect = true;
@@ -155,7 +167,7 @@ static bool is_statement_of(const struct walk *w, struct slice name)
     struct value statement;
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if (view_attr(w->all, ATTRS_SPAN, slice_str(keys[i]), &statement) &&
+        if (view_attr(w->all, w->attrs, slice_str(keys[i]), &statement) &&
             statement.type == VALUE_STRING && slice_equal(statement.bytes, name))
             return true;
     return false;
@@ -306,6 +318,8 @@ static bool walk_field(struct walk *w, enum message is, const struct wire_field 
         walk_name(w, f, from, to);
     } else if (is == IS_STRING) {
         gone = walk_text(w, PLACE_TEXT, f, from, to);
+    } else if (is == IS_BODY) {
+        gone = walk_any(w, f->bytes, around);
     } else if (is == IS_ANY) {
         return walk_any(w, f->bytes, around);
     } else if (is == IS_PAIR) {
@@ -392,7 +406,7 @@ static enum redact_outcome finish(struct walk *w, uint32_t left_out, struct buf 
 static enum redact_outcome redact_message(struct redact *r, enum message is, struct slice message,
                                           uint32_t left_out, struct buf *out)
 {
-    struct walk w = {.r = r, .all = message};
+    struct walk w = {.r = r, .all = message, .attrs = is == IS_LOG ? ATTRS_LOG : ATTRS_SPAN};
 
     buf_clear(&r->edits);
     buf_clear(&r->fields);
@@ -403,6 +417,28 @@ static enum redact_outcome redact_message(struct redact *r, enum message is, str
 enum redact_outcome redact_span(struct redact *r, struct slice span, struct buf *out)
 {
     return redact_message(r, IS_SPAN, span, 0, out);
+}
+
+static enum message message_of(enum attr_owner owner)
+{
+    switch (owner) {
+    case OWNER_LOG:
+        return IS_LOG;
+    case OWNER_POINT:
+        return IS_NUMBER_POINT;
+    case OWNER_HISTOGRAM_POINT:
+        return IS_HISTOGRAM_POINT;
+    case OWNER_EXPONENTIAL_POINT:
+        return IS_EXPONENTIAL_POINT;
+    default:
+        return IS_SPAN;
+    }
+}
+
+enum redact_outcome redact_item(struct redact *r, enum attr_owner of, struct slice item,
+                                struct buf *out)
+{
+    return redact_message(r, message_of(of), item, 0, out);
 }
 
 enum redact_outcome redact_resource(struct redact *r, struct slice resource_spans, struct buf *out)

@@ -80,11 +80,11 @@ static void log_failure(struct script *s, const struct script_words *words, cons
         s->unlogged++;
         return;
     }
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; id && i < 16; i++)
         snprintf(hex + 2 * (size_t)i, 3, "%02x", id[i]);
     snprintf(more, sizeof(more), "%" PRIu64, s->unlogged);
     log_event(LOG_WARN, what, words->kind, s->name, "error", text, words->function, s->where,
-              "trace_id", hex, "not_logged_before", s->unlogged ? more : NULL);
+              "trace_id", id ? hex : NULL, "not_logged_before", s->unlogged ? more : NULL);
     s->unlogged = 0;
     s->next_log_ns = now_ns + LOG_PAUSE_NS;
 }

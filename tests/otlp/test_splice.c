@@ -70,7 +70,7 @@ static void no_edit_changes_no_byte(void)
     splice_attrs(OWNER_SPAN, buf_slice(&span), &(struct splice){useless, 3}, &out);
     CHECK(slice_equal(buf_slice(&span), buf_slice(&out)));
     buf_clear(&out);
-    splice_truncate(buf_slice(&span), 1000, &out);
+    splice_truncate(OWNER_SPAN, buf_slice(&span), 1000, &out);
     CHECK(slice_equal(buf_slice(&span), buf_slice(&out)));
     buf_fini(&span);
     buf_fini(&out);
@@ -173,9 +173,9 @@ static void every_long_string_is_cut(void)
     struct value v, element;
     size_t at = 0;
 
-    CHECK(splice_too_long(buf_slice(&span), 5) == 5);
-    splice_truncate(buf_slice(&span), 5, &out);
-    CHECK(splice_too_long(buf_slice(&out), 5) == 0);
+    CHECK(splice_too_long(OWNER_SPAN, buf_slice(&span), 5) == 5);
+    splice_truncate(OWNER_SPAN, buf_slice(&span), 5, &out);
+    CHECK(splice_too_long(OWNER_SPAN, buf_slice(&out), 5) == 0);
     CHECK(attr_is(buf_slice(&out), "a", "first"));
     CHECK(view_attr(buf_slice(&out), ATTRS_SPAN, slice_str("list"), &v) &&
           view_array_next(v.bytes, &at, &element) && slice_is(element.bytes, "a lon"));
@@ -196,7 +196,7 @@ static void a_cut_is_between_two_characters(void)
         struct buf span = bytes_new(), out = bytes_new();
 
         otlp_write_attr_str(&span, ATTRS_SPAN, "k", slice_str(texts[i][0]));
-        splice_truncate(buf_slice(&span), 4, &out);
+        splice_truncate(OWNER_SPAN, buf_slice(&span), 4, &out);
         CHECK(attr_is(buf_slice(&out), "k", texts[i][1]));
         buf_fini(&span);
         buf_fini(&out);
@@ -218,7 +218,7 @@ static void damaged_bytes_are_read_within_their_bounds(void)
         memcpy(copy, span.data, cut);
         buf_clear(&out);
         splice_attrs(OWNER_SPAN, part, &(struct splice){edits, 1}, &out);
-        splice_truncate(part, 3, &out);
+        splice_truncate(OWNER_SPAN, part, 3, &out);
         splice_strip(part, slice_str("****"), &out);
         splice_resource(part, &(struct splice){edits, 1}, &out);
         CHECK(buf_ok(&out));

@@ -175,7 +175,7 @@ static void no_secret_is_left_at_any_level_of_a_body(void)
     world_init(&w);
     put_dirty_between_clean(&w.body);
     CHECK(count_of(&w.body, PLANTED) == 1 + 2 + 4 * 8 - 4);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
     CHECK(!has(&w.left, PLANTED));
     world_fini(&w);
 }
@@ -188,7 +188,7 @@ static void each_part_is_as_it_would_be_alone(void)
 
     world_init(&w);
     put_dirty_between_clean(&w.body);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
     count = scan(&w.body, came);
     CHECK(count == 12 && scan(&w.left, left) == count);
     for (size_t i = 0; i < count; i++) {
@@ -216,7 +216,7 @@ static void all_else_stays_as_it_came(void)
 
     world_init(&w);
     put_dirty_between_clean(&w.body);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         CHECK(count_of(&w.left, kept[i]) == count_of(&w.body, kept[i]) && has(&w.body, kept[i]));
     buf_init(&clean, 1 << 20, NULL);
@@ -232,12 +232,12 @@ static void a_body_without_secrets_is_the_same_and_so_is_one_that_was_redacted(v
 
     world_init(&w);
     put_resource_spans(&w.body, 1, false);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &w.left) == REDACT_SAME);
-    CHECK(redact_body(w.redact, slice_make(NULL, 0), &w.left) == REDACT_SAME);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_SAME);
+    CHECK(redact_body(w.redact, OTLP_TRACES, slice_make(NULL, 0), &w.left) == REDACT_SAME);
     put_resource_spans(&w.body, 11, true);
     buf_clear(&w.left);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
-    CHECK(redact_body(w.redact, buf_slice(&w.left), &w.again) == REDACT_SAME);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.left), &w.again) == REDACT_SAME);
     world_fini(&w);
 }
 
@@ -260,7 +260,7 @@ static void each_span_has_the_dialect_of_its_own_database(void)
     }
     otlp_write_end(&w.body, scope);
     otlp_write_end(&w.body, all);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_CHANGED);
     CHECK(count_of(&w.left, "SELECT ? FROM t WHERE a = ?") == 2);
     CHECK(count_of(&w.left, "SELECT \"x\" FROM t WHERE a = ?") == 1);
     world_fini(&w);
@@ -280,7 +280,7 @@ static void no_script_is_looked_after_while_there_is_none(void)
     for (int i = 0; i < 100; i++)
         put_resource_spans(&w.body, 1, true);
     redact_on_look(w.redact, look, &looks);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &w.left) == REDACT_CHANGED && looks == 0);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_CHANGED && looks == 0);
     for (int i = 0; i < 5000; i++) {
         struct slice span = slice_str("");
 
@@ -311,7 +311,7 @@ static void hostile_bytes_come_out_scannable_or_not_at_all(void)
         if (rng_below(&rng, 4) == 0)
             w.body.len = rng_below(&rng, w.body.len);
         is_good = scan_traces(buf_slice(&w.body), NULL, 0, &came) != ERR_PARSE;
-        outcome = redact_body(w.redact, buf_slice(&w.body), &w.left);
+        outcome = redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left);
         good += is_good;
         bad += !is_good;
         if (!is_good)
@@ -337,7 +337,7 @@ static enum redact_outcome redact_without(const struct buf *body, unsigned n, bo
 
     buf_init(&out, 1 << 20, NULL);
     fail_allocation(n, all);
-    outcome = redact_body(r, buf_slice(body), &out);
+    outcome = redact_body(r, OTLP_TRACES, buf_slice(body), &out);
     *failed = failing.made >= n;
     fail_allocation(0, false);
     CHECK(outcome == REDACT_FAILED || (outcome == REDACT_CHANGED && !has(&out, PLANTED)));
@@ -374,10 +374,10 @@ static void a_body_over_the_memory_limit_fails_and_gives_all_back(void)
     redact_count_memory(w.redact, &memory);
     buf_init(&out, 1 << 20, &memory);
     CHECK(w.body.len > 2048);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &out) == REDACT_FAILED);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &out) == REDACT_FAILED);
     memory_set_limits(&memory, 1 << 20, 0);
     buf_clear(&out);
-    CHECK(redact_body(w.redact, buf_slice(&w.body), &out) == REDACT_CHANGED);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &out) == REDACT_CHANGED);
     CHECK(!has(&out, PLANTED) && memory_used(&memory) > 0);
     buf_fini(&out);
     world_fini(&w);
