@@ -345,15 +345,24 @@ static void install_api(lua_State *L)
 int spec_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"scan", spec_trace_scan},      {"split", spec_trace_split},
-        {"begin", testing_begin},       {"finish", testing_finish},
-        {"verdict", testing_verdict},   {"chain", testing_chain},
-        {"decide", testing_decide},     {"where", testing_where},
-        {"process", testing_process},   {"processors", testing_processors},
-        {"received", testing_received}, {"folder", testing_folder},
-        {"advance", testing_advance},   {"forget", testing_forget},
-        {"ask", testing_ask},           {"once", testing_once},
-        {"budget", testing_budget},     {"items", testing_items},
+        {"scan", spec_trace_scan},
+        {"split", spec_trace_split},
+        {"begin", testing_begin},
+        {"finish", testing_finish},
+        {"verdict", testing_verdict},
+        {"chain", testing_chain},
+        {"decide", testing_decide},
+        {"where", testing_where},
+        {"process", testing_process},
+        {"processors", testing_processors},
+        {"received", testing_received},
+        {"folder", testing_folder},
+        {"advance", testing_advance},
+        {"forget", testing_forget},
+        {"ask", testing_ask},
+        {"once", testing_once},
+        {"budget", testing_budget},
+        {"items", testing_items},
         {NULL, NULL},
     };
 

@@ -32,7 +32,7 @@ const char *lost_reason_name(enum lost_reason r); /* "memory", ... */
 struct passed_counts {
     uint64_t received; /* of scanned requests answered with success, rejected ones included */
     uint64_t rejected;
-    uint64_t kept; /* handed on to the outbox */
+    uint64_t kept;                /* handed on to the outbox */
     uint64_t filtered[LABEL_MAX]; /* dropped by processors, by label of policy_shared.filters */
 };
 

@@ -106,8 +106,8 @@ static enum err compose(struct worker *w, enum otlp_signal signal, struct slice 
     return err;
 }
 
-/* Hands what is left of the body to the outbox. *number: of its record; 0: nothing was left. ERR_FULL:
- * no room. */
+/* Hands what is left of the body to the outbox. *number: of its record; 0: nothing was left.
+ * ERR_FULL: no room. */
 static enum err hand_on(struct worker *w, enum otlp_signal signal, struct slice body,
                         const struct scan_result *result, uint64_t *number)
 {
@@ -170,8 +170,8 @@ enum err pass_body(struct worker *w, enum otlp_signal signal, struct slice body,
     if (err != ERR_OK || !answers_have_room(&w->answers, AFTER_DECISION))
         return ERR_FULL;
     door_begin_items(w);
-    if (result.items > 0 && (!journal_can_decide(w->journal) ||
-                             hand_on(w, signal, body, &result, &number) != ERR_OK))
+    if (result.items > 0 &&
+        (!journal_can_decide(w->journal) || hand_on(w, signal, body, &result, &number) != ERR_OK))
         return ERR_FULL;
     count(w, signal, &result);
     answer.rejected = result.rejected;

@@ -249,8 +249,8 @@ static struct slice check_owner(lua_State *L, struct editor *e, enum attr_owner 
     }
     if (*owner == OWNER_RESOURCE && (item_of(e) == OWNER_SPAN || item_of(e) == OWNER_RESOURCE))
         return e->view.resource;
-    if (item_of(e) != OWNER_SPAN || (*owner != OWNER_EVENT && *owner != OWNER_LINK) || !(number >= 1 && number <= UINT32_MAX) ||
-        !find_inner(e, *owner, (size_t)number, &message))
+    if (item_of(e) != OWNER_SPAN || (*owner != OWNER_EVENT && *owner != OWNER_LINK) ||
+        !(number >= 1 && number <= UINT32_MAX) || !find_inner(e, *owner, (size_t)number, &message))
         luaL_error(L, "there is nothing to edit");
     return message;
 }
@@ -343,7 +343,8 @@ static int edit_metric(lua_State *L)
     struct editor *e = check_item(L, OWNER_METRIC);
     lua_Integer field = luaL_checkinteger(L, 2);
 
-    luaL_argcheck(L, field >= SPLICE_METRIC_NAME && field <= SPLICE_METRIC_UNIT, 2, "no such field");
+    luaL_argcheck(L, field >= SPLICE_METRIC_NAME && field <= SPLICE_METRIC_UNIT, 2,
+                  "no such field");
     set_field(L, e, (uint32_t)field, lua_check_slice(L, 3));
     return 0;
 }
@@ -412,11 +413,16 @@ static int edit_redact(lua_State *L)
 void edit_register(lua_State *L, struct editor *e)
 {
     static const luaL_Reg functions[] = {
-        {"edit_set", edit_set},           {"edit_rename", edit_rename},
-        {"edit_name", edit_name},         {"edit_status", edit_status},
-        {"edit_truncate", edit_truncate}, {"edit_inner_at", edit_inner_at},
-        {"edit_redact", edit_redact},     {"edit_metric", edit_metric},
-        {"edit_body", edit_body},         {"edit_severity", edit_severity},
+        {"edit_set", edit_set},
+        {"edit_rename", edit_rename},
+        {"edit_name", edit_name},
+        {"edit_status", edit_status},
+        {"edit_truncate", edit_truncate},
+        {"edit_inner_at", edit_inner_at},
+        {"edit_redact", edit_redact},
+        {"edit_metric", edit_metric},
+        {"edit_body", edit_body},
+        {"edit_severity", edit_severity},
         {NULL, NULL},
     };
 

@@ -90,11 +90,11 @@ struct match {
     uint32_t term_count, test_count;
     struct match_step *steps; /* any condition of its terms, from the last step; NULL: all hold */
     uint32_t step_count;
-    bool each_event;    /* the steps are about one event, any of the span's */
-    bool has_not;       /* a group in ["not"] */
-    bool asks_trace;    /* has decision or trace fields: not for single spans */
-    bool asks_decision; /* has decision fields: only for `where` */
-    bool asks_span;     /* has others */
+    bool each_event;     /* the steps are about one event, any of the span's */
+    bool has_not;        /* a group in ["not"] */
+    bool asks_trace;     /* has decision or trace fields: not for single spans */
+    bool asks_decision;  /* has decision fields: only for `where` */
+    bool asks_span;      /* has others */
     unsigned asks_items; /* bits of enum match_item: has fields that these alone have */
 };
 

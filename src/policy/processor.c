@@ -140,7 +140,8 @@ size_t processor_set_count(const struct processor_set *p)
 
 /* By what its on_error is, to a span and to an item of metrics and logs. */
 static const char *const done[][2] = {
-    [ON_ERROR_PASS] = {"a processor failed; the span passes", "a processor failed; the item passes"},
+    [ON_ERROR_PASS] = {"a processor failed; the span passes",
+                       "a processor failed; the item passes"},
     [ON_ERROR_STRIP] = {"a processor failed; the span is stripped",
                         "a processor failed; the item is stripped"},
     [ON_ERROR_DROP] = {"a processor failed; the span is dropped",
@@ -171,8 +172,8 @@ static enum answer fail(struct processor_set *p, struct processor *x, enum polic
     bool is_span = p->reader->trace->item == OWNER_SPAN;
 
     processor_count_failure(p, x, kind);
-    script_failed(&x->script, p->shared, &words,
-                  done[x->on_error][!is_span], is_span ? p->reader->trace->id : NULL,
+    script_failed(&x->script, p->shared, &words, done[x->on_error][!is_span],
+                  is_span ? p->reader->trace->id : NULL,
                   policy_redacted_str(p->L, text, shown, sizeof(shown)), now_ns);
     return ANSWER_FAILED;
 }
@@ -229,7 +230,8 @@ static enum answer answer_of(struct processor_set *p, struct processor *x, uint6
     if (lua_isnil(p->L, -1))
         return ANSWER_LEAVE;
     snprintf(text, sizeof(text), "%s returned %s; allowed: drop() or nil",
-             p->reader->trace->item == OWNER_SPAN ? "span" : "the function", v ? "another verdict" : luaL_typename(p->L, -1));
+             p->reader->trace->item == OWNER_SPAN ? "span" : "the function",
+             v ? "another verdict" : luaL_typename(p->L, -1));
     return fail(p, x, FAILURE_BAD_VERDICT, text, now_ns);
 }
 

@@ -136,9 +136,9 @@ static enum fate ask_reader(struct item_walk *w, int function, struct span_view 
         *label = w->x->error_label;
         return failed(w, item, view);
     }
-    return view->span.data == came.span.data && view->resource.data == came.resource.data
-               ? FATE_SAME
-               : FATE_CHANGED;
+    if (view->resource.data != came.resource.data)
+        return FATE_CHANGED;
+    return slice_equal(view->span, came.span) ? FATE_SAME : FATE_CHANGED;
 }
 
 static enum fate ask(struct item_walk *w, int function, enum attr_owner item, struct slice metric,
@@ -352,11 +352,21 @@ static size_t items_in_resource(enum otlp_signal signal, struct slice resource)
 }
 
 /* Its fields but the scopes, which are written behind them. */
-static void put_resource_fields(struct item_walk *w, struct slice resource)
+static void put_resource_fields(struct slice resource, struct buf *out)
 {
     const struct splice as_it_is = {NULL, 0};
 
-    splice_resource(resource, &as_it_is, w->out);
+    splice_resource(resource, &as_it_is, out);
+}
+
+/* What was edited is without its scopes. */
+static bool is_same_resource(struct item_walk *w, struct slice came, struct slice edited)
+{
+    struct buf *fields = &w->p->resource;
+
+    buf_clear(fields);
+    put_resource_fields(came, fields);
+    return buf_ok(fields) && slice_equal(buf_slice(fields), edited);
 }
 
 static void put_resource(struct item_walk *w, const struct field_at *resource)
@@ -373,8 +383,10 @@ static void put_resource(struct item_walk *w, const struct field_at *resource)
         w->out->len = start;
         return;
     }
+    if (fate == FATE_CHANGED && is_same_resource(w, resource->field.bytes, view.resource))
+        fate = FATE_SAME;
     w->changed |= fate == FATE_CHANGED;
-    put_resource_fields(w, view.resource);
+    put_resource_fields(view.resource, w->out);
     w->resource =
         fate == FATE_CHANGED ? set_aside(w, &w->p->resource, view.resource) : resource->field.bytes;
     while (next(&in, &at)) {

@@ -115,8 +115,8 @@ enum redact_outcome redact_resource(struct redact *r, struct slice resource_span
 enum redact_outcome redact_scope(struct redact *r, struct slice scope_spans, struct buf *out);
 
 /* What becomes of a body that was scanned: of its resources, scopes and spans, data points or log
- * records, as above; all else is copied. `look` is not called. Appends all of it to `out`, also where it is the same. Never
- * REDACT_GONE; FAILED: what is in `out` is of no use. */
+ * records, as above; all else is copied. `look` is not called. Appends all of it to `out`, also
+ * where it is the same. Never REDACT_GONE; FAILED: what is in `out` is of no use. */
 enum redact_outcome redact_body(struct redact *r, enum otlp_signal signal, struct slice body,
                                 struct buf *out);
 /* Its scratch is counted from now on; `memory` outlives it. NULL: it is not. */

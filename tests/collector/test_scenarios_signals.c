@@ -173,6 +173,73 @@ static void metrics_and_logs_pass_beside_traces_without_a_wait(void)
     end_sim(&s, &b);
 }
 
+static uint64_t filtered(struct sim *s, enum otlp_signal signal)
+{
+    const struct ledger *l = sim_ledger(s);
+
+    return ledger_sum(l->sum.passed[signal].filtered, l->filters);
+}
+
+static void what_processors_drop_of_metrics_and_logs_is_filtered_and_the_rest_kept(void)
+{
+    struct signal_backend b;
+    struct sim s;
+    int fd;
+
+    start_sim(
+        &s, &b,
+        PLAIN("processors = {\n"
+              "  received = { processor 'drop_at_door' { logs = match { log = { severity_text = "
+              "'door' } } } },\n"
+              "  kept = { processor 'filter' { metrics = match { point = { value = 1 } }, logs = "
+              "match { log = { severity_text = 'DEBUG' } } } } },",
+              EXPORTER("all", "")),
+        2);
+    fd = sim_connect(&s);
+    CHECK(post_items(&s, fd, OTLP_METRICS, 3, "a") == 200);
+    CHECK(post_items(&s, fd, OTLP_LOGS, 5, "INFO") == 200);
+    CHECK(post_items(&s, fd, OTLP_LOGS, 7, "DEBUG") == 200);
+    CHECK(post_items(&s, fd, OTLP_LOGS, 11, "door") == 200);
+    CHECK(post_items(&s, fd, OTLP_LOGS, 2, "bad \xff") == 200);
+    balanced(&s);
+    sim_run(&s, NS_PER_S);
+    CHECK(given(&b, OTLP_METRICS) == 2 && given(&b, OTLP_LOGS) == 5);
+    CHECK(b.requests[OTLP_LOGS] == 1);
+    CHECK(filtered(&s, OTLP_METRICS) == 1 && filtered(&s, OTLP_LOGS) == 18);
+    CHECK(sim_ledger(&s)->sum.passed[OTLP_LOGS].received == 25);
+    CHECK(sim_ledger(&s)->sum.passed[OTLP_LOGS].rejected == 2);
+    CHECK(sim_ledger(&s)->sum.passed[OTLP_LOGS].kept == 5);
+    end_sim(&s, &b);
+}
+
+static void edits_come_before_the_stamp_of_resources_and_leave_the_rest_as_it_was(void)
+{
+    struct signal_backend b;
+    struct sim s;
+    struct buf body;
+    int fd;
+
+    start_sim(
+        &s, &b,
+        PLAIN("resource = { cluster = 'blue' }, processors = { kept = { processor 'attributes' { "
+              "logs = true, target = 'resource', upsert = { cluster = 'red', zone = 'a' } } } },",
+              EXPORTER("all", "")),
+        1);
+    fd = sim_connect(&s);
+    buf_init(&body, 1 << 20, NULL);
+    put_request(&body, OTLP_LOGS, 2, "INFO");
+    wire_put_bytes(&body, 99, slice_str("unknown to us"));
+    CHECK(sim_post_to(&s, fd, "/v1/logs", buf_slice(&body)) == 200);
+    buf_fini(&body);
+    sim_run(&s, NS_PER_S);
+    CHECK(given(&b, OTLP_LOGS) == 2 && filtered(&s, OTLP_LOGS) == 0);
+    CHECK(memmem(b.body[OTLP_LOGS].data, b.body[OTLP_LOGS].len, "blue", 4));
+    CHECK(memmem(b.body[OTLP_LOGS].data, b.body[OTLP_LOGS].len, "zone", 4));
+    CHECK(!memmem(b.body[OTLP_LOGS].data, b.body[OTLP_LOGS].len, "red", 3));
+    CHECK(memmem(b.body[OTLP_LOGS].data, b.body[OTLP_LOGS].len, "unknown to us", 13));
+    end_sim(&s, &b);
+}
+
 static void rejected_items_are_cut_out_and_counted_and_empty_requests_go_nowhere(void)
 {
     struct signal_backend b;
@@ -399,6 +466,8 @@ static void a_stop_sends_what_waits(void)
 int main(void)
 {
     RUN(metrics_and_logs_pass_beside_traces_without_a_wait);
+    RUN(what_processors_drop_of_metrics_and_logs_is_filtered_and_the_rest_kept);
+    RUN(edits_come_before_the_stamp_of_resources_and_leave_the_rest_as_it_was);
     RUN(rejected_items_are_cut_out_and_counted_and_empty_requests_go_nowhere);
     RUN(one_signal_waits_for_its_backend_while_others_go);
     RUN(a_full_queue_gives_up_the_oldest_of_any_signal);

@@ -280,7 +280,8 @@ static void no_script_is_looked_after_while_there_is_none(void)
     for (int i = 0; i < 100; i++)
         put_resource_spans(&w.body, 1, true);
     redact_on_look(w.redact, look, &looks);
-    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_CHANGED && looks == 0);
+    CHECK(redact_body(w.redact, OTLP_TRACES, buf_slice(&w.body), &w.left) == REDACT_CHANGED &&
+          looks == 0);
     for (int i = 0; i < 5000; i++) {
         struct slice span = slice_str("");
 
