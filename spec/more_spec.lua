@@ -102,14 +102,14 @@ describe("the table of the API", function()
       name = "items",
       on = "kept",
       log = function(l) seen["log record"] = names_of(debug.getmetatable(l)) end,
-      metric = function(m) seen.metric = names_of(debug.getmetatable(m)) end,
+      metric = function(m) seen["processed metric"] = names_of(debug.getmetatable(m)) end,
       point = function(p) seen["data point"] = names_of(debug.getmetatable(p)) end,
       resource = function(r) seen["resource of items"] = names_of(debug.getmetatable(r)) end,
     }
     looks:logs { { body = "a" } }
     looks:metrics { { name = "a", points = { { value = 1 } } } }
     assert.same(sorted(seen["resource of items"]), sorted(all_of { "resource", "edited", "edited resource of items" }))
-    for _, name in ipairs { "resource", "event", "link", "log record", "metric", "data point" } do
+    for _, name in ipairs { "resource", "event", "link", "log record", "processed metric", "data point" } do
       assert.same(sorted(seen[name]), sorted(all_of { name, "edited", "edited " .. name }))
     end
     assert.same(sorted(processor.keys), documented(class_called "processor"))

@@ -316,7 +316,7 @@ local function item_class(owner, name)
 end
 
 local Log = item_class("log", "log record")
-local Metric = item_class("metric", "metric")
+local Metric = item_class("metric", "processed metric")
 local Point = item_class("point", "data point")
 
 function Log.fields.body(self)

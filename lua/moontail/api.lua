@@ -170,7 +170,7 @@ M.classes = {
     { "matches", "fun(self, m:Matcher):boolean", "whether this record matches" },
   },
   {
-    "Metric", "metric", "A metric in a processor. Its attributes are its metadata; those of its series are on its data points.", extends = "Attributes",
+    "ProcessorMetric", "processed metric", "A metric in a processor. Its attributes are its metadata; those of its series are on its data points.", extends = "Attributes",
     { "name", "string?", "" },
     { "description", "string?", "" },
     { "unit", "string?", "" },
@@ -183,8 +183,8 @@ M.classes = {
     { "matches", "fun(self, m:Matcher):boolean", "whether this metric matches" },
   },
   {
-    "Point", "data point", "A data point of a metric in a processor.", extends = "Attributes",
-    { "metric", "Metric", "" },
+    "ProcessorPoint", "data point", "A data point of a metric in a processor.", extends = "Attributes",
+    { "metric", "ProcessorMetric", "" },
     { "value", "number?", "of gauges and sums" },
     { "count", "integer?", "of histograms and summaries" },
     { "sum", "number?", "" },
@@ -203,13 +203,13 @@ M.classes = {
     { "redact", "fun(self, rules:Redaction)", "takes out what the rules find in its body and attributes" },
   },
   {
-    "EditMetric", "edited metric", "A metric in a processor: a Metric with EditAttributes, and:", extends = "Metric, EditAttributes",
+    "EditMetric", "edited processed metric", "A metric in a processor: a ProcessorMetric with EditAttributes, and:", extends = "ProcessorMetric, EditAttributes",
     { "set_name", "fun(self, name:string)", "" },
     { "set_description", "fun(self, description:string)", "" },
     { "set_unit", "fun(self, unit:string)", "" },
   },
   {
-    "EditPoint", "edited data point", "A data point in a processor: a Point with EditAttributes, and:", extends = "Point, EditAttributes",
+    "EditPoint", "edited data point", "A data point in a processor: a ProcessorPoint with EditAttributes, and:", extends = "ProcessorPoint, EditAttributes",
     { "truncate", "fun(self, max_bytes:number):integer", "cuts the strings of its attributes; how many it cut" },
     { "redact", "fun(self, rules:Redaction)", "takes out what the rules find in its attributes" },
   },

@@ -168,22 +168,22 @@ Span.__eq = span_class.__eq -- a span that can be edited is the span that it is
 -- ---- metrics and logs ----
 
 -- Adds redact, and truncate where there is text.
-local function item(what, methods, truncates)
+local function item(what, own, truncates)
   local of = access.by_name[what]
   local checked = check_of(of.name)
-  function methods.redact(self, rules)
+  function own.redact(self, rules)
     checked(self)
     check_redact(rules)
     core.edit_redact(self[1], rules)
   end
   if truncates then
-    function methods.truncate(self, max_bytes)
+    function own.truncate(self, max_bytes)
       checked(self)
       check_truncate(max_bytes)
       return core.edit_truncate(self[1], max_bytes)
     end
   end
-  return access.class(of.name, of.fields, merged(of.methods, methods))
+  return access.class(of.name, of.fields, merged(of.methods, own))
 end
 
 local log = editing(OWNER_SPAN, check_of "log record")
@@ -207,10 +207,10 @@ function log.set_severity(self, severity, label)
 end
 
 -- SPLICE_METRIC_NAME and the like
-local metric = editing(OWNER_SPAN, check_of "metric")
+local metric = editing(OWNER_SPAN, check_of "processed metric")
 for name, field in pairs { set_name = 1, set_description = 2, set_unit = 3 } do
   metric[name] = function(self, value)
-    access.check(self, "metric")
+    access.check(self, "processed metric")
     if type(value) ~= "string" then error(name .. " takes a string, not " .. type(value), 2) end
     core.edit_metric(self[1], field, value)
   end
@@ -219,7 +219,7 @@ end
 return {
   Span = Span,
   Log = item("log", log, true),
-  Metric = access.class("metric", access.by_name.metric.fields, merged(access.by_name.metric.methods, metric)),
+  Metric = access.class("processed metric", access.by_name.metric.fields, merged(access.by_name.metric.methods, metric)),
   Point = item("point", editing(OWNER_SPAN, check_of "data point"), true),
   Resource = item("resource", editing(OWNER_RESOURCE, check_of "resource")),
 }
