@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 export DURATION ROUNDS SEED OTELCOL CONFIGS TRACES
 
 .PHONY: run build test lint format interop fuzz simulate differential soak bench bench-instructions clean deps \
-  deploy-check
+  deploy-check arm64-check
 
 run: build            ## build, then collect traffic that it makes itself (DURATION=20s ends by itself)
 	@build/moontail demo
@@ -40,6 +40,9 @@ soak: build           ## long campaigns: kills under load (ROUNDS=200), a busy d
 
 deploy-check: deps    ## deploy/ by helm, kubeconform, promtool and terraform (needs Go; ten minutes the first time)
 	@build/venv/bin/python deploy/check $(PARTS)
+
+arm64-check: deps     ## the program and all unit tests for arm64, in emulators (root, debootstrap; an hour)
+	@deploy/arm64
 
 bench: build          ## CPU, beside a peer with OTELCOL=PATH (ROWS=must, ROUNDS=N; bench/run --list)
 	@bench/run $(if $(OTELCOL),--otelcol $(OTELCOL)) $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -73,7 +73,7 @@ static void make_bodies(void)
 static void at_the_door(void *redact, int request)
 {
     buf_clear(&out);
-    if (redact_body(redact, buf_slice(&bodies[request]), &out) == REDACT_FAILED)
+    if (redact_body(redact, OTLP_TRACES, buf_slice(&bodies[request]), &out) == REDACT_FAILED)
         abort();
 }
 

@@ -1,7 +1,9 @@
 /* moontail repl: a prompt at which a trace is read as policies read it. */
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/redacting.h"
 #include "cli/spec_host.h"
+#include "cli/spec_trace.h"
 #include "lua/state.h"
 #include "policy/policy.h"
 
@@ -174,7 +176,7 @@ static enum err preload(lua_State *L, struct err_info *info)
     return ERR_OK;
 }
 
-static int prompt(const char *file)
+static int prompt(const char *file, const struct redacting *redacting)
 {
     struct lua_options options = {.max_cpu_ns = BUDGET_NS, .max_bytes = MAX_BYTES};
     struct prompt p = {.L = lua_state_new(&options), .is_terminal = isatty(0) && isatty(1)};
@@ -182,6 +184,8 @@ static int prompt(const char *file)
     enum err e = p.L ? preload(p.L, &info) : ERR_FULL;
 
     buf_init(&p.statement, STATEMENT_MAX, NULL);
+    if (!e && redacting)
+        spec_trace_redact_as(p.L, redacting_processors(redacting)->L);
     if (!e)
         e = open_prompt(&p, file, &info);
     if (e) {
@@ -197,19 +201,30 @@ static int prompt(const char *file)
 
 static int run(int argc, char **argv);
 
-CLI_COMMAND(repl, .name = "repl", .synopsis = "[--trace FILE]",
+CLI_COMMAND(repl, .name = "repl", .synopsis = "[--trace FILE] [--config FILE]",
             .summary = "a prompt at which a trace is read as policies read it", .run = run);
 
 static int run(int argc, char **argv)
 {
-    const char *file = NULL;
+    const char *file = NULL, *config = NULL;
+    struct redacting *redacting = NULL;
+    int code = EXIT_OK;
 
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--trace") != 0)
+    for (int i = 1; i < argc; i += 2) {
+        const char **value = strcmp(argv[i], "--trace") == 0    ? &file
+                             : strcmp(argv[i], "--config") == 0 ? &config
+                                                                : NULL;
+
+        if (!value)
             return cli_usage(&repl, "there is no argument '%s'", argv[i]);
-        if (++i >= argc)
-            return cli_usage(&repl, "--trace needs a file");
-        file = argv[i];
+        if (i + 1 >= argc)
+            return cli_usage(&repl, "%s needs a file", argv[i]);
+        *value = argv[i + 1];
     }
-    return prompt(file);
+    if (config)
+        code = redacting_new(config, &redacting);
+    if (!code)
+        code = prompt(file, redacting);
+    redacting_free(redacting);
+    return code;
 }

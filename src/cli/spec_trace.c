@@ -11,7 +11,7 @@
 #include <lauxlib.h>
 
 enum { MAX_SPANS = 100000, TRACES_MAX = 10000, TEXT_MAX = 256 * 1024 * 1024 };
-static const char trace_type[] = "moontail.testing.trace";
+static const char trace_type[] = "moontail.testing.trace", redact_as[] = "spec_trace.redact_as";
 
 static int trace_gc(lua_State *L)
 {
@@ -152,6 +152,33 @@ static enum err push_traces(lua_State *L, struct slice body, const char *name,
     return e;
 }
 
+void spec_trace_redact_as(lua_State *L, lua_State *other)
+{
+    lua_pushlightuserdata(L, other);
+    lua_setfield(L, LUA_REGISTRYINDEX, redact_as);
+}
+
+static enum err redact(lua_State *L, struct buf *body, const char *name, struct err_info *info)
+{
+    lua_State *other;
+    struct buf left;
+    enum err e;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, redact_as);
+    other = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    if (!other)
+        return ERR_OK;
+    buf_init(&left, 2 * (size_t)TEXT_MAX, NULL);
+    e = policy_redact_body(other, buf_slice(body), &left);
+    if (e)
+        e = err_fail(info, e, "%s: it can't be redacted", name);
+    buf_fini(body);
+    buf_take(&left, body);
+    buf_fini(&left);
+    return e;
+}
+
 int spec_trace_split(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
@@ -166,6 +193,8 @@ int spec_trace_split(lua_State *L)
         e = trace_text_read(slice_make(text, len), name, &body, &info);
     else
         e = trace_file_read(disk_system(), name, &body, &info);
+    if (!e)
+        e = redact(L, &body, name, &info);
     if (!e)
         e = push_traces(L, buf_slice(&body), name, &info);
     buf_fini(&body);

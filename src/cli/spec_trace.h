@@ -32,4 +32,6 @@ struct spec_trace *spec_trace_check(lua_State *L, int index);
  * bodies of the traces in a text, or without it in the file of that name (trace_file.h), in order.
  */
 int spec_trace_scan(lua_State *L);
+/* From now on `split` gives what the redactions of scripts in `other` leave; it outlives L. */
+void spec_trace_redact_as(lua_State *L, lua_State *other);
 int spec_trace_split(lua_State *L);

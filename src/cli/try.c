@@ -1,6 +1,7 @@
 /* moontail try: what a policy, or a configuration, says of recent traces, or of those in a file. */
 #include "base/clock.h"
 #include "cli/journal_place.h"
+#include "cli/redacting.h"
 #include "cli/trace_file.h"
 #include "cli/try_text.h"
 #include "collector/setup.h"
@@ -27,6 +28,8 @@ struct trying {
     struct journal_place place;
 
     bool is_policy;
+    struct redacting
+        *redacting;           /* of the configuration that a policy is for; NULL: none is named */
     char *text, *config_path; /* around the policy; owned */
     char type[128];
     struct lua_script_at script;
@@ -80,7 +83,10 @@ static void name_type(struct trying *t)
     snprintf(t->type, sizeof(t->type), "%.*s", (int)len, name);
 }
 
-/* The configuration would lie beside the policy's folder, as its text is read from there. */
+/* Around the policy; what is shown of traces is what redaction leaves by default, where no
+ * configuration says more.
+ *
+ * The configuration would lie beside the policy's folder, as its text is read from there. */
 static bool place_config(struct trying *t)
 {
     const char *slash = strrchr(t->file, '/');
@@ -97,10 +103,11 @@ static int wrap_policy(struct trying *t)
 {
     name_type(t);
     if (!place_config(t) ||
-        asprintf(&t->text,
-                 "return { tail_sampling = { policies = { policy \"%s\" %s } }, exporters = { "
-                 "exporter \"nop\" } }",
-                 t->type, t->options ? t->options : "{}") < 0)
+        asprintf(
+            &t->text,
+            "return { tail_sampling = { policies = { policy \"%s\" %s } }, processors = { kept "
+            "= { processor \"redact\" {} } }, exporters = { exporter \"nop\" } }",
+            t->type, t->options ? t->options : "{}") < 0)
         err_no_memory("the policy's configuration");
     t->script = (struct lua_script_at){"policy", t->type, t->file};
     t->setup.path = t->config_path;
@@ -121,6 +128,8 @@ static int find_kind(struct trying *t)
     free(text);
     if (t->is_policy)
         return wrap_policy(t);
+    if (t->trace && t->place.config)
+        return fail("--config is for a policy: a configuration has its own processors", EXIT_USAGE);
     if (t->options)
         return fail("--options are for a policy: a configuration has its own", EXIT_USAGE);
     t->setup.path = t->file;
@@ -144,6 +153,8 @@ static int load(struct trying *t)
     else
         fwrite(report.data, 1, report.len, stderr);
     buf_fini(&report);
+    if (!code && t->is_policy && t->place.config)
+        code = redacting_new(t->place.config, &t->redacting);
     return code;
 }
 
@@ -211,7 +222,10 @@ static void add_to_chain(const struct trying *t, const struct recent_trace *trac
 static int judge(struct trying *t, struct try_text *text)
 {
     const struct trial_world_options options = {
-        .setup = &t->setup, .loaded = &t->loaded, .now_ns = clock_now_ns(clock_system())};
+        .setup = &t->setup,
+        .loaded = &t->loaded,
+        .now_ns = clock_now_ns(clock_system()),
+        .processors = t->redacting ? redacting_processors(t->redacting) : NULL};
     struct err_info info;
 
     if (trial_world_new(&options, &t->world, &info) != ERR_OK)
@@ -322,7 +336,7 @@ static int read_arguments(int argc, char **argv, struct trying *t)
     }
     if (!code && !t->file)
         code = cli_usage(&command, "which policy, or config.lua?");
-    if (!code && t->trace && (t->wants_history || t->place.path || t->place.config))
+    if (!code && t->trace && (t->wants_history || t->place.path))
         code = cli_usage(&command, "--trace FILE, or the history of a journal: give one");
     return code;
 }
@@ -330,6 +344,7 @@ static int read_arguments(int argc, char **argv, struct trying *t)
 static void trying_fini(struct trying *t)
 {
     trial_world_free(t->world);
+    redacting_free(t->redacting);
     recent_fini(&t->recent);
     if (t->loaded.L)
         setup_fini(&t->loaded);

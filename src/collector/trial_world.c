@@ -14,6 +14,7 @@ struct trial_world {
     lua_State *L;
     struct policy_set *policies;           /* NULL: no tail_sampling */
     struct processor_set *received, *kept; /* NULL: none */
+    bool has_own_processors;
     uint64_t head_threshold;
     uint64_t now_ns, first_unix_ns; /* of the first trace; 0: none yet */
     struct scan_span *spans;        /* of the present trace, each with room for `capacity` */
@@ -24,7 +25,7 @@ struct trial_world {
     size_t failure_count;
     struct trial_failure failures[TRIAL_FAILURES];
     char failed_names[TRIAL_FAILURES][256]; /* of them */
-    char name[256];                         /* of the present trace's entry, for people */
+    char name[256], service[256];           /* of the present trace's entry, for people */
 };
 
 /* ---- failures ---- */
@@ -92,11 +93,23 @@ static void init_shared(struct trial_world *w, const struct trial_world_options 
     w->setup.shared = &w->shared;
 }
 
-static enum err make_scripts(struct trial_world *w, const struct config *config,
+static void take_processors(struct trial_world *w, const struct trial_processors *p)
+{
+    w->received = p->received;
+    w->kept = p->kept;
+    policy_show_as(w->L, p->L);
+}
+
+static enum err make_scripts(struct trial_world *w, const struct trial_world_options *o,
                              struct err_info *info)
 {
-    enum err err = setup_policies(w->L, config, &w->shared, &w->policies, info);
+    enum err err = setup_policies(w->L, o->loaded->config, &w->shared, &w->policies, info);
 
+    if (err == ERR_OK && o->processors) {
+        take_processors(w, o->processors);
+        return ERR_OK;
+    }
+    w->has_own_processors = true;
     if (err == ERR_OK)
         err = setup_processors(w->L, "received", &w->shared, &w->received, info);
     if (err == ERR_OK)
@@ -123,7 +136,7 @@ enum err trial_world_new(const struct trial_world_options *o, struct trial_world
     else
         err = setup_state(&w->setup, o->loaded, &w->L, info);
     if (err == ERR_OK)
-        err = make_scripts(w, o->loaded->config, info);
+        err = make_scripts(w, o, info);
     if (err != ERR_OK) {
         trial_world_free(w);
         return err;
@@ -143,8 +156,10 @@ void trial_world_free(struct trial_world *w)
     if (!w)
         return;
     policy_set_free(w->policies);
-    processor_set_free(w->received);
-    processor_set_free(w->kept);
+    if (w->has_own_processors) {
+        processor_set_free(w->received);
+        processor_set_free(w->kept);
+    }
     lua_state_close(w->L);
     cells_free(w->cells);
     labels_free(w->shared.labels);
@@ -296,6 +311,16 @@ static const struct span_view *entry_of(const struct trial_world *w, size_t coun
     return &w->views[best];
 }
 
+/* What people may see of it, in `copy`. */
+static struct slice shown(struct trial_world *w, struct slice text, char copy[256])
+{
+    text = policy_redacted(w->L, text);
+    text.len = text.len < sizeof(w->name) ? text.len : sizeof(w->name);
+    if (text.len)
+        memcpy(copy, text.data, text.len);
+    return slice_make(copy, text.len);
+}
+
 static void name_it(struct trial_world *w, size_t count, struct trial_verdict *verdict)
 {
     const struct span_view *entry = entry_of(w, count);
@@ -303,14 +328,10 @@ static void name_it(struct trial_world *w, size_t count, struct trial_verdict *v
     struct value service;
 
     view_span_fields(entry->span, &fields);
-    fields.name = policy_redacted(w->L, fields.name);
-    fields.name.len = fields.name.len < sizeof(w->name) ? fields.name.len : sizeof(w->name);
-    if (fields.name.len)
-        memcpy(w->name, fields.name.data, fields.name.len);
-    verdict->name = slice_make(w->name, fields.name.len);
+    verdict->name = shown(w, fields.name, w->name);
     if (view_resource_attr(entry->resource, slice_str("service.name"), &service) &&
         service.type == VALUE_STRING)
-        verdict->service = service.bytes;
+        verdict->service = shown(w, service.bytes, w->service);
 }
 
 /* How many spans the processors leave of a kept trace. */
@@ -345,10 +366,9 @@ static uint64_t time_of(struct trial_world *w, const struct recent_trace *trace)
     return w->now_ns + (trace->unix_ns > w->first_unix_ns ? trace->unix_ns - w->first_unix_ns : 0);
 }
 
-enum err trial_world_judge(struct trial_world *w, const struct recent_trace *trace,
-                           struct trial_verdict *verdict)
+static enum err judge(struct trial_world *w, const struct recent_trace *trace, struct slice body,
+                      struct trial_verdict *verdict)
 {
-    struct slice body = buf_slice(&trace->body);
     uint64_t now_ns = time_of(w, trace);
     struct policy_trace p;
     struct policy_verdict v;
@@ -380,4 +400,20 @@ enum err trial_world_judge(struct trial_world *w, const struct recent_trace *tra
     };
     name_it(w, count, verdict);
     return ERR_OK;
+}
+
+/* What the journal has may be from before it was redacted at the door; a file never was. */
+enum err trial_world_judge(struct trial_world *w, const struct recent_trace *trace,
+                           struct trial_verdict *verdict)
+{
+    struct slice body = buf_slice(&trace->body);
+    enum err err;
+
+    if (!processor_set_has_bodies(w->received))
+        return judge(w, trace, body, verdict);
+    err = processor_set_body(w->received, body, &body);
+    if (err == ERR_OK)
+        err = judge(w, trace, body, verdict);
+    processor_set_body_end(w->received);
+    return err;
 }

@@ -11,12 +11,20 @@
 
 struct trial_world;
 
+/* Processors of another state than that of the policies. */
+struct trial_processors {
+    lua_State *L;
+    struct processor_set *received, *kept; /* NULL: none */
+};
+
 struct trial_world_options {
     const struct setup *setup; /* its `shared` is not used; borrowed for the world's life, as: */
     const struct setup_loaded *loaded;
     struct cells *cells; /* what limits and the like begin with: they are copied. NULL: nothing */
     uint64_t now_ns;
     bool is_quiet; /* log lines of scripts are not written */
+    /* In place of those of `loaded`; borrowed for the world's life. NULL: those. */
+    const struct trial_processors *processors;
 };
 
 /* ERR_CONFIG, ERR_FULL with a sentence. Owned by the caller. */

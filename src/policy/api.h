@@ -20,6 +20,7 @@ struct policy_state {
     bool asked_cells; /* an answer came from what other traces left; whoever looks clears it */
     struct editor editor;
     struct redact_holder *redactions; /* all that its scripts made */
+    struct policy_state *shown_as;    /* whose redactions count too for what people see; or NULL */
     struct buf shown[2];              /* of policy_redacted */
 };
 

@@ -210,6 +210,12 @@ void policy_end_time(lua_State *L);
 /* What the redactions that scripts in L made leave of a text that people will see: a reason, an
  * error, a name. The text itself where there are none. Borrowed until the next call. */
 struct slice policy_redacted(lua_State *L, struct slice text);
+/* From now on also what the redactions of `other` leave; it outlives L or the next call. NULL, as
+ * it is at first: of L alone. */
+void policy_show_as(lua_State *L, lua_State *other);
+/* Appends what those that scripts in L made leave of a body that was scanned. ERR_FULL: no memory,
+ * and what is in `out` is of no use. */
+enum err policy_redact_body(lua_State *L, struct slice body, struct buf *out) MUST_CHECK;
 /* Pushes the trace proxy for `trace`, which stays readable until policy_end_trace or the next one:
  * for Lua exporters and processors. ERR_FULL without memory, nothing pushed. */
 enum err policy_push_trace(lua_State *L, const struct policy_trace *trace) MUST_CHECK;

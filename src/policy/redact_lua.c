@@ -187,9 +187,34 @@ struct slice policy_redacted(lua_State *L, struct slice text)
     struct policy_state *s = policy_state_of(L);
     unsigned n = 0;
 
-    for (struct redact_holder *h = s->redactions; h; h = h->next)
-        text = without_secrets(h->redact, text, &s->shown[n++ % 2]);
+    for (const struct policy_state *of = s; of; of = of->shown_as)
+        for (struct redact_holder *h = of->redactions; h; h = h->next)
+            text = without_secrets(h->redact, text, &s->shown[n++ % 2]);
     return text;
+}
+
+void policy_show_as(lua_State *L, lua_State *other)
+{
+    policy_state_of(L)->shown_as = other ? policy_state_of(other) : NULL;
+}
+
+enum err policy_redact_body(lua_State *L, struct slice body, struct buf *out)
+{
+    enum redact_outcome outcome = REDACT_SAME;
+    struct buf next;
+
+    buf_append(out, body.data, body.len);
+    for (struct redact_holder *h = policy_state_of(L)->redactions;
+         h && outcome != REDACT_FAILED && buf_ok(out); h = h->next) {
+        buf_init(&next, out->max, out->memory);
+        outcome = redact_body(h->redact, OTLP_TRACES, buf_slice(out), &next);
+        if (outcome == REDACT_CHANGED) {
+            buf_fini(out);
+            buf_take(&next, out);
+        }
+        buf_fini(&next);
+    }
+    return outcome == REDACT_FAILED || !buf_ok(out) ? ERR_FULL : ERR_OK;
 }
 
 const char *policy_redacted_str(lua_State *L, const char *text, char *copy, size_t size)

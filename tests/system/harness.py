@@ -288,7 +288,7 @@ class Backend(Process):
         return self.received(signal)
 
 
-def run(*arguments, folder, env=None, timeout=PATIENCE):
+def run(*arguments, folder, env=None, timeout=PATIENCE, stdin=None):
     """A command of the program that ends by itself."""
-    return subprocess.run([PROGRAM, *arguments], cwd=folder, capture_output=True, text=True,
+    return subprocess.run([PROGRAM, *arguments], cwd=folder, capture_output=True, text=True, input=stdin,
                           timeout=timeout, env={**os.environ, **(env or {})}, check=False)

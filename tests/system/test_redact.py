@@ -3,7 +3,7 @@ import os
 
 from clients import Grpc, post
 from harness import config, exporter, run
-from messages import request_with, span, spans_of, trace_id
+from messages import request_with, span, spans_of, to_json, trace_id
 
 SECRETS = ["hunter2", "ada@example.org", "4111111111111111", "AKIAIOSFODNN7EXAMPLE", "QWxhZGRpbjpv"]
 TAIL = """policies = {
@@ -100,3 +100,58 @@ def test_redacted_at_the_door_nothing_is_ever_written(start, backend):
     assert [s for s in SECRETS if s in spans] == []
     collector.stop()
     assert [s for s in SECRETS if s in collector.output()] == []
+
+
+SAYS = """return policy { decide = function(trace)
+  log.warn("saw", trace.entry:attr "who")
+  if trace.entry:attr "who" == "ada@example.org" then return keep("for " .. trace.entry:attr "who") end
+  error("bad " .. trace.entry:attr "message")
+end }
+"""
+
+
+def files_of_traces(folder, where):
+    """A file of a trace whose service has a name to hide too; a configuration that redacts; a policy that tells all."""
+    request = planted(1)
+    for attribute in request.resource_spans[0].resource.attributes:
+        if attribute.key == "service.name":
+            attribute.value.string_value = "ada@example.org"
+    (folder / "trace.pb").write_bytes(request.SerializeToString())
+    (folder / "trace.json").write_text(to_json(request))
+    (folder / "config.lua").write_text(config(exporter("nop"), tail=TAIL, more=where).replace("FOLDER", str(folder)))
+    (folder / "says.lua").write_text(SAYS)
+
+
+def told(folder, *arguments, stdin=None):
+    done = run(*arguments, folder=folder, stdin=stdin)
+    assert [s for s in SECRETS if s in done.stdout + done.stderr] == [], (arguments, done.stdout, done.stderr)
+    return done.stdout + done.stderr
+
+
+def test_what_is_tried_shows_no_secret_of_a_file(tmp_path):
+    files_of_traces(tmp_path, REDACT)
+    text = told(tmp_path, "try", "config.lua", "--trace", "trace.pb")
+    assert "****: GET /users/****" in text
+    assert "keep by says (for ****)" in text and "bad card **** and ****" in text
+    # A policy alone: by the configuration it is for, and by the default rules where none is named.
+    for more in [("--config", "config.lua"), ()]:
+        text = told(tmp_path, "try", "says.lua", "--trace", "trace.json", *more)
+        assert "keep by says (for ****)" in text and "GET /users/****" in text
+
+
+def test_what_is_redacted_at_the_door_is_tried_as_policies_will_see_it(tmp_path):
+    files_of_traces(tmp_path, DOOR)
+    assert "keep by says (for ****)" in told(tmp_path, "try", "config.lua", "--trace", "trace.pb")
+    text = told(tmp_path, "try", "says.lua", "--trace", "trace.pb", "--config", "config.lua")
+    assert "says: failed (error)" in text and "bad card **** and ****" in text  # "who" is not ada any more
+
+
+def test_the_prompt_shows_what_the_configuration_leaves(tmp_path):
+    for where in (REDACT, DOOR):
+        files_of_traces(tmp_path, where)
+        lines = 'trace\ntrace.entry.name\ntrace.entry:attr "who":sub(1, 5)\ntrace.entry:attr "message"\nuse()\n'
+        text = told(tmp_path, "repl", "--trace", "trace.json", "--config", "config.lua", stdin=lines)
+        assert "GET /users/****" in text and "card **** and ****" in text and '"****"' in text
+    done = run("repl", "--trace", "trace.json", folder=tmp_path, stdin='trace.entry:attr "who"\n')
+    assert "ada@example.org" in done.stdout  # a file is shown as it is where no configuration is named
+    assert run("repl", "--config", "nothing.lua", folder=tmp_path).returncode == 78

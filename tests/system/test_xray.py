@@ -154,6 +154,33 @@ def test_refused_keys_hold_the_queue_and_lose_nothing(judge, front, xray):
     assert collector.scrape().total("moontail_export_lost_spans_total") == 0
 
 
+OWN = """exporter { name = "own", doc = "in Lua too", batch = { timeout = "0s" },
+  encode = function(batch)
+    return { url = "%s/v1/traces", body = batch:otlp(), headers = { ["content-type"] = "application/x-protobuf" } }
+  end }"""
+
+
+def test_an_xray_that_never_answers_keeps_nobody_else_waiting(judge, front, start, backend):
+    """Neither senders nor other exporters, in C or in Lua: bench/beside says how long they take."""
+    answered = threading.Event()
+    front.answers = lambda body: (answered.wait(120), None)[1]
+    collector = start(config(", ".join([
+        exporter("xray", endpoint=front.url, region=REGION, batch={"timeout": "0s"}, timeout="120s"),
+        exporter("otlp", endpoint=backend.http, protocol="http/protobuf", batch={"timeout": "0s"}),
+        OWN % backend.http])), judge.env)
+    application = Application(collector)
+    traces = [application.order() for _ in range(20)]  # each is answered before the next is sent
+    delivered = "moontail_export_delivered_spans_total"
+    metrics = collector.wait_metrics(lambda m: m.total(delivered, exporter="otlp") == 40
+                                     and m.total(delivered, exporter="own") == 40)
+    backend.wait(spans=80)
+    assert front.bodies and metrics.total(delivered, exporter="xray") == 0
+    assert metrics.total("moontail_export_failures_total") == 0
+    answered.set()
+    collector.wait_metrics(lambda m: m.total(delivered, exporter="xray") == 40)
+    assert_all_there(judge, application, traces)
+
+
 def test_throttling_and_failures_lose_nothing(judge, front, xray):
     answers = [(429, b'{"__type":"ThrottledException"}'), (500, b"{}"), (503, b""),
                (400, b'{"__type":"com.amazonaws.xray#ThrottlingException"}')]
