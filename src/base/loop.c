@@ -48,7 +48,9 @@ struct loop_turns loop_turns(const struct loop *l)
     return (struct loop_turns){
         .longest_ns = atomic_load_explicit(&l->longest_ns, memory_order_relaxed),
         .slow = atomic_load_explicit(&l->slow, memory_order_relaxed),
-        .stalled_ns = atomic_load_explicit(&l->stalled_ns, memory_order_relaxed)};
+        .stalled_ns = atomic_load_explicit(&l->stalled_ns, memory_order_relaxed),
+        .cpu_ns = atomic_load_explicit(&l->cpu_ns, memory_order_relaxed),
+        .busy = atomic_load_explicit(&l->busy, memory_order_relaxed)};
 }
 
 const struct clock *loop_clock(const struct loop *l)
@@ -100,6 +102,16 @@ static void raise_to(_Atomic uint64_t *most, uint64_t value)
         atomic_store_explicit(most, value, memory_order_relaxed);
 }
 
+static void look_at_slow(struct system_loop *s, uint64_t took_ns)
+{
+    uint64_t cpu_ns = earlier_ns(stall_cpu_ns(&s->stall), took_ns);
+
+    raise_to(&s->loop.cpu_ns, cpu_ns);
+    if (cpu_ns > LOOP_SLOW_NS)
+        atomic_fetch_add_explicit(&s->loop.busy, 1, memory_order_relaxed);
+    raise_to(&s->loop.stalled_ns, earlier_ns(stall_ns(&s->stall), took_ns));
+}
+
 static void end_turn(struct system_loop *s, uint64_t now_ns)
 {
     uint64_t took_ns = s->turn_ns ? now_ns - s->turn_ns : 0;
@@ -108,7 +120,7 @@ static void end_turn(struct system_loop *s, uint64_t now_ns)
     s->idle_ns = now_ns;
     raise_to(&s->loop.longest_ns, took_ns);
     if (took_ns > LOOP_LOOK_NS)
-        raise_to(&s->loop.stalled_ns, earlier_ns(stall_ns(&s->stall), took_ns));
+        look_at_slow(s, took_ns);
     if (took_ns > LOOP_SLOW_NS)
         atomic_fetch_add_explicit(&s->loop.slow, 1, memory_order_relaxed);
 }

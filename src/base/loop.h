@@ -44,6 +44,10 @@ struct loop_turns {
     uint64_t longest_ns; /* ever */
     uint64_t slow;       /* over LOOP_SLOW_NS, ever */
     uint64_t stalled_ns; /* the longest that one over LOOP_LOOK_NS stood still (stall.h), ever */
+    /* Of CPU time, which others on the machine don't add to; within a millisecond, of those that
+     * took longer than LOOP_LOOK_NS: */
+    uint64_t cpu_ns; /* the most of one, ever */
+    uint64_t busy;   /* over LOOP_SLOW_NS, ever */
 };
 #define LOOP_SLOW_NS (5 * NS_PER_MS)
 #define LOOP_LOOK_NS (2 * NS_PER_MS)

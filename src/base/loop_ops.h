@@ -9,7 +9,7 @@
 struct loop {
     const struct loop_ops *ops;
     const struct clock *clock;
-    _Atomic uint64_t longest_ns, slow, stalled_ns; /* turns; see loop_turns */
+    _Atomic uint64_t longest_ns, slow, stalled_ns, cpu_ns, busy; /* turns; see loop_turns */
 };
 
 struct loop_watch {

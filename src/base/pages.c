@@ -120,6 +120,12 @@ size_t pages_shrink(struct memory *m, void *p, size_t bytes, size_t keep)
     return wanted;
 }
 
+void pages_touch(void *p, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += PAGE_BYTES)
+        *((volatile uint8_t *)p + at) = 0;
+}
+
 void pages_forget(void *p, size_t bytes)
 {
 #if !defined(__SANITIZE_ADDRESS__)

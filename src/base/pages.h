@@ -24,6 +24,10 @@ void pages_free(struct memory *m, void *p, size_t bytes);
  * are still held. */
 size_t pages_shrink(struct memory *m, void *p, size_t bytes, size_t keep);
 
+/* Touches each page of a fresh block, so that whoever uses it has no fault: where a virtual machine
+ * gives its free pages back to its host, a huge page takes 7 ms when it is touched first. */
+void pages_touch(void *p, size_t bytes);
+
 /* Says that whole pages from `p` on will not be read again: they leave the process, but stay
  * counted until pages_free. Spreads the cost of freeing a large run. In a block of huge pages `p`
  * and `bytes` are multiples of PAGES_HUGE: a part of one would stay. */

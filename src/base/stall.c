@@ -37,7 +37,8 @@ static void look(struct stall *s)
     }
     for (int i = 0; i < TRIES; i++) {
         s->at_ns = clock_now_ns(s->clock);
-        s->ran_ns = clock_thread_cpu_ns() + ready_ns(s);
+        s->cpu_ns = clock_thread_cpu_ns();
+        s->ran_ns = s->cpu_ns + ready_ns(s);
         if (clock_now_ns(s->clock) - s->at_ns < look_takes_ns)
             break;
     }
@@ -50,6 +51,11 @@ void stall_begin(struct stall *s, uint64_t idle_ns)
     s->given_up = times_given_up();
     if (!s->is_open || clock_now_ns(s->clock) - s->at_ns >= look_every_ns)
         look(s);
+}
+
+uint64_t stall_cpu_ns(const struct stall *s)
+{
+    return clock_thread_cpu_ns() - s->cpu_ns;
 }
 
 uint64_t stall_ns(struct stall *s)

@@ -18,7 +18,8 @@ struct stall {
     bool is_open;
     int fd;           /* of schedstat; -1: there is none here, and waiting for a CPU counts too */
     uint64_t at_ns;   /* as of then: */
-    uint64_t ran_ns;  /* CPU time and waiting for a CPU */
+    uint64_t ran_ns;  /* CPU time and waiting for a CPU; */
+    uint64_t cpu_ns;  /* CPU time alone */
     uint64_t idle_ns; /* since then: it had nothing to do */
     long given_up;    /* its CPU, so often, when what goes on began */
 };
@@ -27,5 +28,7 @@ void stall_fini(struct stall *s);
 
 /* Something begins. Just before it the thread had nothing to do for `idle_ns`. */
 void stall_begin(struct stall *s, uint64_t idle_ns);
-/* How long the thread has stood still since what began last; within a millisecond. */
+/* The CPU time that what began last has taken so far, at most a millisecond more. */
+uint64_t stall_cpu_ns(const struct stall *s);
+/* How long the thread has stood still since what began last; within a millisecond. Ends it. */
 uint64_t stall_ns(struct stall *s);

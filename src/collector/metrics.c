@@ -134,6 +134,11 @@ static void write_requests(struct page *p)
     gauge(p, "moontail_worker_loop_stalled_max_seconds",
           "The longest that a turn of a worker stood still: it neither ran nor waited for a CPU.",
           (double)p->l->turns.stalled_ns / (double)NS_PER_S);
+    gauge(p, "moontail_worker_loop_cpu_max_seconds",
+          "The most CPU time that a turn of a worker took; those under 2 ms are not looked at.",
+          (double)p->l->turns.cpu_ns / (double)NS_PER_S);
+    counter(p, "moontail_worker_busy_turns_total",
+            "Turns of workers that took over 5 ms of CPU time.", p->l->turns.busy);
     counter(p, "moontail_worker_slow_turns_total", "Turns of workers over 5 ms.", p->l->turns.slow);
     counter(p, "moontail_crossed_spans_total", "Spans handed from one worker to another.",
             p->l->sum.crossed);

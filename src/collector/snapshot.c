@@ -101,6 +101,9 @@ static void sum_turns(struct loop_turns *to, struct loop_turns from)
         to->longest_ns = from.longest_ns;
     if (from.stalled_ns > to->stalled_ns)
         to->stalled_ns = from.stalled_ns;
+    if (from.cpu_ns > to->cpu_ns)
+        to->cpu_ns = from.cpu_ns;
+    to->busy += from.busy;
 }
 
 static void sum_up(struct collector *c, struct ledger *l)

@@ -4,6 +4,8 @@
 
 /* Memory may be released without a word to this thread: while a worker waits for a block, look. */
 static const uint64_t retry_ns = 5 * NS_PER_MS;
+/* One that was there has been given: the next one comes after the next turn. */
+static const uint64_t soon_ns = 100 * NS_PER_US;
 /* A worker that has not asked again for so long has given up. */
 static const uint64_t give_up_ns = 3 * NS_PER_S;
 /* Under pressure it is looked so often for space. */
@@ -36,12 +38,13 @@ static uint32_t give(struct journal *j, struct journal_writer *w, size_t size, u
 }
 
 /* Keeps the worker's spare blocks up; one until it has asked for more, so that idle workers hold
- * little. Returns whether the block of `want` bytes is there. */
+ * little. One at a time: a new one is touched here, which may take long (pages_touch). Returns
+ * whether the block of `want` bytes is there. */
 static bool refill(struct journal *j, struct journal_writer *w, size_t want, uint64_t now_ns)
 {
-    uint32_t goal = w->is_active ? SPARE_BLOCKS : 1, number = 1;
+    uint32_t goal = w->is_active ? SPARE_BLOCKS : 1, number;
 
-    while (number && ring_count(&w->blocks) < goal) {
+    if (ring_count(&w->blocks) < goal) {
         number = give(j, w, 1, now_ns);
         if (number)
             ring_push(&w->blocks, &number); /* there is room: this thread alone fills it */
@@ -59,6 +62,7 @@ static bool refill(struct journal *j, struct journal_writer *w, size_t want, uin
 static uint64_t serve(struct journal *j, struct journal_writer *w, uint64_t now_ns)
 {
     size_t want = atomic_exchange_explicit(&w->want, 0, memory_order_acquire);
+    uint32_t had = ring_count(&w->blocks);
 
     if (want) {
         w->is_active = true;
@@ -69,7 +73,8 @@ static uint64_t serve(struct journal *j, struct journal_writer *w, uint64_t now_
         if (w->wanted)
             journal_wake_loop(w->loop);
         w->wanted = 0;
-        return NEVER_NS;
+        had = ring_count(&w->blocks) > had ? ring_count(&w->blocks) : SPARE_BLOCKS;
+        return w->is_active && had < SPARE_BLOCKS ? now_ns + soon_ns : NEVER_NS;
     }
     if (now_ns - w->asked_ns > give_up_ns)
         w->wanted = 0;

@@ -10,11 +10,10 @@
 enum {
     KEPT_FREE = 1,         /* free segments that are never given back */
     KEPT_HIGH = 4,         /* that stay while memory is high: new pages cost four times all else */
-    TRIM_BYTES = 32 << 20, /* given back in one step: 30 to 50 us a MiB. One step a second, so that
-                              load which comes in waves finds the pages of the last one */
+    TRIM_BYTES = 16 << 20, /* given back in one step: 30 to 50 us a MiB */
     LARGE_LOOKED = 16,     /* free large ones that are looked through for one that fits */
 };
-static const uint64_t trim_every_ns = NS_PER_S;
+static const uint64_t trim_every_ns = NS_PER_S, give_every_ns = 10 * NS_PER_MS;
 
 void segments_init(struct segments *s, size_t segment_bytes, unsigned number_bits,
                    struct memory *memory)
@@ -71,6 +70,8 @@ static uint32_t new_segment(struct segments *s, size_t size, bool forced)
     bytes = forced ? pages_new_forced(s->memory, size) : pages_new(s->memory, size);
     if (!bytes)
         return 0;
+    if (size <= s->segment_bytes)
+        pages_touch(bytes, size);
     number = s->absent ? pop(s, &s->absent) : s->count++;
     segment = segment_at(s, number);
     segment->bytes = bytes;
@@ -173,6 +174,8 @@ bool segments_attach(struct segments *s, uint32_t number, bool forced)
     }
     segment->bytes =
         forced ? pages_new_forced(s->memory, segment->size) : pages_new(s->memory, segment->size);
+    if (segment->bytes && segment->size <= s->segment_bytes)
+        pages_touch(segment->bytes, segment->size);
     return segment->bytes != NULL;
 }
 
@@ -270,24 +273,48 @@ static void trim_large(struct segments *s, uint64_t now_ns, bool high)
     }
 }
 
+/* Of what was not needed for a second: all if memory is short; else half, and so within some
+ * seconds what a burst has left, though load that comes in waves finds most of the pages of the
+ * last one. */
+static uint32_t unneeded(const struct segments *s, bool high)
+{
+    uint32_t count = high ? s->free_count : s->free_low, keep = high ? KEPT_HIGH : KEPT_FREE;
+    uint32_t least = (uint32_t)(TRIM_BYTES / s->segment_bytes), half;
+
+    if (count <= keep)
+        return 0;
+    half = (count - keep) / 2;
+    if (high || half < least)
+        return high || count - keep < least ? count - keep : least;
+    return half;
+}
+
+static void give_some_back(struct segments *s, uint64_t now_ns)
+{
+    size_t left = TRIM_BYTES;
+
+    for (; left >= s->segment_bytes && s->giving > 0 && s->free_count > KEPT_FREE; s->giving--) {
+        left -= s->segment_bytes;
+        give_back(s, pop_free(s));
+    }
+    s->give_ns = now_ns + give_every_ns;
+}
+
 uint64_t segments_trim(struct segments *s, uint64_t now_ns)
 {
     bool high = memory_is_high(s->memory) && s->free_count > KEPT_HIGH;
-    uint32_t keep = high ? KEPT_HIGH : KEPT_FREE;
 
     if (high || now_ns >= s->trim_ns) {
-        uint32_t unneeded = high ? s->free_count : s->free_low;
-        size_t left = TRIM_BYTES;
-
         trim_large(s, now_ns, high);
-        for (; left >= s->segment_bytes && unneeded > keep; unneeded--) {
-            left -= s->segment_bytes;
-            give_back(s, pop(s, &s->free));
-            s->free_count--;
-        }
-        s->free_low = unneeded > keep ? unneeded : s->free_count;
-        s->trim_ns = now_ns + (high ? 10 * NS_PER_MS : trim_every_ns);
+        s->giving = unneeded(s, high);
+        s->free_low = s->free_count;
+        s->trim_ns = now_ns + (high ? give_every_ns : trim_every_ns);
+        s->give_ns = now_ns;
     }
+    if (s->giving > 0 && now_ns >= s->give_ns)
+        give_some_back(s, now_ns);
+    if (s->giving > 0)
+        return earlier_ns(s->give_ns, s->trim_ns);
     return s->free_count > KEPT_FREE || s->large ? s->trim_ns : NEVER_NS;
 }
 

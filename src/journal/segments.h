@@ -88,7 +88,9 @@ struct segments {
     uint32_t free_count; /* of them */
     uint32_t free_low;   /* the fewest there were since the last trim: not needed */
     uint32_t large;      /* stack of free ones of other sizes */
-    uint64_t trim_ns;    /* when the pool is next trimmed */
+    uint64_t trim_ns;    /* when it is next looked what was not needed; */
+    uint32_t giving;     /* so many of them are given back until then, */
+    uint64_t give_ns;    /* the next ones then */
     _Alignas(64) _Atomic uint32_t returned; /* stack of those whose last reference is gone */
 };
 
@@ -120,8 +122,8 @@ void segment_append(struct segment *segment, const struct frame_header *header, 
 void segments_put(struct segments *s, uint32_t number);
 /* All that were returned, as a stack: segments_put each. 0: none. Journal thread. */
 uint32_t segments_collect(struct segments *s);
-/* Gives memory back to the kernel: what was not needed for a second, and nearly all if the limiter
- * is high. Returns when it is next due. Journal thread. */
+/* Gives memory back to the kernel, a little in each call: half of what was not needed for a second,
+ * and nearly all if the limiter is high. Returns when it is next due. Journal thread. */
 uint64_t segments_trim(struct segments *s, uint64_t now_ns);
 
 /* Gives back what a large segment has behind its used bytes, if that is much. Its writer. */

@@ -197,10 +197,12 @@ static void a_turn_that_stands_still_is_told_from_one_that_runs(void)
         continue;
     loop_wait(l, 0);
     CHECK(loop_turns(l).longest_ns >= 20 * NS_PER_MS && loop_turns(l).stalled_ns == 0);
+    CHECK(loop_turns(l).cpu_ns >= 20 * NS_PER_MS && loop_turns(l).busy == 1);
     CHECK(poll(NULL, 0, 20) == 0); /* as a disk does */
     loop_wait(l, 0);
     CHECK(loop_turns(l).stalled_ns > 15 * NS_PER_MS);
     CHECK(loop_turns(l).stalled_ns <= loop_turns(l).longest_ns);
+    CHECK(loop_turns(l).busy == 1 && loop_turns(l).slow == 2);
     loop_free(l);
 }
 
