@@ -40,6 +40,8 @@ static struct identity *identity_make(struct identities *ids, struct identity *i
         identity_fini(i);
         return NULL;
     }
+    if (ids->used <= (size_t)(i - ids->places))
+        ids->used = (size_t)(i - ids->places) + 1;
     config.http = ids->source_http;
     config.role_arn = i->role_arn;
     config.external_id = i->external_id;
@@ -65,7 +67,7 @@ uint64_t identities_step(struct identities *ids, uint64_t now_ns, uint64_t now_u
 {
     uint64_t due = NEVER_NS;
 
-    for (struct identity *i = ids->places; i < ids->places + IDENTITIES_MAX; i++)
+    for (struct identity *i = ids->places; i < ids->places + ids->used; i++)
         if (i->credentials)
             due = earlier_ns(due, credentials_step(i->credentials, now_ns, now_unix_ns));
     return due;
