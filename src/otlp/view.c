@@ -39,6 +39,11 @@ struct span_view span_view_at(struct slice body, uint32_t offset, uint32_t len,
     return view;
 }
 
+struct slice view_resource_at(struct slice body, uint32_t resource_offset)
+{
+    return message_at(body, resource_offset);
+}
+
 /* What one field of an AnyValue sets. The wire type was checked by the scan; a damaged body can
  * have another one here, which sets nothing. */
 static void value_set(struct value *value, const struct wire_field *field)

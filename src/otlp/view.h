@@ -23,6 +23,9 @@ struct span_view {
 struct span_view span_view_at(struct slice body, uint32_t offset, uint32_t len,
                               uint32_t resource_offset, uint32_t scope_offset);
 
+/* The ResourceSpans alone. */
+struct slice view_resource_at(struct slice body, uint32_t resource_offset);
+
 /* The view of a span that the scan of `body` found. */
 static inline struct span_view span_view_of(struct slice body, const struct scan_span *s)
 {
@@ -72,6 +75,11 @@ bool view_attr(struct slice message, enum attr_field field, struct slice key, st
  * ScopeSpans. */
 bool view_resource_attr(struct slice resource_spans, struct slice key, struct value *value);
 bool view_scope_attr(struct slice scope_spans, struct slice key, struct value *value);
+/* The attribute service.name of a resource, in a few steps where it comes first, as nearly
+ * everybody writes it. False: there is none, or it is no string. */
+bool view_service(struct slice resource_spans, struct slice *service);
+/* The same of the ResourceSpans whose tag is there. */
+bool view_service_at(struct slice body, uint32_t resource_offset, struct slice *service);
 
 /* Walks attributes in order: *at starts at 0. False at the end. */
 bool view_attr_next(struct slice message, enum attr_field field, size_t *at, struct slice *key,
