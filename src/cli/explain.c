@@ -1,11 +1,35 @@
 /* moontail explain: what was decided about one trace, by whom, and why. */
+#include "admin/admin.h"
 #include "base/clock.h"
 #include "cli/explanation.h"
 #include "cli/journal_place.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { TEXT_MAX = 1 << 20 };
+
+static const uint64_t patience_ns = 2 * NS_PER_S;
+
+/* What else its policy leaves out, of a collector that runs. */
+static void ask_bias(const struct journal_place *place, struct explanation *x)
+{
+    struct buf command, answer;
+    struct err_info info;
+
+    if (!x->decision || !*x->decision->policy || !place->control)
+        return;
+    buf_init(&command, TEXT_MAX, NULL);
+    buf_init(&answer, TEXT_MAX, NULL);
+    buf_printf(&command, "bias %s", x->decision->policy);
+    if (admin_control_call(place->control, buf_slice(&command), patience_ns, &answer, &info) ==
+            ERR_OK &&
+        answer.len > 0)
+        x->bias = strndup((const char *)answer.data, answer.len);
+    buf_fini(&command);
+    buf_fini(&answer);
+}
 
 static int explain(const struct journal_place *place, const uint8_t trace_id[16], bool json)
 {
@@ -19,6 +43,7 @@ static int explain(const struct journal_place *place, const uint8_t trace_id[16]
         fprintf(stderr, "moontail: %s\n", info.text);
         return EXIT_CONFIG;
     }
+    ask_bias(place, &x);
     buf_init(&text, TEXT_MAX, NULL);
     if (json)
         explanation_json(&x, &text);

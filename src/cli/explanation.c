@@ -378,6 +378,8 @@ void explanation_fini(struct explanation *x)
 {
     decision_free(x->decision);
     free(x->segments);
+    free(x->bias);
+    x->bias = NULL;
     x->decision = NULL;
     x->segments = NULL;
 }

@@ -55,6 +55,10 @@ struct explanation {
     uint64_t *segments; /* ordinals of those that hold them, each once */
     size_t segment_count;
 
+    /* What else whoever decided leaves out, as the collector that runs says: lines; NULL: nobody
+     * says anything. Owned. */
+    char *bias;
+
     uint64_t damaged; /* frames and entries that could not be read on the way */
 };
 

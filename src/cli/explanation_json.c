@@ -172,6 +172,23 @@ static void put_journal(struct buf *out, const struct explanation *x)
     buf_byte(out, '}');
 }
 
+/* A list of lines. */
+static void put_bias(struct buf *out, const struct explanation *x)
+{
+    const char *at = x->bias;
+
+    put_key(out, "bias");
+    buf_byte(out, '[');
+    while (at && *at) {
+        size_t len = strcspn(at, "\n");
+
+        buf_str(out, at == x->bias ? "" : ",");
+        json_put_string(out, slice_make(at, len));
+        at += len + (at[len] == '\n');
+    }
+    buf_byte(out, ']');
+}
+
 void explanation_json(const struct explanation *x, struct buf *out)
 {
     buf_byte(out, '{');
@@ -185,6 +202,8 @@ void explanation_json(const struct explanation *x, struct buf *out)
         put_number(out, "earlier_decisions", x->earlier);
         put_after(out, x);
     }
+    if (x->bias)
+        put_bias(out, x);
     put_journal(out, x);
     buf_str(out, "}\n");
 }

@@ -6,9 +6,11 @@
 #include "trace/trace.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
-enum { R_BITS = 56 };
+enum { R_BITS = 56, BIAS_SHOWN = 3, BIAS_TEXT_MAX = 4096 };
 
 /* Names and reasons come from scripts: nothing of them moves a cursor. */
 static void put_clean(struct buf *out, const char *text)
@@ -226,6 +228,23 @@ static void put_spans(struct buf *out, const struct explanation *x)
     buf_byte(out, '\n');
 }
 
+/* Lines of the collector's, whose names are of scripts and senders. */
+static void put_bias(struct buf *out, const struct explanation *x)
+{
+    const char *at = x->bias;
+    char text[BIAS_TEXT_MAX];
+
+    for (int i = 0; at && *at && i < BIAS_SHOWN; i++) {
+        size_t len = strcspn(at, "\n");
+
+        snprintf(text, sizeof(text), "%.*s", (int)len, at);
+        line(out, i == 0 ? "bias" : "");
+        put_clean(out, text);
+        buf_byte(out, '\n');
+        at += len + (at[len] == '\n');
+    }
+}
+
 static void put_decision(struct buf *out, const struct explanation *x, uint64_t now_unix_ns)
 {
     const struct explained_decision *d = x->decision;
@@ -248,6 +267,7 @@ static void put_decision(struct buf *out, const struct explanation *x, uint64_t 
         put_count(out, x->earlier, "decision");
         buf_str(out, ", forgotten before the rest of the trace came\n");
     }
+    put_bias(out, x);
     put_spans(out, x);
 }
 

@@ -1,5 +1,6 @@
 /* Makes the rooms and wires them into tasks. */
 #include "base/log.h"
+#include "collector/bias.h"
 #include "collector/parts.h"
 #include "collector/span_metrics.h"
 #include "lua/state.h"
@@ -257,6 +258,8 @@ enum err build_rooms(struct collector *c, struct err_info *info)
         err = init_export(c, info);
     if (err == ERR_OK)
         err = span_metrics_init(c, info);
+    if (err == ERR_OK)
+        bias_init(c);
     if (err == ERR_OK)
         err = init_workers(c, info);
     if (err == ERR_OK)

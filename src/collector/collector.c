@@ -1,3 +1,4 @@
+#include "collector/bias.h"
 #include "collector/detection.h"
 #include "collector/parts.h"
 #include "collector/rescue.h"
@@ -97,6 +98,7 @@ void collector_free(struct collector *c)
     free(c->workers);
     rescue_free(atomic_load(&c->shared.rescue));
     span_metrics_fini(c);
+    bias_fini(c);
     export_free(c->export);
     if (c->http)
         c->http->free(c->http);

@@ -217,8 +217,11 @@ static void finish(struct decider *d, struct trace *trace, const struct policy_v
                    uint64_t exporters, uint64_t sequence)
 {
     count_decision(d, trace, v);
-    for (uint32_t i = 0; i < trace->spans; i++)
-        decider_queue_release(d, sequence, d->refs[i].frame, 1);
+    for (uint32_t i = 0, end; i < trace->spans; i = end) { /* most come with others in a frame */
+        for (end = i + 1; end < trace->spans && d->refs[end].frame == d->refs[i].frame;)
+            end++;
+        decider_queue_release(d, sequence, d->refs[i].frame, end - i);
+    }
     trace_table_decided(d->worker->table, trace,
                         &(struct trace_decision){
                             .keep = v->keep,
@@ -286,6 +289,7 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
             return DECIDE_NOT_HERE;
         }
         describe(d, trace, now_ns, &p);
+        decider_audit_begin(d, &p);
         judge(d, &p, now_ns, &v);
         r = record_of(d, trace, &p, &v);
         if (!v.keep || prepare_kept(d, &p, &v, &r, &edits, now_ns))
@@ -297,6 +301,7 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
         return DECIDE_NO_ROOM;
     }
     count_edges(d, &r);
+    decider_audit(d, &v, &r);
     note_exemplars(d, &r);
     remember(d, &r, now_ns);
     finish(d, trace, &v, r.exporters, sequence);
@@ -346,6 +351,10 @@ enum err decider_new(struct worker *w, struct decider **out, struct err_info *in
     d->unix_now_ns = NEVER_NS;
     d->label_none =
         labels_intern(w->shared->policies->labels, slice_str("none"), slice_str("none"));
+    d->label_processors = labels_intern(w->shared->policies->labels, slice_str("processors"),
+                                        slice_str("nothing is left"));
+    d->label_exporters = labels_intern(w->shared->policies->labels, slice_str("exporters"),
+                                       slice_str("no where holds"));
     d->has_details = w->shared->ack != ACK_MEMORY;
     err = init_queues(d) ? ERR_OK
                          : err_fail(info, ERR_CONFIG, "memory_limiter.limit is too small to start");

@@ -1,6 +1,6 @@
 /* decider.h: the inside of a worker's decider, shared by decide.c (decisions), late.c (late spans)
- * refs.c (references and scratch), rescue.c and details.c (what only files want). Others see
- * decide.h.
+ * refs.c (references and scratch), audited.c (what is audited), rescue.c and details.c (what only
+ * files want). Others see decide.h.
  */
 #pragma once
 
@@ -35,6 +35,12 @@ struct decider {
     uint64_t unix_ns;           /* the time of day at unix_now_ns: many are decided in a step */
     uint64_t unix_now_ns;
     uint16_t label_none;
+    uint16_t label_processors, label_exporters; /* of kept traces that nobody gets */
+    uint32_t entry; /* of the trace that is decided: its only root, or POLICY_ROOT_UNKNOWN */
+    struct {
+        uint64_t threshold, head;
+        double probability;
+    } drawn;           /* of the last draw that was audited */
     bool has_details;  /* there are files */
     uint64_t *sources; /* scratch, as refs; NULL without files */
     struct decision_details details;
@@ -94,6 +100,14 @@ uint32_t decider_count_filtered(struct decider *d);
 bool decider_has_bodies(struct decider *d, size_t count);
 /* Of the decision on the first `count` refs, borrowed until the next; NULL without files. */
 const struct decision_details *decider_details(struct decider *d, size_t count, bool late);
+
+/* ---- audited.c ---- */
+
+/* Before the policies judge. */
+void decider_audit_begin(struct decider *d, const struct policy_trace *p);
+/* Counts a decision that stands; its references are still held. */
+void decider_audit(struct decider *d, const struct policy_verdict *v,
+                   const struct decision_record *r);
 
 /* ---- late.c ---- */
 

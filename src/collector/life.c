@@ -1,5 +1,6 @@
 /* From running to stopped: drain, decide, flush. */
 #include "base/log.h"
+#include "collector/bias.h"
 #include "collector/parts.h"
 #include "collector/span_metrics.h"
 
@@ -101,6 +102,7 @@ uint64_t life_step(void *collector, uint64_t now_ns)
     uint64_t state_ns = state_file_step(&c->state_file, now_ns);
 
     state_ns = earlier_ns(state_ns, span_metrics_step(c, now_ns));
+    state_ns = earlier_ns(state_ns, bias_step(c, now_ns));
     reload_hear(c->reload);
     return earlier_ns(state_ns, earlier_ns(accept_ns, phase_ns));
 }

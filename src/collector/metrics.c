@@ -1,5 +1,6 @@
 /* The page of /metrics: the ledgers, and the collector's usual names as aliases. */
 #include "admin/admin.h"
+#include "collector/bias.h"
 #include "collector/collector.h"
 #include "collector/parts.h"
 #include "collector/process.h"
@@ -471,6 +472,7 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     write_state(&p);
     write_span_metrics(&p);
     write_service_graph(&p);
+    bias_write_metrics(p.c, &p.m);
     write_memory(&p);
     write_build(&p);
     write_process(&p);

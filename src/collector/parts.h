@@ -77,7 +77,10 @@ struct collector {
     uint64_t started_ns, started_unix_ns, stop_by_ns;
     uint64_t accept_again_ns; /* paused until then; 0: accepting */
     struct metrics_source metrics_sources[METRICS_SOURCES];
-    bool has_sent_last; /* what was counted until the end */
+    bool has_sent_last;    /* what was counted until the end */
+    uint64_t audit_due_ns; /* when it is gathered next */
+    uint8_t *audit_told;   /* by operation: the log has said that none of its traces is kept */
+    unsigned audit_tells;
 };
 
 /* ---- build.c ---- */
@@ -174,9 +177,9 @@ uint64_t life_step(void *collector, uint64_t now_ns);
 void snapshot_worker(void *worker);
 void snapshot_journal(void *collector);
 void snapshot_export(void *collector);
-/* Main: the totals of all sources have all that was counted until now. False: somebody was late,
- * they are as they were. */
-bool snapshot_span_metrics(struct collector *c);
+/* Main: span_metrics, service_graph and the audit have all that was counted until now. False:
+ * somebody was late, they are as they were. */
+bool snapshot_gather(struct collector *c);
 
 /* ---- pushed.c: on the Lua export thread ---- */
 

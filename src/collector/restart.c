@@ -10,7 +10,8 @@ static bool is_fixed(const char *line)
                                            "memory_limiter.compression=",
                                            "tail_sampling.decision_cache=",
                                            "span_metrics",
-                                           "service_graph"};
+                                           "service_graph",
+                                           "sampling_audit"};
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
@@ -96,4 +97,5 @@ void restart_keep(struct config *c, const struct config *start)
     c->tail.decision_cache = start->tail.decision_cache;
     c->span_metrics = start->span_metrics;
     c->service_graph = start->service_graph;
+    c->audit = start->audit;
 }

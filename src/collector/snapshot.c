@@ -36,16 +36,24 @@ static bool take_snapshots(struct collector *c)
     return true;
 }
 
-bool snapshot_span_metrics(struct collector *c)
+static void gather(struct collector *c)
+{
+    for (int i = 0; i < METRICS_SOURCES; i++)
+        if (c->metrics_sources[i].m)
+            spanmetrics_gather(c->metrics_sources[i].m, clock_unix_ns(c->host.clock));
+    if (c->shared.audit)
+        audit_gather(c->shared.audit, collector_now_ns(c));
+}
+
+bool snapshot_gather(struct collector *c)
 {
     bool taken;
 
     c->shared.gathers = true; /* the rendezvous makes it seen */
     taken = take_snapshots(c);
     c->shared.gathers = false;
-    for (int i = 0; taken && i < METRICS_SOURCES; i++)
-        if (c->metrics_sources[i].m)
-            spanmetrics_gather(c->metrics_sources[i].m, clock_unix_ns(c->host.clock));
+    if (taken)
+        gather(c);
     return taken;
 }
 
@@ -134,7 +142,7 @@ static void sum_up(struct collector *c, struct ledger *l)
 
 const struct ledger *collector_ledger(struct collector *c, uint64_t now_ns, uint64_t *age_ns)
 {
-    if (take_snapshots(c)) {
+    if (snapshot_gather(c)) {
         sum_up(c, &c->ledger);
         c->ledger.taken_ns = now_ns;
     }

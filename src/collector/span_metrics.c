@@ -202,7 +202,7 @@ static bool send_due(struct collector *c, uint64_t now_ns)
     struct span_metrics_body *bodies;
     bool failed;
 
-    if (atomic_load(&c->shared.span_bodies) || !snapshot_span_metrics(c))
+    if (atomic_load(&c->shared.span_bodies) || !snapshot_gather(c))
         return false;
     bodies = write_bodies(c, now_ns, &failed);
     if (failed)
@@ -257,7 +257,7 @@ int collector_write_span_metrics(void *collector, bool openmetrics, struct buf *
         buf_str(out, "recovering: nothing has come in yet\n");
         return 503;
     }
-    snapshot_span_metrics(c);
+    snapshot_gather(c);
     for (int i = 0; i < METRICS_SOURCES; i++)
         all[i] = c->metrics_sources[i].m;
     spanmetrics_write_page(all, METRICS_SOURCES, openmetrics, out);

@@ -1,10 +1,12 @@
 /* What /readyz and the control socket say. */
+#include "collector/bias.h"
 #include "collector/parts.h"
 #include "collector/rescue.h"
 
 #include <stdio.h>
 #include <string.h>
 
+enum { BIAS_MAX = 20 };
 enum { ORDINARY_REQUEST = 256 << 10 }; /* bytes that one needs, decoded, with its spans' entries */
 
 static const char *not_ready_because(struct collector *c)
@@ -98,6 +100,14 @@ enum err collector_control(void *collector, struct slice command, struct buf *ou
         collector_write_summary(collector, out);
         return ERR_OK;
     }
+    if (slice_is(command, "bias") || (command.len > 5 && memcmp(command.data, "bias ", 5) == 0)) {
+        if (snapshot_gather(collector))
+            bias_write_lines(collector,
+                             slice_make(command.data + (command.len > 4 ? 5 : 4),
+                                        command.len > 4 ? command.len - 5 : 0),
+                             "", BIAS_MAX, out);
+        return ERR_OK;
+    }
     if (command.len >= 7 && memcmp(command.data, "rescue ", 7) == 0)
         return collector_rescue(collector, slice_make(command.data + 7, command.len - 7), out);
     if (slice_is(command, "reload") || (command.len > 7 && memcmp(command.data, "reload ", 7) == 0))
@@ -105,6 +115,6 @@ enum err collector_control(void *collector, struct slice command, struct buf *ou
                               slice_make(command.data + (command.len > 6 ? 7 : 6),
                                          command.len > 6 ? command.len - 7 : 0),
                               out);
-    buf_printf(out, "unknown command; known: summary, rescue, reload\n");
+    buf_printf(out, "unknown command; known: summary, bias, rescue, reload\n");
     return ERR_PARSE;
 }

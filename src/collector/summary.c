@@ -1,10 +1,11 @@
 /* The live summary: what came in, what is held, what was decided and why, what went out. */
+#include "collector/bias.h"
 #include "collector/collector.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { RECENT_SHOWN = 6 };
+enum { RECENT_SHOWN = 6, BIAS_SHOWN = 3 };
 
 static void size_text(uint64_t bytes, char *text, size_t len)
 {
@@ -123,6 +124,7 @@ void collector_write_summary(struct collector *c, struct buf *out)
     write_out(l, out);
     write_passed(l, OTLP_METRICS, out);
     write_passed(l, OTLP_LOGS, out);
+    bias_write_lines(c, slice_make(NULL, 0), "bias    ", BIAS_SHOWN, out);
     write_recent(c, out);
     write_ledger(l, out);
 }

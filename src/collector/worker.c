@@ -265,6 +265,8 @@ void worker_snapshot(struct worker *w)
         spanmetrics_hand_over(w->recorder);
     if (w->shared->gathers && w->edges)
         spanmetrics_hand_over(w->edges);
+    if (w->shared->gathers && w->audit)
+        audit_hand_over(w->audit);
     w->snapshot_pending = w->snapshot_table.spans + decider_pending(w->decider);
     for (unsigned o = 0; o < w->shared->count; o++)
         ring_each(&w->inboxes[o], count_item, &w->snapshot_pending);
@@ -327,6 +329,8 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
         w->recorder = spanmetrics_recorder(shared->span_metrics, index);
     if (shared->service_graph)
         w->edges = spanmetrics_recorder(shared->service_graph, index);
+    if (shared->audit)
+        w->audit = audit_recorder(shared->audit, index);
     init_rings(w);
     w->journal = journal_writer(shared->journal, index, loop);
     init_table(w);

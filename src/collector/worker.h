@@ -16,7 +16,7 @@
 #include "export/compose.h"
 #include "policy/policy.h"
 #include "receive/receive.h"
-#include "spanmetrics/spanmetrics.h"
+#include "spanmetrics/audit.h"
 #include "trace/trace.h"
 
 enum { MAX_WORKERS = 256 }; /* an owner's number is a byte */
@@ -50,6 +50,7 @@ struct worker_shared {
     _Atomic(struct rescue *) rescue; /* from main to worker 0: see rescue.h; NULL: none waits */
     struct loop *main_loop, *builder_loop;
     struct spanmetrics *span_metrics, *service_graph; /* NULL: off */
+    struct audit *audit;                              /* NULL: off */
     bool gathers; /* at the next rendezvous workers hand over what they counted */
     _Atomic(struct span_metrics_body *) span_bodies; /* from main to worker 0; NULL: none wait */
     struct worker **workers;
@@ -91,6 +92,7 @@ struct worker {
     size_t span_capacity;
     struct spanmetrics_recorder *recorder; /* NULL: no span_metrics */
     struct spanmetrics_recorder *edges;    /* NULL: no service_graph */
+    struct audit_recorder *audit;          /* NULL: no sampling_audit */
 
     struct door door;              /* door.h */
     size_t added;                  /* spans since the last step */

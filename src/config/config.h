@@ -74,6 +74,10 @@ struct config {
         uint64_t flush_interval_ns;
     } service_graph;
     struct {
+        bool enabled, all_spans;
+        uint64_t max_operations;
+    } audit;
+    struct {
         bool enabled; /* false: no tail_sampling, everything is kept */
         uint64_t decision_wait_ns, wait_after_root_ns; /* 0: off */
         uint64_t num_traces, decision_cache, max_spans_per_trace, max_trace_bytes;

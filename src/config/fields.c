@@ -187,6 +187,13 @@ const struct schema_field config_fields[] = {
     {"tail_sampling.policies", SCHEMA_POLICIES, NULL, 1, 1000, .flags = SCHEMA_REQUIRED, .offset = NO,
      .doc = "asked in order; the first keep or drop is final"},
 
+    {"sampling_audit.enabled", SCHEMA_BOOLEAN, "true", .offset = OF(audit.enabled),
+     .doc = "compare the traces of each operation with those that the kept ones stand for (docs/operations.md)"},
+    {"sampling_audit.max_operations", NUMBER, "1000", 1, 1e5, .offset = OF(audit.max_operations),
+     .doc = "service and name of the span that a trace begins with; the traces of all further ones are counted together"},
+    {"sampling_audit.all_spans", SCHEMA_BOOLEAN, "false", .offset = OF(audit.all_spans),
+     .doc = "a trace counts for each operation in it; reads every span"},
+
     {"resource", SCHEMA_MAP, "{}", .offset = OF(resource),
      .doc = "attributes set on the resource of every kept span"},
     {"resource_detection", SCHEMA_STRINGS, "{}", 0, 5, .one_of = "env|k8s|eks|ecs|ec2", .offset = OF(resource_detection),

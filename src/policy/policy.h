@@ -56,6 +56,7 @@ struct policy_verdict {
     double probability; /* p of a sampled keep or drop, as it was asked for; < 0: certain */
     uint64_t threshold; /* T of the draw; 0: certain keep; THRESHOLD_NONE: unknown probability */
     bool policy_error;
+    bool unknown;   /* nobody can say how probable this verdict was: it hung on other traces */
     uint32_t entry; /* of a kept trace: the index of trace.entry; UINT32_MAX: it has no spans */
 };
 

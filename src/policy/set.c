@@ -385,6 +385,7 @@ static void decide_fallback(struct policy_set *p, struct policy_verdict *verdict
 /* Without a th: nobody can say how many traces this one stands for. */
 static void forget_threshold(struct policy_verdict *verdict, bool unknown)
 {
+    verdict->unknown = unknown;
     if (unknown && verdict->keep)
         verdict->threshold = THRESHOLD_NONE;
 }
@@ -398,7 +399,7 @@ static void combine(struct policy_set *p, const struct chain *c, uint64_t now_ns
     } else if (c->failed && policy_shared_may_keep(p->shared, now_ns)) {
         decide_certain(verdict, true, c->failed->error_label);
         verdict->threshold = THRESHOLD_NONE;
-        verdict->policy_error = true;
+        verdict->policy_error = verdict->unknown = true;
     } else if (c->raised && (!c->sampled || c->at_least > c->p)) {
         decide_sampled(p, verdict, c->at_least, c->at_least_label);
         forget_threshold(verdict, c->at_least_unknown);

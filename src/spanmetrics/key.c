@@ -66,11 +66,10 @@ bool key_text_of(const struct value *v, char *number, struct slice *out)
 
 struct slice key_service(struct slice resource_spans)
 {
-    struct value v;
+    struct slice service;
 
-    if (view_resource_attr(resource_spans, slice_str("service.name"), &v) &&
-        v.type == VALUE_STRING && v.bytes.len > 0)
-        return v.bytes;
+    if (view_service(resource_spans, &service) && service.len > 0)
+        return service;
     return slice_str("unknown_service"); /* as the specification of resources has it */
 }
 
@@ -129,55 +128,6 @@ static size_t build(struct spanmetrics_recorder *r, struct slice span, unsigned 
 
 /* ---- the table ---- */
 
-/* The key with these bytes, or NULL; *slot is where it would be. */
-static struct key *probe(const struct spanmetrics *m, uint64_t hash, const uint8_t *bytes,
-                         size_t len, size_t *slot)
-{
-    struct key *key;
-
-    for (*slot = hash & m->slot_mask;; *slot = (*slot + 1) & m->slot_mask) {
-        key = atomic_load_explicit(&m->slots[*slot], memory_order_acquire);
-        if (!key || (key->hash == hash && key->len == len && memcmp(key->bytes, bytes, len) == 0))
-            return key;
-    }
-}
-
-/* With the lock, of a key that is not there. */
-static uint32_t add_key(struct spanmetrics *m, uint64_t hash, const uint8_t *bytes, size_t len,
-                        size_t slot)
-{
-    uint32_t count = atomic_load_explicit(&m->count, memory_order_relaxed);
-    struct key *key =
-        count < m->options.max_series ? counted_alloc(m->memory, sizeof(*key) + len) : NULL;
-
-    if (!key)
-        return OVERFLOW_SERIES;
-    key->hash = hash;
-    key->series = count + 1;
-    key->len = (uint32_t)len;
-    memcpy(key->bytes, bytes, len);
-    atomic_store_explicit(&m->keys[key->series], key, memory_order_release);
-    atomic_store_explicit(&m->slots[slot], key, memory_order_release);
-    atomic_store_explicit(&m->count, key->series, memory_order_release);
-    return key->series;
-}
-
-/* Once there is no room left, who is not found need not wait for the lock. */
-static uint32_t find_or_add(struct spanmetrics *m, uint64_t hash, const uint8_t *bytes, size_t len)
-{
-    uint32_t series;
-    struct key *key;
-    size_t slot;
-
-    if (atomic_load_explicit(&m->count, memory_order_acquire) >= m->options.max_series)
-        return OVERFLOW_SERIES;
-    pthread_mutex_lock(&m->lock);
-    key = probe(m, hash, bytes, len, &slot);
-    series = key ? key->series : add_key(m, hash, bytes, len, slot);
-    pthread_mutex_unlock(&m->lock);
-    return series;
-}
-
 /* Where a key is remembered: by its resource and the last bytes of it. Peers may choose keys that
  * meet there, which are then found by their hash. */
 static const struct key **recent_of(struct spanmetrics_recorder *r, size_t len)
@@ -195,13 +145,12 @@ static uint32_t find_by_hash(struct spanmetrics_recorder *r, size_t len, bool ad
                              const struct key **recent)
 {
     uint64_t hash = hash_bytes(r->resource.hash, r->key + r->resource.len, len - r->resource.len);
-    size_t slot;
-    const struct key *key = probe(r->m, hash, r->key, len, &slot);
+    const struct key *key = key_table_find(&r->m->keys, hash, r->key, len);
 
     if (!key)
-        return add ? find_or_add(r->m, hash, r->key, len) : OVERFLOW_SERIES;
+        return add ? key_table_add(&r->m->keys, hash, r->key, len) : OVERFLOW_SERIES;
     *recent = key;
-    return key->series;
+    return key->number;
 }
 
 uint32_t key_find(struct spanmetrics_recorder *r, struct slice span, unsigned status, bool add)
@@ -210,7 +159,7 @@ uint32_t key_find(struct spanmetrics_recorder *r, struct slice span, unsigned st
     const struct key **recent = recent_of(r, len), *key = *recent;
 
     if (key && key->len == len && memcmp(key->bytes, r->key, len) == 0)
-        return key->series;
+        return key->number;
     return find_by_hash(r, len, add, recent);
 }
 
@@ -218,15 +167,14 @@ uint32_t key_find_built(struct spanmetrics_recorder *r, size_t len)
 {
     uint64_t hash = hash_bytes(r->m->hash, r->key, len);
     const struct key **recent = &r->recent[hash >> 56], *key = *recent;
-    size_t slot;
 
     if (key && key->hash == hash && key->len == len && memcmp(key->bytes, r->key, len) == 0)
-        return key->series;
-    key = probe(r->m, hash, r->key, len, &slot);
+        return key->number;
+    key = key_table_find(&r->m->keys, hash, r->key, len);
     if (!key)
-        return find_or_add(r->m, hash, r->key, len);
+        return key_table_add(&r->m->keys, hash, r->key, len);
     *recent = key;
-    return key->series;
+    return key->number;
 }
 
 /* ---- reading it back ---- */

@@ -280,7 +280,7 @@ static void write_one(const struct spanmetrics *m, bool openmetrics, bool brief,
                      .out = out,
                      .openmetrics = openmetrics,
                      .brief = brief,
-                     .count = atomic_load_explicit(&m->count, memory_order_acquire),
+                     .count = key_table_count(&m->keys),
                      .unit = m->options.shape.unit_ns == 1e9 ? "seconds" : "milliseconds"};
     struct buf prefix;
 

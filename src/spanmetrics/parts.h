@@ -3,9 +3,7 @@
 
 #include "otlp/view.h"
 #include "spanmetrics/spanmetrics.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
+#include "spanmetrics/table.h"
 
 enum {
     KEY_ABSENT = 255, /* in place of a length: there is no such attribute */
@@ -14,15 +12,6 @@ enum {
     OVERFLOW_SERIES = 0,
     RECENT = 256,
     SIDES_MAX = 2, /* durations of a series: a request is seen by who serves it and who makes it */
-};
-
-/* Of a span: service.name; kind and status, a byte each; name; the dimensions. Of an edge: see
- * edge_key.c. A text is its length and bytes. */
-struct key {
-    uint64_t hash;
-    uint32_t series; /* 1 ... max_series */
-    uint32_t len;
-    uint8_t bytes[];
 };
 
 struct exemplar {
@@ -114,12 +103,9 @@ struct spanmetrics {
     struct memory *memory;
     struct hash_key hash;
 
-    pthread_mutex_t lock;         /* of whoever adds a key */
-    _Atomic(struct key *) *slots; /* by hash; read without the lock */
-    size_t slot_mask;
-    _Atomic(struct key *) *keys; /* by series */
-    _Atomic uint32_t count;      /* the highest number of a series */
-
+    /* By series. Of a span: service.name; kind and status, a byte each; name; the dimensions. Of an
+     * edge: see edge_key.c. A text is its length and bytes. */
+    struct key_table keys;
     struct spanmetrics_recorder *recorders;
     unsigned recorder_count;
     struct store totals;
@@ -190,7 +176,7 @@ size_t print_shortest(double number, char *text, size_t size);
 /* The key of series i > 0. */
 static inline const struct key *key_of(const struct spanmetrics *m, uint32_t i)
 {
-    return atomic_load_explicit(&m->keys[i], memory_order_acquire);
+    return key_table_key(&m->keys, i);
 }
 
 /* Says each label of series i. */

@@ -326,7 +326,7 @@ static int by_service(const void *a, const void *b)
 /* The next series with something to say from *at on. */
 static size_t next_series(const struct spanmetrics *m, size_t *at, uint32_t *series)
 {
-    uint32_t last = atomic_load_explicit(&m->count, memory_order_acquire);
+    uint32_t last = key_table_count(&m->keys);
     size_t count = 0;
 
     for (; *at <= last && count < SERIES_PER_BODY; ++*at) {

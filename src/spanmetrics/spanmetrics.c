@@ -151,7 +151,7 @@ static void gather_one(struct spanmetrics *m, struct store *past, uint32_t count
 
 void spanmetrics_gather(struct spanmetrics *m, uint64_t now_unix_ns)
 {
-    uint32_t count = atomic_load_explicit(&m->count, memory_order_acquire);
+    uint32_t count = key_table_count(&m->keys);
 
     m->now_unix_ns = now_unix_ns;
     for (unsigned i = 0; i < m->recorder_count; i++)
@@ -160,7 +160,7 @@ void spanmetrics_gather(struct spanmetrics *m, uint64_t now_unix_ns)
 
 void spanmetrics_stats(const struct spanmetrics *m, struct spanmetrics_stats *stats)
 {
-    uint32_t count = atomic_load_explicit(&m->count, memory_order_acquire);
+    uint32_t count = key_table_count(&m->keys);
 
     *stats = (struct spanmetrics_stats){.series = count,
                                         .overflow = m->totals.series[OVERFLOW_SERIES]->calls};
@@ -173,7 +173,7 @@ void spanmetrics_stats(const struct spanmetrics *m, struct spanmetrics_stats *st
 
 void spanmetrics_sent(struct spanmetrics *m)
 {
-    uint32_t count = atomic_load_explicit(&m->count, memory_order_acquire);
+    uint32_t count = key_table_count(&m->keys);
 
     m->sent_unix_ns = m->now_unix_ns;
     if (!m->options.delta)
@@ -189,16 +189,6 @@ void spanmetrics_sent(struct spanmetrics *m)
 }
 
 /* ---- life ---- */
-
-static void *start_alloc(struct memory *memory, size_t size)
-{
-    void *p = counted_realloc_forced(memory, NULL, size);
-
-    if (!p)
-        err_no_memory("span metrics");
-    memset(p, 0, size);
-    return p;
-}
 
 static char *copy_text(const char *text)
 {
@@ -221,19 +211,6 @@ static void fini_store(const struct spanmetrics *m, struct store *store)
     for (size_t i = 0; store->series && i <= m->options.max_series; i++)
         counted_free(m->memory, store->series[i]);
     counted_free(m->memory, store->series);
-}
-
-/* At most half full, so that who is not found is not found soon. */
-static void init_slots(struct spanmetrics *m)
-{
-    size_t slots = 64;
-
-    while (slots < 2 * m->options.max_series)
-        slots *= 2;
-    m->slots = start_alloc(m->memory, slots * sizeof(*m->slots));
-    m->slot_mask = slots - 1;
-    m->keys = start_alloc(m->memory, (m->options.max_series + 1) * sizeof(*m->keys));
-    pthread_mutex_init(&m->lock, NULL);
 }
 
 static void init_recorders(struct spanmetrics *m, unsigned count)
@@ -289,7 +266,7 @@ struct spanmetrics *spanmetrics_new(const struct spanmetrics_options *options,
     m->hash = key;
     m->start_unix_ns = m->now_unix_ns = m->sent_unix_ns = now_unix_ns;
     copy_options(m, options);
-    init_slots(m);
+    key_table_init(&m->keys, memory, options->max_series);
     init_recorders(m, recorders);
     init_store(m, &m->totals);
     if (m->options.delta)
@@ -310,11 +287,7 @@ void spanmetrics_free(struct spanmetrics *m)
     free(m->recorders);
     fini_store(m, &m->totals);
     fini_store(m, &m->deltas);
-    for (size_t i = 0; i <= m->options.max_series; i++)
-        counted_free(m->memory, atomic_load(&m->keys[i]));
-    counted_free(m->memory, m->keys);
-    counted_free(m->memory, m->slots);
-    pthread_mutex_destroy(&m->lock);
+    key_table_fini(&m->keys);
     free_names(&m->dimensions);
     free_names(&m->client_labels);
     free_names(&m->server_labels);
