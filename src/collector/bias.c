@@ -95,7 +95,9 @@ static void tell_new(struct collector *c)
 
 uint64_t bias_step(struct collector *c, uint64_t now_ns)
 {
-    if (now_ns < c->audit_due_ns || collector_phase(c) != PHASE_RUNNING)
+    if (collector_phase(c) != PHASE_RUNNING)
+        return NEVER_NS;
+    if (now_ns < c->audit_due_ns)
         return c->audit_due_ns;
     c->audit_due_ns = now_ns + gather_ns;
     if (snapshot_gather(c))

@@ -16,7 +16,7 @@ struct identity {
 struct identities {
     struct credentials_config config;
     struct identity places[IDENTITIES_MAX];
-    size_t used; /* places beyond these never had one */
+    size_t used;                     /* places beyond these never had one */
     struct aws_http_adapter sources; /* requests by which credentials are found */
     struct aws_http source_http;     /* on it */
 };
