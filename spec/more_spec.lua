@@ -4,6 +4,7 @@ local access = require "moontail.access"
 local cells = require "moontail.cells"
 local config = require "moontail.config"
 local edit = require "moontail.edit"
+local emf = require "moontail.emf"
 local exporter_run = require "moontail.exporter_run"
 local metrics = require "moontail.metrics"
 local xray = require "moontail.xray"
@@ -122,6 +123,8 @@ describe("the table of the API", function()
     for kind, methods in pairs(cells.methods) do assert.same(sorted(methods), documented(class_called(kind))) end
     assert.same(sorted(xray.methods), documented(class_called "mapping"))
     assert.same(sorted(xray.api), documented(class_called "xray"))
+    assert.same(sorted(emf.api), documented(class_called "emf"))
+    assert.same(sorted(set_of(emf.methods)), documented(class_called "emf mapping"))
     for _, name in ipairs { "text", "json", "log" } do
       local class = class_called(name)
       for i = 4, #class do assert.truthy(t[name][class[i][1]], class[i][1]) end

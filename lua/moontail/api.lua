@@ -59,6 +59,7 @@ M.globals = {
   { "send", "fun(request:Request):Reply", "of reply: another request for the same spans", only = "exporter" },
   { "count", "fun(what:string, n?:integer)", "in encode and reply: adds n (1) to moontail_export_script_total{exporter, what}; 16 names at most", only = "exporter" },
   { "xray", "XrayLib", "spans as documents of AWS X-Ray", only = "exporter" },
+  { "emf", "EmfLib", "metrics as events of CloudWatch", only = "exporter" },
 }
 
 local ATTRIBUTES = {
@@ -343,6 +344,11 @@ M.classes = {
     { "text", "fun(document:table, max_bytes?:integer):string?, string?", 'a document, or another table, as JSON; where it is too large without its "metadata", then its "annotations", then its "stacks", which the second value says; nil where that is not enough' },
   },
   { "Mapping", "mapping", "Made by xray.mapping().", { "documents", "fun(self, span:Span):table, table?", "the document of a span; two for a local root that is a call. Put other fields in place of these, but change nothing inside of them: some are shared, or JSON already" } },
+  {
+    "EmfLib", "emf", "What exporters of CloudWatch's embedded metric format are made with.",
+    { "mapping", "fun(o:table):EmfMapping", 'how metrics become log events, by the options of exporter "awsemf" of the same names; make it in setup' },
+  },
+  { "EmfMapping", "emf mapping", "Made by emf.mapping().", { "events", "fun(self, batch:Batch):table[], integer, table<string, integer>", "by log stream { group, stream, events = { { at, message, points } } } in the order of time; how many data points can't go; what was counted" } },
   { "LogLib", "log", "", { "info", "fun(...)", "" }, { "warn", "fun(...)", "" } },
 }
 M.attributes = ATTRIBUTES

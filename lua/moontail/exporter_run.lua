@@ -212,7 +212,7 @@ function M.api(t)
   t.reject = function(reason) return reply("reject", tostring(reason or "rejected")) end
   t.send = function(request) return reply("send", request) end
   -- It reads spans, which are there where policies are: not in every test.
-  if package.loaded["moontail.policy_core"] then t.xray = require("moontail.xray").global end
+  if package.loaded["moontail.policy_core"] then t.xray, t.emf = require("moontail.xray").global, require("moontail.emf").global end
   t.count = function(what, n)
     if type(what) ~= "string" or not what:find "^[%w_.-]+$" or #what >= 48 then error("count takes a name such as \"trimmed\", not " .. tostring(what), 2) end
     if n ~= nil and not is_between(n, 0, 1e15) then error("count takes a number, not " .. tostring(n), 2) end

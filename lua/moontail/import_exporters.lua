@@ -208,6 +208,58 @@ function types.awsxray(s)
   return "xray", options
 end
 
+-- Lists of tables as they stand: regular expressions and labels mean the same.
+local function tables(s, key, fields)
+  local list = {}
+  for i, each in ipairs(s:sections(key)) do
+    local one = map {}
+    for _, field in ipairs(fields) do
+      local value = each:has(field) and each:raw(field) or nil
+      if value ~= nil then one[#one + 1] = { field, value } end
+    end
+    each:done()
+    list[i] = one
+  end
+  return #list > 0 and list or nil
+end
+
+function types.awsemf(s)
+  for _, key in ipairs { "num_workers", "request_timeout_seconds", "max_retries" } do
+    s:ignore(key, "timeout, retry and queue say how requests are sent; as many are on the way as the endpoint bears")
+  end
+  s:ignore("local_mode", "the machine is asked only where nothing else says the region")
+  s:ignore("certificate_file_path", "the system's certificates count")
+  s:ignore("eks_fargate_container_insights_enabled", "attributes are taken as they are")
+  s:ignore("enhanced_container_insights", "attributes are taken as they are")
+  if s:has "output_destination" and s:string "output_destination" == "stdout" then
+    s:add("not mapped", "output_destination", 'exporter "debug" shows metrics')
+  end
+  local conversion = s:has "resource_to_telemetry_conversion" and s:section "resource_to_telemetry_conversion" or nil
+  local enabled = conversion and conversion:boolean "enabled"
+  if conversion then conversion:done() end
+  return "awsemf", common(s, nil, map {
+    { "region", s:string "region" },
+    { "endpoint", s:string "endpoint" },
+    { "role_arn", s:string "role_arn" },
+    { "external_id", s:string "external_id" },
+    { "namespace", s:string "namespace" },
+    { "log_group_name", s:string "log_group_name" },
+    { "log_stream_name", s:string "log_stream_name" },
+    { "log_retention", s:number "log_retention" },
+    { "tags", s:has "tags" and s:raw "tags" or nil },
+    { "dimension_rollup_option", s:string "dimension_rollup_option" },
+    { "metric_declarations", tables(s, "metric_declarations", { "dimensions", "metric_name_selectors", "label_matchers" }) },
+    { "metric_descriptors", tables(s, "metric_descriptors", { "metric_name", "unit", "overwrite" }) },
+    { "resource_to_telemetry_conversion", enabled and map { { "enabled", true } } or nil },
+    { "retain_initial_value_of_delta_metric", s:boolean "retain_initial_value_of_delta_metric" },
+    { "parse_json_encoded_attr_values", s:list "parse_json_encoded_attr_values" },
+    { "detailed_metrics", s:boolean "detailed_metrics" },
+    { "version", s:string "version" },
+    { "no_verify_ssl", s:boolean "no_verify_ssl" },
+    { "proxy_address", s:string "proxy_address" },
+  })
+end
+
 function types.nop() return "nop", map {} end
 
 -- ---- all of them ----

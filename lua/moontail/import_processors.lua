@@ -152,12 +152,18 @@ local function when_of(s)
   return lua_text.call("match", fields)
 end
 
-function types.attributes(s, steps, id)
+-- signals: those in whose pipelines it stands.
+function types.attributes(s, steps, id, signals)
   local edits = put_actions(s, "actions", ATTRIBUTES)
   local name = report.name_of("attributes", id)
-  if not steps.decided then s.notes:add("different", "processors." .. id, "edits kept spans; the policies see what came in") end
+  local others = signals.metrics or signals.logs
+  if signals.traces and not steps.decided then s.notes:add("different", "processors." .. id, "edits kept spans; the policies see what came in") end
+  local when = when_of(s)
+  if when and others then s.notes:add("different", "processors." .. id, "include and exclude are of spans: metrics and logs are edited all") end
   table.insert(steps.kept, lua_text.call("processor", name, map {
-    { "when", when_of(s) },
+    { "when", when or (signals.traces and others and true or nil) },
+    { "metrics", signals.metrics },
+    { "logs", signals.logs },
     { "insert", edits.insert },
     { "update", edits.update },
     { "upsert", edits.upsert },
@@ -204,9 +210,76 @@ local function filter_conditions(s, steps, id, list)
   return ('processor "%s"'):format(name)
 end
 
-function types.filter(s, steps, id)
+local function pairs_list(s, key)
+  local made = map {}
+  for _, item in ipairs(s:sections(key)) do
+    local value = item:value "value"
+    table.insert(made, { item:string "key", value == nil and lua_text.code "any" or value })
+    item:done()
+  end
+  return #made > 0 and made or nil
+end
+
+-- include or exclude of the old style for metrics and for logs, as fields of match; nil: it says nothing.
+local OLD = {}
+
+function OLD.metrics(s)
+  local wrap = s:string "match_type" == "regexp" and "regex" or nil
+  s:ignore("regexp", "expressions need no cache here")
+  local names = s:list "metric_names"
+  local made = map {
+    { "metric", names and map { { "name", said(names, wrap) } } or nil },
+    { "resource", pairs_list(s, "resource_attributes") },
+  }
+  s:done()
+  return #made > 0 and made or nil
+end
+
+function OLD.logs(s)
+  local wrap = s:string "match_type" == "regexp" and "regex" or nil
+  local texts, bodies = s:list "severity_texts", s:list "bodies"
+  local of_log = map { { "severity_text", texts and said(texts, wrap) or nil }, { "body", bodies and said(bodies, wrap) or nil } }
+  local made = map {
+    { "log", (texts or bodies) and of_log or nil },
+    { "attr", pairs_list(s, "record_attributes") },
+    { "resource", pairs_list(s, "resource_attributes") },
+  }
+  s:done()
+  return (texts or bodies or made[2][2] or made[3][2]) and made or nil
+end
+
+-- What is dropped: what exclude says, and what include does not.
+local function add_old(s, steps, id, signal)
+  local section = s:section(signal)
+  local include = section:has "include" and OLD[signal](section:section "include") or nil
+  local exclude = section:has "exclude" and OLD[signal](section:section "exclude") or nil
+  for _, key in ipairs { "metric", "datapoint", "log_record" } do
+    if section:has(key) then
+      section:raw(key)
+      section:add("not mapped", key, "conditions of OTTL are of spans: write metrics or logs = match { ... }")
+    end
+  end
+  section:done()
+  local name = report.name_of("filter", id) .. "-" .. signal
+  if not name:find "/" then name = "filter/" .. signal end
+  local became
+  for _, each in ipairs { { "", exclude }, { "-not", include and map { { "not", include } } } } do
+    if each[2] then
+      became = ('processor "%s"'):format(name .. each[1])
+      table.insert(steps.kept, lua_text.call("processor", name .. each[1], map { { signal, lua_text.call("match", each[2]) } }))
+    end
+  end
+  return became
+end
+
+function types.filter(s, steps, id, signals)
   local list = steps.decided and "kept" or "received"
   s:ignore("error_mode", "a value that is absent is no error here")
+  local became
+  for _, signal in ipairs { "metrics", "logs" } do
+    if s:has(signal) and signals[signal] then became = add_old(s, steps, id, signal) or became end
+  end
+  if not signals.traces then return became end
   if s:has "spans" then
     local spans = s:section "spans"
     local include = spans:has "include" and match_of(spans:section "include")
@@ -221,10 +294,21 @@ function types.filter(s, steps, id)
     end
     return ('processor "%s"'):format(name)
   end
-  return filter_conditions(s, steps, id, list)
+  return filter_conditions(s, steps, id, list) or became
 end
 
 -- ---- in order ----
+
+local OF_ALL = { resource = true, memory_limiter = true, batch = true, attributes = true, filter = true }
+
+-- In whose pipelines it stands: { traces = true, ... }.
+local function signals_of(pipelines, id)
+  local signals = {}
+  for signal, pipeline in pairs(pipelines) do
+    for _, other in ipairs(pipeline.processors or {}) do signals[signal] = signals[signal] or (other == id or nil) end
+  end
+  return signals
+end
 
 -- steps: what the pipeline came to; comments where something is missing.
 function M.read(doc, pipelines, notes)
@@ -233,9 +317,9 @@ function M.read(doc, pipelines, notes)
   for _, signal in ipairs { "traces", "metrics", "logs" } do
     for _, id in ipairs(pipelines[signal] and pipelines[signal].processors or {}) do
       local kind = id:match "^([^/]+)"
-      if not done[id] and types[kind] and (signal == "traces" or kind == "resource" or kind == "memory_limiter" or kind == "batch") then
+      if not done[id] and types[kind] and (signal == "traces" or OF_ALL[kind]) then
         local s = given:section(id)
-        local became = types[kind](s, steps, id)
+        local became = types[kind](s, steps, id, signals_of(pipelines, id))
         if became then given:add("mapped", id, became) end
         if kind ~= "tail_sampling" then s:done() end
       elseif not done[id] then

@@ -48,7 +48,8 @@ struct lua_job {
     size_t part_index;
     uint64_t unix_ns; /* when it was made */
     enum otlp_signal signal;
-    uint32_t items; /* spans, data points, log records */
+    uint32_t items;   /* spans, data points, log records */
+    uint32_t budgets; /* of CPU time, for encode: one for each batch.max_spans that it holds */
     struct buf body;
     struct job_trace *traces;
     size_t trace_count;

@@ -70,6 +70,7 @@ static bool make_traces(struct lua_job *job, const struct part *part)
 
 static struct lua_job *job_new(struct exporter *x, struct part *part)
 {
+    const struct exporter_common *limits = x->spec->options;
     struct lua_job *job = calloc(1, sizeof(*job));
 
     if (!job)
@@ -81,6 +82,7 @@ static struct lua_job *job_new(struct exporter *x, struct part *part)
                             .unix_ns = clock_unix_ns(x->owner->config.clock),
                             .signal = part->batch->signal,
                             .items = part->items,
+                            .budgets = 1 + part->items / (uint32_t)limits->batch_spans,
                             .ask = JOB_ENCODE};
     if (!make_traces(job, part)) {
         free(job);

@@ -205,6 +205,18 @@ static void take_requests(lua_State *L, struct lua_job *job)
     lua_pop(L, 1);
 }
 
+/* What can't be cut, a metric with many data points, may take as long as so many batches. */
+static enum err run_encode(lua_State *L, const struct lua_job *job, struct err_info *info)
+{
+    uint64_t bound_ns = lua_state_cpu_bound(L);
+    enum err err;
+
+    lua_state_bound_cpu(L, bound_ns * job->budgets);
+    err = lua_run_bounded(L, 5, 1, info);
+    lua_state_bound_cpu(L, bound_ns);
+    return err;
+}
+
 void lua_job_encode(struct export_lua *l, struct lua_job *job)
 {
     lua_State *L = l->L;
@@ -220,7 +232,7 @@ void lua_job_encode(struct export_lua *l, struct lua_job *job)
         lua_pushnumber(L, job->items);
         lua_pushnumber(L, (lua_Number)job->body.len);
         l->current = l->running = job;
-        result = lua_run_bounded(L, 5, 1, &info);
+        result = run_encode(L, job, &info);
         l->current = l->running = NULL;
         if (l->owner->config.hooks.end_trace)
             l->owner->config.hooks.end_trace(l->owner->config.hooks.arg, L);

@@ -230,6 +230,11 @@ void lua_state_bound_cpu(lua_State *L, uint64_t max_cpu_ns)
     heap_of(L)->bound_ns = max_cpu_ns;
 }
 
+uint64_t lua_state_cpu_bound(const lua_State *L)
+{
+    return heap_of(L)->bound_ns;
+}
+
 bool lua_state_jit(const lua_State *L)
 {
     return heap_of(L)->jit;

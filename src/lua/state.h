@@ -39,6 +39,7 @@ enum err lua_state_open_up(lua_State *L, struct err_info *info) MUST_CHECK;
 
 /* Another max_cpu_ns than the options said. */
 void lua_state_bound_cpu(lua_State *L, uint64_t max_cpu_ns);
+uint64_t lua_state_cpu_bound(const lua_State *L);
 
 /* Pushes the return value of a trusted embedded module ("moontail.schema"), loading it once.
  * ERR_SCRIPT with the message in info, nothing pushed. */

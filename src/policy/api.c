@@ -12,6 +12,7 @@
 #include "policy/match.h"
 #include "policy/metrics_lua.h"
 #include "policy/redact_lua.h"
+#include "policy/regex_lua.h"
 #include "policy/verdict.h"
 #include "policy/whole.h"
 
@@ -149,6 +150,7 @@ static void open_core(lua_State *L, struct policy_shared *shared)
     metrics_lua_register(L);
     json_text_register(L);
     redact_register(L, s);
+    regex_lua_register(L);
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, log_line, 1);
     lua_setfield(L, -2, "log");

@@ -70,7 +70,14 @@ def test_what_comes_out_of_a_large_file_can_run_and_every_key_is_accounted_for(t
     text, report = imported(os.path.join(FOLDER, "everything.yaml"))
     done = check(tmp_path, text)
     assert done.returncode == 0, done.stderr
-    for said in ["line 72 exporters.otlp/tempo.frobnicate: there is no such setting here",
+    words = " ".join(text.split())
+    for made in ['processor "filter/some-metrics" { metrics = match { metric = { name = regex "^jvm[.]" } } }',
+                 'logs = match { ["not"] = { log = { severity_text = { "WARN", "ERROR" } } } }',
+                 'processor "attributes/y" { metrics = true, logs = true, delete = { "secret" } }',
+                 'metric_name_selectors = { "^http\\\\." }']:
+        assert made in words, text
+    assert "output_destination: exporter \"debug\" shows metrics" in report
+    for said in ["line 80 exporters.otlp/tempo.frobnicate: there is no such setting here",
                  "receivers.jaeger: moontail receives OTLP",
                  "actions[3].action: insert of a: write a processor",
                  "processors.filter/health: processor \"drop_at_door/health\""]:
