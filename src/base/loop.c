@@ -181,20 +181,18 @@ static void system_wake(struct loop *l)
     if (atomic_exchange_explicit(&s->wake_sent, true, memory_order_acq_rel))
         return;
     if (write(s->wake_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
-        abort(); /* the counter cannot overflow: one write is outstanding at most */
+        abort(); /* the counter would overflow after 2^64 wakes */
 }
 
+/* Each write is an edge, whether or not the one before was read: so nothing is read. */
 static void on_wake(evutil_socket_t fd, short events, void *arg)
 {
     struct system_loop *s = arg;
-    uint64_t count;
 
-    (void)events;
+    (void)fd, (void)events;
     begin_turn(s);
-    if (read(fd, &count, sizeof(count)) < 0)
-        return;
-    /* After the read: a wake that comes in between writes nothing, but what it announces is
-     * visible to the step that follows this wait (acquire). */
+    /* A wake that came before this writes nothing, but what it announces is visible to the step
+     * that follows this wait (acquire). */
     atomic_exchange_explicit(&s->wake_sent, false, memory_order_acq_rel);
 }
 
@@ -281,7 +279,8 @@ struct loop *loop_new(const struct clock *clock)
     s->base = base_new();
     s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->wake_fd < 0 || evtimer_assign(&s->timer, s->base, on_timer, NULL) != 0 ||
-        event_assign(&s->wake, s->base, s->wake_fd, EV_READ | EV_PERSIST, on_wake, s) != 0 ||
+        event_assign(&s->wake, s->base, s->wake_fd, EV_READ | EV_PERSIST | EV_ET, on_wake, s) !=
+            0 ||
         event_add(&s->wake, NULL) != 0)
         err_no_memory("an event loop");
     return &s->loop;

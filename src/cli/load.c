@@ -1,8 +1,8 @@
 #include "cli/load.h"
 
 #include "base/clock.h"
+#include "base/gzip_out.h"
 #include "cli/bench_pool.h"
-#include "cli/gzip_out.h"
 
 /* Where bodies come from, and which are due. */
 struct source {

@@ -49,6 +49,7 @@ static enum err init_journal(struct collector *c, struct err_info *info)
     enum err err;
 
     t->step = run_journal;
+    t->gathers = true;
     t->snapshot = snapshot_journal;
     err = build_journal(c, info);
     c->shared.journal = c->journal;
@@ -62,6 +63,7 @@ static enum err init_export(struct collector *c, struct err_info *info)
     enum err err;
 
     t->step = run_export;
+    t->gathers = true;
     t->snapshot = snapshot_export;
     lua->step = run_export_lua;
     c->http = c->host.http_new(c->host.arg, t->loop);

@@ -1,6 +1,7 @@
 #include "collector/threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +14,25 @@ struct thread {
     pthread_t id;
 };
 
+/* A thread that is woken takes the CPU from the one that woke it, where they share one: a worker's
+ * first request had a round of the journal for itself. As a batch it waits until the worker has
+ * nothing more to do, or its slice is over. Where there is a free CPU it runs at once, as before.
+ */
+static void let_others_first(void)
+{
+    struct sched_param none = {0};
+
+    (void)!sched_setscheduler(0, SCHED_BATCH, &none); /* if that is forbidden all works as well */
+}
+
 static void *run_task(void *arg)
 {
     struct thread *t = arg;
     unsigned seen = 0;
 
     pthread_setname_np(pthread_self(), t->task->name);
+    if (t->task->gathers)
+        let_others_first();
     while (!atomic_load_explicit(t->stop, memory_order_acquire)) {
         uint64_t due = t->task->step(t->task->arg, clock_now_ns(t->clock));
 

@@ -3,12 +3,12 @@
  * One attempt goes through the endpoints, from the present one, until one answers well; only if all
  * have failed has the attempt failed. The present endpoint is left when it fails and the first one
  * is asked again each circuit.probe. */
+#include "base/gzip_out.h"
 #include "export/exporter.h"
 #include "export/otlp_answer.h"
 #include "export/otlp_options.h"
 #include "export/tls_files.h"
 
-#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,7 +29,7 @@ struct otlp {
     size_t probed;        /* which endpoint the next probe of an open circuit goes to */
     uint64_t failback_ns; /* when the first endpoint is asked again; if present > 0 */
     char *headers[OTLP_HEADERS_MAX + 8]; /* "Name: value", NULL-terminated */
-    struct libdeflate_compressor *compressor;
+    struct gzip_out *compressor;         /* NULL: bodies go as they are */
 };
 
 /* One part on its way. */
@@ -53,18 +53,6 @@ static void put_prefix(uint8_t *at, bool compressed, size_t len)
     at[4] = (uint8_t)len;
 }
 
-static bool put_gzip(struct otlp *o, struct slice raw, struct buf *out)
-{
-    size_t bound = libdeflate_gzip_compress_bound(o->compressor, raw.len), len;
-    uint8_t *at = buf_reserve(out, bound);
-
-    if (!at)
-        return false;
-    len = libdeflate_gzip_compress(o->compressor, raw.data, raw.len, at, bound);
-    out->len += len;
-    return len > 0;
-}
-
 static bool encode(struct otlp *o, struct buf *raw, struct buf *out)
 {
     size_t prefix = o->grpc ? GRPC_PREFIX : 0;
@@ -78,7 +66,7 @@ static bool encode(struct otlp *o, struct buf *raw, struct buf *out)
     if (prefix && buf_reserve(out, prefix))
         out->len = prefix;
     if (o->compressor)
-        put_gzip(o, buf_slice(raw), out);
+        gzip_out_write(o->compressor, buf_slice(raw), out);
     else
         buf_append(out, raw->data, raw->len);
     if (!buf_ok(out) || out->len <= prefix)
@@ -305,8 +293,7 @@ static enum err otlp_open(struct exporter *x, const void *options, void **self,
     o->options = options;
     o->exporter = x;
     o->grpc = strcmp(o->options->protocol, "grpc") == 0;
-    if (strcmp(o->options->compression, "gzip") == 0 &&
-        !(o->compressor = libdeflate_alloc_compressor(1)))
+    if (strcmp(o->options->compression, "gzip") == 0 && !(o->compressor = gzip_out_new()))
         err_no_memory("compression");
     if (o->options->endpoint)
         add_endpoint(o, o->options->endpoint);
@@ -326,8 +313,7 @@ static void otlp_close(void *self)
             free(o->endpoints[i].urls[s]);
     for (char **h = o->headers; *h; h++)
         free(*h);
-    if (o->compressor)
-        libdeflate_free_compressor(o->compressor);
+    gzip_out_free(o->compressor);
     free(o);
 }
 

@@ -1,4 +1,4 @@
-#include "cli/gzip_out.h"
+#include "base/gzip_out.h"
 
 #include <isa-l.h>
 #include <stdlib.h>
