@@ -28,6 +28,7 @@ if not is("SINK", "") then
       endpoint = env "SINK",
       protocol = env("SINK_PROTOCOL", "http/protobuf"),
       compression = env("COMPRESSION", "none"),
+      queue = { max_size = "8GiB" },
     },
   }
 end

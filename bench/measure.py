@@ -47,13 +47,14 @@ def by_loads(system, row, rate, seconds):
 def measure_row(kind, row, seconds):
     sink = Sink() if row.export else None
     system = kind(row, sink)
+    idle = system.resident()
     rate = row.rate if kind is Moontail or not row.peer_rate else row.peer_rate
     measured = (by_counters if kind.counts else by_loads)(system, row, rate, row.seconds or seconds)
     cpu, spans, took, report = measured
     figures = {"cpu_s_per_m": cpu / spans * 1e6, "spans_per_s": spans / took, "p50_ms": report["p50_ms"],
                "p99_ms": report["p99_ms"], "failed_spans": report["failed_spans"],
                "bytes_per_span": report["bytes"] / max(1, report["requests"] * row.spans),
-               "resident_mb": system.resident() / 1e6, "load": os.getloadavg()[0]}
+               "idle_mb": idle / 1e6, "resident_mb": system.resident() / 1e6, "load": os.getloadavg()[0]}
     if sink:
         figures["exported_share"] = sink.received() / max(1, system.received())
         sink.stop()

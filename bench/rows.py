@@ -68,8 +68,8 @@ ROWS = {
     "held-10k": Row("10,000 live traces", wait="250ms", rate=40_000, peers=False),
     "held-100k": Row("100,000 live traces", wait="2500ms", rate=40_000, peers=False),
     "held-1m": Row("1,000,000 live traces", wait="25s", rate=40_000, peers=False),
-    "workers-1": Row("1 worker, both CPUs", rate=60_000, all_cpus=True, peers=False),
-    "workers-2": Row("2 workers, both CPUs", rate=60_000, workers=2, all_cpus=True, peers=False),
+    "workers-1": Row("1 worker, both CPUs", rate=30_000, all_cpus=True, peers=False),
+    "workers-2": Row("2 workers, both CPUs, twice the load", rate=60_000, workers=2, all_cpus=True, peers=False),
 }
 
 MUST_HOLD = [name for name, row in ROWS.items() if row.goal]

@@ -24,3 +24,7 @@ def test_rows_that_must_hold_are_named():
     assert MUST_HOLD == ["http", "grpc", "export", "gzip", "small", "fsync"]
     assert len({(row.title, row.wait, row.workers) for row in ROWS.values()}) == len(ROWS)
 
+
+def test_pages_are_what_the_figures_make():
+    done = subprocess.run([f"{ROOT}/bench/report", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
