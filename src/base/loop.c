@@ -128,10 +128,13 @@ static void end_turn(struct system_loop *s, uint64_t now_ns)
 static void on_event(evutil_socket_t fd, short events, void *arg)
 {
     struct system_watch *w = arg;
+    struct system_loop *s = (struct system_loop *)w->watch.loop;
 
     (void)fd;
-    begin_turn((struct system_loop *)w->watch.loop);
+    begin_turn(s);
     w->ready(w->arg, (events & EV_READ ? LOOP_READ : 0u) | (events & EV_WRITE ? LOOP_WRITE : 0u));
+    if (clock_now_ns(s->loop.clock) - s->turn_ns > LOOP_READY_NS)
+        event_base_loopbreak(s->base);
 }
 
 static struct loop_watch *system_watch_new(struct loop *l, int fd, loop_ready_fn *ready, void *arg)

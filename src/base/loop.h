@@ -36,7 +36,8 @@ void loop_watch_free(struct loop_watch *w); /* NULL is allowed */
 void loop_wake(struct loop *l);
 
 /* Calls the ready watches; returns after one round of them, after a wake, or at until_ns
- * (absolute, NEVER_NS: no bound), whichever is first. */
+ * (absolute, NEVER_NS: no bound), whichever is first. Where they take long, the next ones have to
+ * wait for the next call, which begins with them: what is done between two calls has its turn. */
 void loop_wait(struct loop *l, uint64_t until_ns);
 
 /* A turn is what a thread does between two waits: the watches that are ready, and its step. */
@@ -49,6 +50,7 @@ struct loop_turns {
     uint64_t cpu_ns; /* the most of one, ever */
     uint64_t busy;   /* over LOOP_SLOW_NS, ever */
 };
+#define LOOP_READY_NS NS_PER_MS /* no further watch is called in a turn after that */
 #define LOOP_SLOW_NS (5 * NS_PER_MS)
 #define LOOP_LOOK_NS (2 * NS_PER_MS)
 /* How long turns took; a fake loop's take no time. Any thread. */

@@ -19,6 +19,8 @@ void memory_init(struct memory *m, size_t limit, size_t spike_limit)
     atomic_init(&m->limit, (int64_t)limit);
     atomic_init(&m->soft_limit, (int64_t)(limit - spike_limit));
     atomic_init(&m->held_back, 0);
+    atomic_init(&m->placed, NULL);
+    m->serving = NULL;
     atomic_init(&m->drain, (int64_t)spike_limit / 4);
 }
 

@@ -12,14 +12,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct order; /* order.h */
+
 struct memory {
     _Atomic int64_t used; /* bytes */
     _Atomic int64_t peak; /* the most that `used` has been; approximate under contention */
     /* Bytes; they change when the configuration is read again. */
     _Atomic int64_t limit;
-    _Atomic int64_t soft_limit; /* above it the stages of shedding begin */
-    _Atomic int64_t held_back;  /* below the limit: only memory_add takes them */
-    _Atomic int64_t drain;      /* below that: what comes in doesn't take them */
+    _Atomic int64_t soft_limit;     /* above it the stages of shedding begin */
+    _Atomic int64_t held_back;      /* below the limit: only memory_add takes them */
+    _Atomic int64_t drain;          /* below that: what comes in doesn't take them */
+    _Atomic(struct order *) placed; /* order.h: a stack; */
+    struct order *serving;          /* taken from it */
 };
 
 /* limit and spike_limit in bytes, spike_limit < limit; the soft limit is their difference. Nothing

@@ -23,6 +23,9 @@ enum {
 /* Without tail_sampling there is nothing to wait for, but spans of a trace leave better together.
  */
 static const uint64_t pass_through_wait_ns = NS_PER_S;
+/* Then sockets have their turn again: it is longer than theirs (LOOP_READY_NS), so that decisions
+ * keep up. */
+static const uint64_t deciding_ns = 2 * NS_PER_MS;
 static const uint64_t look_again_ns = 5 * NS_PER_MS; /* for bodies, which come with a wake */
 static const uint64_t pause_ns = 2 * NS_PER_S; /* the longest that a request waits for memory */
 
@@ -153,6 +156,7 @@ static uint64_t decide_later(const struct worker *w, size_t decided, uint64_t no
 static uint64_t decide_due(struct worker *w, uint64_t now_ns)
 {
     size_t most = DECISIONS_PER_STEP + w->added, decided = 0;
+    uint64_t began_ns = clock_now_ns(w->shared->clock);
 
     w->added = 0;
     if (is_kept(w))
@@ -168,6 +172,8 @@ static uint64_t decide_due(struct worker *w, uint64_t now_ns)
         if (result == DECIDE_NO_ROOM)
             return now_ns + NS_PER_MS;
         decided += result == DECIDE_DONE;
+        if (i % DECISIONS_PER_STEP == 0 && clock_now_ns(w->shared->clock) - began_ns > deciding_ns)
+            return now_ns;
     }
     return decided > 0 ? now_ns : now_ns + look_again_ns;
 }

@@ -1,5 +1,6 @@
 /* housekeeping.c: what the journal thread does beside bringing things to the level: blocks for the
  * workers, what is free again, what leaves memory, space on the disk. */
+#include "base/order.h"
 #include "journal/journal_impl.h"
 
 /* Memory may be released without a word to this thread: while a worker waits for a block, look. */
@@ -182,6 +183,8 @@ uint64_t house_step(struct journal *j, uint64_t now_ns)
     for (unsigned i = 0; i < j->config.workers; i++)
         due = earlier_ns(due, serve(j, &j->writers[i], now_ns));
     due = earlier_ns(due, segments_trim(&j->segments, now_ns));
+    if (order_serve(j->config.memory))
+        due = now_ns;
     due = earlier_ns(due, move_look(j, now_ns));
     due = earlier_ns(due, spill_step(&j->spill, now_ns));
     if (!j->files.store)

@@ -82,7 +82,12 @@ static uint32_t start_units(struct trace *trace, uint64_t start_ns)
 static void note_span(struct trace_table *t, struct trace *trace, const struct scan_span *s,
                       uint64_t now_ns)
 {
+    struct slab_sum *sum = &t->sums[trace->number >> SLAB_SHIFT];
+    uint64_t bytes = trace->sums.bytes;
+
     scan_sum(&trace->sums, s);
+    sum->spans++;
+    sum->bytes += trace->sums.bytes - bytes;
     if (s->parent_id == 0 && !trace->has_root) {
         trace->has_root = true;
         trace->root_ns = now_ns;

@@ -51,6 +51,7 @@ void decided_init(struct decided *d, size_t capacity, struct memory *memory)
     d->buckets = pages_new_forced(memory, buckets_bytes(d));
     if (!d->buckets)
         err_no_memory("decided traces");
+    pages_touch(d->buckets, buckets_bytes(d)); /* the first decisions would, all over them */
     slabs_init(&d->decisions, sizeof(struct shared), memory, true);
 }
 

@@ -24,6 +24,7 @@ void slabs_fini(struct slabs *s)
     for (uint32_t i = 0; i < s->count; i++)
         pages_free(s->memory, s->slabs[i].bytes, s->slabs[i].size);
     pages_unmap(s->slabs, SLAB_MAX * sizeof(struct slab));
+    order_fini(s->memory, &s->order);
     *s = (struct slabs){0};
 }
 
@@ -76,9 +77,17 @@ static size_t wanted_bytes(const struct slabs *s)
 }
 
 /* A large slab only where there is room for it; a small one also under force. */
-static uint8_t *new_pages(const struct slabs *s, size_t *size)
+static uint8_t *new_pages(struct slabs *s, size_t *size)
 {
+    uint8_t *ready = NULL;
+
     *size = wanted_bytes(s);
+    if (*size == PAGES_HUGE)
+        ready = order_take(s->memory, &s->order, PAGES_HUGE);
+    if (*size * 2 >= PAGES_HUGE)
+        order_place(s->memory, &s->order, PAGES_HUGE);
+    if (ready)
+        return ready;
     if (*size > SLAB_MIN_BYTES && memory_has_intake_room(s->memory, *size)) {
         uint8_t *bytes = pages_new(s->memory, *size);
 
@@ -170,6 +179,7 @@ static void give_back(struct slabs *s)
         if (s->empty_bytes - slab->size < (s->held_bytes - s->empty_bytes) / 4)
             return;
         (void)pop(s, &s->empty);
+        order_drop(s->memory, &s->order);
         pages_free(s->memory, slab->bytes, slab->size);
         slab->bytes = NULL;
         push(s, &s->absent, i);
@@ -197,16 +207,15 @@ void slabs_free(struct slabs *s, uint32_t item)
     give_back(s);
 }
 
-void slabs_each(const struct slabs *s, void (*fn)(void *arg, const void *item), void *arg)
+void slabs_each(const struct slabs *s, uint32_t i, void (*fn)(void *arg, const void *item),
+                void *arg)
 {
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct slab *slab = &s->slabs[i];
+    const struct slab *slab = &s->slabs[i];
 
-        if (!slab->bytes || slab->used == 0)
-            continue;
-        for (uint32_t at = i == 0; at < slab->fresh; at++)
-            fn(arg, slab->bytes + at * s->item_size);
-    }
+    if (!slab->bytes || slab->used == 0)
+        return;
+    for (uint32_t at = i == 0; at < slab->fresh; at++)
+        fn(arg, slab->bytes + at * s->item_size);
 }
 
 size_t slabs_bytes(const struct slabs *s)

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "base/memory.h"
+#include "base/order.h"
 
 enum {
     SLAB_MIN_BYTES = 64 << 10,
@@ -38,6 +38,7 @@ struct slabs {
     uint32_t absent; /* top of the stack of entries without bytes, SLAB_MAX: none */
     uint32_t empties;
     size_t held_bytes, empty_bytes;
+    struct order order; /* of the next one, where they are huge pages */
 };
 
 /* item_size: even, up to 4 KiB. Start-up only: ends without memory. */
@@ -53,8 +54,9 @@ static inline void *slabs_at(const struct slabs *s, uint32_t item)
     return s->slabs[item >> SLAB_SHIFT].bytes + (size_t)(item & (SLAB_ITEMS - 1)) * s->item_size;
 }
 
-/* Calls fn for every item ever used in the slabs held: free ones too, fn tells them apart. */
-void slabs_each(const struct slabs *s, void (*fn)(void *arg, const void *item), void *arg);
+/* Calls fn for every item ever used in this slab: free ones too, fn tells them apart. */
+void slabs_each(const struct slabs *s, uint32_t slab, void (*fn)(void *arg, const void *item),
+                void *arg);
 
 /* Bytes held. */
 size_t slabs_bytes(const struct slabs *s);

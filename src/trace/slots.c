@@ -29,6 +29,7 @@ void slots_fini(struct slots *s)
 {
     pages_free(s->memory, s->now, array_bytes(s->mask));
     pages_free(s->memory, s->old, array_bytes(s->old_mask));
+    order_fini(s->memory, &s->order);
     *s = (struct slots){0};
 }
 
@@ -90,11 +91,12 @@ static void move_some(struct slots *s, uint32_t n)
 
 static bool resize(struct slots *s, uint32_t slots)
 {
-    struct slot *array;
+    struct slot *array = order_take(s->memory, &s->order, array_bytes(slots - 1));
 
     move_some(s, UINT32_MAX);
-    array = s->forced ? pages_new_forced(s->memory, array_bytes(slots - 1))
-                      : pages_new(s->memory, array_bytes(slots - 1));
+    if (!array)
+        array = s->forced ? pages_new_forced(s->memory, array_bytes(slots - 1))
+                          : pages_new(s->memory, array_bytes(slots - 1));
     if (!array)
         return false;
     s->old = s->now;
@@ -109,7 +111,11 @@ bool slots_make_room(struct slots *s)
 {
     uint64_t slots = (uint64_t)s->mask + 1;
 
-    if (s->count < slots / 4 * 3)
+    if (s->count < slots / 8 * 5)
+        return true;
+    if (slots * 2 * sizeof(struct slot) >= PAGES_HUGE)
+        order_place(s->memory, &s->order, slots * 2 * sizeof(struct slot));
+    if (s->count < slots / 4 * 3 || (order_is_open(&s->order) && s->count < slots / 8 * 7))
         return true;
     if (slots < UINT64_C(1) << 31 && resize(s, (uint32_t)slots * 2))
         return true;

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "base/memory.h"
+#include "base/order.h"
 #include "base/prefetch.h"
 
 struct slot {
@@ -19,7 +19,8 @@ struct slots {
     struct slot *now, *old; /* old: NULL unless it is being moved */
     uint32_t mask, old_mask;
     uint32_t count;
-    uint32_t moved; /* slots of `old` that are done */
+    uint32_t moved;     /* slots of `old` that are done */
+    struct order order; /* of the next array, where it is of huge pages */
 };
 
 /* Start-up only: ends without memory. */

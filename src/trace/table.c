@@ -1,6 +1,9 @@
+#include "base/pages.h"
 #include "trace/table_impl.h"
 
 #include <stdlib.h>
+
+enum { COUNTED_MAX = 100000 }; /* about a millisecond */
 
 _Static_assert(sizeof(struct span_ref) == 32, "a reference is 32 bytes");
 _Static_assert(sizeof(struct trace) <= 128, "a trace is at most 128 bytes");
@@ -21,6 +24,8 @@ struct trace_table *trace_table_new(const struct trace_limits *limits, struct ha
     t->limits = *limits;
     t->key = key;
     slabs_init(&t->traces, sizeof(struct trace), limits->memory, false);
+    t->sums = pages_map(SLAB_MAX * sizeof(*t->sums));
+    t->counted_max = COUNTED_MAX;
     slabs_init(&t->chunks, sizeof(struct chunk), limits->memory, false);
     slots_init(&t->slots, limits->memory);
     decided_init(&t->decided, limits->decision_cache, limits->memory);
@@ -35,6 +40,7 @@ void trace_table_free(struct trace_table *t)
     slots_fini(&t->slots);
     slabs_fini(&t->chunks);
     slabs_fini(&t->traces);
+    pages_unmap(t->sums, SLAB_MAX * sizeof(*t->sums));
     free(t);
 }
 
@@ -104,23 +110,50 @@ void trace_remove(struct trace_table *t, struct trace *trace)
     if (t->last == trace)
         t->last = NULL;
     slots_remove(&t->slots, (uint32_t)trace->hash, trace->number);
+    t->sums[trace->number >> SLAB_SHIFT].spans -= trace->spans;
+    t->sums[trace->number >> SLAB_SHIFT].bytes -= trace->sums.bytes;
     trace->state = FREE;
     slabs_free(&t->traces, trace->number);
 }
 
+struct slab_count {
+    uint64_t traces;
+    struct slab_sum sum;
+};
+
 static void count_trace(void *arg, const void *item)
 {
     const struct trace *trace = item;
-    struct trace_stats *s = arg;
+    struct slab_count *c = arg;
 
     if (trace->state == FREE)
         return;
-    s->traces++;
-    s->spans += trace->spans;
-    s->bytes += trace->sums.bytes;
+    c->traces++;
+    c->sum.spans += trace->spans;
+    c->sum.bytes += trace->sums.bytes;
 }
 
-void trace_table_stats(const struct trace_table *t, struct trace_stats *s)
+/* The next slabs, each trace in them. What was counted along the way is set right. */
+static void count_some(struct trace_table *t, uint64_t *miscounted)
+{
+    size_t left = t->counted_max;
+
+    for (uint32_t n = 0; n < t->traces.count; n++) {
+        uint32_t i = t->counted < t->traces.count ? t->counted : 0;
+        const struct slab *slab = &t->traces.slabs[i];
+        struct slab_count c = {0};
+
+        if (slab->bytes && slab->fresh > left)
+            return;
+        slabs_each(&t->traces, i, count_trace, &c);
+        *miscounted += c.traces - (slab->bytes ? slab->used : 0);
+        left -= slab->bytes ? slab->fresh : 0;
+        t->sums[i] = c.sum;
+        t->counted = i + 1;
+    }
+}
+
+void trace_table_stats(struct trace_table *t, struct trace_stats *s)
 {
     *s = (struct trace_stats){
         .remembered = t->decided.count,
@@ -128,5 +161,12 @@ void trace_table_stats(const struct trace_table *t, struct trace_stats *s)
         .memory = slabs_bytes(&t->traces) + slabs_bytes(&t->chunks) + slots_bytes(&t->slots) +
                   decided_bytes(&t->decided),
     };
-    slabs_each(&t->traces, count_trace, s);
+    count_some(t, &s->traces);
+    for (uint32_t i = 0; i < t->traces.count; i++) {
+        const struct slab *slab = &t->traces.slabs[i];
+
+        s->traces += slab->bytes ? slab->used : 0;
+        s->spans += t->sums[i].spans;
+        s->bytes += t->sums[i].bytes;
+    }
 }

@@ -34,10 +34,18 @@ struct ahead {
     uint64_t hashes[AHEAD_MAX];
 };
 
+/* What waits in one slab of traces. */
+struct slab_sum {
+    uint64_t spans, bytes;
+};
+
 struct trace_table {
     struct trace_limits limits;
     struct hash_key key;
     struct slabs traces, chunks;
+    struct slab_sum *sums; /* by slab of traces */
+    uint32_t counted;      /* slab that is counted next, by looking at each of its traces */
+    size_t counted_max;    /* traces that are looked at for one call of trace_table_stats */
     struct slots slots;
     struct decided decided;
     struct list lists[LIST_COUNT];

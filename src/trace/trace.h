@@ -176,5 +176,7 @@ struct trace_stats {
     uint64_t forgotten;     /* decisions dropped from the cache since the start */
     uint64_t memory;        /* bytes held, as counted in struct memory */
 };
-/* Walks the data; for a rendezvous. */
-void trace_table_stats(const struct trace_table *t, struct trace_stats *s);
+/* For a rendezvous. Counts the data: up to 100,000 traces each time; where there are more, the
+ * others as they were counted when spans came and went, and then the next ones, so that nobody
+ * waits for a walk through all. */
+void trace_table_stats(struct trace_table *t, struct trace_stats *s);

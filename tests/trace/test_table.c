@@ -1,4 +1,5 @@
 #include "check.h"
+#include "trace/table_impl.h"
 #include "trace/trace.h"
 
 #include <stdlib.h>
@@ -458,6 +459,31 @@ static void spans_where_others_lay_go_to_traces_of_their_own(void)
     trace_table_free(t);
 }
 
+/* A scrape of a large table does not look at all of it. */
+static void what_is_counted_along_the_way_is_what_is_there(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_table *t = table_of(&limits);
+    struct trace_stats all, some;
+
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < 200; i++)
+            add(t, (uint8_t)(round * 12 + i % 12), 1 + i, i % 3, round);
+        for (unsigned i = 0; i < 6; i++)
+            trace_table_decided(t, trace_table_take_oldest(t, TRIGGER_SHUTDOWN), &keep);
+        t->counted_max = 0;
+        trace_table_stats(t, &some);
+        t->counted_max = 1000000;
+        trace_table_stats(t, &all);
+        CHECK(some.traces == all.traces && some.spans == all.spans && some.bytes == all.bytes);
+        CHECK(all.traces > 0 && all.bytes > all.spans);
+    }
+    t->sums[0].spans += 5; /* what was miscounted is set right */
+    trace_table_stats(t, &some);
+    CHECK(some.spans == all.spans && some.traces == all.traces);
+    trace_table_free(t);
+}
+
 static void owners_are_even_and_leave_the_table_even(void)
 {
     unsigned owned[3] = {0}, low[16] = {0};
@@ -640,6 +666,7 @@ int main(void)
     RUN(without_memory_nothing_is_stored_and_what_was_there_stays);
     RUN(many_spans_are_added_up_to_the_first_late_one);
     RUN(spans_where_others_lay_go_to_traces_of_their_own);
+    RUN(what_is_counted_along_the_way_is_what_is_there);
     RUN(owners_are_even_and_leave_the_table_even);
     RUN(triggers_have_the_names_that_policies_see);
     RUN(what_was_reserved_is_added_whatever_the_limiter_says_by_then);
