@@ -93,7 +93,7 @@ static void fail(const char *what)
 
 static struct bodies make_bodies(size_t requests)
 {
-    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S);
+    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S, BENCH_SPANS);
     struct bodies b = {.ends = calloc(requests, sizeof(*b.ends)), .count = requests};
 
     buf_init(&b.all, (size_t)1 << 31, NULL);

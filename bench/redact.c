@@ -54,7 +54,7 @@ static void rename_bodies(const char *from, const char *to)
 
 static void make_bodies(void)
 {
-    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000000000000));
+    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000000000000), BENCH_SPANS);
     struct scan_span spans[BENCH_SPANS];
     struct scan_result result;
 
