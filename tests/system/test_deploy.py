@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 from clients import post
-from harness import ROOT, config, exporter, run
+from harness import ROOT, config, exporter, parse_metrics, run
 from messages import request_with, span, trace_id
 
 DEPLOY = f"{ROOT}/deploy"
@@ -214,7 +214,8 @@ def test_every_metric_that_is_watched_exists(start):
 
 
 def test_every_alert_has_its_page():
-    rules = [r for g in yaml.safe_load(read("prometheus/alerts.yml"))["groups"] for r in g["rules"]]
+    rules = [r for name in ("alerts", "services")
+             for g in yaml.safe_load(read(f"prometheus/{name}.yml"))["groups"] for r in g["rules"]]
     with open(f"{ROOT}/docs/alerts.md") as f:
         headings = re.findall(r"^### (\w+)$", f.read(), re.M)
     assert [r["alert"] for r in rules] == headings
@@ -223,8 +224,26 @@ def test_every_alert_has_its_page():
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
 
 
-def test_the_dashboard_is_laid_out():
-    panels = read_json("grafana/moontail.json")["panels"]
+def test_metrics_of_services_that_are_watched_are_there(start):
+    collector = start(config('exporter "nop"', more="span_metrics = {}, service_graph = {},"))
+    sent = request_with(span(trace_id(1), 1, kind=3, error=True), span(trace_id(1), 2, 1))
+    post(collector.http, sent.SerializeToString())
+    collector.wait_decided(2)
+    there = {name for name, _ in parse_metrics(collector.get("/metrics/spans")[2])}
+    there |= {name for name, _ in collector.scrape()}
+    watched = "".join(map(read, ("prometheus/services.yml", "grafana/red.json",
+                                 "grafana/service-graph.json")))
+    used = set(re.findall(r"\b(?:traces|moontail)_[a-z_]+", watched))
+    assert len(used) > 10 and not used - there, used - there
+    labels = {label for (name, labels) in parse_metrics(collector.get("/metrics/spans")[2])
+              for label, _ in labels}
+    asked = set(re.findall(r"by \(([a-z_, ]+)\)", watched))
+    assert {x for each in asked for x in each.split(", ")} - {"id", "title"} <= labels
+
+
+@pytest.mark.parametrize("name", ["moontail", "red", "service-graph"])
+def test_the_dashboard_is_laid_out(name):
+    panels = read_json(f"grafana/{name}.json")["panels"]
     assert len({p["id"] for p in panels}) == len(panels)
     taken = set()
     for place in (p["gridPos"] for p in panels):
