@@ -14,7 +14,7 @@ enum {
     SIDES_KEPT = 4096,   /* of scratch, from one trace to the next */
     ATTRIBUTES = 48,     /* of a span that are noted; with more each one is searched for */
     FETCHED_SPANS = 8,   /* ahead of their turn */
-    FETCHED_BYTES = 192, /* of each */
+    FETCHED_BYTES = 512, /* of each */
 };
 
 /* A span whose attributes are asked for more than once. */
@@ -96,34 +96,46 @@ static void read_side(const struct spanmetrics_recorder *r, struct slice span, i
     s->has_failed = f.status == 2;
 }
 
-static void fetch(const struct spanmetrics_trace *trace, uint32_t i)
+static void fetch(const struct side *s)
 {
-    if (i < trace->count)
-        prefetch_run(trace->span(trace->arg, i).span.data, FETCHED_BYTES);
+    prefetch_run(s->span.data, s->span.len < FETCHED_BYTES ? s->span.len : FETCHED_BYTES);
 }
 
-/* The sides of requests among the spans; returns how many. */
-static size_t read_sides(struct spanmetrics_recorder *r, const struct spanmetrics_trace *trace)
+/* Where all spans are: their bytes are asked for before they are read. */
+static void find_spans(struct side *sides, const struct spanmetrics_trace *trace)
 {
-    struct slice service = slice_make(NULL, 0), resource = service, name;
-    size_t count = 0;
-
-    for (uint32_t i = 0; i < FETCHED_SPANS; i++)
-        fetch(trace, i);
     for (uint32_t i = 0; i < trace->count; i++) {
         struct span_view view = trace->span(trace->arg, i);
-        struct side *s = &r->trace.sides[count];
+
+        sides[i].span = view.span;
+        sides[i].resource = view.resource;
+        if (i < FETCHED_SPANS)
+            fetch(&sides[i]);
+    }
+}
+
+/* The sides of requests among `all` spans, which were found; returns how many. */
+static size_t read_sides(struct spanmetrics_recorder *r, uint32_t all)
+{
+    struct slice service = slice_make(NULL, 0), resource = service, name;
+    struct side *sides = r->trace.sides;
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < all; i++) {
+        struct slice span = sides[i].span, of = sides[i].resource;
         int32_t kind;
 
-        fetch(trace, i + FETCHED_SPANS);
-        view_span_name(view.span, &name, &kind);
+        if (i + FETCHED_SPANS < all)
+            fetch(&sides[i + FETCHED_SPANS]);
+        view_span_name(span, &name, &kind);
         if (kind < KIND_SERVER || kind > KIND_CONSUMER)
             continue;
-        if (!service.data || view.resource.data != resource.data)
-            service = key_service(view.resource);
-        resource = s->resource = view.resource;
-        s->service = service;
-        read_side(r, view.span, kind, s);
+        if (!service.data || of.data != resource.data)
+            service = key_service(of);
+        resource = of;
+        sides[count].resource = of;
+        sides[count].service = service;
+        read_side(r, span, kind, &sides[count]);
         count++;
     }
     return count;
@@ -163,10 +175,13 @@ static void count_client(struct spanmetrics_recorder *r, const struct side *clie
 {
     struct attributes a = {.span = client->span};
     struct slice server = client->database;
+    struct span_fields f;
     char number[32];
 
-    if (!server.data)
+    if (!server.data) {
+        a.is_indexed = view_span_index(client->span, &f, a.at, ATTRIBUTES, &a.count);
         server = first_of(&a, &r->m->peers, number);
+    }
     count_edge(r, &(struct edge){.client_name = client->service,
                                  .server_name = server.data ? server : slice_str("unknown"),
                                  .client = client,
@@ -243,7 +258,8 @@ void spanmetrics_count_edges(struct spanmetrics_recorder *r, const struct spanme
         atomic_fetch_add_explicit(&r->unpaired, trace->count, memory_order_relaxed);
         return;
     }
-    count = read_sides(r, trace);
+    find_spans(r->trace.sides, trace);
+    count = read_sides(r, trace->count);
     mask = index_clients(r, count);
     for (size_t i = 0; i < count; i++)
         if (r->trace.sides[i].is_server)

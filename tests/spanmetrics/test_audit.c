@@ -146,7 +146,7 @@ static void honest_sampling_is_off_by_chance_alone(void)
             for (int i = 0; i < 1000; i++) {
                 /* some of each are kept for certain, as errors are */
                 double probability = i % 20 == 0 ? 1 : p[o];
-                char name[8];
+                char name[24];
 
                 snprintf(name, sizeof(name), "op %d", o);
                 count_one(a, name, (double)rng_below(&rng, 1000000) < probability * 1e6,
@@ -227,7 +227,7 @@ static void a_trace_counts_once_for_each_operation_in_it(void)
 static void operations_beyond_the_bound_are_counted_together(void)
 {
     struct audit *a = make(3, false, 1);
-    char name[16];
+    char name[24];
 
     for (int i = 0; i < 20; i++) {
         snprintf(name, sizeof(name), "op %d", i);
@@ -242,7 +242,7 @@ static void operations_beyond_the_bound_are_counted_together(void)
 static void the_worst_come_first_and_no_more_than_asked_for(void)
 {
     struct audit *a = make(100, false, 1);
-    char name[16];
+    char name[24];
 
     for (int o = 0; o < 30; o++)
         for (int i = 0; i < o; i++) {
@@ -261,7 +261,7 @@ static void where_memory_is_short_operations_count_with_the_others(void)
     struct audit *a = make(100, false, 1);
     uint64_t decided = 0;
     size_t count;
-    char name[16];
+    char name[24];
 
     memory_set_limits(&memory, memory_used(&memory) + 2000, 100);
     for (int i = 0; i < 100; i++) {
