@@ -15,12 +15,11 @@ static const char no_op[] =
     "return { processor { name = 'a', on = 'kept', resource = function(r) r:unset 'no' end,\n"
     "  metric = function(m) m:unset 'no' end,\n"
     "  point = function() end, log = function() end } }";
-static const char edits[] =
-    "return { processor { name = 'a', on = 'kept', on_error = 'drop',\n"
-    "  resource = function(r) r:set('zone', ('z'):rep(500)) end,\n"
-    "  metric = function(m) m:set_name(m.name .. ('n'):rep(500)) end,\n"
-    "  point = function(p) p:set('a', ('a'):rep(500)) p:unset 'host' end,\n"
-    "  log = function(l) l:set_body(('b'):rep(500)) l:unset 'host' end } }";
+static const char edits[] = "return { processor { name = 'a', on = 'kept', on_error = 'drop',\n"
+                            "  resource = function(r) r:set('zone', ('z'):rep(500)) end,\n"
+                            "  metric = function(m) m:set_name(m.name .. ('n'):rep(500)) end,\n"
+                            "  point = function(p) p:set('a', ('a'):rep(500)) p:unset 'host' end,\n"
+                            "  log = function(l) l:set_body(('b'):rep(500)) l:unset 'host' end } }";
 
 static struct processor_set *load(struct test_state *s, const char *text)
 {
@@ -178,8 +177,8 @@ static void edits_keep_unknown_fields_and_every_item(void)
         put_body(&body, (enum otlp_signal)signal);
         CHECK(processor_set_items(set, (enum otlp_signal)signal, buf_slice(&body), 1, &sink,
                                   &left) == ERR_OK);
-        CHECK(items((enum otlp_signal)signal, left) == items((enum otlp_signal)signal,
-                                                             buf_slice(&body)));
+        CHECK(items((enum otlp_signal)signal, left) ==
+              items((enum otlp_signal)signal, buf_slice(&body)));
         CHECK(occurrences(left, "unknown") == occurrences(buf_slice(&body), "unknown"));
         CHECK(occurrences(left, "https://schema") == 2 && occurrences(left, "zone") == 2);
         CHECK(occurrences(left, "host") == 0 && dropped == 0);
