@@ -51,22 +51,28 @@ static void run_pool(uint64_t seed)
     run_pool_of(seed, BENCH_SPANS);
 }
 
+/* Of `trace`, its eight spans: one root, the others below another one. */
+static void is_whole(const struct scan_span *trace)
+{
+    int roots = 0;
+
+    for (size_t k = 0; k < 8; k++) {
+        bool found = trace[k].parent_id == 0;
+
+        CHECK(memcmp(trace[k].trace_id, trace->trace_id, 16) == 0);
+        roots += found;
+        for (size_t p = 0; p < 8 && !found; p++)
+            found = trace[p].span_id == trace[k].parent_id && p != k;
+        CHECK(found);
+    }
+    CHECK(roots == 1);
+}
+
 static void all_are_whole_traces_of_eight_spans(void)
 {
     CHECK(span_count == ALL);
     for (size_t i = 0; i + 8 <= span_count; i += 8) {
-        int roots = 0;
-
-        for (size_t k = i; k < i + 8; k++) {
-            bool found = spans[k].parent_id == 0;
-
-            CHECK(memcmp(spans[k].trace_id, spans[i].trace_id, 16) == 0);
-            roots += found;
-            for (size_t p = i; p < i + 8 && !found; p++)
-                found = spans[p].span_id == spans[k].parent_id && p != k;
-            CHECK(found);
-        }
-        CHECK(roots == 1);
+        is_whole(spans + i);
         CHECK(i == 0 || memcmp(spans[i].trace_id, spans[i - 1].trace_id, 16) != 0);
     }
 }
