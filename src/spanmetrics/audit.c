@@ -340,7 +340,7 @@ size_t audit_operations(const struct audit *a)
 
 static void init_tally(const struct audit *a, struct tally *t)
 {
-    t->counts = start_alloc(a->memory, (a->options.max_operations + 1) * sizeof(*t->counts));
+    t->counts = start_alloc(a->memory, (a->options.max_operations + 1) * sizeof(struct counts *));
     t->counts[OTHERS] = start_alloc(a->memory, sizeof(struct counts));
 }
 
