@@ -58,6 +58,7 @@ M.globals = {
   { "reject", "fun(reason?:string):Reply", "of reply: gives up, counted", only = "exporter" },
   { "send", "fun(request:Request):Reply", "of reply: another request for the same spans", only = "exporter" },
   { "count", "fun(what:string, n?:integer)", "in encode and reply: adds n (1) to moontail_export_script_total{exporter, what}; 16 names at most", only = "exporter" },
+  { "prometheus", "PrometheusLib", "metrics as requests of Prometheus remote write", only = "exporter" },
   { "xray", "XrayLib", "spans as documents of AWS X-Ray", only = "exporter" },
   { "emf", "EmfLib", "metrics as events of CloudWatch", only = "exporter" },
 }
@@ -324,6 +325,7 @@ M.classes = {
     { "timeout", "string?", "a duration" },
     { "sigv4", "{service:string, region:string?, role_arn:string?, external_id:string?}?", "signed for AWS when it is sent" },
     { "no_verify_ssl", "boolean?", "takes any certificate" },
+    { "tls", "{ca_file:string?, cert_file:string?, key_file:string?, insecure_skip_verify:boolean?}?", "whom it trusts, and who asks" },
     { "proxy_address", "(string|Secret)?", "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
     { "tag", "any", "for reply" },
   },
@@ -334,10 +336,17 @@ M.classes = {
     { "options", "table<string, Option>?", "" },
     { "signals", "string[]?", 'what encode can take; { "traces" } without it' },
     { "batch", "{max_spans?:integer, max_bytes?:integer|string, timeout?:string}?", "" },
+    { "queue", "{in_order?:boolean}?", "in_order: one request at a time, so that nothing passes what is sent again" },
     { "setup", "(fun(opt:table):any)?", "" },
     { "encode", "fun(batch:Batch, opt:table, my:any):Request|Request[]|nil", "" },
     { "reply", "(fun(r:{status:integer, body:string, headers:table}, request:Request, opt:table, my:any):Reply?)?", "nil: 2xx is ok; 401 403 408 429 5xx are tried again; else rejected" },
   },
+  {
+    "PrometheusLib", "prometheus", "What exporters to Prometheus are made with.",
+    { "writer", "fun(o?:{namespace?:string, external_labels?:table<string, string>, add_metric_suffixes?:boolean, target_info?:boolean, resource_labels?:boolean, exclude_service_attributes?:boolean, scope_labels?:boolean, metadata?:boolean, max_batch_size_bytes?:integer, max_streams?:integer, max_stale_ms?:number}):PrometheusWriter", "how metrics become series; make it in setup" },
+    { "split", "fun(body:string):string?, string?", "a request in two, the first to be sent first: before a time and after it, or of fewer series; nil where it is one sample" },
+  },
+  { "PrometheusWriter", "prometheus writer", "Made by prometheus.writer().", { "requests", "fun(self):{body:string, samples:integer}[], {points:integer?, samples:integer?, duplicates:integer?, dropped:table<string, integer>}", "the requests of the batch that encode got, compressed, and what was counted. Delta metrics are summed: call it once a batch" } },
   {
     "XrayLib", "xray", "What exporters of AWS X-Ray are made with.",
     { "mapping", 'fun(o:{semconv?:"v0"|"both"|"v1", compat?:boolean, index_all_attributes?:boolean, indexed_attributes?:string[], aws_log_groups?:string[]}):Mapping', "how spans become documents; make it in setup" },

@@ -82,9 +82,11 @@ local REQUEST = {
   timeout = true,
   sigv4 = true,
   no_verify_ssl = true,
+  tls = true,
   proxy_address = true,
   tag = true,
 }
+local TLS = { ca_file = "string", cert_file = "string", key_file = "string", insecure_skip_verify = "boolean" }
 local SIGV4 = { service = true, region = true, role_arn = true, external_id = true }
 M.request_keys = REQUEST
 local COMPRESS = { gzip = true, zstd = true }
@@ -139,6 +141,19 @@ local function sigv4_of(s)
   return { service = s.service, region = s.region, role_arn = s.role_arn, external_id = s.external_id }
 end
 
+-- The same of what is trusted, and who asks.
+local function tls_of(t)
+  if t == nil then return nil end
+  if type(t) ~= "table" then error("tls must be a table such as { ca_file = ... }, not a " .. type(t), 0) end
+  local copy = {}
+  for key, value in pairs(t) do
+    if not TLS[key] then error("tls has no '" .. tostring(key) .. "'" .. env.hint(key, TLS), 0) end
+    if type(value) ~= TLS[key] then error("tls." .. key .. " must be a " .. TLS[key], 0) end
+    copy[key] = value
+  end
+  return copy
+end
+
 -- Where to and how: what is not the same for all of an exporter's requests in other programs.
 local function check_way(r, url)
   local udp = url:find "^udp://" ~= nil
@@ -173,6 +188,7 @@ local function normal_request(r)
     timeout_ns = timeout,
     sigv4 = sigv4_of(r.sigv4),
     no_verify_ssl = r.no_verify_ssl,
+    tls = tls_of(r.tls),
     proxy = r.proxy_address and text_of(r.proxy_address, "proxy_address"),
     given = r,
   }
@@ -213,6 +229,7 @@ function M.api(t)
   t.send = function(request) return reply("send", request) end
   -- It reads spans, which are there where policies are: not in every test.
   if package.loaded["moontail.policy_core"] then t.xray, t.emf = require("moontail.xray").global, require("moontail.emf").global end
+  t.prometheus = require("moontail.prometheus").global
   t.count = function(what, n)
     if type(what) ~= "string" or not what:find "^[%w_.-]+$" or #what >= 48 then error("count takes a name such as \"trimmed\", not " .. tostring(what), 2) end
     if n ~= nil and not is_between(n, 0, 1e15) then error("count takes a number, not " .. tostring(n), 2) end

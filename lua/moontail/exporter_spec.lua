@@ -9,7 +9,7 @@ local M = {}
 
 -- Options of every exporter: C reads them.
 local COMMON = { where = true, signals = true, batch = true, queue = true, timeout = true, retry = true, circuit = true }
-local KEYS = { doc = "string", encode = "function", options = "table", setup = "function", reply = "function", batch = "table", signals = "table", name = "string" }
+local KEYS = { doc = "string", encode = "function", options = "table", setup = "function", reply = "function", batch = "table", queue = "table", signals = "table", name = "string" }
 
 M.keys = KEYS -- for the test that holds them and the table of the API together
 
@@ -75,15 +75,17 @@ local function read_options(c, spec)
   return schema.check(own_options(c), spec.options or {}, component.where(c, { durations = "ms" }))
 end
 
--- The options of every exporter: batch of the file, then what the config says.
+-- The options of every exporter: batch and queue of the file, then what the config says.
 local function common_options(c, spec)
   local common = {}
   for key in pairs(COMMON) do common[key] = c.options[key] end
-  if spec.batch and (common.batch == nil or type(common.batch) == "table") then
-    local batch = {}
-    for key, value in pairs(spec.batch) do batch[key] = value end
-    for key, value in pairs(common.batch or {}) do batch[key] = value end
-    common.batch = batch
+  for _, name in ipairs { "batch", "queue" } do
+    if spec[name] and (common[name] == nil or type(common[name]) == "table") then
+      local merged = {}
+      for key, value in pairs(spec[name]) do merged[key] = value end
+      for key, value in pairs(common[name] or {}) do merged[key] = value end
+      common[name] = merged
+    end
   end
   common.signals = common.signals or signals_of(spec)
   return common

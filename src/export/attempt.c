@@ -42,14 +42,29 @@ static uint64_t probe_due_ns(const struct exporter *x)
     return soon(x, x->probe_ns, x->probe_ns - x->spec->options->circuit_probe_ns);
 }
 
+/* Whether the part is not done, not in flight, and in order nothing of its signal is before it:
+ * *taken has the signals of which a part was met that is not done. */
+static bool may_go(const struct part *p, unsigned *taken)
+{
+    unsigned bit = 1u << p->batch->signal;
+    bool is_first = !(*taken & bit);
+
+    if (p->done)
+        return false;
+    *taken |= bit;
+    return !p->in_flight && (is_first || !p->batch->exporter->spec->options->in_order);
+}
+
 /* The first part in order that is neither done nor in flight, and due; NULL: none. */
 static struct part *waiting(const struct exporter *x, uint64_t until_ns)
 {
+    unsigned taken = 0;
+
     for (struct batch *b = x->first; b; b = b->next)
         for (size_t i = 0; b->parts_left && i < b->part_count; i++) {
             struct part *p = &b->parts[i];
 
-            if (!p->done && !p->in_flight && soon(x, p->due_ns, p->mark_ns) <= until_ns)
+            if (may_go(p, &taken) && soon(x, p->due_ns, p->mark_ns) <= until_ns)
                 return p;
         }
     return NULL;
@@ -96,13 +111,14 @@ bool attempt_next(struct exporter *x, uint64_t now_ns)
 uint64_t attempt_due_ns(const struct exporter *x)
 {
     uint64_t due = NEVER_NS;
+    unsigned taken = 0;
 
     if (x->in_flight >= IN_FLIGHT_MAX || x->probing || x->is_away || is_stopping(x) ||
         exporter_is_closed(x))
         return NEVER_NS; /* the answer comes first */
     for (const struct batch *b = x->first; b; b = b->next)
         for (size_t i = 0; i < b->part_count; i++)
-            if (!b->parts[i].done && !b->parts[i].in_flight)
+            if (may_go(&b->parts[i], &taken))
                 due = min64(due, soon(x, b->parts[i].due_ns, b->parts[i].mark_ns));
     if (due == NEVER_NS)
         return due;

@@ -45,6 +45,8 @@ void export_lua_free(struct export_lua *l)
         job_free(job);
     lua_state_close(l->next);
     lua_state_close(l->L);
+    for (size_t i = 0; i < EXPORTER_MAX; i++)
+        prom_state_free(l->prometheus[i]);
     ring_fini(&l->to_lua);
     ring_fini(&l->from_lua);
     free(l);

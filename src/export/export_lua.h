@@ -8,8 +8,9 @@
 
 #include "base/ring.h"
 #include "export/exporter.h"
+#include "prometheus/prometheus.h"
 
-enum { JOB_REQUESTS_MAX = 256, JOB_RESENDS_MAX = 16 };
+enum { JOB_REQUESTS_MAX = 256, JOB_RESENDS_MAX = 512 };
 
 /* One request that encode (or a reply) gave. */
 struct job_request {
@@ -90,6 +91,7 @@ struct export_lua {
     lua_State *L;            /* NULL: no exporter was ever Lua's */
     struct lua_job *current; /* while encode runs */
     struct lua_job *running; /* while encode or reply runs */
+    struct prom_state *prometheus[EXPORTER_MAX]; /* by exporter; NULL: it has none */
 };
 
 /* Start-up only. */

@@ -110,6 +110,7 @@ struct exporter_common {
     const char *const *signals; /* NULL: all that the type can send */
     uint64_t batch_spans, batch_bytes, batch_timeout_ns;
     uint64_t queue_bytes;
+    bool in_order;       /* one request at a time: nothing passes what is sent again */
     const char *on_full; /* "drop_oldest" | "refuse" */
     uint64_t timeout_ns;
     uint64_t retry_initial_ns, retry_max_ns, retry_elapsed_ns;

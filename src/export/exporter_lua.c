@@ -19,6 +19,9 @@ void job_request_fini(struct job_request *r)
     free((char *)r->sigv4.region);
     free((char *)r->sigv4.role_arn);
     free((char *)r->sigv4.external_id);
+    free((char *)r->tls.ca_file);
+    free((char *)r->tls.cert_file);
+    free((char *)r->tls.key_file);
     buf_fini(&r->body);
 }
 

@@ -12,7 +12,7 @@
 
 #define THIS "export.this" /* registry: the struct export_lua */
 
-static struct export_lua *this_of(lua_State *L)
+struct export_lua *lua_batch_this(lua_State *L)
 {
     struct export_lua *l;
 
@@ -22,9 +22,9 @@ static struct export_lua *this_of(lua_State *L)
     return l;
 }
 
-static struct lua_job *current(lua_State *L)
+struct lua_job *lua_batch_current(lua_State *L)
 {
-    struct export_lua *l = this_of(L);
+    struct export_lua *l = lua_batch_this(L);
 
     if (l && l->current)
         return l->current;
@@ -34,7 +34,7 @@ static struct lua_job *current(lua_State *L)
 
 static int host_trace_count(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)current(L)->trace_count);
+    lua_pushnumber(L, (lua_Number)lua_batch_current(L)->trace_count);
     return 1;
 }
 
@@ -83,8 +83,8 @@ static bool look(const struct lua_job *job, struct job_trace *t)
 
 static int host_trace(lua_State *L)
 {
-    struct lua_job *job = current(L);
-    const struct export_hooks *hooks = &this_of(L)->owner->config.hooks;
+    struct lua_job *job = lua_batch_current(L);
+    const struct export_hooks *hooks = &lua_batch_this(L)->owner->config.hooks;
     size_t i = (size_t)luaL_checkinteger(L, 1);
 
     luaL_argcheck(L, i >= 1 && i <= job->trace_count, 1, "no such trace");
@@ -96,7 +96,7 @@ static int host_trace(lua_State *L)
 
 static int host_body(lua_State *L)
 {
-    const struct lua_job *job = current(L);
+    const struct lua_job *job = lua_batch_current(L);
 
     lua_pushlstring(L, (const char *)job->body.data, job->body.len);
     return 1;
@@ -104,7 +104,7 @@ static int host_body(lua_State *L)
 
 static int host_json(lua_State *L)
 {
-    const struct lua_job *job = current(L);
+    const struct lua_job *job = lua_batch_current(L);
     struct buf out;
     enum err err;
 
@@ -119,7 +119,7 @@ static int host_json(lua_State *L)
 /* Unix ms of the earliest span. */
 static int host_start_ms(lua_State *L)
 {
-    struct lua_job *job = current(L);
+    struct lua_job *job = lua_batch_current(L);
     uint64_t earliest = UINT64_MAX;
 
     for (size_t i = 0; i < job->trace_count; i++)
@@ -140,7 +140,7 @@ static int host_log(lua_State *L)
 /* Unix ms when the batch was given to encode. */
 static int host_now_ms(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)current(L)->unix_ns / 1e6);
+    lua_pushnumber(L, (lua_Number)lua_batch_current(L)->unix_ns / 1e6);
     return 1;
 }
 
@@ -164,7 +164,7 @@ static struct exporter_count *count_of(struct exporter *x, const char *what)
 /* export_count(what, n): nothing outside of encode and reply. */
 static int host_count(lua_State *L)
 {
-    const struct export_lua *l = this_of(L);
+    const struct export_lua *l = lua_batch_this(L);
     const char *what = luaL_checkstring(L, 1);
     double n = luaL_checknumber(L, 2);
 
@@ -186,6 +186,7 @@ static void add_host_functions(lua_State *L)
     lua_host_add(L, "export_log", host_log);
     lua_host_add(L, "export_now_ms", host_now_ms);
     lua_host_add(L, "export_count", host_count);
+    lua_prometheus_add(L);
 }
 
 enum err export_api_install(lua_State *L, int env, struct err_info *info)

@@ -50,13 +50,31 @@ static bool take_sigv4(lua_State *L, int index, struct job_request *r)
     return good;
 }
 
-/* Where the request goes, and how. */
-static bool take_way(lua_State *L, int index, struct job_request *r)
+static bool take_tls(lua_State *L, int index, struct job_request *r)
 {
+    bool good = true;
+    int at;
+
     lua_getfield(L, index, "no_verify_ssl");
     r->tls.insecure_skip_verify = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    return copy_field(L, index, "method", &r->method) && copy_field(L, index, "url", &r->url) &&
+    lua_getfield(L, index, "tls");
+    at = lua_gettop(L);
+    if (lua_istable(L, at)) {
+        lua_getfield(L, at, "insecure_skip_verify");
+        r->tls.insecure_skip_verify |= lua_toboolean(L, -1);
+        good = copy_field(L, at, "ca_file", (char **)&r->tls.ca_file) &&
+               copy_field(L, at, "cert_file", (char **)&r->tls.cert_file) &&
+               copy_field(L, at, "key_file", (char **)&r->tls.key_file);
+    }
+    lua_settop(L, at - 1);
+    return good;
+}
+
+/* Where the request goes, and how. */
+static bool take_way(lua_State *L, int index, struct job_request *r)
+{
+    return take_tls(L, index, r) && copy_field(L, index, "method", &r->method) && copy_field(L, index, "url", &r->url) &&
            copy_field(L, index, "proxy", &r->proxy) && take_sigv4(L, index, r);
 }
 

@@ -1,11 +1,7 @@
 /* Attribute values as Lua values and as exact text. */
 #include "base/buf.h"
-#include "base/encode.h"
+#include "otlp/value_text.h"
 #include "policy/access.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <lauxlib.h>
 
@@ -86,113 +82,6 @@ void access_push_value(lua_State *L, const struct value *v)
 
 /* ---- text ---- */
 
-/* The shortest text that reads back as the same double. */
-static void put_double(struct buf *out, double number, bool json)
-{
-    char text[40];
-
-    if (!isfinite(number)) {
-        const char *name = isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
-
-        buf_printf(out, json ? "\"%s\"" : "%s", name);
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    buf_str(out, text);
-}
-
-static void put_quoted(struct buf *out, struct slice text)
-{
-    buf_byte(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-
-        if (c == '"' || c == '\\')
-            buf_byte(out, '\\');
-        if (c < 0x20)
-            buf_printf(out, "\\u%04x", c);
-        else
-            buf_byte(out, c);
-    }
-    buf_byte(out, '"');
-}
-
-static void put_json(struct buf *out, const struct value *v, int depth);
-
-static void put_list(struct buf *out, struct slice array, int depth)
-{
-    struct value element;
-    size_t at = 0;
-
-    buf_byte(out, '[');
-    for (bool first = true; view_array_next(array, &at, &element); first = false) {
-        if (!first)
-            buf_byte(out, ',');
-        put_json(out, &element, depth);
-    }
-    buf_byte(out, ']');
-}
-
-static void put_map(struct buf *out, struct slice kvlist, int depth)
-{
-    struct slice key;
-    struct value v;
-    size_t at = 0;
-
-    buf_byte(out, '{');
-    for (bool first = true; view_kvlist_next(kvlist, &at, &key, &v); first = false) {
-        if (!first)
-            buf_byte(out, ',');
-        put_quoted(out, key);
-        buf_byte(out, ':');
-        put_json(out, &v, depth);
-    }
-    buf_byte(out, '}');
-}
-
-static void put_scalar(struct buf *out, const struct value *v, bool json)
-{
-    if (v->type == VALUE_BOOL)
-        buf_str(out, v->boolean ? "true" : "false");
-    else if (v->type == VALUE_INT)
-        buf_printf(out, "%lld", (long long)v->integer);
-    else if (v->type == VALUE_DOUBLE)
-        put_double(out, v->number, json);
-    else if (v->type == VALUE_BYTES)
-        encode_base64(out, v->bytes);
-    else if (v->type == VALUE_STRING)
-        buf_append(out, v->bytes.data, v->bytes.len);
-    else
-        buf_str(out, "null");
-}
-
-static void put_json(struct buf *out, const struct value *v, int depth)
-{
-    bool nested = v->type == VALUE_ARRAY || v->type == VALUE_KVLIST;
-
-    if (nested && depth == SCAN_MAX_DEPTH) {
-        buf_str(out, "null");
-    } else if (v->type == VALUE_ARRAY) {
-        put_list(out, v->bytes, depth + 1);
-    } else if (v->type == VALUE_KVLIST) {
-        put_map(out, v->bytes, depth + 1);
-    } else if (v->type == VALUE_STRING) {
-        put_quoted(out, v->bytes);
-    } else {
-        bool quote = v->type == VALUE_BYTES;
-
-        if (quote)
-            buf_byte(out, '"');
-        put_scalar(out, v, true);
-        if (quote)
-            buf_byte(out, '"');
-    }
-}
-
 /* Owns the text while Lua copies it, so that it is freed if that raises. */
 static int buf_gc(lua_State *L)
 {
@@ -226,12 +115,7 @@ void access_push_text(lua_State *L, const struct value *v)
         return;
     }
     out = access_push_buf(L);
-    if (v->type == VALUE_ARRAY || v->type == VALUE_KVLIST)
-        put_json(out, v, 0);
-    else
-        put_scalar(out, v, false);
-    if (!buf_ok(out))
-        luaL_error(L, "attr_text: the value has no text under 64 MiB");
+    value_text(out, v);
     lua_pushlstring(L, (const char *)out->data, out->len);
     buf_fini(out);
     buf_init(out, MAX_TEXT, NULL);

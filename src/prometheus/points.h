@@ -1,0 +1,44 @@
+/* points.h: data points as samples. Private to the room. */
+#pragma once
+
+#include "prometheus/delta.h"
+#include "prometheus/labels.h"
+#include "prometheus/series.h"
+
+enum { BOUND_TEXT = 352, BOUND_CACHE = 64, POINT_BUCKETS_MAX = 16384 };
+
+/* The text of a bound, kept because many points have the same bounds. */
+struct bound_text {
+    uint64_t bits;
+    uint16_t len;
+    char text[30]; /* longer ones are not kept */
+};
+
+struct prom_writer {
+    struct prom_config config;
+    struct series_table series;
+    struct series_table families; /* metadata that was said: labels are whole messages */
+    struct label_set labels;
+    struct label_list list; /* of the point */
+    struct label_mark of_resource, of_scope;
+    struct buf name;     /* of the metric */
+    struct buf suffixed; /* with _sum and the like */
+    struct buf identity; /* of a delta stream */
+    struct buf exemplar;
+    struct bound_text bounds[BOUND_CACHE];
+    struct prom_request requests[PROM_REQUESTS_MAX];
+    struct series_out out;
+    /* of the batch: */
+    struct prom_state *state;
+    uint64_t unix_ns;
+    uint64_t latest_ns; /* of the points of the resource */
+};
+
+/* Adds the samples of one point. PROM_REASONS: it did; else why not. The metric's name is in
+ * w->name, the labels of resource and scope in w->labels. */
+enum prom_reason points_add(struct prom_writer *w, const struct metric_view *metric,
+                            struct slice resource, struct slice point);
+
+/* The shortest decimal text that reads back as the same number, without an exponent; "+Inf",
+ * "-Inf", "NaN". Returns its length. */
+size_t bound_put(char out[BOUND_TEXT], double bound);
