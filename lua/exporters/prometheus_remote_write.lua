@@ -119,7 +119,7 @@ end
 local function refused(r, request, my)
   local tag, reason = request.tag, ("HTTP status %d: %s"):format(r.status, first_line(r.body))
   local is_for_time = r.status == 400 and has_one_of(r.body, REFUSED_FOR_TIME)
-  local takes_the_rest = my.sigv4 or has_one_of(r.body, TAKES_THE_REST)
+  local takes_the_rest = has_one_of(r.body, TAKES_THE_REST)
   local answer = is_for_time and not takes_the_rest and halve(request, tag, my)
   if answer then return answer end
   count "refused"
@@ -134,7 +134,7 @@ return exporter {
   options = {
     endpoint = option.string { doc = "http://HOST/api/v1/write, https://aps-workspaces.REGION.amazonaws.com/workspaces/ID/api/v1/remote_write" },
     headers = option.map { default = {}, doc = "sent with each request" },
-    namespace = option.string { default = "", doc = "before the name of each metric" },
+    namespace = option.string { optional = true, doc = "before the name of each metric" },
     external_labels = option.map { default = {}, doc = "labels of all series, where they have none of that name" },
     add_metric_suffixes = option.boolean { default = true, doc = "units and _total, _ratio in names" },
     send_metadata = option.boolean { default = false, doc = "sends type, help and unit of metrics too" },
@@ -163,7 +163,7 @@ return exporter {
       tls = opt.tls,
       proxy_address = opt.proxy_address,
       writer = prometheus.writer {
-        namespace = opt.namespace,
+        namespace = opt.namespace or "",
         external_labels = opt.external_labels,
         add_metric_suffixes = opt.add_metric_suffixes,
         metadata = opt.send_metadata,

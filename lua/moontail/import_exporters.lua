@@ -260,6 +260,48 @@ function types.awsemf(s)
   })
 end
 
+local function sections_of(s, name, keys)
+  if not s:has(name) then return nil end
+  local section, list = s:section(name), {}
+  for _, key in ipairs(keys) do list[#list + 1] = { key, section:boolean(key) } end
+  section:done()
+  return map(list)
+end
+
+local OF_REMOTE_WRITE = {
+  remote_write_queue = "requests go one at a time, in the order of the queue, which is in the journal",
+  wal = "every queue is in the journal",
+  max_batch_request_parallelism = "requests go one at a time, so that samples are in order",
+  export_created_metric = "the collector has no such series any more",
+  translation_strategy = "names are of letters, digits, _ and :",
+  protobuf_message = "remote write 1.0 is what all take",
+}
+
+-- Its batches are remote write's, not the batch processor's.
+function types.prometheusremotewrite(s)
+  local tls = s:section "tls"
+  tls:ignore("insecure", "the endpoint's scheme says it")
+  for _, key in ipairs(CLIENT) do s:ignore(key, "the client has its own way") end
+  s:ignore_all(OF_REMOTE_WRITE)
+  s:ignore("compression", "snappy, as remote write has it")
+  local labels = s:has "external_labels" and s:section "external_labels" or nil
+  local external = labels and map {}
+  for _, name in ipairs(labels and report.keys(labels.map) or {}) do table.insert(external, { name, labels:string(name) }) end
+  return "prometheus_remote_write", common(s, nil, map {
+    { "endpoint", s:string "endpoint" },
+    { "headers", headers_of(s) },
+    { "namespace", s:string "namespace" },
+    { "external_labels", external },
+    { "add_metric_suffixes", s:boolean "add_metric_suffixes" },
+    { "send_metadata", s:boolean "send_metadata" },
+    { "target_info", sections_of(s, "target_info", { "enabled" }) },
+    { "resource_to_telemetry_conversion", sections_of(s, "resource_to_telemetry_conversion", { "enabled", "exclude_service_attributes" }) },
+    { "disable_scope_info", s:boolean "disable_scope_info" },
+    { "max_batch_size_bytes", s:number "max_batch_size_bytes" },
+    { "tls", client_tls(tls) },
+  })
+end
+
 function types.nop() return "nop", map {} end
 
 -- ---- all of them ----
@@ -275,10 +317,26 @@ local function signals_of(id, pipelines)
   return missing and list or nil
 end
 
-local function read_one(id, given, steps, pipelines, taken)
+local SIGNED = { prometheus_remote_write = true }
+
+-- sigv4 of what is signed by the extension sigv4auth; nil for any other.
+local function sigv4_of(s, doc)
+  local auth = s:section "auth"
+  local name = auth:string "authenticator"
+  local given = type(name) == "string" and name:find "^sigv4auth" and (doc.extensions or {})[name]
+  if type(given) ~= "table" then return nil end
+  auth:done()
+  local role = type(given.assume_role) == "table" and given.assume_role or {}
+  return map { { "service", given.service }, { "region", given.region or role.sts_region }, { "role_arn", role.arn } }
+end
+
+local function read_one(id, given, steps, pipelines, taken, doc)
   local s = given:section(id)
   local type_, options = types[id:match "^([^/]+)"](s, steps.batch)
-  if s:has "auth" then
+  local sigv4 = s:has "auth" and SIGNED[type_] and sigv4_of(s, doc)
+  if sigv4 then
+    table.insert(options, { "sigv4", sigv4 })
+  elseif s:has "auth" then
     s:raw "auth"
     s:add("not mapped", "auth", "give the header in headers = { ... }")
   end
@@ -294,7 +352,7 @@ function M.read(doc, ids, pipelines, steps, notes)
   local given, list, taken = report.section(notes, doc.exporters, "exporters"), {}, {}
   for _, id in ipairs(ids) do
     if types[id:match "^([^/]+)"] and given:has(id) then
-      list[#list + 1] = read_one(id, given, steps, pipelines, taken)
+      list[#list + 1] = read_one(id, given, steps, pipelines, taken, doc)
     elseif not (doc.connectors or {})[id] then
       given:add("not there yet", id, "stands as a comment with its options")
       list[#list + 1] = report.as_comment(('exporter "%s": not there yet'):format(id), given:raw(id))

@@ -42,13 +42,12 @@ local function label_name(name)
 end
 
 local function external_list(labels)
-  local list, names = {}, {}
+  local list = {}
   for name, value in pairs(labels) do
     if type(name) ~= "string" or name == "" or type(value) ~= "string" then
       error('external_labels is as { cluster = "blue" }: names and texts', 0)
     end
     list[#list + 1] = { label_name(name), value }
-    names[#names + 1] = name
   end
   if #list > 64 then error("external_labels has more than 64 labels", 0) end
   table.sort(list, function(a, b) return a[1] < b[1] end)

@@ -74,8 +74,9 @@ static bool take_tls(lua_State *L, int index, struct job_request *r)
 /* Where the request goes, and how. */
 static bool take_way(lua_State *L, int index, struct job_request *r)
 {
-    return take_tls(L, index, r) && copy_field(L, index, "method", &r->method) && copy_field(L, index, "url", &r->url) &&
-           copy_field(L, index, "proxy", &r->proxy) && take_sigv4(L, index, r);
+    return take_tls(L, index, r) && copy_field(L, index, "method", &r->method) &&
+           copy_field(L, index, "url", &r->url) && copy_field(L, index, "proxy", &r->proxy) &&
+           take_sigv4(L, index, r);
 }
 
 static bool put_zstd(struct slice raw, struct buf *out)

@@ -90,7 +90,8 @@ class DoorRequest(http.server.BaseHTTPRequestHandler):
             return self.answer(503)
         if not self.is_signed(body):
             self.server.refused += 1
-            return self.answer(403, b'{"message":"The security token is invalid."}')
+            return self.answer(403, b'{"message":"The signature does not match."}',
+                               "SignatureDoesNotMatch")
         request = urllib.request.Request(self.server.target, body, dict(self.headers))
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
@@ -119,8 +120,10 @@ class DoorRequest(http.server.BaseHTTPRequestHandler):
         text = signer.string_to_sign(request, canonical)
         return given.endswith(f"Signature={signer.signature(text, request)}")
 
-    def answer(self, status, body=b""):
+    def answer(self, status, body=b"", error=None):
         self.send_response(status)
+        if error:
+            self.send_header("x-amzn-errortype", error)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
