@@ -7,6 +7,7 @@
 #include "collector/remembered.h"
 #include "collector/rescue.h"
 #include "collector/span_metrics.h"
+#include "spanmetrics/audit.h"
 
 #include <stdlib.h>
 
@@ -318,6 +319,14 @@ static size_t remembered_bytes(const struct worker_shared *shared)
     return (all < REMEMBERED_BYTES ? all : REMEMBERED_BYTES) / shared->count;
 }
 
+/* What the redactions of the present rules leave. */
+static struct slice shown(void *worker, struct slice text)
+{
+    const struct worker *w = worker;
+
+    return policy_redacted(w->rules->L, text);
+}
+
 enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *loop,
                     struct rules *rules, struct worker **out, struct err_info *info)
 {
@@ -335,8 +344,10 @@ enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *l
         w->recorder = spanmetrics_recorder(shared->span_metrics, index);
     if (shared->service_graph)
         w->edges = spanmetrics_recorder(shared->service_graph, index);
-    if (shared->audit)
+    if (shared->audit) {
         w->audit = audit_recorder(shared->audit, index);
+        audit_show_by(w->audit, shown, w);
+    }
     init_rings(w);
     w->journal = journal_writer(shared->journal, index, loop);
     init_table(w);

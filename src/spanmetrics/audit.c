@@ -27,6 +27,9 @@ struct audit_recorder {
     struct tally live, past;
     uint64_t traces;
     const struct key *recent[AUDIT_RECENT];
+    audit_shown_fn *shown; /* NULL: all of a text is */
+    void *shown_arg;
+    uint8_t service[SPANMETRICS_TEXT_MAX]; /* what is shown of it */
     uint8_t key[AUDIT_KEY_MAX];
 } __attribute__((aligned(64)));
 
@@ -122,6 +125,22 @@ struct audit_recorder *audit_recorder(struct audit *a, unsigned i)
     return &a->recorders[i];
 }
 
+void audit_show_by(struct audit_recorder *r, audit_shown_fn *shown, void *arg)
+{
+    r->shown = shown;
+    r->shown_arg = arg;
+}
+
+/* Its text is gone with the next that is shown. */
+static struct slice shown_service(struct audit_recorder *r, struct slice service)
+{
+    service = r->shown(r->shown_arg, service);
+    service.len = service.len < sizeof(r->service) ? service.len : sizeof(r->service);
+    if (service.len > 0)
+        memcpy(r->service, service.data, service.len);
+    return slice_make(r->service, service.len);
+}
+
 /* Where a key is remembered: by the end of its name. Those that meet there are found by their hash.
  */
 static const struct key **recent_of(struct audit_recorder *r, struct slice service,
@@ -170,6 +189,10 @@ static void count_operation(struct audit_recorder *r, struct slice service, stru
     int32_t kind;
 
     view_span_name(span, &name, &kind);
+    if (r->shown) {
+        service = shown_service(r, service);
+        name = r->shown(r->shown_arg, name);
+    }
     c = counts_in(r->a, &r->live, find(r, service, name));
     if (c->last_trace == r->traces)
         return;

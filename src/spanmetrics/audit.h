@@ -42,6 +42,10 @@ void audit_free(struct audit *a); /* NULL is allowed */
 /* ---- a worker's side ---- */
 
 struct audit_recorder *audit_recorder(struct audit *a, unsigned i);
+/* What people may see of a service or the name of an operation; borrowed until the next call. */
+typedef struct slice audit_shown_fn(void *arg, struct slice text);
+/* Operations are told apart by what `shown` leaves of their names; without it by all of them. */
+void audit_show_by(struct audit_recorder *r, audit_shown_fn *shown, void *arg);
 bool audit_wants_all_spans(const struct audit_recorder *r);
 /* Counts a decided trace by the span that it begins with, of that service; an empty one is unknown.
  */
