@@ -11,6 +11,17 @@
 
 enum { ANSWER_DEPTH_MAX = 32, ANSWER_BYTES_MAX = 256 << 10 };
 
+/* Moves *at behind `word` where it stands there. */
+static inline bool answer_takes(const uint8_t **at, const uint8_t *end, const char *word)
+{
+    size_t len = strlen(word);
+
+    if ((size_t)(end - *at) < len || memcmp(*at, word, len) != 0)
+        return false;
+    *at += len;
+    return true;
+}
+
 /* Appends the string, number or literal at `path` ("LogOptions/awslogs-group": keys of objects,
  * from the root). False: malformed, not there, an object or a list, or `out` is full; then `out` is
  * as before. Of equal keys the first counts. */

@@ -48,12 +48,7 @@ static bool number(struct reader *r)
 
 static bool literal(struct reader *r, const char *word)
 {
-    size_t len = strlen(word);
-
-    if ((size_t)(r->end - r->at) < len || memcmp(r->at, word, len) != 0)
-        return false;
-    r->at += len;
-    return true;
+    return answer_takes(&r->at, r->end, word);
 }
 
 /* Four hex digits. */

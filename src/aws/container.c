@@ -140,8 +140,7 @@ static enum exchange_next container_answer(struct exchange *x, const struct aws_
                  "the container's endpoint answered with something else than credentials");
         return EXCHANGE_FAILED;
     }
-    exchange_say_status(x, "the container's endpoint for credentials", answer);
-    return answer->status >= 500 || answer->status == 429 ? EXCHANGE_RETRY : EXCHANGE_FAILED;
+    return exchange_refused(x, "the container's endpoint for credentials", answer);
 }
 
 const struct exchange_kind container_kind = {

@@ -30,8 +30,7 @@ static enum exchange_next ecs_answer(struct exchange *x, const struct aws_http_a
 
     if (answer->status == 200)
         return e->got(x, e, answer->body);
-    exchange_say_status(x, "the task's metadata endpoint", answer);
-    return answer->status >= 500 || answer->status == 429 ? EXCHANGE_RETRY : EXCHANGE_FAILED;
+    return exchange_refused(x, "the task's metadata endpoint", answer);
 }
 
 const struct exchange_kind ecs_kind = {

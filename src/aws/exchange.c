@@ -171,3 +171,10 @@ void exchange_say_status(struct exchange *x, const char *what, const struct aws_
     snprintf(x->error, sizeof(x->error), "%s: status %d%s%s%s", what, answer->status,
              len ? " (" : "", shown, len ? ")" : "");
 }
+
+enum exchange_next exchange_refused(struct exchange *x, const char *what,
+                                    const struct aws_http_answer *answer)
+{
+    exchange_say_status(x, what, answer);
+    return answer->status >= 500 || answer->status == 429 ? EXCHANGE_RETRY : EXCHANGE_FAILED;
+}

@@ -60,3 +60,6 @@ char exchange_shown(uint8_t byte);
 /* Writes x->error: "WHAT: status 503 (text)"; what is not printable becomes "?". */
 void exchange_say_status(struct exchange *x, const char *what,
                          const struct aws_http_answer *answer);
+/* Says so, and whether it is worth another try: with 5xx and 429 it is. */
+enum exchange_next exchange_refused(struct exchange *x, const char *what,
+                                    const struct aws_http_answer *answer);

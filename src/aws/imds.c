@@ -84,8 +84,7 @@ static enum exchange_next imds_answer(struct exchange *x, const struct aws_http_
     }
     if (answer->status == 200 || answer->status == 404)
         return i->got(x, i, answer->status, answer->body);
-    exchange_say_status(x, "the metadata service", answer);
-    return answer->status >= 500 || answer->status == 429 ? EXCHANGE_RETRY : EXCHANGE_FAILED;
+    return exchange_refused(x, "the metadata service", answer);
 }
 
 /* A hop limit of 1 lets the token's answer end before it is in a container: there is none then. */

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include <curl/curl.h>
-
 enum { LOOKED_AT = 8192 }; /* of a body: an error is short */
 
 static const struct {
@@ -86,15 +84,5 @@ enum aws_refusal aws_answer_read(const struct http_answer *answer, char code[64]
 
 bool aws_answer_date(const struct http_answer *answer, int64_t *unix_s)
 {
-    struct slice value = http_answer_header(answer, "date");
-    char text[64];
-    time_t date;
-
-    if (value.len == 0 || value.len >= sizeof(text))
-        return false;
-    memcpy(text, value.data, value.len);
-    text[value.len] = '\0';
-    date = curl_getdate(text, NULL);
-    *unix_s = date;
-    return date >= 0;
+    return http_date(http_answer_header(answer, "date"), unix_s);
 }

@@ -1,5 +1,9 @@
 #include "export/http_client.h"
 
+#include <curl/curl.h>
+
+enum { DATE_MAX = 64 };
+
 struct slice http_answer_header(const struct http_answer *a, const char *name)
 {
     const char *at = (const char *)a->headers.data, *end = at + a->headers.len;
@@ -20,4 +24,16 @@ struct slice http_answer_header(const struct http_answer *a, const char *name)
         at += line + 1;
     }
     return found;
+}
+
+bool http_date(struct slice value, int64_t *unix_s)
+{
+    char text[DATE_MAX];
+
+    if (value.len == 0 || value.len >= sizeof(text))
+        return false;
+    memcpy(text, value.data, value.len);
+    text[value.len] = '\0';
+    *unix_s = curl_getdate(text, NULL);
+    return *unix_s >= 0;
 }

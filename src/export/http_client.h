@@ -47,6 +47,8 @@ struct http_answer {
 
 /* The value of a header or trailer (the last one of that name), or an empty slice. */
 struct slice http_answer_header(const struct http_answer *a, const char *name);
+/* A date as headers have it (RFC 9110, 5.6.7). False: it is none, or before 1970. */
+bool http_date(struct slice value, int64_t *unix_s);
 
 /* `answer` is borrowed for the call; its bufs may be taken. */
 typedef void http_done_fn(void *arg, struct http_answer *answer);

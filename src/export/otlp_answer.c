@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <curl/curl.h>
-
 /* google.rpc.Code */
 enum grpc_status {
     GRPC_OK = 0,
@@ -81,20 +79,14 @@ static void read_response(struct slice message, struct sent_result *r)
 /* Seconds or a date (RFC 9110, 10.2.3). */
 static bool read_retry_after(struct slice value, uint64_t unix_ns, uint64_t *after_ns)
 {
-    char text[64];
     uint64_t seconds;
-    time_t date;
+    int64_t date;
 
     if (parse_number(value, &seconds)) {
         *after_ns = seconds * NS_PER_S;
         return true;
     }
-    if (value.len == 0 || value.len >= sizeof(text))
-        return false;
-    memcpy(text, value.data, value.len);
-    text[value.len] = '\0';
-    date = curl_getdate(text, NULL);
-    if (date < 0)
+    if (!http_date(value, &date))
         return false;
     *after_ns = (uint64_t)date * NS_PER_S > unix_ns ? (uint64_t)date * NS_PER_S - unix_ns : 0;
     return true;

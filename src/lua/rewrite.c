@@ -283,5 +283,7 @@ enum err lua_rewrite(struct slice text, const char *name, struct buf *out, struc
     }
     buf_append(out, s.copied, (size_t)(s.end - s.copied));
     buf_str(out, SUFFIX);
-    return buf_ok(out) ? ERR_OK : err_fail(info, ERR_FULL, "%s: too large to be loaded", name);
+    return buf_ok(out)
+               ? ERR_OK
+               : err_fail(info, ERR_FULL, "%s: too large to be loaded, or no memory for it", name);
 }

@@ -1,4 +1,4 @@
-"""AWS on loopback: fixtures for tests of what talks to it. One server serves all tests of a file.
+"""AWS on loopback: fixtures for tests of what talks to it. One server of each kind serves all tests of a process.
 
 aws     takes every call (X-Ray, STS, IAM, the instance's metadata).
 judge   refuses every call whose signature is wrong; judge.key and judge.secret are right.
@@ -62,11 +62,11 @@ def serve(kind, folder):
     server.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def aws(tmp_path_factory):
     yield from serve(Aws, tmp_path_factory.mktemp("aws"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def judge(tmp_path_factory):
     yield from serve(Judge, tmp_path_factory.mktemp("judge"))
