@@ -232,7 +232,7 @@ M.classes = {
     { "metric", "(fun(metric:EditMetric, opt:table, my:any):Verdict?)?", "each metric, before its data points; drop(reason) removes all of them" },
     { "point", "(fun(point:EditPoint, opt:table, my:any):Verdict?)?", "each data point" },
     { "log", "(fun(log:EditLog, opt:table, my:any):Verdict?)?", "each log record" },
-    { "body", "(fun(opt:table, my:any):Redaction)?", "of kept ones only: what C redacts whole bodies by: of spans where it stands in processors.received, of metrics and logs where it has no functions for them" },
+    { "body", "(fun(opt:table, my:any):Redaction)?", "of kept ones only: what C redacts by, without asking it: whole bodies of spans where it stands in processors.received; kept spans, and bodies of metrics and logs, where it has no functions for them" },
     { "on_error", '("pass"|"strip"|"drop")?', "what becomes of a span, data point or log record whose call fails" },
   },
   { "Shape", "shape", "Made by shape().", { "of", "fun(self, trace:Trace):string", "the different values of each field, in order, joined by •, the fields by commas; at most 100 values and 2048 bytes" } },

@@ -53,7 +53,7 @@ local kind = script.kind {
   signals = SIGNALS,
   check = function(spec)
     if not ON[spec.on] then return 'a processor needs on = "received" (may drop spans at the door) or on = "kept" (edits kept ones)' end
-    if not (has_functions(spec, "traces") or has_functions(spec, "metrics") or has_functions(spec, "logs")) then
+    if not (spec.body or has_functions(spec, "traces") or has_functions(spec, "metrics") or has_functions(spec, "logs")) then
       return "a processor needs span = function(span, opt, my) ... end"
     end
     if spec.body and spec.on ~= "kept" then return 'body = function... lets one that is on = "kept" stand in processors.received too' end
@@ -123,7 +123,7 @@ local function signals_of(c, spec, values)
   for _, signal in ipairs(spec.signals or { "traces", "metrics", "logs" }) do default[signal] = true end
   for key in pairs(SIGNALS) do named = named or (values[key] ~= nil and values[key] ~= false) end
   for key, signal in pairs(SIGNALS) do
-    local can = has_functions(spec, signal) or (spec.body and signal ~= "traces")
+    local can = has_functions(spec, signal) or spec.body
     if named and values[key] and not can then
       error(("%s%s: it can do nothing about %s"):format(script.place(c), tostring(c), signal), 0)
     end
@@ -160,17 +160,18 @@ local function prepare(c, on, errors, names)
   if not ok then error(script.place(c) .. tostring(c) .. ": " .. tostring(my), 0) end
   local asked = signals_of(c, spec, values)
   local at_body = on == "received" and spec.body
-  local bodies = (asked.metrics or asked.logs or (at_body and asked.traces)) and spec.body and body_redaction(c, spec, opt, my, at_body and values)
+  local bodies = spec.body and body_redaction(c, spec, opt, my, at_body and values)
   local ready = {
     name = name,
     type = c.type,
     when = matcher(values.when),
     redaction = at_body and asked.traces and bodies or nil,
     bodies = bodies or nil,
+    redacts_spans = not at_body and asked.traces and not has_functions(spec, "traces") and bodies or nil,
     span = not at_body and asked.traces and span_runner(spec, opt, my) or nil,
     trace = not at_body and asked.traces and trace_runner(spec, opt, my) or nil,
     on_error = spec.on_error or "pass",
-    where = script.where(spec.span or spec.trace or spec.log or spec.point or spec.metric or spec.resource),
+    where = script.where(spec.span or spec.trace or spec.log or spec.point or spec.metric or spec.resource or spec.body),
   }
   for _, signal in ipairs { "metrics", "logs" } do
     ready[signal] = asked[signal] and items_of(c, spec, opt, my, values, signal) or nil

@@ -51,6 +51,5 @@ return processor {
       hmac_key = opt.hmac_key,
     }
   end,
-  span = function(span, _, my) span:redact(my) end,
   body = function(_, my) return my end,
 }

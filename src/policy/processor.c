@@ -35,6 +35,16 @@ static void init_body(struct processor_set *p, struct processor *x)
         p->span_count++;
 }
 
+/* Where it redacts kept spans, and has nothing else to say of them. */
+static void init_spans(struct processor_set *p, struct processor *x)
+{
+    lua_getfield(p->L, -1, "redacts_spans");
+    x->redacts_spans = redact_get(p->L, -1); /* `bodies` holds it */
+    lua_pop(p->L, 1);
+    if (x->redacts_spans)
+        redact_count_memory(x->redacts_spans, p->shared->memory);
+}
+
 static enum on_error on_error_of(lua_State *L)
 {
     enum on_error how = ON_ERROR_PASS;
@@ -61,6 +71,7 @@ static void init_processor(struct processor_set *p, struct processor *x)
     x->span = processor_reference(L, "span");
     x->trace = processor_reference(L, "trace");
     init_body(p, x);
+    init_spans(p, x);
     processor_items_init(p, x);
     lua_getfield(L, -1, "when");
     x->when = match_get(L, -1);

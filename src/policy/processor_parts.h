@@ -39,8 +39,9 @@ struct processor {
     int bodies_ref;                             /* of: */
     struct redact *redacts_items;               /* what `items` that redact do it by */
     struct redact *redacts_body;                /* of `body`; NULL: it is asked about spans */
-    const struct redact *redact;                /* whose rules have the labels below */
-    uint16_t redact_labels[REDACT_RULES];       /* of shared->redactions; 0: not asked for yet */
+    struct redact *redacts_spans;         /* kept ones, without asking it; NULL: it is asked */
+    const struct redact *redact;          /* whose rules have the labels below */
+    uint16_t redact_labels[REDACT_RULES]; /* of shared->redactions; 0: not asked for yet */
 };
 
 struct processor_set {

@@ -57,6 +57,19 @@ void processor_count_redacted(struct processor_set *p, struct processor *x, stru
     }
 }
 
+/* As `span = function(span) span:redact(...) end` would, without a call of Lua. */
+static enum answer redact_kept(struct processor_set *p, struct processor *x)
+{
+    bool ok;
+
+    redact_hold_look(x->redacts_spans, true); /* no script is running that could be ended */
+    ok = editor_redact(p->editor, x->redacts_spans);
+    redact_hold_look(x->redacts_spans, false);
+    if (!ok)
+        processor_count_failure(p, x, FAILURE_MEMORY);
+    return ok ? ANSWER_LEAVE : ANSWER_FAILED;
+}
+
 static void process_span(struct processor_set *p, struct processor *x, size_t span, uint64_t now_ns)
 {
     uint16_t label = 0;
@@ -66,7 +79,8 @@ static void process_span(struct processor_set *p, struct processor *x, size_t sp
     if (x->when && !match_reads(x->when, p->reader, span))
         return;
     editor_begin(p->editor, span);
-    answer = processor_ask(p, x, x->span, span, now_ns, &label);
+    answer =
+        x->redacts_spans ? redact_kept(p, x) : processor_ask(p, x, x->span, span, now_ns, &label);
     ok = editor_end(p->editor, answer == ANSWER_LEAVE, &p->views[span]);
     if (p->editor->redact)
         processor_count_redacted(p, x, p->editor->redact, answer == ANSWER_LEAVE && ok);
@@ -84,7 +98,7 @@ static void process_spans(struct processor_set *p, struct processor *x, bool fai
     for (size_t rank = 0; rank < count; rank++) {
         size_t span = reader_order(p->reader, rank);
 
-        if (span == READER_NONE || failed || (x->span == LUA_NOREF && rank == 0))
+        if (span == READER_NONE || failed || (x->span == LUA_NOREF && !x->redacts_spans))
             break;
         process_span(p, x, span, now_ns);
     }

@@ -243,6 +243,11 @@ void redact_on_look(struct redact *r, void (*look)(void *arg), void *arg)
     r->look_arg = arg;
 }
 
+void redact_hold_look(struct redact *r, bool hold)
+{
+    r->is_look_held = hold;
+}
+
 bool redact_counts_next(struct redact *r, size_t *at, unsigned *rule, uint64_t *count)
 {
     for (; *at < REDACT_RULES; ++*at) {

@@ -89,6 +89,9 @@ void redact_thoroughly(struct redact *r);
 /* Called now and then while it works; may leave by longjmp: then nothing of the result counts. */
 void redact_on_look(struct redact *r, void (*look)(void *arg), void *arg);
 
+/* While it is held `look` is not called. */
+void redact_hold_look(struct redact *r, bool hold);
+
 enum redact_outcome {
     REDACT_SAME,
     REDACT_CHANGED, /* `out` has what is left */

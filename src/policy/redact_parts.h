@@ -81,6 +81,7 @@ struct redact {
     uint64_t found[REDACT_RULES];
     void (*look)(void *arg);
     void *look_arg;
+    bool is_look_held;
     unsigned steps; /* since the last look */
 };
 
@@ -130,7 +131,7 @@ static inline void redact_step(struct redact *r)
 {
     if (++r->steps >= 4096) {
         r->steps = 0;
-        if (r->look)
+        if (r->look && !r->is_look_held)
             r->look(r->look_arg);
     }
 }

@@ -227,12 +227,30 @@ static bool walk_number(struct walk *w, enum redact_place place, const struct wi
 static bool walk_message(struct walk *w, enum message of, struct slice message,
                          struct around around);
 
+/* A field with a tag and a length of a byte each that is all of what is left. */
+static bool is_last_field(struct slice left, uint32_t number)
+{
+    return left.len >= 2 && left.data[0] == (number << 3 | WIRE_LEN) && left.data[1] < 0x80 &&
+           left.data[1] == left.len - 2;
+}
+
+/* A short text and nothing else, as nearly all values are. */
+static bool walk_plain(struct walk *w, struct slice any, struct around around)
+{
+    const struct wire_field f = {
+        .number = ANY_STRING, .type = WIRE_LEN, .bytes = redact_part(any, 2, any.len)};
+
+    return walk_text(w, around.place, &f, any.data, any.data + any.len);
+}
+
 static bool walk_any(struct walk *w, struct slice any, struct around around)
 {
     struct wire in = wire_of(any);
     struct wire_field f;
     bool gone = false;
 
+    if (is_last_field(any, ANY_STRING))
+        return walk_plain(w, any, around);
     for (const uint8_t *from = in.at; !w->failed && wire_next(&in, &f); from = in.at) {
         bool is_len = f.type == WIRE_LEN;
 
@@ -255,12 +273,33 @@ struct pair {
     bool is_whole;
 };
 
+/* A short key, and behind it a short value. */
+static bool read_plain_pair(struct slice pair, struct pair *p)
+{
+    struct slice rest;
+
+    if (pair.len < 4 || pair.data[0] != (PAIR_KEY << 3 | WIRE_LEN) || pair.data[1] >= 0x80 ||
+        pair.data[1] > pair.len - 4)
+        return false;
+    p->key = slice_make(pair.data + 2, pair.data[1]);
+    rest = redact_part(pair, 2 + p->key.len, pair.len);
+    if (!is_last_field(rest, PAIR_VALUE))
+        return false;
+    p->value = redact_part(rest, 2, rest.len);
+    p->values = 1;
+    p->is_whole = true;
+    return true;
+}
+
 static struct pair read_pair(struct slice pair)
 {
     struct wire in = wire_of(pair);
     struct wire_field f;
     struct pair p = {.values = 0};
 
+    if (read_plain_pair(pair, &p))
+        return p;
+    p.key = slice_make(NULL, 0);
     while (wire_next(&in, &f)) {
         if (f.type != WIRE_LEN)
             continue;
