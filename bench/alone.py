@@ -38,6 +38,16 @@ def measure_policies(rounds, seconds):
     return found
 
 
+def measure_compression():
+    """{how: [bytes a span, ns to make it, ns to read it]}"""
+    build()
+    done = subprocess.run([os.path.join(BUILT, "compression")], check=True, text=True, stdout=subprocess.PIPE,
+                          preexec_fn=pin(CPUS[-1:]))
+    print(done.stdout, end="")
+    return {m[1]: [int(m[2]), int(m[3] or 0), int(m[4] or 0)] for m in re.finditer(
+        r"^(.+): (\d+) bytes(?:, (\d+) ns in, (\d+) ns out)?$", done.stdout, re.M)}
+
+
 # What a span may take: worker, journal and export together. Lower it with what makes it less.
 MOST_INSTRUCTIONS = 1_850
 STEPS = ("worker_step", "journal_step", "export_step")

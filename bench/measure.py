@@ -62,8 +62,9 @@ def measure_row(kind, row, seconds):
     return figures
 
 
-def measure_rows(names, peers, rounds, seconds, note):
-    """{row: {program: [figures of a round]}}. Programs alternate, rows too; `rounds`: None for each row's own."""
+def measure_rows(names, peers, rounds, seconds, note, keep):
+    """{row: {program: [figures of a round]}}. Programs alternate, rows too; `rounds`: None for each row's own.
+    keep(found) is called when a row has been measured: what broke off later has not been for nothing."""
     found = {}
     for i in range(max(rounds or ROWS[n].rounds for n in names)):
         shared = {}
@@ -78,6 +79,7 @@ def measure_rows(names, peers, rounds, seconds, note):
                 found.setdefault(name, {}).setdefault(kind.name, []).append(figures)
                 note(f"{name:12} {kind.name:10} {figures['cpu_s_per_m']:6.2f} CPU-s/M "
                      f"{figures['spans_per_s']:12,.0f} spans/s  p99 {figures['p99_ms']:.2f} ms")
+            keep(found)
     return found
 
 

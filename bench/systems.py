@@ -1,4 +1,5 @@
 """The programs under measurement, the sink that they export to, and the load."""
+import atexit
 import json
 import os
 import re
@@ -39,6 +40,17 @@ def parse(text):
     return found
 
 
+STARTED = []
+
+
+@atexit.register
+def end_what_is_left():
+    """Where a run is broken off."""
+    for process in STARTED:
+        if process.poll() is None:
+            process.kill()
+
+
 class System:
     """A running program. Its folder is gone when it has been stopped."""
     counts = True  # says how many spans it received and decided
@@ -50,6 +62,7 @@ class System:
         self.process = subprocess.Popen(command, cwd=self.folder.name, stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, preexec_fn=pin(cpus),
                                         env={**os.environ, **environment})
+        STARTED.append(self.process)
 
     def fail(self, why):
         self.log.seek(0)
@@ -226,12 +239,14 @@ class FluentBit(System):
 
 
 def start_load(system, row, rate, traces=1 << 40, duration="30m"):
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [PROGRAM, "load", "--bench", "--json", "--endpoint", system.endpoint(row.protocol),
          "--protocol", "grpc" if row.protocol == "grpc" else "http/protobuf", "--traces", str(traces),
          "--spans", str(row.spans), *["--gzip"] * row.gzip, "--rate", str(rate), "--connections", "8",
          "--duration", duration],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=pin(CPUS[-1:]))
+    STARTED.append(process)
+    return process
 
 
 def end_load(system, process):

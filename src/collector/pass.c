@@ -84,7 +84,7 @@ static void end_processors(struct worker *w, enum otlp_signal signal, bool taken
 
 /* ---- to the outbox ---- */
 
-/* Appends what leaves of a body. */
+/* Makes `payload` of what leaves of a body: it may have become much longer. */
 static enum err compose(struct worker *w, enum otlp_signal signal, struct slice body,
                         const struct scan_result *result, struct buf *payload)
 {
@@ -100,6 +100,7 @@ static enum err compose(struct worker *w, enum otlp_signal signal, struct slice 
     }
     if (err == ERR_OK)
         err = process(w, signal, &body);
+    buf_init(payload, body.len * 2 + GROWTH, w->shared->memory);
     if (err == ERR_OK)
         err = compose_body(body, &edits, payload);
     buf_fini(&rest);
@@ -125,7 +126,6 @@ static enum err hand_on(struct worker *w, enum otlp_signal signal, struct slice 
     enum err err;
 
     *number = 0;
-    buf_init(&payload, body.len * 2 + GROWTH, w->shared->memory);
     err = compose(w, signal, body, result, &payload);
     r.payload_spans = (uint32_t)(result->items - door_items(w));
     if (err == ERR_OK && r.payload_spans > 0) {

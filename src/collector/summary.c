@@ -57,8 +57,9 @@ static void write_passed(const struct ledger *l, enum otlp_signal signal, struct
 
     if (c->received == 0)
         return;
-    buf_printf(out, "in      %10" PRIu64 " %s, %" PRIu64 " rejected\n", c->received,
-               otlp_signal_items(signal), c->rejected);
+    buf_printf(out, "in      %10" PRIu64 " %s, %" PRIu64 " rejected, %" PRIu64 " filtered\n",
+               c->received, otlp_signal_items(signal), c->rejected,
+               ledger_sum(c->filtered, l->filters));
     for (size_t i = 0; i < l->exporter_count; i++) {
         const struct export_stats *s = &l->passed[signal].exporters[i].stats;
 

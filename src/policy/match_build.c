@@ -209,9 +209,9 @@ static int build_asks(lua_State *L)
 
     lua_pushboolean(L, m->asks_trace);
     lua_pushboolean(L, m->asks_decision);
-    lua_pushboolean(L, m->asks_items & MATCH_OF_SPANS);
-    lua_pushboolean(L, m->asks_items & MATCH_OF_METRICS);
-    lua_pushboolean(L, m->asks_items & MATCH_OF_LOGS);
+    lua_pushboolean(L, (m->asks_items & MATCH_OF_SPANS) != 0);
+    lua_pushboolean(L, (m->asks_items & MATCH_OF_METRICS) != 0);
+    lua_pushboolean(L, (m->asks_items & MATCH_OF_LOGS) != 0);
     return 5;
 }
 

@@ -20,7 +20,7 @@ static int collect(lua_State *L)
 static int lua_regex_new(lua_State *L)
 {
     struct slice pattern = lua_check_slice(L, 1);
-    struct regex **r = lua_newuserdata(L, sizeof(*r));
+    struct regex **r = lua_newuserdata(L, sizeof(struct regex *));
     struct err_info info;
 
     *r = NULL;

@@ -240,6 +240,23 @@ static void edits_come_before_the_stamp_of_resources_and_leave_the_rest_as_it_wa
     end_sim(&s, &b);
 }
 
+static void a_body_that_processors_make_much_longer_is_taken(void)
+{
+    struct signal_backend b;
+    struct sim s;
+
+    start_sim(
+        &s, &b,
+        PLAIN("processors = { kept = { processor 'attributes' { logs = true, upsert = { long = "
+              "'0123456789012345678901234567890123456789012345678901234567890123456789' } } } },",
+              EXPORTER("all", "")),
+        1);
+    CHECK(post_items(&s, sim_connect(&s), OTLP_LOGS, 50000, "") == 200);
+    sim_run(&s, 5 * NS_PER_S);
+    CHECK(given(&b, OTLP_LOGS) == 50000);
+    end_sim(&s, &b);
+}
+
 static void rejected_items_are_cut_out_and_counted_and_empty_requests_go_nowhere(void)
 {
     struct signal_backend b;
@@ -468,6 +485,7 @@ int main(void)
     RUN(metrics_and_logs_pass_beside_traces_without_a_wait);
     RUN(what_processors_drop_of_metrics_and_logs_is_filtered_and_the_rest_kept);
     RUN(edits_come_before_the_stamp_of_resources_and_leave_the_rest_as_it_was);
+    RUN(a_body_that_processors_make_much_longer_is_taken);
     RUN(rejected_items_are_cut_out_and_counted_and_empty_requests_go_nowhere);
     RUN(one_signal_waits_for_its_backend_while_others_go);
     RUN(a_full_queue_gives_up_the_oldest_of_any_signal);
