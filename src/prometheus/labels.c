@@ -170,7 +170,7 @@ static bool is_joined(enum label_rank rank)
 void labels_finish(struct label_set *from, struct label_list *to)
 {
     struct label merged[LABELS_MAX];
-    uint16_t order[LABELS_MAX];
+    uint16_t order[LABELS_MAX] = {0};
     size_t count = 0;
 
     sort(from, order);
