@@ -113,7 +113,7 @@ static void fill_memory_and_recover(unsigned workers, unsigned limit, unsigned s
     snprintf(
         config, sizeof(config),
         "local c = (function() %s end)() "
-        "c.memory_limiter = { limit = '%uMiB', spike_limit = '%uMiB' } "
+        "c.memory_limiter = { limit = '%uMiB', spike_limit = '%uMiB', compression = 'lz4' } "
         "c.journal = { ack = 'memory' } c.workers = %u return c",
         CONFIG(EVERYTHING, OTLP("all", "1", "queue = { max_size = '1GiB', on_full = 'refuse' }")),
         limit, spike, workers);
@@ -166,7 +166,7 @@ static void large_traces_do_not_block_each_other_when_memory_is_full(void)
         EVERYTHING,
         OTLP("all", "1",
              "")) " end)() c.journal = { ack = 'memory' } c.memory_limiter = { limit = '24MiB', "
-                  "spike_limit = '4MiB', compression = 'none' } return c";
+                  "spike_limit = '4MiB' } return c";
     static char name[LARGE];
     uint64_t taken = 0;
     int status = 200;

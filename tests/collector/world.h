@@ -202,7 +202,7 @@ static inline void make_config(unsigned cpus)
         cpus);
     put_journal();
     if (has(SMALL_MEMORY))
-        put("  memory_limiter = { limit = %llu, spike_limit = '8MiB' },\n",
+        put("  memory_limiter = { limit = %llu, spike_limit = '8MiB', compression = 'lz4' },\n",
             (unsigned long long)(SMALL_MEMORY_MIB + 8 * cpus) << 20);
     put("  tail_sampling = { decision_wait = '4s', %s"
         "policies = { policy 'latency' { threshold_ms = %u } } },\n  exporters = {\n",
