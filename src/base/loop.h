@@ -51,8 +51,8 @@ struct loop_turns {
     uint64_t busy;   /* over LOOP_SLOW_NS, ever */
 };
 #define LOOP_READY_NS NS_PER_MS /* no further watch is called in a turn after that */
-#define LOOP_SLOW_NS (5 * NS_PER_MS)
-#define LOOP_LOOK_NS (2 * NS_PER_MS)
+#define LOOP_SLOW_NS  (5 * NS_PER_MS)
+#define LOOP_LOOK_NS  (2 * NS_PER_MS)
 /* How long turns took; a fake loop's take no time. Any thread. */
 struct loop_turns loop_turns(const struct loop *l);
 
