@@ -33,13 +33,15 @@ static struct identity *identity_make(struct identities *ids, struct identity *i
                                       const struct http_sigv4 *s)
 {
     struct credentials_config config = ids->config;
+    struct identity made = {0};
 
-    identity_fini(i);
-    if (!copy(s->role_arn, &i->role_arn) || !copy(s->external_id, &i->external_id) ||
-        !copy(s->region, &i->region)) {
-        identity_fini(i);
+    if (!copy(s->role_arn, &made.role_arn) || !copy(s->external_id, &made.external_id) ||
+        !copy(s->region, &made.region)) {
+        identity_fini(&made);
         return NULL;
     }
+    identity_fini(i);
+    *i = made;
     if (ids->used <= (size_t)(i - ids->places))
         ids->used = (size_t)(i - ids->places) + 1;
     config.http = ids->source_http;
