@@ -1,6 +1,7 @@
 /* What exporters in Lua see of metrics: one call for a metric, one for a data point. */
 #include "policy/metrics_lua.h"
 
+#include "otlp/items.h"
 #include "otlp/metric_view.h"
 #include "policy/access.h"
 
@@ -94,25 +95,6 @@ static int metrics_open(lua_State *L)
     return 1;
 }
 
-static const char *type_name(enum metric_type type)
-{
-    switch (type) {
-    case METRIC_GAUGE:
-        return "gauge";
-    case METRIC_SUM:
-        return "sum";
-    case METRIC_HISTOGRAM:
-        return "histogram";
-    case METRIC_EXPONENTIAL:
-        return "exponential_histogram";
-    case METRIC_SUMMARY:
-        return "summary";
-    case METRIC_EMPTY:
-        break;
-    }
-    return NULL;
-}
-
 /* Pushes a name or nil. */
 static void push_name(lua_State *L, const char *name)
 {
@@ -129,7 +111,7 @@ static void push_fields(lua_State *L, const struct metric_view *m)
     push_slice(L, m->name);
     push_slice(L, m->description);
     push_slice(L, m->unit);
-    push_name(L, type_name(m->type));
+    push_name(L, items_metric_type(m->type));
     push_name(L, m->temporality > 0 && m->temporality <= TEMPORALITY_CUMULATIVE
                      ? temporalities[m->temporality]
                      : NULL);
