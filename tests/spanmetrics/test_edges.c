@@ -1,15 +1,13 @@
 /* Traces to requests between services: which edge, how many, and what is no request. */
 #include "base/random.h"
-#include "check.h"
 #include "otlp/write.h"
-#include "spanmetrics/spanmetrics.h"
+#include "spanmetrics/scene.h"
 
 #include <inttypes.h>
 #include <opentelemetry/proto/metrics/v1/metrics.pb-c.h>
 #include <stdlib.h>
 
-#define START_NS UINT64_C(1700000000000000000)
-#define MS       UINT64_C(1000000)
+#define MS UINT64_C(1000000)
 
 enum { SPANS_MAX = 512, INTERNAL = 1, SERVER, CLIENT, PRODUCER, CONSUMER, KINDS };
 
@@ -23,8 +21,6 @@ struct span {
     const char *key, *value; /* an attribute; NULL: none */
 };
 
-static struct memory memory;
-static struct buf body, page;
 static struct scan_span scanned[SPANS_MAX];
 
 static const char *const databases[] = {"db.name", "db.namespace", NULL};
@@ -41,22 +37,6 @@ static struct spanmetrics_options options(size_t max_series)
         .shape = {.unit_ns = 1e9, .buckets = 3, .explicit = true, .bounds_ns = {10 * MS, 100 * MS}},
         .max_series = max_series,
     };
-}
-
-static struct spanmetrics *make(const struct spanmetrics_options *o, unsigned recorders)
-{
-    memory_init(&memory, 1 << 30, 1 << 28);
-    buf_init(&body, 64 << 20, NULL);
-    buf_init(&page, 64 << 20, NULL);
-    return spanmetrics_new(o, &memory, (struct hash_key){1, 2}, recorders, START_NS);
-}
-
-static void end(struct spanmetrics *m)
-{
-    spanmetrics_free(m);
-    CHECK(memory_used(&memory) == 0);
-    buf_fini(&body);
-    buf_fini(&page);
 }
 
 /* ---- traces ---- */

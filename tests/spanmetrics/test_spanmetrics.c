@@ -1,19 +1,14 @@
 /* Spans to series: which one, how many, and what becomes of too many. */
 #include "base/random.h"
-#include "check.h"
 #include "otlp/write.h"
-#include "spanmetrics/spanmetrics.h"
+#include "spanmetrics/scene.h"
 
 #include <opentelemetry/proto/metrics/v1/metrics.pb-c.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-#define START_NS UINT64_C(1700000000000000000)
-
 enum { SPANS_MAX = 4096, KINDS = 6, STATUSES = 3 };
 
-static struct memory memory;
-static struct buf body, page;
 static struct scan_span scanned[SPANS_MAX];
 static uint32_t series[SPANS_MAX];
 static uint64_t next_id = 1;
@@ -25,22 +20,6 @@ static struct spanmetrics_options options(size_t max_series)
         .shape = {.unit_ns = 1e6, .buckets = 160},
         .max_series = max_series,
     };
-}
-
-static struct spanmetrics *make(const struct spanmetrics_options *o, unsigned recorders)
-{
-    memory_init(&memory, 1 << 30, 1 << 28);
-    buf_init(&body, 64 << 20, NULL);
-    buf_init(&page, 64 << 20, NULL);
-    return spanmetrics_new(o, &memory, (struct hash_key){1, 2}, recorders, START_NS);
-}
-
-static void end(struct spanmetrics *m)
-{
-    spanmetrics_free(m);
-    CHECK(memory_used(&memory) == 0);
-    buf_fini(&body);
-    buf_fini(&page);
 }
 
 /* ---- bodies ---- */
