@@ -93,6 +93,17 @@ class Grpc:
         self.channel.close()
 
 
+def export_both_ways(collector, requests):
+    """Requests by gRPC and HTTP in turn; all must be taken."""
+    grpc = Grpc(collector.grpc)
+    for i, request in enumerate(requests):
+        if i % 2:
+            grpc.export(request.SerializeToString())
+        else:
+            assert post(collector.http, request.SerializeToString()).status == 200
+    grpc.close()
+
+
 def h2_frame(kind, flags, stream, payload):
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 

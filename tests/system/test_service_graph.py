@@ -5,7 +5,7 @@ import random
 import signal
 
 import pytest
-from clients import Grpc, post
+from clients import export_both_ways, post
 from harness import Collector, config, exporter, parse_metrics
 from messages import request_with, span, trace_id
 
@@ -82,16 +82,6 @@ def requests_of(rng, truth, first, count):
             yield request_with(*spans[i:i + 50], service_name=service)
 
 
-def send(collector, requests):
-    grpc = Grpc(collector.grpc)
-    for i, request in enumerate(requests):
-        if i % 2:
-            grpc.export(request.SerializeToString())
-        else:
-            assert post(collector.http, request.SerializeToString()).status == 200
-    grpc.close()
-
-
 def edge_of(labels):
     labels = dict(labels)
     return tuple(labels[k] for k in ("client", "server", "connection_type", "failed"))
@@ -128,9 +118,9 @@ def test_requests_of_dropped_traces_are_counted_exactly_and_over_a_reload(start,
     truth, rng = Truth(), random.Random(workers)
     collector = start(config('exporter "nop"', tail=NOTHING, workers=workers, wait="1s",
                              more="service_graph = {},"))
-    send(collector, requests_of(rng, truth, 0, 150))
+    export_both_ways(collector, requests_of(rng, truth, 0, 150))
     collector.signal(signal.SIGHUP)
-    send(collector, requests_of(rng, truth, 150, 150))
+    export_both_ways(collector, requests_of(rng, truth, 150, 150))
     metrics = collector.wait_decided(truth.spans)
     assert metrics.total("moontail_kept_spans_total") < truth.spans / 10
     assert metrics.total("moontail_late_spans_total") == 0
@@ -148,13 +138,13 @@ def test_after_a_kill_what_waited_is_counted_once(tmp_path):
     truth, rng = Truth(), random.Random(9)
     first = Collector(tmp_path, text)
     try:
-        send(first, requests_of(rng, truth, 0, 100))
+        export_both_ways(first, requests_of(rng, truth, 0, 100))
         assert first.scrape().total("moontail_pending_spans") == truth.spans
     finally:
         first.kill()
     second = Collector(tmp_path, text)
     try:
-        send(second, requests_of(rng, truth, 100, 50))
+        export_both_ways(second, requests_of(rng, truth, 100, 50))
         second.wait_metrics(lambda m: m.total("moontail_pending_spans") == 0 and
                             m.total("moontail_received_spans_total")
                             + m.total("moontail_recovered_spans_total") == truth.spans)
@@ -170,7 +160,7 @@ def test_what_leaves_at_the_end_is_all_that_was_decided(start, backend):
         exporter("otlp", endpoint=backend.http, protocol="http/protobuf"), tail=NOTHING, workers=2,
         wait="20s", more='span_metrics = {}, service_graph = { exponential_histogram_max_size = 80,'
                          ' metrics_flush_interval = "300ms" },'))
-    send(collector, requests_of(rng, truth, 0, 100))
+    export_both_ways(collector, requests_of(rng, truth, 0, 100))
     collector.stop()  # decides what waits
     last, kinds = {}, {}
     for resource in backend.received("metrics").resource_metrics:

@@ -6,7 +6,7 @@ import random
 import signal
 
 import pytest
-from clients import Grpc, post
+from clients import export_both_ways
 from harness import config, exporter, parse_metrics
 from messages import request_with, span, trace_id
 
@@ -56,16 +56,6 @@ def full_page(collector, spans):
         collector.pause()
 
 
-def send(collector, requests):
-    grpc = Grpc(collector.grpc)
-    for i, request in enumerate(requests):
-        if i % 2:
-            grpc.export(request.SerializeToString())
-        else:
-            assert post(collector.http, request.SerializeToString()).status == 200
-    grpc.close()
-
-
 def check_page(metrics, truth):
     calls = {series_of(labels): v for (n, labels), v in metrics.items() if n == CALLS}
     assert calls == {series: len(durations) for series, durations in truth.items()}
@@ -101,7 +91,7 @@ def test_what_is_dropped_is_counted_exactly(start, workers):
     truth = collections.defaultdict(list)
     collector = start(config('exporter "nop"', tail=NOTHING, workers=workers,
                              more="span_metrics = {}, head_sampling = { sampling_percentage = 30 },"))
-    send(collector, requests_of(random.Random(workers), truth))
+    export_both_ways(collector, requests_of(random.Random(workers), truth))
     spans = sum(map(len, truth.values()))
     metrics = collector.wait_decided(spans)
     assert metrics.total("moontail_kept_spans_total") < spans / 10
@@ -117,7 +107,7 @@ def test_without_span_metrics_there_is_no_page(start):
 
 def test_spans_beyond_the_bound_are_counted_and_said(start):
     collector = start(config('exporter "nop"', more="span_metrics = { max_series = 5 },"))
-    send(collector, [request_with(*(span(trace_id(i), i + 1, name=f"op {i}") for i in range(100)))])
+    export_both_ways(collector, [request_with(*(span(trace_id(i), i + 1, name=f"op {i}") for i in range(100)))])
     metrics = full_page(collector, 100)
     assert metrics.total(CALLS, otel_metric_overflow="true") == 95
     assert len([key for key in metrics if key[0] == CALLS]) == 6
@@ -148,7 +138,7 @@ def test_what_leaves_at_the_end_is_all_that_came(start, backend):
     collector = start(config(
         exporter("otlp", endpoint=backend.http, protocol="http/protobuf"), tail=NOTHING, workers=2,
         more='span_metrics = { histogram = { exponential = {} }, metrics_flush_interval = "200ms" },'))
-    send(collector, requests_of(random.Random(3), truth))
+    export_both_ways(collector, requests_of(random.Random(3), truth))
     collector.stop()
     assert sent_of(backend.received("metrics")) == {
         series: (len(durations), len(durations), sum(durations))
