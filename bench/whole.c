@@ -1,9 +1,9 @@
-/* The whole collector in one thread on virtual time: takes requests of 80 spans, decides their
+/* The whole collector in one thread on virtual time: takes requests of 80 spans (or SPANS), decides their
  * traces by the policies of bench/config.lua and exports to nothing. The same run each time, so
  * that what its threads do for a span can be counted in instructions. (Hardly any Lua runs: what is
  * compiled of it, and when, hangs on addresses. bench/policies.c measures that.)
  *
- *     build/bench/whole REQUESTS
+ *     build/bench/whole REQUESTS [SPANS]
  *
  * bench/run --instructions runs it.
  */
@@ -31,7 +31,8 @@ static void fail(const char *what)
     exit(1);
 }
 
-static void send(struct sim *s, struct bench_pool *pool, int fd, unsigned long requests)
+/* What bench/run counts, but for making the requests. */
+static __attribute__((noinline)) void collect(struct sim *s, struct bench_pool *pool, int fd, unsigned long requests)
 {
     struct buf body;
 
@@ -40,7 +41,7 @@ static void send(struct sim *s, struct bench_pool *pool, int fd, unsigned long r
         buf_clear(&body);
         if (!bench_pool_next(pool, &body) || sim_post(s, fd, buf_slice(&body)) != 200)
             fail("a request was not taken");
-        sim_run(s, NS_PER_MS);
+        sim_run(s, 50 * NS_PER_US);
     }
     buf_fini(&body);
     sim_run(s, 5 * NS_PER_S);
@@ -49,7 +50,8 @@ static void send(struct sim *s, struct bench_pool *pool, int fd, unsigned long r
 int main(int argc, char **argv)
 {
     unsigned long requests = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
-    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S, BENCH_SPANS);
+    unsigned spans = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : BENCH_SPANS;
+    struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S, spans);
     const struct ledger *l;
     struct sim s;
 
@@ -57,12 +59,12 @@ int main(int argc, char **argv)
         fail("no memory");
     log_configure(LOG_ERROR, LOG_LOGFMT);
     sim_init(&s, &(struct sim_options){.config = config});
-    send(&s, pool, sim_connect(&s), requests);
+    collect(&s, pool, sim_connect(&s), requests);
     l = sim_ledger(&s);
     if (l->pending != 0 || l->unaccounted != 0)
         fail("the ledger does not balance");
     sim_fini(&s);
     bench_pool_free(pool);
-    printf("%lu spans\n", requests * BENCH_SPANS);
+    printf("%lu spans\n", requests * spans);
     return 0;
 }

@@ -79,9 +79,13 @@ static void end_free(struct end *e)
 static size_t queue_put(struct end *e, const uint8_t *data, size_t len)
 {
     size_t count = len < QUEUE_BYTES - e->len ? len : QUEUE_BYTES - e->len;
+    size_t at = (e->start + e->len) % QUEUE_BYTES;
+    size_t first = count < QUEUE_BYTES - at ? count : QUEUE_BYTES - at;
 
-    for (size_t i = 0; i < count; i++)
-        e->bytes[(e->start + e->len + i) % QUEUE_BYTES] = data[i];
+    if (count > 0) {
+        memcpy(e->bytes + at, data, first);
+        memcpy(e->bytes, data + first, count - first);
+    }
     e->len += count;
     return count;
 }
@@ -89,9 +93,12 @@ static size_t queue_put(struct end *e, const uint8_t *data, size_t len)
 static size_t queue_take(struct end *e, uint8_t *data, size_t len)
 {
     size_t count = len < e->len ? len : e->len;
+    size_t first = count < QUEUE_BYTES - e->start ? count : QUEUE_BYTES - e->start;
 
-    for (size_t i = 0; i < count; i++)
-        data[i] = e->bytes[(e->start + i) % QUEUE_BYTES];
+    if (count > 0) {
+        memcpy(data, e->bytes + e->start, first);
+        memcpy(data + first, e->bytes, count - first);
+    }
     e->start = (e->start + count) % QUEUE_BYTES;
     e->len -= count;
     return count;

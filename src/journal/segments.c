@@ -13,7 +13,7 @@ enum {
     TRIM_BYTES = 16 << 20, /* given back in one step: 30 to 50 us a MiB */
     LARGE_LOOKED = 16,     /* free large ones that are looked through for one that fits */
 };
-static const uint64_t trim_every_ns = NS_PER_S, give_every_ns = 10 * NS_PER_MS;
+static const uint64_t trim_every_ns = 10 * NS_PER_S, give_every_ns = 10 * NS_PER_MS;
 
 void segments_init(struct segments *s, size_t segment_bytes, unsigned number_bits,
                    struct memory *memory)
@@ -182,7 +182,8 @@ bool segments_attach(struct segments *s, uint32_t number, bool forced)
 void segments_detach(struct segments *s, uint32_t number)
 {
     struct segment *segment = segment_at(s, number), *spare;
-    bool is_kept = segment->size == s->segment_bytes && s->free_count < KEPT_HIGH &&
+    bool is_kept = segment->size == s->segment_bytes &&
+                   (!memory_is_high(s->memory) || s->free_count < KEPT_HIGH) &&
                    (s->absent || s->count < s->max);
 
     if (!is_kept) {
@@ -256,7 +257,7 @@ static void give_back(struct segments *s, uint32_t number)
     push(s, &s->absent, number);
 }
 
-/* Large ones go when they lay free for a second. */
+/* Large ones go when they lay free for so long. */
 static void trim_large(struct segments *s, uint64_t now_ns, bool high)
 {
     uint32_t *link = &s->large;
@@ -273,20 +274,13 @@ static void trim_large(struct segments *s, uint64_t now_ns, bool high)
     }
 }
 
-/* Of what was not needed for a second: all if memory is short; else half, and so within some
- * seconds what a burst has left, though load that comes in waves finds most of the pages of the
- * last one. */
+/* What was not needed for ten seconds: load that comes in waves finds the pages of the last one.
+ * All but a few where memory is short. */
 static uint32_t unneeded(const struct segments *s, bool high)
 {
     uint32_t count = high ? s->free_count : s->free_low, keep = high ? KEPT_HIGH : KEPT_FREE;
-    uint32_t least = (uint32_t)(TRIM_BYTES / s->segment_bytes), half;
 
-    if (count <= keep)
-        return 0;
-    half = (count - keep) / 2;
-    if (high || half < least)
-        return high || count - keep < least ? count - keep : least;
-    return half;
+    return count > keep ? count - keep : 0;
 }
 
 static void give_some_back(struct segments *s, uint64_t now_ns)

@@ -122,8 +122,8 @@ void segment_append(struct segment *segment, const struct frame_header *header, 
 void segments_put(struct segments *s, uint32_t number);
 /* All that were returned, as a stack: segments_put each. 0: none. Journal thread. */
 uint32_t segments_collect(struct segments *s);
-/* Gives memory back to the kernel, a little in each call: half of what was not needed for a second,
- * and nearly all if the limiter is high. Returns when it is next due. Journal thread. */
+/* Gives memory back to the kernel, a little in each call: what was not needed for ten seconds, and
+ * nearly all if the limiter is high. Returns when it is next due. Journal thread. */
 uint64_t segments_trim(struct segments *s, uint64_t now_ns);
 
 /* Gives back what a large segment has behind its used bytes, if that is much. Its writer. */
