@@ -14,7 +14,7 @@ read_globals = {
   -- what a file returns, and what config.lua lists
   "policy", "processor", "exporter",
   -- what an exporter's reply says
-  "ok", "retry", "count", "xray", "prometheus", "emf", "reject", "send",
+  "ok", "retry", "count", "aws", "xray", "prometheus", "emf", "reject", "send",
   -- more
   "json", "hex", "base64", "sha256", "hmac_sha256", "url_encode", "iso8601", "text", "log",
   -- in config.lua

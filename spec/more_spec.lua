@@ -1,6 +1,7 @@
 local t = require "moontail.testing"
 local api = require "moontail.api"
 local access = require "moontail.access"
+local aws = require "moontail.aws"
 local cells = require "moontail.cells"
 local config = require "moontail.config"
 local edit = require "moontail.edit"
@@ -124,6 +125,7 @@ describe("the table of the API", function()
     assert.same(sorted(xray.methods), documented(class_called "mapping"))
     assert.same(sorted(xray.api), documented(class_called "xray"))
     assert.same(sorted(emf.api), documented(class_called "emf"))
+    assert.same(sorted(aws.api), documented(class_called "aws"))
     assert.same(sorted(set_of(emf.methods)), documented(class_called "emf mapping"))
     for _, name in ipairs { "text", "json", "log" } do
       local class = class_called(name)

@@ -103,19 +103,6 @@ end
 
 -- ---- replies ----
 
-local function is_throttling(code)
-  code = text.lower(code)
-  return text.contains(code, "throttl") or text.contains(code, "toomany") or text.contains(code, "unavailable") or text.contains(code, "limitexceeded")
-    or text.contains(code, "internal") or text.contains(code, "operationaborted") or text.contains(code, "timeout")
-end
-
--- What a refused call says about itself: "ThrottlingException".
-local function error_code(r)
-  local body = json.decode(r.body)
-  local code = r.headers["x-amzn-errortype"] or (type(body) == "table" and (body.__type or body.code or body.Code)) or ""
-  return (tostring(code):gsub("^.*#", ""):gsub(":.*$", ""))
-end
-
 local function points_between(tag, from, to)
   local points = 0
   for i = math.max(from, 1), math.min(to, #tag.points) do points = points + tag.points[i] end
@@ -162,10 +149,10 @@ local function reply_of(r, tag, my)
     if tag.stage ~= "retention" then count "created" end
     return go_to(my, tag, after(my, tag))
   end
-  local code = r.status == 400 and error_code(r) or ""
+  local code = r.status == 400 and aws.error_code(r) or ""
   local answer = failed(my, tag, code)
   if answer then return answer end
-  if r.status == 400 and is_throttling(code) then
+  if r.status == 400 and aws.is_throttling(code) then
     count "throttled"
     return retry(tonumber(r.headers["retry-after"]))
   end

@@ -58,6 +58,7 @@ M.globals = {
   { "reject", "fun(reason?:string):Reply", "of reply: gives up, counted", only = "exporter" },
   { "send", "fun(request:Request):Reply", "of reply: another request for the same spans", only = "exporter" },
   { "count", "fun(what:string, n?:integer)", "in encode and reply: adds n (1) to moontail_export_script_total{exporter, what}; 16 names at most", only = "exporter" },
+  { "aws", "AwsLib", "what services of AWS say", only = "exporter" },
   { "prometheus", "PrometheusLib", "metrics as requests of Prometheus remote write", only = "exporter" },
   { "xray", "XrayLib", "spans as documents of AWS X-Ray", only = "exporter" },
   { "emf", "EmfLib", "metrics as events of CloudWatch", only = "exporter" },
@@ -340,6 +341,11 @@ M.classes = {
     { "setup", "(fun(opt:table):any)?", "" },
     { "encode", "fun(batch:Batch, opt:table, my:any):Request|Request[]|nil", "" },
     { "reply", "(fun(r:{status:integer, body:string, headers:table}, request:Request, opt:table, my:any):Reply?)?", "nil: 2xx is ok; 401 403 408 429 5xx are tried again; else rejected" },
+  },
+  {
+    "AwsLib", "aws", "Of calls that a service of AWS refused.",
+    { "error_code", "fun(r:{body:string, headers:table}):string", 'of what reply gets: the code in its headers or body, such as "ThrottlingException"; "" where there is none' },
+    { "is_throttling", "fun(code:string):boolean", "whether what was refused with it is to be sent again" },
   },
   {
     "PrometheusLib", "prometheus", "What exporters to Prometheus are made with.",

@@ -435,6 +435,5 @@ function M.api.mapping(o)
 end
 
 M.methods = { "events" }
-M.global = env.frozen(M.api, "emf")
 
 return M

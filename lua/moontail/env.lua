@@ -36,6 +36,21 @@ function env.frozen(t, what)
   })
 end
 
+-- The same of what `load` gives, which is asked for it when a script first reads of it.
+function env.lazy(load, what)
+  local meta = { __metatable = false }
+  meta.__index = function(_, name)
+    local t = load()
+    env.frozen(t, what)
+    meta.__index = t
+    local value = rawget(t, name)
+    if value == nil then error(what .. " has no '" .. tostring(name) .. "'" .. env.hint(name, t), 2) end
+    return value
+  end
+  meta.__newindex = function(_, name) error(what .. " can't be changed: '" .. tostring(name) .. "'", 2) end
+  return setmetatable({}, meta)
+end
+
 local function pick(from, names)
   local t = {}
   for name in names:gmatch "%S+" do t[name] = from[name] end

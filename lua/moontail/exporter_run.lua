@@ -227,9 +227,10 @@ function M.api(t)
   end
   t.reject = function(reason) return reply("reject", tostring(reason or "rejected")) end
   t.send = function(request) return reply("send", request) end
-  -- It reads spans, which are there where policies are: not in every test.
-  if package.loaded["moontail.policy_core"] then t.xray, t.emf = require("moontail.xray").global, require("moontail.emf").global end
-  t.prometheus = require("moontail.prometheus").global
+  -- Each is much, and of use to few: loaded where a script asks for it.
+  for _, name in ipairs { "aws", "emf", "prometheus", "xray" } do
+    t[name] = env.lazy(function() return require("moontail." .. name).api end, name)
+  end
   t.count = function(what, n)
     if type(what) ~= "string" or not what:find "^[%w_.-]+$" or #what >= 48 then error("count takes a name such as \"trimmed\", not " .. tostring(what), 2) end
     if n ~= nil and not is_between(n, 0, 1e15) then error("count takes a number, not " .. tostring(n), 2) end
