@@ -34,20 +34,15 @@ local function checked(given)
   return o
 end
 
--- Names of labels as those of attributes.
-local function label_name(name)
-  local clean = name:gsub("[^%w_]", "_")
-  if clean:find "^%d" then clean = "key_" .. clean end
-  return clean
-end
-
 local function external_list(labels)
   local list = {}
   for name, value in pairs(labels) do
     if type(name) ~= "string" or name == "" or type(value) ~= "string" then
       error('external_labels is as { cluster = "blue" }: names and texts', 0)
     end
-    list[#list + 1] = { label_name(name), value }
+    local label = host.prometheus_label(name) -- as attributes become labels
+    if not label then error("external_labels: no label can be made of the name '" .. name .. "'", 0) end
+    list[#list + 1] = { label, value }
   end
   if #list > 64 then error("external_labels has more than 64 labels", 0) end
   table.sort(list, function(a, b) return a[1] < b[1] end)
@@ -98,7 +93,5 @@ M.api = {
     return host.prometheus_split(body)
   end,
 }
-
-M.global = env.frozen(M.api, "prometheus")
 
 return M

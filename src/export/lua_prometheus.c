@@ -11,6 +11,8 @@
 
 #define WRITER "export.prometheus_writer"
 
+enum { LABEL_NAME_MAX = 4096 };
+
 /* ---- options ---- */
 
 static bool flag(lua_State *L, const char *key)
@@ -100,6 +102,21 @@ static int host_writer(lua_State *L)
         return luaL_error(L, "no memory");
     }
     return 1;
+}
+
+/* prometheus_label(name) -> that of the label, or nothing. */
+static int host_label(lua_State *L)
+{
+    struct slice name = lua_check_slice(L, 1);
+    struct buf out;
+    bool good;
+
+    buf_init(&out, LABEL_NAME_MAX, NULL);
+    good = name.len < LABEL_NAME_MAX / 2 && prom_label_name(&out, name);
+    if (good) /* may raise: the text is lost then */
+        lua_pushlstring(L, (const char *)out.data, out.len);
+    buf_fini(&out);
+    return good;
 }
 
 /* ---- a batch ---- */
@@ -192,6 +209,7 @@ void lua_prometheus_add(lua_State *L)
     }
     lua_pop(L, 1);
     lua_host_add(L, "prometheus_writer", host_writer);
+    lua_host_add(L, "prometheus_label", host_label);
     lua_host_add(L, "prometheus_write", host_write);
     lua_host_add(L, "prometheus_split", host_split);
 }

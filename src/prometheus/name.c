@@ -1,5 +1,7 @@
 #include "prometheus/name.h"
 
+#include "prometheus/prometheus.h"
+
 enum { NAME_TOKENS = 64, UNIT_MAX = 63 };
 
 static bool is_digit(uint8_t c)
@@ -252,6 +254,11 @@ bool name_label(struct buf *out, struct slice key)
     memmove(at + prefix, at + PREFIX, len);
     out->len += prefix + len;
     return true;
+}
+
+bool prom_label_name(struct buf *out, struct slice key)
+{
+    return name_label(out, key);
 }
 
 bool name_clean(struct buf *out, struct slice key)

@@ -16,6 +16,10 @@ struct prom_label {
 
 enum { PROM_EXTERNAL_MAX = 64 };
 
+/* Appends the name of the label that an attribute called `key` becomes; false if nothing is left of
+ * it. What the config says of external labels goes through it too. */
+bool prom_label_name(struct buf *out, struct slice key);
+
 struct prom_config {
     const char *prefix; /* before each name ("namespace"); "": none */
     struct prom_label external[PROM_EXTERNAL_MAX];

@@ -77,7 +77,7 @@ def distributions(metrics, at):
 
 
 def test_every_type_is_what_was_sent(start, prometheus):
-    collector = start(config(remote_write(prometheus.url, external_labels={"cluster": "blue"}),
+    collector = start(config(remote_write(prometheus.url, external_labels={"cluster": "blue", "_zone": "a"}),
                              tail=None))
     at = int(time.time())
     message, metrics = request("shop")
@@ -85,7 +85,7 @@ def test_every_type_is_what_was_sent(start, prometheus):
     distributions(metrics, at)
     send(collector, message)
     collector.wait_items("metrics", 7)
-    same = {"job": "shop", "instance": "one", "cluster": "blue"}
+    same = {"job": "shop", "instance": "one", "cluster": "blue", "key_zone": "a"}
 
     def of(**labels):
         return frozenset({**same, **labels}.items())
