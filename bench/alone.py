@@ -52,15 +52,18 @@ def measure_compression():
 # LuaJIT compiles when differ from run to run, by two in a hundred: counted is the median of three.
 MOST_INSTRUCTIONS = 1_900
 STEPS = ("worker_step", "journal_step", "export_step")
+# What a kept span may take that goes to X-Ray: the thread of exporters, and that of those in Lua.
+MOST_XRAY_INSTRUCTIONS = 180_000
+XRAY_STEPS = ("export_step", "export_lua_step")
 
 
-def count_instructions(requests, folder):
-    """Of all steps of the collector's threads, and the spans that they had."""
+def count_instructions(command, steps, folder):
+    """Of these steps of the collector's threads, and the spans that they had."""
     out = os.path.join(folder, "callgrind.out")
     done = subprocess.run(
         ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", "--collect-atstart=no",
-         "--smc-check=all-non-file", *(f"--toggle-collect={step}" for step in STEPS),
-         os.path.join(BUILT, "whole"), str(requests)],
+         "--smc-check=all-non-file", *(f"--toggle-collect={step}" for step in steps),
+         os.path.join(BUILT, command[0]), *command[1:]],
         check=True, text=True, stdout=subprocess.PIPE)
     with open(out) as f:
         return int(re.search(r"^summary: (\d+)", f.read(), re.M).group(1)), int(done.stdout.split()[0])
@@ -68,8 +71,14 @@ def count_instructions(requests, folder):
 
 def instructions_a_span(folder):
     """Those of 800 requests behind the first 400: what a start costs, and compiling Lua, is not a span's."""
-    few, few_spans = count_instructions(400, folder)
-    many, many_spans = count_instructions(1200, folder)
+    few, few_spans = count_instructions(["whole", "400"], STEPS, folder)
+    many, many_spans = count_instructions(["whole", "1200"], STEPS, folder)
+    return (many - few) / (many_spans - few_spans)
+
+
+def xray_instructions_a_span(folder):
+    few, few_spans = count_instructions(["xray", "50", "--count"], XRAY_STEPS, folder)
+    many, many_spans = count_instructions(["xray", "150", "--count"], XRAY_STEPS, folder)
     return (many - few) / (many_spans - few_spans)
 
 
@@ -79,5 +88,19 @@ def measure_instructions():
     build()
     with tempfile.TemporaryDirectory() as folder:
         each = statistics.median(instructions_a_span(folder) for _ in range(3))
+        xray = xray_instructions_a_span(folder)
     print(f"{each:,.0f} instructions a span; {MOST_INSTRUCTIONS:,} at most")
-    return each
+    print(f"{xray:,.0f} instructions a kept span to X-Ray; {MOST_XRAY_INSTRUCTIONS:,} at most")
+    return each, xray
+
+
+def measure_xray(rounds):
+    """us of CPU time a kept span, of each round."""
+    build()
+    found = []
+    for _ in range(rounds):
+        done = subprocess.run([os.path.join(BUILT, "xray"), "2000"], check=True, text=True, stdout=subprocess.PIPE,
+                              preexec_fn=pin(CPUS[-1:]))
+        print(done.stdout, end="", flush=True)
+        found.append(float(re.search(r"([\d.]+) us", done.stdout).group(1)))
+    return found
