@@ -15,11 +15,19 @@ enum {
     BLOCK_LOOK = 64 * 1024,    /* to ask for one is worth a look at the clock */
     BLOCK_LEAST = 1024 * 1024, /* may be asked for within any budget */
     COUNT = 100,               /* ticks between two looks at the clock */
+    SPARE_MAX = 1024 * 1024,   /* of blocks that are kept; about what a collection frees at once */
 };
+
+/* The sanitizer sees what is used after it was freed only if it is freed. */
+#ifdef __SANITIZE_ADDRESS__
+#define KEEPS_SPARE false
+#else
+#define KEEPS_SPARE true
+#endif
 
 static void heap_tell(struct heap *h)
 {
-    size_t want = (h->used + COUNT_STEP - 1) / COUNT_STEP * COUNT_STEP;
+    size_t want = (h->used + h->spare.bytes + COUNT_STEP - 1) / COUNT_STEP * COUNT_STEP;
 
     if (!h->memory)
         return;
@@ -65,12 +73,7 @@ static bool refuses(struct heap *h, size_t old, size_t size)
 
 static void *resize(struct heap *h, void *p, size_t old, size_t size)
 {
-    if (h->own)
-        return h->own(h->own_arg, p, old, size);
-    if (size)
-        return realloc(p, size);
-    free(p);
-    return NULL;
+    return h->own ? h->own(h->own_arg, p, old, size) : spare_resize(&h->spare, p, old, size);
 }
 
 void *heap_alloc(void *arg, void *p, size_t old, size_t size)
@@ -105,8 +108,10 @@ static lua_State *open_low(struct heap *h)
 
 lua_State *heap_open(struct heap *h, bool low_memory)
 {
-    lua_State *L = low_memory ? open_low(h) : lua_newstate(heap_alloc, h);
+    lua_State *L;
 
+    h->spare = (struct spare){.max = KEEPS_SPARE ? SPARE_MAX : 0};
+    L = low_memory ? open_low(h) : lua_newstate(heap_alloc, h);
     if (L)
         on_trace_find(&h->on_trace, L, heap_alloc, h);
     return L;
@@ -117,6 +122,7 @@ void heap_close(struct heap *h, lua_State *L)
     if (h->own)
         lua_setallocf(L, h->own, h->own_arg); /* which knows what all of it was */
     lua_close(L);
+    spare_drain(&h->spare);
     if (h->memory && h->counted)
         memory_release(h->memory, h->counted);
 }

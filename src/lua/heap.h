@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "lua/on_trace.h"
+#include "lua/spare.h"
 #include "lua/state.h"
 
 #include <stdint.h>
@@ -15,13 +16,14 @@
 struct heap {
     struct memory *memory;
     size_t used;    /* bytes that the state holds */
-    size_t counted; /* of these, told to `memory`, in whole steps */
+    size_t counted; /* of these and the spare ones, told to `memory`, in whole steps */
     size_t max;     /* 0: no bound */
     size_t large;   /* of `used`, in large blocks */
     unsigned runs;  /* nested lua_run: only in them the bounds hold */
     bool jit;
     struct on_trace on_trace;
-    lua_Alloc own; /* LuaJIT's allocator and its argument; NULL: malloc */
+    struct spare spare; /* blocks that are not in use */
+    lua_Alloc own;      /* LuaJIT's allocator and its argument; NULL: malloc */
     void *own_arg;
     int pcalls;              /* that are open, as lua/moontail/env.lua counts them */
     uint64_t bound_ns;       /* CPU time of one lua_run_bounded; 0: no bound of its own */
