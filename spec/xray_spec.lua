@@ -65,11 +65,13 @@ describe("xray.text", function()
   it("has exact numbers, sorted keys and no bad UTF-8", function()
     assert.equal('{"a":1700000000.1234567,"b":1e-7,"c":-0.0,"d":9007199254740991,"e":"NaN"}', xray.api.text { e = 0 / 0, d = 2 ^ 53 - 1, b = 1e-7, c = -0.0, a = 1700000000.1234567 })
     assert.equal('{"k":"a\239\191\189\\"\\n"}', xray.api.text { k = 'a\255"\n' })
-    local many = {}
-    for i = 1, 200 do many[("k%03d"):format(i)] = i end
-    local text = xray.api.text(many)
-    assert.equal('{"k001":1,"k002":2,', text:sub(1, 19))
-    assert.same(many, t.json.decode(text))
+    for _, count in ipairs { 31, 32, 33, 200 } do
+      local many = {}
+      for i = 1, count do many[("k%03d"):format(i)] = { i = i } end
+      local text = xray.api.text(many)
+      assert.equal('{"k001":{"i":1},"k002":{"i":2},', text:sub(1, 31))
+      assert.same(many, t.json.decode(text))
+    end
   end)
 
   it("refuses what is no JSON", function()
@@ -79,6 +81,7 @@ describe("xray.text", function()
     for _ = 1, 70 do deep = { deep } end
     assert.error_matches(function() xray.api.text(deep) end, "nested deeper than 64")
     assert.error_matches(function() xray.api.text(5) end, "takes a document")
+    assert.equal('{"a":1}', xray.api.text { a = 1 }) -- nothing is left of them
   end)
 end)
 

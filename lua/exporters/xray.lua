@@ -56,15 +56,23 @@ local function add_document(part, id, document)
   part.bytes = part.bytes + #document
 end
 
--- Calls add(id, text) for each document of the batch; how many had no room even without all that can be left out.
+-- Calls add(id, text) with the document; 1 if there is no room for it even without all that can be left out, else 0.
+local function encode_one(document, max_bytes, add)
+  local encoded, cut = xray.text(document, max_bytes)
+  if not encoded then return 1 end
+  if cut then count("without_" .. cut) end
+  add(document.id, encoded)
+  return 0
+end
+
+-- The same for each document of the batch; how many had no room.
 local function each_document(batch, my, max_bytes, add)
   local large, made = 0, 0
   for _, span in batch:spans() do
-    for _, document in ipairs { my.mapping:documents(span) } do
-      local encoded, cut = xray.text(document, max_bytes)
-      if cut and encoded then count("without_" .. cut) end
-      made, large = made + 1, large + (encoded and 0 or 1)
-      if encoded then add(document.id, encoded) end
+    local first, second = my.mapping:documents(span)
+    large, made = large + encode_one(first, max_bytes, add), made + 1
+    if second then
+      large, made = large + encode_one(second, max_bytes, add), made + 1
     end
   end
   count("documents", made - large)
@@ -131,19 +139,6 @@ end
 
 -- ---- replies ----
 
-local function is_throttling(code)
-  code = text.lower(code)
-  return text.contains(code, "throttl") or text.contains(code, "toomany") or text.contains(code, "internal")
-    or text.contains(code, "unavailable") or text.contains(code, "limitexceeded")
-end
-
--- What a refused call says about itself: "ThrottledException".
-local function error_code(r)
-  local body = json.decode(r.body)
-  local code = r.headers["x-amzn-errortype"] or (type(body) == "table" and (body.__type or body.code or body.Code)) or ""
-  return (tostring(code):gsub("^.*#", ""):gsub(":.*$", ""))
-end
-
 -- Of a part the documents with these ids, and the part without them.
 local function take_ids(part, wanted)
   local taken = new_part()
@@ -160,7 +155,7 @@ local function unprocessed(list, my)
   local again, refused, reason = {}, 0, nil
   for _, each in ipairs(list) do
     local code = type(each.ErrorCode) == "string" and each.ErrorCode or "unknown"
-    if is_throttling(code) and type(each.Id) == "string" then
+    if aws.is_throttling(code) and type(each.Id) == "string" then
       again[each.Id] = true
     else
       refused = refused + 1
@@ -187,10 +182,10 @@ end
 local function reply_of(r, part, my)
   if r.status >= 200 and r.status <= 299 then return taken(r, part, my) end
   if r.status >= 500 then my.http_5xx = my.http_5xx + 1 else my.http_4xx = my.http_4xx + 1 end
-  if r.status == 400 and is_throttling(error_code(r)) then return retry(tonumber(r.headers["retry-after"])) end
+  if r.status == 400 and aws.is_throttling(aws.error_code(r)) then return retry(tonumber(r.headers["retry-after"])) end
   if r.status == 401 or r.status == 403 or r.status == 408 or r.status == 429 or r.status >= 500 then return nil end
   my.rejected = my.rejected + #part.ids
-  return reject(("HTTP status %d, %s"):format(r.status, error_code(r)))
+  return reject(("HTTP status %d, %s"):format(r.status, aws.error_code(r)))
 end
 
 -- ----

@@ -18,19 +18,20 @@ local api = M.api
 local function is_subsegment(span) return span.kind ~= "server" and span.kind ~= "consumer" and span.parent_id ~= nil end
 
 local function document(span, m, salt)
-  local http_block, rest = http.block(span, m)
+  local is_inner = is_subsegment(span)
+  local http_block, rest = http.block(span, m, is_inner and 0 or #span.resource.keys)
   local cause = causes.cause(span, rest, m, salt)
   local fault, is_error, throttle = causes.flags(span, m)
   local aws_block = aws.block(span, rest)
   local sql_block = sql.block(span, rest, m)
-  local user, annotations, metadata = fields.of(span, rest, m, not is_subsegment(span))
+  local user, annotations, metadata = fields.of(span, rest, m, not is_inner)
   local name, namespace = names.of(span, m)
   return {
     id = span.id, trace_id = read.trace_id(span.trace_id), parent_id = span.parent_id, name = name, namespace = namespace,
-    type = is_subsegment(span) and "subsegment" or nil, origin = span.resource.origin, service = span.resource.service,
+    type = is_inner and "subsegment" or nil, origin = span.resource.origin, service = span.resource.service,
     start_time = span.start_time, end_time = not span.in_progress and span.end_time or nil, in_progress = span.in_progress or nil,
     fault = fault, error = is_error, throttle = throttle, cause = cause, user = user, http = http_block, aws = aws_block,
-    sql = sql_block, annotations = annotations or nil, metadata = metadata or nil, links = links.of(span, m),
+    sql = sql_block, annotations = annotations, metadata = metadata, links = links.of(span, m),
   }
 end
 
@@ -205,7 +206,5 @@ function api.text(document_, max_bytes)
   end
   return nil, cut
 end
-
-M.global = env.frozen(api, "xray")
 
 return M

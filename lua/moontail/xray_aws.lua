@@ -123,11 +123,13 @@ end
 -- The same for every span: written once.
 local function made(part) return part and core.json_made(part) end
 
--- What documents take from a resource: { attrs, keys, origin, service, language, account, aws = nil or the parts of the
+-- What documents take from a resource: { attrs, keys, names (by which fields know the
+-- keys), origin, service, language, account, aws = nil or the parts of the
 -- block that all its spans share }.
 function M.resource(keys, attrs, m)
   local provider = text(attrs["cloud.provider"])
-  local resource = { keys = keys, attrs = attrs, language = text(attrs["telemetry.sdk.language"]) }
+  local resource = { keys = keys, attrs = attrs, names = {}, language = text(attrs["telemetry.sdk.language"]) }
+  for i, key in ipairs(keys) do resource.names[i] = "otel.resource." .. key end
   resource.origin, resource.service = origin_of(attrs), made(service_of(attrs))
   if provider ~= "" and provider ~= "aws" then return resource end
   resource.account = present(attrs["cloud.account.id"])

@@ -44,15 +44,13 @@ local function add_failure(list, event, new_id)
 end
 
 -- The exceptions in the span's events; nil where there is no such event.
-local function exceptions_of(span, m, new_id)
-  local list
-  for _, event in ipairs(span.events or {}) do
-    if event.name == "exception" then
-      list = list or {}
-      add_exception(list, span, event, m, new_id)
-    elseif span.is_aws_sdk and event.name == "HTTP request failure" then
-      list = list or {}
-      add_failure(list, event, new_id)
+local function exceptions_of(span, m, salt)
+  local list, new_id
+  for _, event in ipairs(span.events) do
+    local is_exception = event.name == "exception"
+    if is_exception or (span.is_aws_sdk and event.name == "HTTP request failure") then
+      list, new_id = list or {}, new_id or ids_of(span, salt)
+      if is_exception then add_exception(list, span, event, m, new_id) else add_failure(list, event, new_id) end
     end
   end
   return list
@@ -60,15 +58,14 @@ end
 
 -- The cause, or nil. A status text is taken out of `rest` where it says why.
 function M.cause(span, rest, m, salt)
-  local new_id = ids_of(span, salt)
-  local list = exceptions_of(span, m, new_id)
+  local list = span.events and exceptions_of(span, m, salt)
   if list then return { exceptions = list[1] and list or nil } end
   if not span.is_error then return nil end
   local message = span.message
   if message == "" then message = text(rest["http.status_text"]) end
-  rest["http.status_text"] = nil
+  if rest["http.status_text"] ~= nil then rest["http.status_text"] = nil end
   if message == "" then return nil end
-  return { exceptions = { { id = new_id(), type = "", message = message } } }
+  return { exceptions = { { id = ids_of(span, salt)(), type = "", message = message } } }
 end
 
 -- fault, error, throttle

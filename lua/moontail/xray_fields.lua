@@ -29,13 +29,15 @@ local function short(text)
   return text
 end
 
-local function annotate(annotations, key, value, m)
+-- `gives_way`: to what is there already.
+local function annotate(out, key, value, m, gives_way)
   key = annotation_key(key)
   if not m.compat then
     if #key > KEY_MAX then key = sub(key, 1, KEY_MAX) end
     if type(value) == "string" and #value > VALUE_MAX then value = short(value) end
   end
-  annotations[key] = value
+  out.annotations = out.annotations or {}
+  if not gives_way or out.annotations[key] == nil then out.annotations[key] = value end
 end
 
 -- ---- metadata ----
@@ -43,13 +45,15 @@ end
 -- Metadata in a namespace of its own, as JSON in an attribute.
 local function own_namespace(out, key, value)
   local members, namespace = core.json_members(value), sub(key, #METADATA + 1)
-  if not members then
-    out.default[key] = value
-  elseif lower(namespace) == "default" then
-    for name, member in pairs(members) do out.default[name] = member end
-  else
+  if not members then return false end
+  if lower(namespace) ~= "default" then
+    out.metadata = out.metadata or {}
     out.metadata[namespace] = members
+    return true
   end
+  out.more = out.more or {}
+  for name, member in pairs(members) do out.more[name] = member end
+  return true
 end
 
 -- ---- all ----
@@ -66,38 +70,54 @@ local function indexed_by(rest, m)
   return indexed
 end
 
-local function add_resource(resource, annotations, default, indexed, m)
-  local attrs = resource.attrs
-  for _, key in ipairs(resource.keys) do
-    local value, name = attrs[key], "otel.resource." .. key
+-- What the span says of itself comes before what its resource does.
+local function add_resource(resource, out, default, indexed, m)
+  local attrs, keys, names = resource.attrs, resource.keys, resource.names
+  for i = 1, #keys do
+    local value, name = attrs[keys[i]], names[i]
     if (m.index_all or indexed[name]) and is_scalar(value) then
-      annotate(annotations, name, value, m)
-    else
+      annotate(out, name, value, m, true)
+    elseif default[name] == nil then
       default[name] = value
     end
   end
 end
 
-local function add_all(rest, annotations, default, m)
+-- What a key alone says of where its value goes.
+local place_of = read.of_key(function(key)
+  if find(key, METADATA, 1, true) == 1 then return "namespace" end
+  return sub(key, 1, #INDEX) == INDEX and "annotation" or "default"
+end)
+
+local function take_all(rest, out, m)
   for key, value in pairs(rest) do
     if is_scalar(value) then
-      if not m.compat and sub(key, 1, #INDEX) == INDEX then key = sub(key, #INDEX + 1) end
-      annotate(annotations, key, value, m)
-    elseif not m.compat then
-      default[key] = value
+      local name = not m.compat and place_of(key) == "annotation" and sub(key, #INDEX + 1) or key
+      annotate(out, name, value, m)
+      rest[key] = nil
+    elseif m.compat then
+      rest[key] = nil
     end
   end
 end
 
-local function add_one(key, value, out, indexed, m)
+-- Whether it is to be found elsewhere than in the metadata that has no namespace.
+local function is_taken(key, value, out, indexed, m)
   if indexed[key] then
-    if is_scalar(value) then annotate(out.annotations, key, value, m) end
-  elseif find(key, METADATA, 1, true) == 1 and type(value) == "string" then
-    own_namespace(out, key, value)
-  elseif not m.compat and sub(key, 1, #INDEX) == INDEX and #key > #INDEX and is_scalar(value) then
-    annotate(out.annotations, sub(key, #INDEX + 1), value, m)
-  else
-    out.default[key] = value
+    if is_scalar(value) then annotate(out, key, value, m) end
+    return true
+  end
+  local place = place_of(key)
+  if place == "default" then return false end
+  if place == "namespace" then return type(value) == "string" and own_namespace(out, key, value) end
+  if m.compat or #key == #INDEX or not is_scalar(value) then return false end
+  annotate(out, sub(key, #INDEX + 1), value, m)
+  return true
+end
+
+local function take_some(rest, out, indexed, m)
+  for key, value in pairs(rest) do
+    if is_taken(key, value, out, indexed, m) then rest[key] = nil end
   end
 end
 
@@ -108,21 +128,23 @@ local function add_back(span, rest, m)
   end
 end
 
--- The user, the annotations and the metadata (each may be nil). `rest` is used up.
+-- The user, the annotations and the metadata (each may be nil). `rest` becomes part of it.
 function M.of(span, rest, m, with_resource)
   add_back(span, rest, m)
   local user = read.present(rest["enduser.id"])
-  rest["enduser.id"] = nil
-  local out = { annotations = {}, metadata = {}, default = {} }
+  if rest["enduser.id"] ~= nil then rest["enduser.id"] = nil end
+  local out = { annotations = nil, metadata = nil, more = nil }
   local indexed = indexed_by(rest, m)
-  if with_resource then add_resource(span.resource, out.annotations, out.default, indexed, m) end
-  if m.index_all then
-    add_all(rest, out.annotations, out.default, m)
-  else
-    for key, value in pairs(rest) do add_one(key, value, out, indexed, m) end
+  if m.index_all then take_all(rest, out, m) else take_some(rest, out, indexed, m) end
+  if with_resource then add_resource(span.resource, out, rest, indexed, m) end
+  if out.more then
+    for name, member in pairs(out.more) do rest[name] = member end
   end
-  if next(out.default) then out.metadata.default = out.default end
-  return user, next(out.annotations) and out.annotations, next(out.metadata) and out.metadata
+  if next(rest) then
+    out.metadata = out.metadata or {}
+    out.metadata.default = rest
+  end
+  return user, out.annotations, out.metadata
 end
 
 return M

@@ -1,5 +1,6 @@
 -- The http block of an X-Ray document, from the attributes of the old conventions, the new ones, or both.
 local core = require "moontail.policy_core"
+local new_table = require "table.new"
 local read = require "moontail.xray_read"
 
 local is_address = core.is_address
@@ -163,14 +164,24 @@ local function content_length(span)
   return 0
 end
 
--- The block, or nil; and the attributes that it did not take.
-function M.block(span, m)
-  local readers, attrs, rest = m.http, span.attrs, {}
+-- Of a table that is filled at once: what is nil has its place.
+local function new_part(m)
+  return {
+    url = { whole = nil, scheme = nil, path = nil, query = nil, server_address = nil, server_port = nil }, lenient = not m.compat,
+    method = nil, client_ip = nil, user_agent = nil, status = nil, is_http = nil, has_url = nil, peer = nil,
+  }
+end
+
+-- The block, or nil; and the attributes that it did not take, in a table with room for `more`.
+function M.block(span, m, more)
+  local readers, attrs, keys = m.http, span.attrs, span.keys
+  local rest = new_table(0, #keys + more)
   local p
-  for _, key in ipairs(span.keys) do
+  for i = 1, #keys do
+    local key = keys[i]
     local reader = readers[key]
     if reader then
-      p = p or { url = {}, lenient = not m.compat }
+      p = p or new_part(m)
       reader(p, attrs[key])
     else
       rest[key] = attrs[key]

@@ -30,31 +30,41 @@ local function texts_of(value)
   return read.list(value) or {}
 end
 
-local function add_headers(list, span)
+local function add_header(list, span, value)
   local own = read.trace_id(span.trace_id)
-  for _, key in ipairs(span.keys) do
-    if is_header(key) then
-      for _, text in ipairs(texts_of(span.attrs[key])) do
-        local trace_id, id = M.header(read.text(text))
-        if trace_id and trace_id ~= own then list[#list + 1] = { trace_id = trace_id, id = id } end
-      end
+  for _, text in ipairs(texts_of(value)) do
+    local trace_id, id = M.header(read.text(text))
+    if trace_id and trace_id ~= own then list[#list + 1] = { trace_id = trace_id, id = id } end
+  end
+end
+
+local function with_headers(list, span)
+  local keys = span.keys
+  for i = 1, #keys do
+    if is_header(keys[i]) then
+      list = list or {}
+      add_header(list, span, span.attrs[keys[i]])
     end
   end
+  return list
 end
 
 local ZERO_TRACE, ZERO_SPAN = ("0"):rep(32), ("0"):rep(16)
 
 -- The list, or nil.
 function M.of(span, m)
-  local list = {}
-  for i, link in ipairs(span.links or {}) do
-    list[i] = {
-      trace_id = read.trace_id(link.trace_id or ZERO_TRACE), id = link.id or (m.compat and "" or ZERO_SPAN),
-      attributes = next(link.attrs) and link.attrs or nil,
-    }
+  local list
+  if span.links then
+    list = {}
+    for i, link in ipairs(span.links) do
+      list[i] = {
+        trace_id = read.trace_id(link.trace_id or ZERO_TRACE), id = link.id or (m.compat and "" or ZERO_SPAN),
+        attributes = next(link.attrs) and link.attrs or nil,
+      }
+    end
   end
-  if not m.compat then add_headers(list, span) end
-  return list[1] and list or nil
+  if not m.compat then list = with_headers(list, span) end
+  return list and list[1] and list or nil
 end
 
 return M

@@ -74,11 +74,20 @@ function M.given(name, m)
   return name ~= "" and name or core.json_null
 end
 
+local function cleaned(compat)
+  return read.of_key(function(name)
+    if name:find "[^%w _.:/%%&#=+%-@]" then name = core.letters(name, EXTRA) end
+    name = compat and name:sub(1, NAME_MAX) or cut(name)
+    return name ~= "" and name or "span"
+  end)
+end
+
+local clean, clean_compat = cleaned(false), cleaned(true)
+
 -- Without what X-Ray refuses in a name.
 function M.clean(name, m)
-  if name:find "[^%w _.:/%%&#=+%-@]" then name = core.letters(name, EXTRA) end
-  name = m.compat and name:sub(1, NAME_MAX) or cut(name)
-  return name ~= "" and name or "span"
+  if m.compat then return clean_compat(name) end
+  return clean(name)
 end
 
 local function database(span, m)
@@ -86,39 +95,55 @@ local function database(span, m)
   if m.semconv ~= "v1" then name = attrs["db.name"] end
   if name == nil and m.semconv ~= "v0" then name = attrs["db.namespace"] end
   if name == nil or (name == "" and not m.compat) then return "" end
-  local host = url_host((text(attrs["db.connection_string"]):gsub("^jdbc:", "")))
+  local connection = text(attrs["db.connection_string"])
+  local host = connection ~= "" and url_host((connection:gsub("^jdbc:", ""))) or nil
   if not host and m.semconv ~= "v0" then host = read.present(attrs["server.address"]) end
   return host and text(name) .. "@" .. host or text(name)
 end
 
--- In order: the first that is not empty is the name.
-local SOURCES = {
-  function(span)
-    if span.kind == "server" or (span.kind == "internal" and span.is_local_root) then return text(span.attrs["aws.local.service"]) end
-    return OUTGOING[span.kind] and M.remote(span.attrs) or ""
-  end,
-  function(span) return text(span.attrs["peer.service"]) end,
-  function(span, m) return m.semconv ~= "v0" and text(span.attrs["service.peer.name"]) or "" end,
-  function(span)
-    local name = text(span.attrs["aws.service"])
-    return name, span.attrs["aws.service"] ~= nil and "aws" or nil
-  end,
-  database,
-  function(span) return span.kind == "server" and text(span.resource.attrs["service.name"]) or "" end,
-  function(span) return text(span.attrs["rpc.service"]) end,
-  function(span) return text(span.attrs["http.host"]) end,
-  function(span) return text(span.attrs["net.peer.name"]) end,
-  function(span, m) return m.semconv ~= "v0" and span.kind ~= "server" and text(span.attrs["server.address"]) or "" end,
-}
+local function of_service(span)
+  if span.kind == "server" or (span.kind == "internal" and span.is_local_root) then return text(span.attrs["aws.local.service"]) end
+  return OUTGOING[span.kind] and M.remote(span.attrs) or ""
+end
+
+-- The first of the attributes that is a text and not empty.
+local function first_of(attrs, names)
+  for i = 1, #names do
+    local name = attrs[names[i]]
+    if type(name) == "string" and name ~= "" then return name end
+  end
+  return ""
+end
+
+local PEERS = { v0 = { "peer.service", "aws.service" }, v1 = { "peer.service", "service.peer.name", "aws.service" } }
+local HOSTS = { "rpc.service", "http.host", "net.peer.name" }
+PEERS.both = PEERS.v1
+
+-- In order: the first that is not empty is the name; "" where none is.
+local function found(span, m)
+  local attrs = span.attrs
+  local name = of_service(span)
+  if name == "" then name = first_of(attrs, PEERS[m.semconv]) end
+  if name == "" then name = database(span, m) end
+  if name == "" and span.kind == "server" then name = text(span.resource.attrs["service.name"]) end
+  if name == "" then name = first_of(attrs, HOSTS) end
+  if name == "" and m.semconv ~= "v0" and span.kind ~= "server" then name = text(attrs["server.address"]) end
+  return name
+end
+
+-- Whether it is the name itself that says that AWS was called.
+local function is_of_aws(span, m)
+  if span.attrs["aws.service"] == nil or of_service(span) ~= "" then return false end
+  local peers = PEERS[m.semconv]
+  for i = 1, #peers - 1 do
+    if text(span.attrs[peers[i]]) ~= "" then return false end
+  end
+  return true
+end
 
 -- The name and the namespace, which may be nil.
 function M.of(span, m)
-  local name, namespace = "", span.is_aws_sdk and "aws" or nil
-  for i = 1, #SOURCES do
-    local found, of_source = SOURCES[i](span, m)
-    name, namespace = found, namespace or of_source
-    if name ~= "" then break end
-  end
+  local name, namespace = found(span, m), (span.is_aws_sdk or is_of_aws(span, m)) and "aws" or nil
   if name == "" then name = M.clean(span.name, m) elseif not m.compat then name = M.clean(name, m) end
   if not namespace and (span.kind == "client" or span.kind == "producer") then namespace = "remote" end
   return name, namespace

@@ -38,14 +38,14 @@ function M.list(value)
   return core.json_decode(value.json)
 end
 
--- A function that gives make(text, ...) and remembers it: `most` texts of `max_bytes`, then it begins anew, so that
+-- A function that gives make(text, more) and remembers it: `most` texts of `max_bytes`, then it begins anew, so that
 -- senders can't fill the memory.
 local function remembered(most, max_bytes, make)
   local known, count = {}, 0
-  return function(text, ...)
+  return function(text, more)
     local value = known[text]
     if value ~= nil then return value end
-    value = make(text, ...)
+    value = make(text, more)
     if #text > max_bytes then return value end
     if count == most then
       known, count = {}, 0

@@ -12,6 +12,8 @@
 
 #define THIS "export.this" /* registry: the struct export_lua */
 
+enum { FEW_SPANS = 64 };
+
 struct export_lua *lua_batch_this(lua_State *L)
 {
     struct export_lua *l;
@@ -43,12 +45,11 @@ static struct slice payload(const struct lua_job *job, const struct job_trace *t
     return slice_make(job->body.data + t->offset, t->len);
 }
 
-static bool fill_views(struct job_trace *t, struct slice body, struct scan_span *spans,
+static bool fill_views(struct job_trace *t, struct slice body, const struct scan_span *spans,
                        uint32_t count)
 {
-    struct scan_result result;
-
-    if (scan_traces(body, spans, count, &result) != ERR_OK)
+    t->views = calloc(count, sizeof(*t->views));
+    if (!t->views)
         return false;
     for (uint32_t i = 0; i < count; i++)
         t->views[i] = span_view_of(body, &spans[i]);
@@ -58,27 +59,34 @@ static bool fill_views(struct job_trace *t, struct slice body, struct scan_span 
     return true;
 }
 
+/* Once it is known how many there are: more than `few`. */
+static bool look_at_many(struct job_trace *t, struct slice body, uint32_t count)
+{
+    struct scan_span *spans = calloc(count, sizeof(*spans));
+    struct scan_result result;
+    bool found = spans && scan_traces(body, spans, count, &result) == ERR_OK &&
+                 fill_views(t, body, spans, count);
+
+    free(spans);
+    return found;
+}
+
 /* Finds the spans of one trace. They stay until the job is freed. */
 static bool look(const struct lua_job *job, struct job_trace *t)
 {
+    struct scan_span few[FEW_SPANS];
     struct slice body = payload(job, t);
     struct scan_result result;
-    struct scan_span *spans;
-    bool found;
+    enum err err;
 
     if (t->views)
         return true;
-    if (scan_traces(body, NULL, 0, &result) == ERR_PARSE || result.spans == 0)
+    err = scan_traces(body, few, FEW_SPANS, &result);
+    if (err == ERR_PARSE || result.spans == 0)
         return false;
-    spans = calloc(result.spans, sizeof(*spans));
-    t->views = calloc(result.spans, sizeof(*t->views));
-    found = spans && t->views && fill_views(t, body, spans, (uint32_t)result.spans);
-    free(spans);
-    if (!found) {
-        free(t->views);
-        t->views = NULL;
-    }
-    return found;
+    if (err == ERR_OK)
+        return fill_views(t, body, few, (uint32_t)result.spans);
+    return look_at_many(t, body, (uint32_t)result.spans);
 }
 
 static int host_trace(lua_State *L)

@@ -14,7 +14,8 @@
 
 #include <lauxlib.h>
 
-enum { MAX_DEPTH = 64, FEW_KEYS = 32, LOOK_VALUES = 256, FIRST_BYTES = 4096 };
+enum { MAX_DEPTH = 64, FEW_KEYS = 32, LOOK_VALUES = 256 };
+enum { FIRST_BYTES = 4096, KEPT_BYTES = 256 * 1024 }; /* of the state's text */
 
 struct writer {
     struct buf *out;
@@ -85,52 +86,88 @@ static size_t push_keys(lua_State *L)
     return n;
 }
 
-static void read_keys(lua_State *L, struct map_key *keys, size_t count)
+/* The same with each one's value above it, where there are few of them; else more than FEW_KEYS. */
+static size_t push_members(lua_State *L, int map)
 {
-    int first = lua_gettop(L) - (int)count + 1;
+    size_t n = 0;
 
+    lua_pushnil(L);
+    while (lua_next(L, map)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "a table for JSON is a list or has string keys");
+        if (++n > FEW_KEYS)
+            break;
+        lua_pushvalue(L, -2);
+    }
+    return n;
+}
+
+/* They lie on the stack from `first` on, `step` slots apart. */
+static void read_keys(lua_State *L, struct map_key *keys, size_t count, int first, int step)
+{
     for (size_t i = 0; i < count; i++) {
         struct map_key *key = &keys[i];
 
-        key->index = first + (int)i;
+        key->index = first + (int)i * step;
         key->text.data = (const uint8_t *)lua_tolstring(L, key->index, &key->text.len);
         key->prefix = prefix_of(key->text);
     }
 }
 
-static void put_members(lua_State *L, struct writer *w, int map, const struct map_key *keys,
-                        size_t count, int depth)
+static void put_key(struct writer *w, const struct map_key *keys, size_t i)
 {
-    buf_byte(w->out, '{');
+    if (i > 0)
+        buf_byte(w->out, ',');
+    json_put_string(w->out, keys[i].text);
+    buf_byte(w->out, ':');
+}
+
+static void put_few(lua_State *L, struct writer *w, int map, size_t count, int depth)
+{
+    struct map_key keys[FEW_KEYS];
+
+    read_keys(L, keys, count, map + 1, 2);
+    sort_few(keys, count);
     for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            buf_byte(w->out, ',');
-        json_put_string(w->out, keys[i].text);
-        buf_byte(w->out, ':');
+        put_key(w, keys, i);
+        lua_pushvalue(L, keys[i].index + 1);
+        put(L, w, depth);
+        lua_pop(L, 1);
+    }
+}
+
+static void put_many(lua_State *L, struct writer *w, int map, int depth)
+{
+    size_t count = push_keys(L);
+    struct map_key *keys = lua_newuserdata(L, count * sizeof(*keys)); /* Lua frees them */
+
+    lua_insert(L, map + 1);
+    read_keys(L, keys, count, map + 2, 1);
+    qsort(keys, count, sizeof(*keys), compare_keys);
+    for (size_t i = 0; i < count; i++) {
+        put_key(w, keys, i);
         lua_pushvalue(L, keys[i].index);
         lua_rawget(L, map);
         put(L, w, depth);
         lua_pop(L, 1);
     }
-    buf_byte(w->out, '}');
 }
 
 static void put_map(lua_State *L, struct writer *w, int depth)
 {
     int map = lua_gettop(L);
-    size_t count = push_keys(L);
-    struct map_key few[FEW_KEYS], *keys = few;
+    size_t count;
 
+    luaL_checkstack(L, 2 * FEW_KEYS + 8, "JSON");
+    buf_byte(w->out, '{');
+    count = push_members(L, map);
     if (count <= FEW_KEYS) {
-        read_keys(L, few, count);
-        sort_few(few, count);
-    } else { /* Lua frees them, whatever is raised */
-        keys = lua_newuserdata(L, count * sizeof(*keys));
-        lua_insert(L, map + 1);
-        read_keys(L, keys, count);
-        qsort(keys, count, sizeof(*keys), compare_keys);
+        put_few(L, w, map, count, depth);
+    } else {
+        lua_settop(L, map);
+        put_many(L, w, map, depth);
     }
-    put_members(L, w, map, keys, count, depth);
+    buf_byte(w->out, '}');
     lua_settop(L, map);
 }
 
@@ -207,17 +244,20 @@ static void put(lua_State *L, struct writer *w, int depth)
     }
 }
 
+/* Its text is made where the one before was: nothing that `put` calls runs a script. */
 static int json_text(lua_State *L)
 {
-    struct writer w = {.out = access_push_buf(L)};
+    struct writer w = {.out = lua_touserdata(L, lua_upvalueindex(1))};
 
+    if (w.out->cap > KEPT_BYTES)
+        buf_fini(w.out);
+    buf_clear(w.out);
     buf_reserve(w.out, FIRST_BYTES);
     lua_pushvalue(L, 1);
     put(L, &w, 0);
     if (!buf_ok(w.out))
         return luaL_error(L, "not enough memory");
     lua_pushlstring(L, (const char *)w.out->data, w.out->len);
-    buf_fini(w.out);
     return 1;
 }
 
@@ -340,9 +380,11 @@ static void push_letters(lua_State *L)
 
 void json_text_register(lua_State *L)
 {
-    lua_pushcfunction(L, json_text);
-    lua_setfield(L, -2, "json_text");
-    lua_pushcfunction(L, json_made);
+    access_push_buf(L);
+    lua_pushvalue(L, -1);
+    lua_pushcclosure(L, json_text, 1);
+    lua_setfield(L, -3, "json_text");
+    lua_pushcclosure(L, json_made, 1);
     lua_setfield(L, -2, "json_made");
     lua_pushcfunction(L, json_members);
     lua_setfield(L, -2, "json_members");
