@@ -74,6 +74,8 @@ void splice_strip(struct slice span, struct slice name, struct buf *out);
 /* Appends a LogRecord with its times, severity, flags and ids alone; its body is `body`. */
 void splice_strip_log(struct slice record, struct slice body, struct buf *out);
 
+/* ---- truncate.c ---- */
+
 /* How many strings of a Span (names, messages, values of attributes at any depth, those of its
  * events and links; not keys), of a LogRecord (its body too) or a data point are longer than `max`
  * bytes. */

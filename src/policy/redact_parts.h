@@ -178,6 +178,20 @@ enum redact_outcome redact_in_place(struct redact *r, enum redact_place place,
                                     const struct redact_dialect *dialect, struct slice text,
                                     struct buf *out);
 
+/* ---- edits: what is written anew of a message (redact_edits.c) ---- */
+
+/* In the order in which they were added, which is that of the message. */
+size_t redact_edit_count(const struct redact *r);
+/* The field [from, to), tag and all, becomes field `number` with `content`; NULL: nothing. False:
+ * no memory. */
+bool redact_edit_add(struct redact *r, const uint8_t *from, const uint8_t *to, uint32_t number,
+                     const struct slice *content);
+/* Forgets all but the first `count`. */
+void redact_edits_forget(struct redact *r, size_t count);
+/* Appends the message with its edits, without its fields `left_out` (0: with all). */
+void redact_edits_write(const struct redact *r, struct slice message, uint32_t left_out,
+                        struct buf *out);
+
 /* ---- parts of a body ---- */
 
 /* What becomes of a Resource and of an InstrumentationScope, as redact_span. */

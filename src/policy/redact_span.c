@@ -1,66 +1,15 @@
-/* A Span, a log record, a data point, a resource, a scope: walks their texts, notes what becomes of
- * them, and copies the rest byte for byte around it. */
+/* A Span, a log record, a data point, a resource, a scope: walks their texts, and notes what
+ * becomes of them. */
+#include "otlp/texts.h"
 #include "otlp/wire.h"
-#include "otlp/write.h"
 #include "policy/redact_parts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum message {
-    IS_OTHER,
-    IS_STRING,
-    IS_NAME,
-    IS_SPAN,
-    IS_PAIR,
-    IS_ANY,
-    IS_ARRAY,
-    IS_LIST,
-    IS_EVENT,
-    IS_LINK,
-    IS_STATUS,
-    IS_RESOURCES,
-    IS_RESOURCE,
-    IS_SCOPES,
-    IS_SCOPE,
-    IS_LOG,
-    IS_BODY, /* of a log record */
-    IS_NUMBER_POINT,
-    IS_HISTOGRAM_POINT,
-    IS_EXPONENTIAL_POINT,
-    IS_EXEMPLAR,
-};
-
-enum { FIELDS = 16 };
-
-/* What the fields of a message are, by number; all else is IS_OTHER. */
-static const uint8_t children[][FIELDS] = {
-    [IS_SPAN] = {[5] = IS_NAME, [9] = IS_PAIR, [11] = IS_EVENT, [13] = IS_LINK, [15] = IS_STATUS},
-    [IS_ARRAY] = {[1] = IS_ANY},
-    [IS_LIST] = {[1] = IS_PAIR},
-    [IS_EVENT] = {[2] = IS_NAME, [3] = IS_PAIR},
-    [IS_LINK] = {[4] = IS_PAIR},
-    [IS_STATUS] = {[2] = IS_STRING},
-    [IS_RESOURCES] = {[1] = IS_RESOURCE},
-    [IS_SCOPES] = {[1] = IS_SCOPE},
-    [IS_RESOURCE] = {[1] = IS_PAIR},
-    [IS_SCOPE] = {[3] = IS_PAIR},
-    [IS_LOG] = {[3] = IS_STRING, [5] = IS_BODY, [6] = IS_PAIR},
-    [IS_NUMBER_POINT] = {[5] = IS_EXEMPLAR, [7] = IS_PAIR},
-    [IS_HISTOGRAM_POINT] = {[8] = IS_EXEMPLAR, [9] = IS_PAIR},
-    [IS_EXPONENTIAL_POINT] = {[1] = IS_PAIR, [11] = IS_EXEMPLAR},
-    [IS_EXEMPLAR] = {[7] = IS_PAIR},
-};
-
 enum { ANY_STRING = 1, ANY_INT = 3, ANY_DOUBLE = 4, ANY_ARRAY = 5, ANY_LIST = 6, ANY_BYTES = 7 };
 enum { SPANS_OF_SCOPES = 2, SCOPES_OF_RESOURCES = 2, PAIR_KEY = 1, PAIR_VALUE = 2 };
 enum { NUMBER_TEXT = 32 };
-
-/* A field of the message, with its tag, that is written anew: [at, end) of r->fields. */
-struct edit {
-    const uint8_t *from, *to;
-    size_t at, end;
-};
 
 struct walk {
     struct redact *r;
@@ -76,44 +25,10 @@ struct around {
     int depth;
 };
 
-/* ---- edits ---- */
-
-static size_t edit_count(const struct walk *w)
-{
-    return w->r->edits.len / sizeof(struct edit);
-}
-
-static void begin_edit(struct walk *w, const uint8_t *from, const uint8_t *to)
-{
-    struct edit e = {from, to, w->r->fields.len, w->r->fields.len};
-
-    buf_append(&w->r->edits, &e, sizeof(e));
-    w->failed |= !buf_ok(&w->r->edits);
-}
-
-static void end_edit(struct walk *w)
-{
-    struct edit e;
-    uint8_t *last = w->r->edits.data + w->r->edits.len - sizeof(e);
-
-    w->failed |= !buf_ok(&w->r->fields);
-    if (w->failed)
-        return;
-    memcpy(&e, last, sizeof(e));
-    e.end = w->r->fields.len;
-    memcpy(last, &e, sizeof(e));
-}
-
-/* The field [from, to) becomes field `number` with `content`; NULL: nothing. */
 static void add_edit(struct walk *w, const uint8_t *from, const uint8_t *to, uint32_t number,
                      const struct slice *content)
 {
-    begin_edit(w, from, to);
-    if (w->failed)
-        return;
-    if (content)
-        wire_put_bytes(&w->r->fields, number, *content);
-    end_edit(w);
+    w->failed |= !redact_edit_add(w->r, from, to, number, content);
 }
 
 /* ---- texts ---- */
@@ -224,8 +139,7 @@ static bool walk_number(struct walk *w, enum redact_place place, const struct wi
 
 /* ---- messages ---- */
 
-static bool walk_message(struct walk *w, enum message of, struct slice message,
-                         struct around around);
+static bool walk_message(struct walk *w, enum part of, struct slice message, struct around around);
 
 /* A field with a tag and a length of a byte each that is all of what is left. */
 static bool is_last_field(struct slice left, uint32_t number)
@@ -257,7 +171,8 @@ static bool walk_any(struct walk *w, struct slice any, struct around around)
         if (is_len && (f.number == ANY_STRING || f.number == ANY_BYTES))
             gone |= walk_text(w, around.place, &f, from, in.at);
         else if (is_len && (f.number == ANY_ARRAY || f.number == ANY_LIST))
-            gone |= walk_message(w, f.number == ANY_ARRAY ? IS_ARRAY : IS_LIST, f.bytes, around);
+            gone |=
+                walk_message(w, f.number == ANY_ARRAY ? PART_ARRAY : PART_LIST, f.bytes, around);
         else if ((f.type == WIRE_VARINT && f.number == ANY_INT) ||
                  (f.type == WIRE_I64 && f.number == ANY_DOUBLE))
             gone |= walk_number(w, around.place, &f, from, in.at);
@@ -339,42 +254,34 @@ static bool walk_pair(struct walk *w, struct slice pair, struct around around)
     return p.values == 1 ? walk_any(w, p.value, around) : walk_values(w, pair, around);
 }
 
-static enum message child_of(enum message of, const struct wire_field *f)
-{
-    if (f->type != WIRE_LEN || f->number >= FIELDS)
-        return IS_OTHER;
-    return (enum message)children[of][f->number];
-}
-
 /* One field, [from, to). True: the attribute around it goes. */
-static bool walk_field(struct walk *w, enum message is, const struct wire_field *f,
+static bool walk_field(struct walk *w, enum part is, const struct wire_field *f,
                        const uint8_t *from, const uint8_t *to, struct around around)
 {
-    size_t edits = edit_count(w);
+    size_t edits = redact_edit_count(w->r);
     bool gone = false;
 
-    if (is == IS_NAME) {
+    if (is == PART_NAME) {
         walk_name(w, f, from, to);
-    } else if (is == IS_STRING) {
+    } else if (is == PART_STRING) {
         gone = walk_text(w, PLACE_TEXT, f, from, to);
-    } else if (is == IS_BODY) {
+    } else if (is == PART_BODY) {
         gone = walk_any(w, f->bytes, around);
-    } else if (is == IS_ANY) {
+    } else if (is == PART_ANY) {
         return walk_any(w, f->bytes, around);
-    } else if (is == IS_PAIR) {
+    } else if (is == PART_PAIR) {
         gone = walk_pair(w, f->bytes, around);
     } else {
         return walk_message(w, is, f->bytes, around);
     }
     if (gone && !w->failed) {
-        w->r->edits.len = edits * sizeof(struct edit);
+        redact_edits_forget(w->r, edits);
         add_edit(w, from, to, f->number, NULL);
     }
     return false;
 }
 
-static bool walk_message(struct walk *w, enum message of, struct slice message,
-                         struct around around)
+static bool walk_message(struct walk *w, enum part of, struct slice message, struct around around)
 {
     struct wire in = wire_of(message);
     struct wire_field f;
@@ -384,119 +291,59 @@ static bool walk_message(struct walk *w, enum message of, struct slice message,
     if (around.depth > 2 * SCAN_MAX_DEPTH)
         w->failed = true; /* nothing that deep was let in */
     for (const uint8_t *from = in.at; !w->failed && wire_next(&in, &f); from = in.at) {
-        enum message is = child_of(of, &f);
+        enum part is = part_of_field(of, &f);
 
         redact_step(w->r);
-        if (is != IS_OTHER)
+        if (is != PART_OTHER)
             gone |= walk_field(w, is, &f, from, in.at, around);
     }
     w->failed |= in.at != in.end; /* what can't be read must not leave */
     return gone;
 }
 
-/* ---- writing ---- */
-
-struct writer {
-    const struct edit *next, *end;
-    const uint8_t *fields;
-    struct buf *out;
-    uint32_t left_out; /* a field of the outermost message; 0: none */
-};
-
-/* A field that an edit lies in is a message. */
-static void write_message(struct writer *w, struct slice message, uint32_t left_out)
-{
-    struct wire in = wire_of(message);
-    struct wire_field f;
-
-    for (const uint8_t *from = in.at; wire_next(&in, &f); from = in.at) {
-        const struct edit *e = w->next;
-        bool here = e < w->end && e->from < in.at;
-
-        if (here && e->from == from) {
-            buf_append(w->out, w->fields + e->at, e->end - e->at);
-            w->next++;
-        } else if (here) {
-            size_t begin = otlp_write_begin(w->out, f.number);
-
-            write_message(w, f.bytes, 0);
-            otlp_write_end(w->out, begin);
-        } else if (f.number != left_out || f.type != WIRE_LEN) {
-            buf_append(w->out, from, (size_t)(in.at - from));
-        }
-    }
-}
-
-static enum redact_outcome finish(struct walk *w, uint32_t left_out, struct buf *out)
-{
-    struct writer writer;
-
-    if (w->failed)
-        return REDACT_FAILED;
-    if (edit_count(w) == 0)
-        return REDACT_SAME;
-    writer = (struct writer){(const struct edit *)(const void *)w->r->edits.data, NULL,
-                             w->r->fields.data, out, left_out};
-    writer.end = writer.next + edit_count(w);
-    write_message(&writer, w->all, left_out);
-    return buf_ok(out) ? REDACT_CHANGED : REDACT_FAILED;
-}
-
-static enum redact_outcome redact_message(struct redact *r, enum message is, struct slice message,
+static enum redact_outcome redact_message(struct redact *r, enum part is, struct slice message,
                                           uint32_t left_out, struct buf *out)
 {
-    struct walk w = {.r = r, .all = message, .attrs = is == IS_LOG ? ATTRS_LOG : ATTRS_SPAN};
+    struct walk w = {.r = r, .all = message, .attrs = is == PART_LOG ? ATTRS_LOG : ATTRS_SPAN};
 
-    buf_clear(&r->edits);
-    buf_clear(&r->fields);
+    redact_edits_forget(r, 0);
     (void)walk_message(&w, is, message, (struct around){PLACE_TEXT, 0});
-    return finish(&w, left_out, out);
+    if (w.failed)
+        return REDACT_FAILED;
+    if (redact_edit_count(r) == 0)
+        return REDACT_SAME;
+    redact_edits_write(r, message, left_out, out);
+    return buf_ok(out) ? REDACT_CHANGED : REDACT_FAILED;
 }
 
 enum redact_outcome redact_span(struct redact *r, struct slice span, struct buf *out)
 {
-    return redact_message(r, IS_SPAN, span, 0, out);
-}
-
-static enum message message_of(enum attr_owner owner)
-{
-    switch (owner) {
-    case OWNER_LOG:
-        return IS_LOG;
-    case OWNER_POINT:
-        return IS_NUMBER_POINT;
-    case OWNER_HISTOGRAM_POINT:
-        return IS_HISTOGRAM_POINT;
-    case OWNER_EXPONENTIAL_POINT:
-        return IS_EXPONENTIAL_POINT;
-    default:
-        return IS_SPAN;
-    }
+    return redact_message(r, PART_SPAN, span, 0, out);
 }
 
 enum redact_outcome redact_item(struct redact *r, enum attr_owner of, struct slice item,
                                 struct buf *out)
 {
-    return redact_message(r, message_of(of), item, 0, out);
+    return redact_message(r, part_of_owner(of), item, 0, out);
 }
 
 enum redact_outcome redact_resource(struct redact *r, struct slice resource_spans, struct buf *out)
 {
-    return redact_message(r, IS_RESOURCES, resource_spans, SCOPES_OF_RESOURCES, out);
+    return redact_message(r, PART_RESOURCES, resource_spans, SCOPES_OF_RESOURCES, out);
 }
 
 enum redact_outcome redact_scope(struct redact *r, struct slice scope_spans, struct buf *out)
 {
-    return redact_message(r, IS_SCOPES, scope_spans, SPANS_OF_SCOPES, out);
+    return redact_message(r, PART_SCOPES, scope_spans, SPANS_OF_SCOPES, out);
 }
 
 enum redact_outcome redact_resource_message(struct redact *r, struct slice resource,
                                             struct buf *out)
 {
-    return redact_message(r, IS_RESOURCE, resource, 0, out);
+    return redact_message(r, PART_RESOURCE, resource, 0, out);
 }
 
 enum redact_outcome redact_scope_message(struct redact *r, struct slice scope, struct buf *out)
 {
-    return redact_message(r, IS_SCOPE, scope, 0, out);
+    return redact_message(r, PART_SCOPE, scope, 0, out);
 }
