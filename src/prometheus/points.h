@@ -5,7 +5,12 @@
 #include "prometheus/labels.h"
 #include "prometheus/series.h"
 
-enum { BOUND_TEXT = 352, BOUND_CACHE = 64, POINT_BUCKETS_MAX = 16384 };
+enum {
+    BOUND_TEXT = 352,
+    BOUND_CACHE = 64,
+    POINT_BUCKETS_MAX = 16384,
+    NS_PER_MILLISECOND = 1000000,
+};
 
 /* The text of a bound, kept because many points have the same bounds. */
 struct bound_text {
@@ -38,6 +43,16 @@ struct prom_writer {
  * w->name, the labels of resource and scope in w->labels. */
 enum prom_reason points_add(struct prom_writer *w, const struct metric_view *metric,
                             struct slice resource, struct slice point);
+
+/* One of a point of that series. Where its labels would be too long together, the ids alone stay.
+ */
+void exemplar_add(struct prom_writer *w, uint32_t series, const struct metric_exemplar *e);
+
+/* No number is 0. */
+static inline double number_as_double(const struct metric_number *n)
+{
+    return n->type == NUMBER_INT ? (double)n->integer : n->type == NUMBER_DOUBLE ? n->number : 0;
+}
 
 /* The shortest decimal text that reads back as the same number, without an exponent; "+Inf",
  * "-Inf", "NaN". Returns its length. */
