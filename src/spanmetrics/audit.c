@@ -1,6 +1,7 @@
 #include "spanmetrics/audit.h"
 
 #include "base/err.h"
+#include "spanmetrics/audit_counts.h"
 #include "spanmetrics/parts.h"
 
 #include <math.h>
@@ -8,18 +9,9 @@
 
 enum { OTHERS = 0, AUDIT_KEY_MAX = 2 * (1 + SPANMETRICS_TEXT_MAX), AUDIT_RECENT = 128 };
 
-struct counts {
-    uint64_t decided, kept, unknown, dropped;
-    double counted;
-    double expected_variance;             /* of counted: what the draws make it */
-    double seen_variance;                 /* the same estimated from what was kept */
-    struct audit_drop drops[AUDIT_DROPS]; /* in any order; traces 0: free */
-    uint64_t last_trace;                  /* a recorder's: the last one that was counted here */
-};
-
 /* Counts by operation; NULL where nothing came. That of the others is always there. */
 struct tally {
-    struct counts **counts; /* [max_operations + 1] */
+    struct audit_counts **counts; /* [max_operations + 1] */
 };
 
 struct audit_recorder {
@@ -47,75 +39,18 @@ struct audit {
 /* ---- counts ---- */
 
 /* Where memory is short it counts with the others. */
-static struct counts *counts_in(const struct audit *a, struct tally *t, uint32_t i)
+static struct audit_counts *counts_in(const struct audit *a, struct tally *t, uint32_t i)
 {
-    struct counts *c = t->counts[i];
+    struct audit_counts *c = t->counts[i];
 
     if (c)
         return c;
     c = counted_alloc(a->memory, sizeof(*c));
     if (!c)
         return t->counts[OTHERS];
-    *c = (struct counts){0};
+    *c = (struct audit_counts){0};
     t->counts[i] = c;
     return c;
-}
-
-/* The policy with the fewest goes when there is one with more. */
-static void add_drop(struct counts *c, uint16_t label, uint64_t traces)
-{
-    struct audit_drop *least = &c->drops[0];
-
-    for (int i = 0; i < AUDIT_DROPS; i++) {
-        struct audit_drop *d = &c->drops[i];
-
-        if (d->traces == 0 || d->label == label) {
-            d->label = label;
-            d->traces += traces;
-            return;
-        }
-        if (d->traces < least->traces)
-            least = d;
-    }
-    if (traces > least->traces)
-        *least = (struct audit_drop){label, traces};
-}
-
-static void add_fate(struct counts *c, const struct audit_fate *fate)
-{
-    double p = fate->probability;
-
-    c->decided++;
-    c->kept += fate->kept;
-    if (p == 0) {
-        c->dropped++;
-        add_drop(c, fate->label, 1);
-    } else if (p < 0) {
-        c->unknown++;
-        c->counted += 1;
-    } else if (p >= 1) {
-        c->counted += 1;
-    } else {
-        c->expected_variance += (1 - p) / p;
-        if (fate->kept) {
-            c->counted += 1 / p;
-            c->seen_variance += (1 - p) / (p * p);
-        }
-    }
-}
-
-static void add_counts(struct counts *to, const struct counts *from)
-{
-    to->decided += from->decided;
-    to->kept += from->kept;
-    to->unknown += from->unknown;
-    to->dropped += from->dropped;
-    to->counted += from->counted;
-    to->expected_variance += from->expected_variance;
-    to->seen_variance += from->seen_variance;
-    for (int i = 0; i < AUDIT_DROPS; i++)
-        if (from->drops[i].traces)
-            add_drop(to, from->drops[i].label, from->drops[i].traces);
 }
 
 /* ---- a worker's side ---- */
@@ -185,7 +120,7 @@ static void count_operation(struct audit_recorder *r, struct slice service, stru
                             const struct audit_fate *fate)
 {
     struct slice name;
-    struct counts *c;
+    struct audit_counts *c;
     int32_t kind;
 
     view_span_name(span, &name, &kind);
@@ -197,7 +132,7 @@ static void count_operation(struct audit_recorder *r, struct slice service, stru
     if (c->last_trace == r->traces)
         return;
     c->last_trace = r->traces;
-    add_fate(c, fate);
+    counts_add_fate(c, fate);
 }
 
 bool audit_wants_all_spans(const struct audit_recorder *r)
@@ -241,12 +176,12 @@ void audit_hand_over(struct audit_recorder *r)
 static void gather_one(struct audit *a, struct tally *past, uint32_t count)
 {
     for (uint32_t i = 0; i <= count; i++) {
-        struct counts *c = past->counts[i];
+        struct audit_counts *c = past->counts[i];
 
         if (!c || c->decided == 0)
             continue;
-        add_counts(counts_in(a, &a->now, i), c);
-        *c = (struct counts){0};
+        counts_add(counts_in(a, &a->now, i), c);
+        *c = (struct audit_counts){0};
     }
 }
 
@@ -256,7 +191,7 @@ static void begin_window(struct audit *a, uint64_t now_ns)
 
     for (size_t i = 0; i <= a->options.max_operations; i++)
         if (before.counts[i])
-            *before.counts[i] = (struct counts){0};
+            *before.counts[i] = (struct audit_counts){0};
     a->before = a->now;
     a->now = before;
     a->began_ns = now_ns;
@@ -272,44 +207,18 @@ void audit_gather(struct audit *a, uint64_t now_ns)
 
 /* ---- what is said ---- */
 
-static int most_first(const void *a, const void *b)
-{
-    const struct audit_drop *x = a, *y = b;
-
-    return (x->traces < y->traces) - (x->traces > y->traces);
-}
-
-/* One trace is the least that a difference can be. */
-static double standard_error(const struct counts *c)
-{
-    return sqrt(fmax(1, fmax(c->expected_variance, c->seen_variance)));
-}
-
-static void describe(const struct audit *a, uint32_t i, const struct counts *c,
+static void describe(const struct audit *a, uint32_t i, const struct audit_counts *c,
                      struct audit_operation *out)
 {
-    double off = c->counted - (double)c->decided;
     const uint8_t *at;
 
-    *out = (struct audit_operation){
-        .number = i,
-        .decided = c->decided,
-        .kept = c->kept,
-        .unknown = c->unknown,
-        .counted = c->counted,
-        .standard_errors = off / standard_error(c),
-        .unexplained = (off + (double)c->dropped) / standard_error(c),
-        .dropped = c->dropped,
-    };
+    counts_describe(c, out);
+    out->number = i;
     if (i != OTHERS) {
         at = key_table_key(&a->keys, i)->bytes;
         out->service = key_take_text(&at);
         out->name = key_take_text(&at);
     }
-    memcpy(out->drops, c->drops, sizeof(out->drops));
-    qsort(out->drops, AUDIT_DROPS, sizeof(*out->drops), most_first);
-    while (out->drop_count < AUDIT_DROPS && out->drops[out->drop_count].traces > 0)
-        out->drop_count++;
 }
 
 /* Of two that are as far off the one with more traces comes first. */
@@ -340,12 +249,12 @@ size_t audit_worst(const struct audit *a, struct audit_operation *out, size_t ma
     size_t count = 0;
 
     for (uint32_t i = 0; i <= last && max > 0; i++) {
-        struct counts sum = {0};
+        struct audit_counts sum = {0};
 
         if (a->now.counts[i])
-            add_counts(&sum, a->now.counts[i]);
+            counts_add(&sum, a->now.counts[i]);
         if (a->before.counts[i])
-            add_counts(&sum, a->before.counts[i]);
+            counts_add(&sum, a->before.counts[i]);
         if (sum.decided == 0)
             continue;
         describe(a, i, &sum, &x);
@@ -363,8 +272,9 @@ size_t audit_operations(const struct audit *a)
 
 static void init_tally(const struct audit *a, struct tally *t)
 {
-    t->counts = start_alloc(a->memory, (a->options.max_operations + 1) * sizeof(struct counts *));
-    t->counts[OTHERS] = start_alloc(a->memory, sizeof(struct counts));
+    t->counts =
+        start_alloc(a->memory, (a->options.max_operations + 1) * sizeof(struct audit_counts *));
+    t->counts[OTHERS] = start_alloc(a->memory, sizeof(struct audit_counts));
 }
 
 static void fini_tally(const struct audit *a, struct tally *t)
