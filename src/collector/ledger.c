@@ -56,12 +56,22 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
         add_passed(&l->sum.passed[s], &w->passed[s], l->filters);
 }
 
+const struct export_loss export_losses[EXPORT_LOSSES] = {
+    {"permanent", offsetof(struct export_stats, lost_permanent)},
+    {"retry_exhausted", offsetof(struct export_stats, lost_retry_exhausted)},
+    {"outbox_full", offsetof(struct export_stats, lost_outbox_full)},
+    {"disk_full", offsetof(struct export_stats, lost_disk_full)},
+    {"damaged", offsetof(struct export_stats, lost_damaged)},
+    {"removed", offsetof(struct export_stats, lost_removed)},
+};
+
 static int64_t exporter_difference(const struct ledger_exporter *e)
 {
     const struct export_stats *s = &e->stats;
-    uint64_t lost = s->lost_permanent + s->lost_retry_exhausted + s->lost_outbox_full +
-                    s->lost_disk_full + s->lost_damaged + s->lost_removed;
+    uint64_t lost = 0;
 
+    for (int i = 0; i < EXPORT_LOSSES; i++)
+        lost += export_count_at(s, export_losses[i].offset);
     return (int64_t)(s->enqueued + s->recovered - s->queued - s->delivered - s->filtered - lost);
 }
 

@@ -65,6 +65,25 @@ struct ledger_exporter {
     int64_t unaccounted;
 };
 
+/* Why exporters gave up items: how metrics call that, and where in struct export_stats it is
+ * counted.
+ */
+struct export_loss {
+    const char *name;
+    size_t offset;
+};
+enum { EXPORT_LOSSES = 6 };
+extern const struct export_loss export_losses[EXPORT_LOSSES];
+
+/* The count at that offset. */
+static inline uint64_t export_count_at(const struct export_stats *s, size_t offset)
+{
+    uint64_t value;
+
+    memcpy(&value, (const char *)s + offset, sizeof(value));
+    return value;
+}
+
 /* The ledger of what passes: of metrics, or of logs. Its counts are in ledger.sum.passed. */
 struct ledger_passed {
     struct ledger_exporter exporters[EXPORTER_MAX];

@@ -145,14 +145,6 @@ static void write_requests(struct page *p)
             p->l->sum.crossed);
 }
 
-static uint64_t count_at(const struct export_stats *stats, size_t offset)
-{
-    uint64_t value;
-
-    memcpy(&value, (const char *)stats + offset, sizeof(value));
-    return value;
-}
-
 /* A family with one sample for each exporter. */
 static void per_exporter(struct page *p, const char *name, enum metric_type type, const char *help,
                          size_t offset)
@@ -161,7 +153,8 @@ static void per_exporter(struct page *p, const char *name, enum metric_type type
     for (size_t i = 0; i < p->l->exporter_count; i++) {
         const struct ledger_exporter *e = &p->l->exporters[i];
 
-        metrics_sample(&p->m, (double)count_at(&e->stats, offset), "exporter", e->name, (char *)0);
+        metrics_sample(&p->m, (double)export_count_at(&e->stats, offset), "exporter", e->name,
+                       (char *)0);
     }
 }
 
@@ -170,25 +163,13 @@ static void per_exporter(struct page *p, const char *name, enum metric_type type
 
 static void write_export_lost(struct page *p)
 {
-    static const struct {
-        const char *reason;
-        size_t offset;
-    } reasons[] = {
-        {"permanent", offsetof(struct export_stats, lost_permanent)},
-        {"retry_exhausted", offsetof(struct export_stats, lost_retry_exhausted)},
-        {"outbox_full", offsetof(struct export_stats, lost_outbox_full)},
-        {"disk_full", offsetof(struct export_stats, lost_disk_full)},
-        {"damaged", offsetof(struct export_stats, lost_damaged)},
-        {"removed", offsetof(struct export_stats, lost_removed)},
-    };
-
     metrics_family(&p->m, "moontail_export_lost_spans_total", METRIC_COUNTER,
                    "Spans that an exporter gave up, by reason.");
     for (size_t i = 0; i < p->l->exporter_count; i++)
-        for (size_t r = 0; r < sizeof(reasons) / sizeof(reasons[0]); r++)
-            metrics_sample(&p->m, (double)count_at(&p->l->exporters[i].stats, reasons[r].offset),
-                           "exporter", p->l->exporters[i].name, "reason", reasons[r].reason,
-                           (char *)0);
+        for (int r = 0; r < EXPORT_LOSSES; r++)
+            metrics_sample(
+                &p->m, (double)export_count_at(&p->l->exporters[i].stats, export_losses[r].offset),
+                "exporter", p->l->exporters[i].name, "reason", export_losses[r].name, (char *)0);
 }
 
 static void write_script_counts(struct page *p)

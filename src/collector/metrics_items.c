@@ -11,14 +11,6 @@ struct family {
     bool gauge;
 };
 
-static uint64_t value_at(const struct ledger_exporter *e, size_t offset)
-{
-    uint64_t value;
-
-    memcpy(&value, (const char *)&e->stats + offset, sizeof(value));
-    return value;
-}
-
 static const char *signal_name(int signal)
 {
     return otlp_signal_name((enum otlp_signal)signal);
@@ -74,35 +66,24 @@ static void per_exporter(struct metrics *m, const struct ledger *l, const struct
         for (size_t i = 0; i < l->exporter_count; i++) {
             const struct ledger_exporter *e = &l->passed[s].exporters[i];
 
-            metrics_sample(m, (double)value_at(e, f->offset), "exporter", e->name, "signal",
-                           signal_name(s), (char *)0);
+            metrics_sample(m, (double)export_count_at(&e->stats, f->offset), "exporter", e->name,
+                           "signal", signal_name(s), (char *)0);
         }
     }
 }
 
 static void write_lost(struct metrics *m, const struct ledger *l)
 {
-    static const struct {
-        const char *reason;
-        size_t offset;
-    } reasons[] = {
-        {"permanent", offsetof(struct export_stats, lost_permanent)},
-        {"retry_exhausted", offsetof(struct export_stats, lost_retry_exhausted)},
-        {"outbox_full", offsetof(struct export_stats, lost_outbox_full)},
-        {"disk_full", offsetof(struct export_stats, lost_disk_full)},
-        {"damaged", offsetof(struct export_stats, lost_damaged)},
-        {"removed", offsetof(struct export_stats, lost_removed)},
-    };
-
     metrics_family(m, "moontail_export_lost_items_total", METRIC_COUNTER,
                    "Data points and log records that an exporter gave up, by reason.");
     for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++) {
         for (size_t i = 0; i < l->exporter_count; i++) {
             const struct ledger_exporter *e = &l->passed[s].exporters[i];
 
-            for (size_t r = 0; r < sizeof(reasons) / sizeof(reasons[0]); r++)
-                metrics_sample(m, (double)value_at(e, reasons[r].offset), "exporter", e->name,
-                               "signal", signal_name(s), "reason", reasons[r].reason, (char *)0);
+            for (int r = 0; r < EXPORT_LOSSES; r++)
+                metrics_sample(m, (double)export_count_at(&e->stats, export_losses[r].offset),
+                               "exporter", e->name, "signal", signal_name(s), "reason",
+                               export_losses[r].name, (char *)0);
         }
     }
 }
@@ -171,7 +152,8 @@ static void alias_exporter(struct metrics *m, const struct ledger *l, int signal
     for (size_t i = 0; i < l->exporter_count; i++) {
         const struct ledger_exporter *e = &l->passed[signal].exporters[i];
 
-        metrics_sample(m, (double)value_at(e, offset), "exporter", e->name, (char *)0);
+        metrics_sample(m, (double)export_count_at(&e->stats, offset), "exporter", e->name,
+                       (char *)0);
     }
 }
 
