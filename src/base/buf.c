@@ -51,7 +51,7 @@ static bool grow(struct buf *b, size_t need)
     return true;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t size)
+uint8_t *buf_reserve_more(struct buf *b, size_t size)
 {
     if (b->failed)
         return NULL;

@@ -22,8 +22,17 @@ void buf_init(struct buf *b, size_t max, struct memory *memory);
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b); /* keeps the space; forgets a failure */
 
+/* buf_reserve where there is not room yet. */
+uint8_t *buf_reserve_more(struct buf *b, size_t size);
+
 /* Space for `size` more bytes at data + len, or NULL (failed is set). Does not move len. */
-uint8_t *buf_reserve(struct buf *b, size_t size);
+static inline uint8_t *buf_reserve(struct buf *b, size_t size)
+{
+    bool has_room = b->data && !b->failed && size <= b->cap - b->len;
+
+    return has_room ? b->data + b->len : buf_reserve_more(b, size);
+}
+
 void buf_append(struct buf *b, const void *data, size_t size);
 void buf_str(struct buf *b, const char *text);
 void buf_byte(struct buf *b, uint8_t byte);

@@ -88,6 +88,7 @@ void decider_edit_threshold(const struct decider *d, uint64_t threshold, bool ha
         threshold = rules->head_threshold;
     e->th_always = threshold > 0 || rules->config->tail.tracestate_always;
     e->threshold = threshold;
+    e->no_trace_state = !has_trace_state && !rules->kept; /* a processor may have set one */
     if (!rules->policies && threshold == 0)
         e->th = TH_LEAVE;
     else if (threshold == THRESHOLD_NONE)

@@ -220,6 +220,19 @@ static size_t plan_bytes(const struct plan *p)
            2 * p->slots * sizeof(uint32_t);
 }
 
+/* Room for all of it at once: about as much as the spans, and what stands around them once for each
+ * resource. Where it is refused, growing as needed says so. */
+static void make_room(const struct plan *p, struct buf *out)
+{
+    size_t bytes = 256 + 512 * p->resource_count;
+
+    for (size_t i = 0; i < p->scope_count; i++)
+        bytes += p->scopes[i].bytes;
+    bytes += 48 * p->count;
+    if (bytes <= out->max - out->len && buf_reserve(out, bytes) == NULL)
+        out->failed = false;
+}
+
 enum err compose_traces(const struct compose_span *spans, size_t count,
                         const struct compose_edits *edits, struct buf *out)
 {
@@ -237,6 +250,7 @@ enum err compose_traces(const struct compose_span *spans, size_t count,
     plan_lay_out(&p, heap ? heap : space);
     memset(p.scope_slots, 0, 2 * p.slots * sizeof(uint32_t));
     plan_groups(&p);
+    make_room(&p, out);
     for (size_t i = 0; i < p.resource_count; i++)
         put_resource(&p, &p.resources[i], edits, out);
     counted_free(out->memory, heap);

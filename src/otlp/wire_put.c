@@ -2,8 +2,6 @@
 
 #include <endian.h>
 
-enum { VARINT_MAX_BYTES = 10 };
-
 size_t wire_varint_size(uint64_t value)
 {
     return (size_t)(63 - __builtin_clzll(value | 1)) / 7 + 1;
@@ -16,15 +14,14 @@ size_t wire_bytes_size(uint32_t number, size_t len)
 
 void wire_put_varint(struct buf *b, uint64_t value)
 {
-    uint8_t bytes[VARINT_MAX_BYTES];
-    size_t len = 0;
+    uint8_t *at = buf_reserve(b, wire_varint_size(value));
 
-    while (value > 0x7f) {
-        bytes[len++] = (uint8_t)value | 0x80;
-        value >>= 7;
-    }
-    bytes[len++] = (uint8_t)value;
-    buf_append(b, bytes, len);
+    if (!at)
+        return;
+    for (; value > 0x7f; value >>= 7)
+        *at++ = (uint8_t)value | 0x80;
+    *at++ = (uint8_t)value;
+    b->len = (size_t)(at - b->data);
 }
 
 void wire_put_tag(struct buf *b, uint32_t number, enum wire_type type)

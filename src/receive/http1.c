@@ -89,9 +89,18 @@ static void put_head(struct connection *c, const struct reply *reply, bool json,
     const struct reply_info *info = reply_info(reply->code);
     struct buf *out = &c->out;
 
-    buf_printf(out, "HTTP/1.1 %u %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
-               info->http_status, info->http_reason, receive_date(c->receive),
-               json ? "application/json" : "application/x-protobuf", body_len);
+    if (reply->code == REPLY_OK)
+        buf_str(out, "HTTP/1.1 200 OK"); /* formatting costs more than all else of an answer */
+    else
+        buf_printf(out, "HTTP/1.1 %u %s", info->http_status, info->http_reason);
+    buf_str(out, "\r\nDate: ");
+    buf_str(out, receive_date(c->receive));
+    buf_str(out, json ? "\r\nContent-Type: application/json"
+                      : "\r\nContent-Type: application/x-protobuf");
+    if (body_len == 0)
+        buf_str(out, "\r\nContent-Length: 0\r\n");
+    else
+        buf_printf(out, "\r\nContent-Length: %zu\r\n", body_len);
     if (info->retry)
         buf_str(out, "Retry-After: 1\r\n");
     if (reply->code == REPLY_BAD_METHOD)
