@@ -23,6 +23,7 @@ enum scan_flags {
     SCAN_ROOT = 2,        /* no parent_span_id (absent, empty, or eight zero bytes) */
     SCAN_TRACE_STATE = 4, /* trace_state is not empty */
     SCAN_OK = 8,          /* status.code == STATUS_CODE_OK */
+    SCAN_LOG = 16, /* no span: a log record, of scan_logs; has a trace id and its place alone */
 };
 
 /* In scope_offset: behind its first span the ScopeSpans holds nothing but spans, so that whoever

@@ -46,10 +46,10 @@ static struct trace *add_trace(struct trace_table *t, const uint8_t *id, uint64_
 
 static struct span_ref *add_ref(struct trace_table *t, struct trace *trace)
 {
+    uint32_t count = trace_ref_count(trace), number;
     struct chunk *chunk;
-    uint32_t number;
 
-    if (trace->spans % CHUNK_REFS == 0) {
+    if (count % CHUNK_REFS == 0) {
         number = slabs_new(&t->chunks);
         if (!number)
             return NULL;
@@ -61,7 +61,7 @@ static struct span_ref *add_ref(struct trace_table *t, struct trace *trace)
         trace->last_chunk = number;
     }
     chunk = slabs_at(&t->chunks, trace->last_chunk);
-    return &chunk->refs[trace->spans++ % CHUNK_REFS];
+    return &chunk->refs[count % CHUNK_REFS];
 }
 
 /* The base lies 36 minutes before the first span's start: spans that began earlier come later. */
@@ -79,12 +79,36 @@ static uint32_t start_units(struct trace *trace, uint64_t start_ns)
     return start_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)start_ns;
 }
 
+static bool is_too_large(const struct trace_table *t, const struct trace *trace)
+{
+    return trace->spans > t->limits.max_spans || trace->logs > t->limits.max_spans ||
+           trace->sums.bytes + trace->log_bytes > t->limits.max_bytes;
+}
+
+static void look_at_size(struct trace_table *t, struct trace *trace)
+{
+    if (trace->state >= SET_ASIDE || !is_too_large(t, trace))
+        return;
+    trace_unlist(t, trace);
+    trace_make_due(t, trace, TRIGGER_TOO_LARGE);
+}
+
+static void note_log(struct trace_table *t, struct trace *trace, const struct scan_span *s)
+{
+    trace->logs++;
+    trace->log_bytes =
+        s->len > UINT32_MAX - trace->log_bytes ? UINT32_MAX : trace->log_bytes + s->len;
+    t->sums[trace->number >> SLAB_SHIFT].logs++;
+    look_at_size(t, trace);
+}
+
 static void note_span(struct trace_table *t, struct trace *trace, const struct scan_span *s,
                       uint64_t now_ns)
 {
     struct slab_sum *sum = &t->sums[trace->number >> SLAB_SHIFT];
     uint64_t bytes = trace->sums.bytes;
 
+    trace->spans++;
     scan_sum(&trace->sums, s);
     sum->spans++;
     sum->bytes += trace->sums.bytes - bytes;
@@ -96,11 +120,7 @@ static void note_span(struct trace_table *t, struct trace *trace, const struct s
             trace_list_append(t, BY_ROOT, trace);
         }
     }
-    if ((trace->spans <= t->limits.max_spans && trace->sums.bytes <= t->limits.max_bytes) ||
-        trace->state >= SET_ASIDE)
-        return;
-    trace_unlist(t, trace);
-    trace_make_due(t, trace, TRIGGER_TOO_LARGE);
+    look_at_size(t, trace);
 }
 
 /* Makes the trace of `id` the last one. */
@@ -175,7 +195,7 @@ static enum trace_add add_span(struct trace_table *t, const struct scan_span *s,
 
     assert(trace->state != TAKEN);
     if (!ref) {
-        if (trace->spans == 0) {
+        if (trace_ref_count(trace) == 0) {
             trace_unlist(t, trace);
             trace_remove(t, trace);
         }
@@ -185,10 +205,14 @@ static enum trace_add add_span(struct trace_table *t, const struct scan_span *s,
                              .offset = s->offset,
                              .len = s->len,
                              .resource_offset = s->resource_offset,
-                             .scope_offset = s->scope_offset,
-                             .id_hash = id_hash(t, s->span_id),
-                             .parent_hash = s->parent_id ? id_hash(t, s->parent_id) : 0,
-                             .start = start_units(trace, s->start_ns)};
+                             .scope_offset = s->scope_offset};
+    if (s->flags & SCAN_LOG) {
+        note_log(t, trace, s);
+        return TRACE_ADDED;
+    }
+    ref->id_hash = id_hash(t, s->span_id);
+    ref->parent_hash = s->parent_id ? id_hash(t, s->parent_id) : 0;
+    ref->start = start_units(trace, s->start_ns);
     note_span(t, trace, s, now_ns);
     return TRACE_ADDED;
 }
@@ -247,7 +271,7 @@ static void fetch_chunks(const struct trace_table *t, const uint32_t *numbers, s
         if (!trace || trace->last_chunk == 0)
             continue;
         chunk = slabs_at(&t->chunks, trace->last_chunk);
-        prefetch(&chunk->refs[trace->spans % CHUNK_REFS]);
+        prefetch(&chunk->refs[trace_ref_count(trace) % CHUNK_REFS]);
         prefetch(&chunk->next);
     }
 }

@@ -9,7 +9,7 @@ enum { FETCH_AHEAD = 8 };
 static void each_ref(const struct trace_table *t, const struct trace *trace,
                      void (*fn)(void *arg, const struct span_ref *ref), void *arg)
 {
-    uint32_t left = trace->spans;
+    uint32_t left = trace_ref_count(trace);
 
     for (uint32_t number = trace->first_chunk; number;) {
         const struct chunk *chunk = slabs_at(&t->chunks, number);
@@ -208,20 +208,30 @@ void trace_table_postpone(struct trace_table *t, uint64_t due_ns)
 
 /* ---- what a trace holds ---- */
 
+struct copies {
+    struct span_ref *spans, *logs;
+};
+
 static void copy_ref(void *arg, const struct span_ref *ref)
 {
-    struct span_ref **to = arg;
+    struct copies *to = arg;
 
-    *(*to)++ = *ref;
+    *(ref->id_hash ? to->spans++ : to->logs++) = *ref;
 }
 
 void trace_refs(const struct trace_table *t, const struct trace *trace, struct span_ref *refs)
 {
-    each_ref(t, trace, copy_ref, &refs);
+    each_ref(t, trace, copy_ref, &(struct copies){refs, refs + trace->spans});
 }
 
 void trace_table_decided(struct trace_table *t, struct trace *trace,
                          const struct trace_decision *decision)
+{
+    decided_add(&t->decided, trace->hash, decision);
+    trace_table_forget(t, trace);
+}
+
+void trace_table_forget(struct trace_table *t, struct trace *trace)
 {
     assert(trace->state == TAKEN);
     for (uint32_t number = trace->first_chunk; number;) {
@@ -231,7 +241,6 @@ void trace_table_decided(struct trace_table *t, struct trace *trace,
         slabs_free(&t->chunks, number);
         number = next;
     }
-    decided_add(&t->decided, trace->hash, decision);
     trace_remove(t, trace);
 }
 

@@ -24,7 +24,7 @@ static uint64_t due_ns(const struct trace_table *t, const struct trace *trace)
 static bool look_at(const struct trace_table *t, const struct trace *trace,
                     const struct trace_sweep *s)
 {
-    uint32_t left = trace->spans;
+    uint32_t left = trace_ref_count(trace);
 
     for (uint32_t number = trace->first_chunk; number;) {
         struct chunk *chunk = slabs_at(&t->chunks, number);

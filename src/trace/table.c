@@ -111,6 +111,7 @@ void trace_remove(struct trace_table *t, struct trace *trace)
         t->last = NULL;
     slots_remove(&t->slots, (uint32_t)trace->hash, trace->number);
     t->sums[trace->number >> SLAB_SHIFT].spans -= trace->spans;
+    t->sums[trace->number >> SLAB_SHIFT].logs -= trace->logs;
     t->sums[trace->number >> SLAB_SHIFT].bytes -= trace->sums.bytes;
     trace->state = FREE;
     slabs_free(&t->traces, trace->number);
@@ -130,6 +131,7 @@ static void count_trace(void *arg, const void *item)
         return;
     c->traces++;
     c->sum.spans += trace->spans;
+    c->sum.logs += trace->logs;
     c->sum.bytes += trace->sums.bytes;
 }
 
@@ -167,6 +169,7 @@ void trace_table_stats(struct trace_table *t, struct trace_stats *s)
 
         s->traces += slab->bytes ? slab->used : 0;
         s->spans += t->sums[i].spans;
+        s->logs += t->sums[i].logs;
         s->bytes += t->sums[i].bytes;
     }
 }

@@ -36,7 +36,7 @@ struct ahead {
 
 /* What waits in one slab of traces. */
 struct slab_sum {
-    uint64_t spans, bytes;
+    uint64_t spans, logs, bytes;
 };
 
 struct trace_table {
@@ -56,6 +56,12 @@ struct trace_table {
     struct trace *last; /* the one added to last: spans of a trace come in runs */
     struct ahead ahead;
 };
+
+/* References of a trace, of both kinds. */
+static inline uint32_t trace_ref_count(const struct trace *trace)
+{
+    return trace->spans + trace->logs;
+}
 
 /* NULL for 0. */
 static inline struct trace *trace_at(const struct trace_table *t, uint32_t number)

@@ -4,6 +4,9 @@
  * locks, blocks, logs or reads a clock: time comes in as an argument. It knows references, not
  * bytes: a span costs 33 bytes, a trace 128 and its slots (10 to 21, more for a while as they
  * grow).
+ *
+ * Log records may wait here beside the spans of their trace (SCAN_LOG). They hold up nothing and
+ * decide nothing: sums, root and `complete` are of spans alone.
  */
 #pragma once
 
@@ -33,9 +36,9 @@ struct trace_limits {
     uint64_t decision_wait_ns;   /* from the first span; > 0 */
     uint64_t wait_after_root_ns; /* from the root, never later than the first; NEVER_NS: off */
     size_t num_traces;           /* 0: bounded by memory alone */
-    size_t max_spans;            /* of one trace; > 0: one with more is due at once */
-    size_t max_bytes;            /* of one trace; > 0 */
-    size_t decision_cache;       /* decisions remembered by this table; 1 .. 2^30 */
+    size_t max_spans; /* of one trace, and as many log records; > 0: one with more is due at once */
+    size_t max_bytes; /* of one trace, log records included; > 0 */
+    size_t decision_cache; /* decisions remembered by this table; 1 .. 2^30 */
     struct memory *memory;
 };
 
@@ -44,7 +47,7 @@ struct span_ref {
     uint32_t frame;
     uint32_t offset, len;
     uint32_t resource_offset, scope_offset;
-    uint32_t id_hash;     /* of its own id; not 0 */
+    uint32_t id_hash;     /* of its own id; not 0; 0: a log record */
     uint32_t parent_hash; /* of its parent's id, by the same hash; 0: a root */
     uint32_t start;       /* from the trace's base, in units of 2^10 ns, saturated; 0: unknown */
 };
@@ -53,9 +56,11 @@ struct span_ref {
  * trace_table_put_back; nothing may be added to it in between. */
 struct trace {
     uint8_t id[16];
-    uint64_t first_ns; /* now_ns of its first span */
+    uint64_t first_ns; /* now_ns of its first span or log record */
     struct scan_sums sums;
-    uint32_t spans;
+    uint32_t spans;     /* 0: only logs came */
+    uint32_t logs;      /* log records */
+    uint32_t log_bytes; /* of them; saturated */
     enum trace_trigger trigger;
     bool has_root; /* a span without a parent came */
     bool complete; /* the root is here and so is every parent */
@@ -149,11 +154,15 @@ void trace_table_begin_sweep(struct trace_table *t);
 /* Looks at the next traces, at most `most`, oldest first. True: there are more. */
 bool trace_table_sweep(struct trace_table *t, const struct trace_sweep *s, size_t most);
 
-/* Copies the references of a taken trace into `refs` (room for trace->spans). */
+/* Copies the references of a taken trace into `refs` (room for trace->spans + trace->logs): first
+ * those of spans, then those of log records. */
 void trace_refs(const struct trace_table *t, const struct trace *trace, struct span_ref *refs);
 /* Remembers the decision and forgets the spans; the caller has copied the references. */
 void trace_table_decided(struct trace_table *t, struct trace *trace,
                          const struct trace_decision *decision);
+
+/* Forgets a taken trace, and remembers nothing: the next of its spans begins it anew. */
+void trace_table_forget(struct trace_table *t, struct trace *trace);
 
 /* Remembers a decision of before the start. */
 void trace_table_remember(struct trace_table *t, const uint8_t id[16],
@@ -171,6 +180,7 @@ uint64_t trace_table_next_due_ns(const struct trace_table *t);
 
 struct trace_stats {
     uint64_t traces, spans; /* waiting, taken ones included; counted from the data */
+    uint64_t logs;          /* log records that wait with them */
     uint64_t bytes;         /* of Span messages waiting */
     uint64_t remembered;    /* decisions */
     uint64_t forgotten;     /* decisions dropped from the cache since the start */
