@@ -175,18 +175,18 @@ static void remember(struct journal *j, const struct decision_record *d)
 static bool append(struct journal *j, struct journal_writer *w, struct decision *d, uint64_t now_ns)
 {
     struct slice entry = buf_slice(&d->entry);
-    bool is_trace = decision_signal(&d->record) == 0; /* others are passed on, not decided */
+    bool is_decided = decision_is_of_trace(&d->record); /* others are passed on */
 
     if (j->files.dirty_count + 4 > DIRTY_MAX ||
-        (entry.len && is_trace && !decision_log_room(&j->log, entry.len, now_ns)))
+        (entry.len && is_decided && !decision_log_room(&j->log, entry.len, now_ns)))
         return false;
     if (d->record.keep && d->record.exporters &&
         !outbox_append(&j->outbox, &d->record, entry, buf_slice(&d->payload), now_ns))
         return false;
-    if (entry.len && is_trace)
+    if (entry.len && is_decided)
         decision_log_append(&j->log, entry, now_ns);
     decision_fini(w, d);
-    if (is_trace)
+    if (decision_signal(&d->record) == 0)
         remember(j, &d->record);
     return true;
 }

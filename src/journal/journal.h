@@ -25,6 +25,7 @@
 #include "journal/format.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 struct journal;
 struct journal_writer;
@@ -107,6 +108,7 @@ struct journal_recovered {
     uint64_t items;          /* of frames that were handed to `frame` */
     uint64_t damaged_frames; /* bodies and headers that were skipped */
     uint64_t damaged_items;  /* of them, where the header was good */
+    uint64_t damaged_logs;   /* the same of frames of log records */
     uint64_t bytes;          /* read */
     uint64_t unlogged;       /* decisions of the outbox that the log has not, and has no room for:
                               * they are known only until the outbox is sent */
@@ -246,7 +248,7 @@ struct decision_record {
     uint64_t duration_ns;
     uint64_t unix_ns;
     uint64_t exporters;     /* bit mask of the exporters that get it (keep only) */
-    uint32_t payload_spans; /* spans in the payload (after processors) */
+    uint32_t payload_spans; /* spans (items) in the payload (after processors) */
     uint32_t errors;        /* spans with status ERROR */
     uint64_t randomness;    /* R, 56 bits */
 };
@@ -256,6 +258,15 @@ enum { DECISION_SIGNALS = 3 };
 static inline unsigned decision_signal(const struct decision_record *d)
 {
     return d->signal == SIGNAL_METRICS ? 1 : d->signal == SIGNAL_LOGS ? 2 : 0;
+}
+
+/* It says what was decided of a trace: of its spans, or of its log records. Others, which name no
+ * trace, are passed on. */
+static inline bool decision_is_of_trace(const struct decision_record *d)
+{
+    static const uint8_t none[sizeof(d->trace_id)];
+
+    return decision_signal(d) == 0 || memcmp(d->trace_id, none, sizeof(none)) != 0;
 }
 
 /* What one policy said; explain shows it. */

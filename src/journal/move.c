@@ -208,7 +208,7 @@ frame_id journal_commit_move(struct journal_writer *w, frame_id from, size_t len
     const struct journal *j = w->journal;
     const struct frame_header *old = writer_header_of(j, from);
     struct segment *segment = segment_at(&j->segments, w->moved);
-    struct frame_header header = {.signal = FRAME_TRACES,
+    struct frame_header header = {.signal = old->signal,
                                   .flags = FRAME_MOVED,
                                   .tlv_len = (uint32_t)tlv_len(items),
                                   .unix_ns = old->unix_ns,

@@ -145,7 +145,10 @@ uint32_t recover_adopt(struct recovered *r, uint32_t region, enum segment_kind k
 void recover_note_damage(struct recovered *r, const struct frame *frame)
 {
     r->found->damaged_frames++;
-    r->found->damaged_items += frame->header.items;
+    if (frame->header.signal == FRAME_LOGS)
+        r->found->damaged_logs += frame->header.items;
+    else
+        r->found->damaged_items += frame->header.items;
 }
 
 struct frame_walk recover_walk(const struct recovered *r, uint32_t number)

@@ -31,8 +31,8 @@ static bool is_live(struct recovered *r, const struct frame *frame, uint64_t sou
 {
     const struct frame_header *h = &frame->header;
 
-    return h->signal == FRAME_TRACES && h->items > 0 && h->encoding == 0 &&
-           frame->at / FRAME_ALIGN >> r->journal->position_bits == 0 &&
+    return (h->signal == FRAME_TRACES || h->signal == FRAME_LOGS) && h->items > 0 &&
+           h->encoding == 0 && frame->at / FRAME_ALIGN >> r->journal->position_bits == 0 &&
            hash_set_add(&r->seen, hash_of(r, source));
 }
 
@@ -169,7 +169,7 @@ static void hand_frame(struct recovered *r, const struct live_frame *f)
         return;
     out = (struct recovered_frame){
         .frame = (frame_id)(f->number << j->position_bits | f->at / FRAME_ALIGN),
-        .signal = SIGNAL_TRACES,
+        .signal = (enum signal_kind)h->signal,
         .first_ns = f->first_ns,
         .unix_ns = h->unix_ns,
         .items = h->items,

@@ -351,7 +351,7 @@ static bool is_urgent(struct journal_writer *w, const struct decision *d)
 {
     w->gathered += d->entry.len + d->payload.len;
     if (w->journal->config.ack == ACK_MEMORY ||
-        (decision_signal(&d->record) == 0 && w->gathered < GATHER_BYTES))
+        (decision_is_of_trace(&d->record) && w->gathered < GATHER_BYTES))
         return false;
     w->gathered = 0;
     return true;
