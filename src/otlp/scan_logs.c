@@ -54,14 +54,28 @@ static void note_record(struct finder *f, struct slice record)
         memcpy(s->trace_id, id.data, id.len);
 }
 
+/* Else each of those who compose one of them would step over all. */
+static void mark_plain(struct finder *f, size_t first)
+{
+    for (size_t i = first; i < f->count && i < f->capacity; i++)
+        f->records[i].scope_offset |= SCAN_PLAIN_SCOPE;
+}
+
 static void find_in_scope(struct finder *f, struct slice scope)
 {
     struct wire w = wire_of(scope);
     struct wire_field field;
+    size_t first = f->count;
+    bool plain = true;
 
-    while (read_field(&w, &field))
+    while (read_field(&w, &field)) {
         if (is_child(&field, IN_SCOPE))
             note_record(f, field.bytes);
+        else
+            plain &= f->count == first;
+    }
+    if (plain)
+        mark_plain(f, first);
 }
 
 static void find_in_resource(struct finder *f, struct slice resource)

@@ -9,8 +9,8 @@
 #include "otlp/scan.h"
 
 /* Writes where each record of `body` is to `records`, in order (at most `capacity`; NULL with 0
- * counts only): its trace id (zeros: it has none that is 16 bytes, or zeros), its place, SCAN_LOG.
- * Returns how many there are. */
+ * counts only): its trace id (zeros: it has none that is 16 bytes, or zeros), its place
+ * (SCAN_PLAIN_SCOPE as of spans), SCAN_LOG. Returns how many there are. */
 size_t scan_logs(struct slice body, struct scan_span *records, size_t capacity);
 
 /* The record has a trace id. */

@@ -57,12 +57,6 @@ struct trace_table {
     struct ahead ahead;
 };
 
-/* References of a trace, of both kinds. */
-static inline uint32_t trace_ref_count(const struct trace *trace)
-{
-    return trace->spans + trace->logs;
-}
-
 /* NULL for 0. */
 static inline struct trace *trace_at(const struct trace_table *t, uint32_t number)
 {

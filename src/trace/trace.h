@@ -75,6 +75,12 @@ struct trace {
     uint64_t hash;
 };
 
+/* References of both kinds. */
+static inline uint32_t trace_ref_count(const struct trace *trace)
+{
+    return trace->spans + trace->logs;
+}
+
 /* What is remembered of a decision, for spans that come after it. */
 struct trace_decision {
     bool keep;
@@ -154,7 +160,7 @@ void trace_table_begin_sweep(struct trace_table *t);
 /* Looks at the next traces, at most `most`, oldest first. True: there are more. */
 bool trace_table_sweep(struct trace_table *t, const struct trace_sweep *s, size_t most);
 
-/* Copies the references of a taken trace into `refs` (room for trace->spans + trace->logs): first
+/* Copies the references of a taken trace into `refs` (room for trace_ref_count): first
  * those of spans, then those of log records. */
 void trace_refs(const struct trace_table *t, const struct trace *trace, struct span_ref *refs);
 /* Remembers the decision and forgets the spans; the caller has copied the references. */

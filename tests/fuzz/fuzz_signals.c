@@ -1,14 +1,14 @@
 /* Any bytes as a body of metrics, logs or traces: the first byte says which, and whether it is
  * JSON. What the scan accepts loses its cuts and is then clean; it makes the round through JSON,
- * and its splits hold what it held. */
+ * and its splits hold what it held; so do logs with a trace id and those without. */
 #include "export/compose.h"
 #include "export/split.h"
 #include "otlp/json.h"
-#include "otlp/scan.h"
+#include "otlp/scan_logs.h"
 
 #include <stdlib.h>
 
-enum { ROOM = 64 << 20, SCRATCH = 8 << 20, CUTS = 4096 };
+enum { ROOM = 64 << 20, SCRATCH = 8 << 20, CUTS = 4096, RECORDS = 4096 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -71,12 +71,49 @@ static void stamp(enum otlp_signal signal, struct slice body, size_t items)
     buf_fini(&out);
 }
 
+/* Those with a trace id, or those without, as they are cut out and as they are composed. */
+static size_t part(struct slice body, const struct scan_span *records, size_t count, bool traced)
+{
+    static struct compose_span views[RECORDS];
+    static bool keeps[RECORDS];
+    struct scan_result r;
+    struct buf cut, composed;
+    size_t left = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        keeps[i] = scan_log_is_traced(&records[i]) == traced;
+        if (keeps[i])
+            views[left++] = (struct compose_span){span_view_of(body, &records[i]), body.data};
+    }
+    buf_init(&cut, ROOM, NULL);
+    buf_init(&composed, ROOM, NULL);
+    must(scan_keep_logs(body, keeps, count, &cut) == ERR_OK && cut.len <= body.len);
+    must(scan_items(OTLP_LOGS, buf_slice(&cut), NULL, 0, &r) == ERR_OK && r.items == left);
+    must(compose_traces(views, left, &compose_as_it_is, &composed) == ERR_OK);
+    must(scan_items(OTLP_LOGS, buf_slice(&composed), NULL, 0, &r) == ERR_OK && r.items == left);
+    must(scan_logs(buf_slice(&composed), NULL, 0) == left);
+    buf_fini(&composed);
+    buf_fini(&cut);
+    return left;
+}
+
+static void follow(struct slice body, size_t items)
+{
+    static struct scan_span records[RECORDS];
+    size_t count = scan_logs(body, records, RECORDS);
+
+    must(count == items);
+    if (count > 0 && count <= RECORDS)
+        must(part(body, records, count, true) + part(body, records, count, false) == count);
+}
+
 static void judge(enum otlp_signal signal, struct slice body)
 {
     static struct scan_cut cuts[CUTS];
     struct scan_result r, clean;
     struct buf rest;
 
+    (void)scan_logs(body, NULL, 0); /* looked at before it is known to be whole */
     switch (scan_items(signal, body, cuts, CUTS, &r)) {
     case ERR_PARSE:
         must(r.error && r.error_offset <= body.len);
@@ -94,6 +131,8 @@ static void judge(enum otlp_signal signal, struct slice body)
     round_trip(signal, buf_slice(&rest), r.items);
     split(signal, buf_slice(&rest), r.items);
     stamp(signal, buf_slice(&rest), r.items);
+    if (signal == OTLP_LOGS)
+        follow(buf_slice(&rest), r.items);
     buf_fini(&rest);
 }
 

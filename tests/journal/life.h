@@ -126,6 +126,12 @@ static inline void life_found_decision(void *arg, const struct decision_record *
         complain("decision %llu has another label", (unsigned long long)d->duration_ns);
 }
 
+/* Some are of log records, which live and move as spans do. */
+static inline enum signal_kind signal_of(uint32_t number)
+{
+    return number % 4 == 3 ? SIGNAL_LOGS : SIGNAL_TRACES;
+}
+
 /* Which frame it is, or of which items of one it is a copy; 0: none that there is. */
 static inline uint32_t told_frame_of(const struct life *l, const struct recovered_frame *r,
                                      uint32_t *items)
@@ -156,6 +162,8 @@ static inline uint32_t life_found_frame(void *arg, const struct recovered_frame 
         complain("a frame was never written so");
         return 0;
     }
+    if (r->signal != signal_of(number))
+        complain("frame %u is of another signal", number);
     for (uint32_t k = 0; k < f->item_count; k++) {
         struct told_item *item = &f->items[k];
 
@@ -351,7 +359,8 @@ static inline void write_one(struct life *l, unsigned writer)
                                ? new_trace(g)
                                : g->traces - (uint32_t)rng_below(&l->rng, 40);
     f.writer = writer;
-    id = journal_commit(l->writer[writer], f.len, f.item_count, SIGNAL_TRACES, l->clock.now);
+    id = journal_commit(l->writer[writer], f.len, f.item_count, signal_of(g->frames + 1),
+                        l->clock.now);
     for (uint32_t k = 0; k < f.item_count; k++)
         f.items[k].id = id;
     f.ticket = journal_ticket(l->writer[writer]);

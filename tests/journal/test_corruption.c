@@ -61,7 +61,7 @@ static void map_frame(struct place place, const struct frame *frame)
 
     place.at = place.region + frame->at;
     place.end = place.at + frame_size(frame->header.tlv_len, frame->header.stored_len);
-    if (frame->header.signal == FRAME_TRACES) {
+    if (frame->header.signal == FRAME_TRACES || frame->header.signal == FRAME_LOGS) {
         place.kind = PLACE_FRAME;
         place.number =
             read_copy(frame->body, &copy) ? copy.frame : number_of(frame->body, told.frames);

@@ -643,8 +643,98 @@ static void what_was_acknowledged_before_is_held_beyond_the_limit(void)
     CHECK(memory_used(&memory) == 0);
 }
 
+static enum trace_add add_log(struct trace_table *t, uint8_t trace, uint32_t offset, uint32_t len,
+                              uint64_t now_ns, struct trace_decision *late)
+{
+    struct scan_span s = {.trace_id = {trace, 1}, .offset = offset, .len = len, .flags = SCAN_LOG};
+
+    return trace_table_add(t, &s, 5, now_ns, late);
+}
+
+static void log_records_wait_with_their_trace_and_decide_nothing(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_decision late;
+    struct span_ref refs[7];
+    struct trace_table *t;
+    struct trace_stats stats;
+    struct trace *trace;
+
+    limits.wait_after_root_ns = 2 * NS_PER_S;
+    t = table_of(&limits);
+    CHECK(add_log(t, 1, 10, 50, 1, &late) == TRACE_ADDED);
+    CHECK(trace_table_next_due_ns(t) == 1 + 10 * NS_PER_S); /* no root came */
+    CHECK(add(t, 1, 1, 0, NS_PER_S) == TRACE_ADDED);
+    for (uint32_t i = 0; i < 4; i++)
+        CHECK(add_log(t, 1, 20 + i, 50, NS_PER_S, &late) == TRACE_ADDED);
+    CHECK(add(t, 1, 2, 1, NS_PER_S) == TRACE_ADDED);
+    trace_table_stats(t, &stats);
+    CHECK(stats.traces == 1 && stats.spans == 2 && stats.logs == 5 && stats.bytes == 180);
+    trace = trace_table_take_due(t, 3 * NS_PER_S);
+    CHECK(trace && trace->trigger == TRIGGER_ROOT && trace->complete);
+    CHECK(trace->spans == 2 && trace->logs == 5 && trace_ref_count(trace) == 7);
+    CHECK(trace->sums.bytes == 180 && trace->log_bytes == 250);
+    CHECK(trace->sums.start_ns == 1000 * NS_PER_S + 1);
+    trace_refs(t, trace, refs);
+    CHECK(refs[0].offset == 100 && refs[0].parent_hash == 0 && refs[0].id_hash != 0);
+    CHECK(refs[1].offset == 200 && refs[1].parent_hash == refs[0].id_hash);
+    CHECK(refs[2].offset == 10 && refs[3].offset == 20 && refs[6].offset == 23);
+    for (int i = 2; i < 7; i++)
+        CHECK(refs[i].id_hash == 0 && refs[i].parent_hash == 0 && refs[i].frame == 5);
+    trace_table_decided(t, trace, &keep);
+    CHECK(add_log(t, 1, 30, 50, 4 * NS_PER_S, &late) == TRACE_LATE && late.label == keep.label);
+    trace_table_stats(t, &stats);
+    CHECK(stats.traces == 0 && stats.spans == 0 && stats.logs == 0 && stats.bytes == 0);
+    trace_table_free(t);
+    CHECK(memory_used(&memory) == 0);
+}
+
+static void too_many_log_records_or_bytes_of_them_are_too_large(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_decision late;
+    struct trace_table *t;
+
+    limits.max_spans = 3;
+    limits.max_bytes = 1000;
+    t = table_of(&limits);
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK(add_log(t, 1, i, 1, 1, &late) == TRACE_ADDED);
+        CHECK(add(t, 1, i + 1, 0, 1) == TRACE_ADDED);
+    }
+    CHECK(trace_table_take_due(t, 2) == NULL);
+    CHECK(add_log(t, 1, 3, 1, 1, &late) == TRACE_ADDED);
+    CHECK(trace_table_take_due(t, 2)->trigger == TRIGGER_TOO_LARGE);
+    CHECK(add(t, 2, 1, 0, 1) == TRACE_ADDED);
+    CHECK(add_log(t, 2, 0, 910, 1, &late) == TRACE_ADDED);
+    CHECK(trace_table_take_due(t, 2) == NULL);
+    CHECK(add_log(t, 2, 0, 1, 1, &late) == TRACE_ADDED);
+    CHECK(trace_table_take_due(t, 2)->trigger == TRIGGER_TOO_LARGE);
+    trace_table_free(t);
+}
+
+static void what_is_forgotten_begins_anew(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_table *t = table_of(&limits);
+    struct trace_decision late;
+    struct trace *trace;
+
+    CHECK(add_log(t, 1, 0, 10, 1, &late) == TRACE_ADDED);
+    trace = trace_table_take_due(t, 1 + 10 * NS_PER_S);
+    CHECK(trace && trace->spans == 0 && trace->logs == 1 && !trace->complete && !trace->has_root);
+    trace_table_forget(t, trace);
+    CHECK(add(t, 1, 1, 0, 20 * NS_PER_S) == TRACE_ADDED);
+    CHECK(trace_table_next_due_ns(t) == 30 * NS_PER_S);
+    trace_table_free(t);
+    CHECK(memory_used(&memory) == 0);
+}
+
 int main(void)
 {
+    RUN(log_records_wait_with_their_trace_and_decide_nothing);
+    RUN(too_many_log_records_or_bytes_of_them_are_too_large);
+    RUN(what_is_forgotten_begins_anew);
     RUN(one_set_aside_takes_spans_and_is_not_due_until_it_is_resumed);
     RUN(what_is_postponed_keeps_its_order);
     RUN(a_decision_of_before_the_start_is_followed);
