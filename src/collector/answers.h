@@ -41,6 +41,12 @@ void answers_add(struct answers *a, enum answer_after after, uint64_t number,
                  struct receive_request *request, const struct receive_answer *answer,
                  uint64_t now_ns);
 
+/* The same where both have to be reached: the decision `number`, and the frame `ticket`. There is
+ * room for an answer after a decision. */
+void answers_add_both(struct answers *a, uint64_t number, uint64_t ticket,
+                      struct receive_request *request, const struct receive_answer *answer,
+                      uint64_t now_ns);
+
 /* Gives the answers whose time has come. Returns when one of those left has waited for too long;
  * the worker's loop is woken before, when the journal moves. Before receive_step. */
 uint64_t answers_step(struct answers *a, uint64_t now_ns);

@@ -158,12 +158,20 @@ static void count_decision(struct decider *d, const struct trace *trace,
 /* Memory that is full becomes free by deciding: bodies that came back from disk may have taken what
  * is held back. With files what is decided leaves memory too, so a little may always pass; without
  * them it leaves if exporters keep up: with nothing on its way out nobody else lets memory go. */
-static bool may_pass(struct decider *d)
+bool decider_may_pass(struct decider *d)
 {
     if (d->releasing == 0)
         d->forced_bytes = 0;
     return d->forced_bytes < FORCED_MAX &&
            (d->has_details || !export_has_queued(d->worker->shared->export));
+}
+
+static enum err compose(const struct decider *d, const struct decision_record *r,
+                        const struct compose_edits *edits, struct buf *payload)
+{
+    if (d->has_log_body)
+        return compose_body(d->log_left, edits, payload);
+    return compose_traces(d->kept, r->payload_spans, edits, payload);
 }
 
 static uint64_t compose_and_decide(struct decider *d, const struct decision_record *r,
@@ -176,7 +184,7 @@ static uint64_t compose_and_decide(struct decider *d, const struct decision_reco
 
     buf_init(&payload, PAYLOAD_MAX, d->worker->shared->memory);
     payload.forced = forced;
-    if (!r->keep || compose_traces(d->kept, r->payload_spans, edits, &payload) == ERR_OK) {
+    if (!r->keep || compose(d, r, edits, &payload) == ERR_OK) {
         len = payload.len;
         sequence = journal_decide(d->worker->journal, r, details, &payload);
         d->forced_bytes += sequence && forced ? len : 0;
@@ -190,7 +198,8 @@ uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
 {
     uint64_t sequence = compose_and_decide(d, r, details, edits, false);
 
-    return sequence || !may_pass(d) ? sequence : compose_and_decide(d, r, details, edits, true);
+    return sequence || !decider_may_pass(d) ? sequence
+                                            : compose_and_decide(d, r, details, edits, true);
 }
 
 /* A copy of it for trials, now and then; its references are still held. */
@@ -217,21 +226,22 @@ static void remember(struct decider *d, const struct decision_record *r, uint64_
 static void finish(struct decider *d, struct trace *trace, const struct policy_verdict *v,
                    uint64_t exporters, uint64_t sequence)
 {
+    const struct trace_decision decision = {
+        .keep = v->keep,
+        .label = v->label,
+        .config_version = d->worker->rules->version,
+        .threshold = v->threshold,
+        .probability = v->probability,
+        .exporters = exporters,
+    };
+
     count_decision(d, trace, v);
-    for (uint32_t i = 0, end; i < trace->spans; i = end) { /* most come with others in a frame */
-        for (end = i + 1; end < trace->spans && d->refs[end].frame == d->refs[i].frame;)
-            end++;
-        decider_queue_release(d, sequence, d->refs[i].frame, end - i);
-    }
-    trace_table_decided(d->worker->table, trace,
-                        &(struct trace_decision){
-                            .keep = v->keep,
-                            .label = v->label,
-                            .config_version = d->worker->rules->version,
-                            .threshold = v->threshold,
-                            .probability = v->probability,
-                            .exporters = exporters,
-                        });
+    decider_queue_releases(d, sequence, d->refs, trace->spans);
+    if (v->keep)
+        decider_keep_logs(d, trace, &decision);
+    else
+        decider_drop_logs(d, trace, sequence);
+    trace_table_decided(d->worker->table, trace, &decision);
 }
 
 /* Whatever the verdict is, once it stands: the references are still held. */
@@ -258,8 +268,10 @@ static void note_exemplars(struct decider *d, const struct decision_record *r)
 
 static bool has_room(struct decider *d, const struct trace *trace)
 {
-    return journal_can_decide(d->worker->journal) && decider_scratch(d, trace->spans) &&
-           fifo_room(&d->releases, trace->spans);
+    uint32_t count = trace_ref_count(trace);
+
+    return journal_can_decide(d->worker->journal) && decider_scratch(d, count) &&
+           fifo_room(&d->releases, count) && (!trace->logs || fifo_room(&d->late, trace->logs));
 }
 
 /* Makes what is composed of a kept trace ready; false: no memory now. */
@@ -285,9 +297,13 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
 
     if (has_room(d, trace)) {
         trace_refs(d->worker->table, trace, d->refs);
-        if (!decider_has_bodies(d, trace->spans)) {
+        if (!decider_has_bodies(d, trace_ref_count(trace))) {
             trace_table_set_aside(d->worker->table, trace);
             return DECIDE_NOT_HERE;
+        }
+        if (trace->spans == 0) {
+            decider_end_logs_alone(d, trace);
+            return DECIDE_DONE;
         }
         describe(d, trace, now_ns, &p);
         decider_audit_begin(d, &p);
@@ -317,7 +333,7 @@ bool decider_step(struct decider *d)
 
 uint64_t decider_releasing(const struct decider *d)
 {
-    return d->releasing;
+    return d->releasing + d->late_logs;
 }
 
 void decider_edit_resource(const struct decider *d, struct compose_edits *e)
@@ -352,6 +368,8 @@ enum err decider_new(struct worker *w, struct decider **out, struct err_info *in
     d->unix_now_ns = NEVER_NS;
     d->label_none =
         labels_intern(w->shared->policies->labels, slice_str("none"), slice_str("none"));
+    d->label_logs =
+        labels_intern(w->shared->policies->labels, slice_str("logs"), slice_str("no span came"));
     d->label_processors = labels_intern(w->shared->policies->labels, slice_str("processors"),
                                         slice_str("nothing is left"));
     d->label_exporters = labels_intern(w->shared->policies->labels, slice_str("exporters"),

@@ -25,8 +25,8 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
 bool decider_reserve_late(struct decider *d, size_t count);
 /* The same whatever the limit. False: the kernel has no memory. */
 bool decider_force_late(struct decider *d, size_t count);
-/* A late span: queued, in reserved room, until decider_step hands it on as its trace was; or, of a
- * dropped trace and without files to say so in, over at once. */
+/* A late span, or log record: queued, in reserved room, until decider_step hands it on as its trace
+ * was; or, of a dropped trace and without files to say so in, over at once. */
 void decider_add_late(struct decider *d, const struct scan_span *s, frame_id frame,
                       const struct trace_decision *decision);
 
@@ -37,7 +37,8 @@ void decider_group_late(struct decider *d, frame_id frame);
 /* Hands on late spans and releases what is committed. True: something is left to do. */
 bool decider_step(struct decider *d);
 
-/* References of decided traces whose commit is awaited: their memory is not free yet. */
+/* References of decided traces that are to be handed on, or whose commit is awaited: their memory
+ * is not free yet. */
 uint64_t decider_releasing(const struct decider *d);
 
 /* Says how resources are stamped. Borrowed from the decider. */
@@ -45,5 +46,7 @@ void decider_edit_resource(const struct decider *d, struct compose_edits *e);
 /* The label of what no policy judged. */
 uint16_t decider_label_none(const struct decider *d);
 
-/* Late spans that wait here. */
+/* Late spans that wait here, and log records of decided traces. */
 uint64_t decider_pending(const struct decider *d);
+/* The log records among them. */
+uint64_t decider_pending_logs(const struct decider *d);

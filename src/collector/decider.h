@@ -1,18 +1,19 @@
-/* decider.h: the inside of a worker's decider, shared by decide.c (decisions), late.c (late spans)
- * refs.c (references and scratch), audited.c (what is audited), rescue.c and details.c (what only
- * files want). Others see decide.h.
+/* decider.h: the inside of a worker's decider, shared by decide.c (decisions), late.c (late spans),
+ * logs.c (log records that follow their traces), refs.c (references and scratch), audited.c (what
+ * is audited), rescue.c and details.c (what only files want). Others see decide.h.
  */
 #pragma once
 
 #include "base/fifo.h"
 #include "collector/decide.h"
 
-/* A late span that is to be handed on. */
+/* A late span that is to be handed on; or a log record of a decided trace, late or not. */
 struct late_span {
     uint8_t trace_id[16];
     struct trace_decision decision;
     frame_id frame;
     uint32_t offset, len, resource_offset, scope_offset;
+    bool is_log;
 };
 
 /* References to give back once decision `sequence` is committed. */
@@ -25,6 +26,7 @@ struct release {
 struct decider {
     struct worker *worker;
     struct fifo late;     /* struct late_span */
+    size_t late_logs;     /* log records in it */
     struct fifo releases; /* struct release */
     uint64_t releasing;   /* references in them */
     size_t forced_bytes;  /* of payloads that no memory was left for, since the last were written */
@@ -35,8 +37,12 @@ struct decider {
     uint64_t unix_ns;           /* the time of day at unix_now_ns: many are decided in a step */
     uint64_t unix_now_ns;
     uint16_t label_none;
+    uint16_t label_logs;                        /* of log records of which no span came */
     uint16_t label_processors, label_exporters; /* of kept traces that nobody gets */
-    uint32_t entry; /* of the trace that is decided: its only root, or POLICY_ROOT_UNKNOWN */
+    bool has_log_body;     /* the two below are of the record that is handed on */
+    struct buf log_body;   /* its log records */
+    struct slice log_left; /* what the processors left of it */
+    uint32_t entry;        /* of the trace that is decided: its only root, or POLICY_ROOT_UNKNOWN */
     struct {
         uint64_t threshold, head;
         double probability;
@@ -63,6 +69,10 @@ void decider_view(struct decider *d, size_t count);
  * releases. */
 void decider_queue_release(struct decider *d, uint64_t sequence, frame_id frame, uint32_t count);
 
+/* The same of the first `count` of `refs`. */
+void decider_queue_releases(struct decider *d, uint64_t sequence, const struct span_ref *refs,
+                            uint32_t count);
+
 /* Gives back the references of what is committed. True: some wait for their commit. */
 bool decider_release_committed(struct decider *d);
 
@@ -79,8 +89,11 @@ uint64_t decider_exporters(const struct decider *d, const struct policy_trace *p
 void decider_edits(const struct decider *d, const struct policy_trace *p,
                    const struct policy_verdict *v, struct compose_edits *e);
 
-/* Composes the spans in kept (a keep) and hands the record on. Returns its sequence; 0: no room,
- * nothing was done. */
+/* A little may pass the limiter now, for what is composed: deciding lets memory go. */
+bool decider_may_pass(struct decider *d);
+
+/* Composes the spans in kept, or what is in log_left (a keep), and hands the record on. Returns its
+ * sequence; 0: no room, nothing was done. */
 uint64_t decider_hand_on(struct decider *d, const struct decision_record *r,
                          const struct decision_details *details, const struct compose_edits *edits);
 
@@ -108,6 +121,24 @@ void decider_audit_begin(struct decider *d, const struct policy_trace *p);
 /* Counts a decision that stands; its references are still held. */
 void decider_audit(struct decider *d, const struct policy_verdict *v,
                    const struct decision_record *r);
+
+/* ---- logs.c ---- */
+
+/* The log records of a trace that is decided so, and is in refs: queued, in room that there is, or
+ * given back once decision `sequence` is committed. */
+void decider_keep_logs(struct decider *d, const struct trace *trace,
+                       const struct trace_decision *decision);
+void decider_drop_logs(struct decider *d, const struct trace *trace, uint64_t sequence);
+/* Ends the wait of log records of which no span came: they are kept, and nothing is remembered. */
+void decider_end_logs_alone(struct decider *d, struct trace *trace);
+/* Who gets log records of a trace that went to these exporters, as a bit mask. */
+uint64_t decider_log_exporters(const struct decider *d, uint64_t of_trace);
+/* Makes what leaves of the log records in refs ready, and sets it right in the record. False: no
+ * memory now. decider_end_logs when it is handed on, or could not be. */
+bool decider_process_logs(struct decider *d, struct decision_record *r) MUST_CHECK;
+void decider_end_logs(struct decider *d, bool taken);
+/* Counts those of a record that is handed on. */
+void decider_count_logs(struct decider *d, const struct decision_record *r);
 
 /* ---- late.c ---- */
 

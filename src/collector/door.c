@@ -19,9 +19,16 @@ bool door_is_head_sampled(const struct scan_span *s, struct slice body, uint64_t
     return sampling_randomness_of_id(s->trace_id) >= threshold;
 }
 
+/* What is held is written where it was staged. */
+static bool may_grow(const struct rules *rules)
+{
+    return processor_set_has_bodies(rules->received) ||
+           (rules->config->follow_traces && processor_set_has_items(rules->received, OTLP_LOGS));
+}
+
 size_t door_room(const struct worker *w, size_t size)
 {
-    return processor_set_has_bodies(w->rules->received) ? 2 * size + ROOM_FOR_MASKS : size;
+    return may_grow(w->rules) ? 2 * size + ROOM_FOR_MASKS : size;
 }
 
 static bool is_dropped(struct worker *w, const struct scan_span *s, struct slice body,

@@ -88,11 +88,24 @@ static bool compose(struct evacuation *e, const struct mover *movers, size_t cou
     return compose_traces(d->kept, count, &compose_as_it_is, out) == ERR_OK;
 }
 
-/* It holds these spans in this order. */
-static bool is_same(const struct worker *w, const struct scan_result *found,
-                    const struct mover *movers, size_t count)
+/* Scans what was composed of spans, or of log records. False: there is no memory, or it can't be
+ * read. */
+static bool find(struct worker *w, const struct mover *movers, struct slice body, size_t *count)
 {
-    if (found->spans != count)
+    struct scan_result found;
+    bool is_found;
+
+    if (movers[0].ref->id_hash == 0)
+        return intake_find_logs(w, body, false, count) == ERR_OK;
+    is_found = intake_scan(w, body, false, &found) == ERR_OK;
+    *count = found.spans;
+    return is_found;
+}
+
+/* It holds these spans in this order. */
+static bool is_same(const struct worker *w, size_t found, const struct mover *movers, size_t count)
+{
+    if (found != count)
         return false;
     for (size_t i = 0; i < count; i++)
         if (w->spans[i].len != movers[i].ref->len)
@@ -120,9 +133,9 @@ static void commit(struct evacuation *e, const struct mover *movers, size_t coun
 {
     struct worker *w = e->worker;
     frame_id from = movers[0].ref->frame, to;
-    struct scan_result found;
+    size_t found;
 
-    if (intake_scan(w, body, false, &found) != ERR_OK || !is_same(w, &found, movers, count))
+    if (!find(w, movers, body, &found) || !is_same(w, found, movers, count))
         return;
     for (size_t i = 0; i < count; i++)
         e->spans[i] = (struct moved_span){movers[i].ref->offset, w->spans[i].offset};

@@ -1,8 +1,8 @@
 /* inbox.h: how a span reaches the worker that owns its trace.
  *
- * Bounded rings between each pair of workers. An item is a run of spans of one scanned request; the
- * spans lie in a batch that the last owner to finish frees. Draining an inbox never sends or waits,
- * so there is no circle.
+ * Bounded rings between each pair of workers. An item is a run of spans (or of log records that
+ * follow their traces) of one scanned request; the spans lie in a batch that the last owner to
+ * finish frees. Draining an inbox never sends or waits, so there is no circle.
  */
 #pragma once
 
@@ -26,6 +26,12 @@ struct inbox_item {
     struct span_batch *batch;
     uint32_t from, to; /* of batch->spans */
 };
+
+/* Not empty; all of a request is of one kind. */
+static inline bool inbox_has_logs(const struct inbox_item *item)
+{
+    return item->batch->spans[item->from].flags & SCAN_LOG;
+}
 
 /* Room for `count` spans, counted; NULL over the limit. */
 struct span_batch *span_batch_new(struct memory *memory, size_t count);

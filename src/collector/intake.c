@@ -2,6 +2,8 @@
 
 #include "collector/decide.h"
 #include "collector/door.h"
+#include "collector/follow.h"
+#include "otlp/scan_logs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +67,17 @@ enum err intake_scan(struct worker *w, struct slice body, bool forced, struct sc
     return scan_traces(body, w->spans, w->span_capacity, result);
 }
 
+enum err intake_find_logs(struct worker *w, struct slice body, bool forced, size_t *count)
+{
+    *count = scan_logs(body, w->spans, w->span_capacity);
+    if (*count <= w->span_capacity)
+        return ERR_OK;
+    if (!grow_spans(w, *count, forced))
+        return ERR_FULL;
+    *count = scan_logs(body, w->spans, w->span_capacity);
+    return ERR_OK;
+}
+
 /* ---- owners and their runs ---- */
 
 /* Finds the owner of each scanned span; spans of one trace often follow each other. */
@@ -101,6 +114,15 @@ static bool reserve_spans(struct worker *w, size_t count)
     return trace_table_reserve(w->table, count) && decider_reserve_late(w->decider, count);
 }
 
+/* Room was reserved: the kernel has no memory. */
+static void lose(struct worker *w, const struct scan_span *s, frame_id frame)
+{
+    uint64_t *lost = s->flags & SCAN_LOG ? w->counts.passed[OTLP_LOGS].lost : w->counts.lost;
+
+    lost[LOST_MEMORY]++;
+    journal_release(w->journal, frame, 1);
+}
+
 static void add_spans(struct worker *w, const struct scan_span *spans, size_t count, frame_id frame,
                       uint64_t now_ns)
 {
@@ -110,12 +132,10 @@ static void add_spans(struct worker *w, const struct scan_span *spans, size_t co
 
     w->added += count;
     for (size_t i = 0; (i = trace_table_add_all(w->table, &in, i, &result, &late)) < count; i++) {
-        if (result == TRACE_LATE) {
+        if (result == TRACE_LATE)
             decider_add_late(w->decider, &spans[i], frame, &late);
-        } else { /* room was reserved: the kernel has no memory */
-            w->counts.lost[LOST_MEMORY]++;
-            journal_release(w->journal, frame, 1);
-        }
+        else
+            lose(w, &spans[i], frame);
     }
     decider_group_late(w->decider, frame);
 }
@@ -176,16 +196,16 @@ static void hand_out(struct worker *w, struct span_batch *batch, const uint32_t 
 }
 
 /* What was staged is what came until here: who sends it again after ERR_FULL reads it there. */
-static frame_id commit(struct worker *w, struct slice body, size_t count, uint64_t now_ns)
+static frame_id commit(struct worker *w, struct slice body, size_t count, enum signal_kind signal,
+                       uint64_t now_ns)
 {
     if (body.data != w->staged.data)
         memcpy((uint8_t *)(uintptr_t)w->staged.data, body.data, body.len);
-    return journal_commit(w->journal, body.len, (uint32_t)count, SIGNAL_TRACES, now_ns);
+    return journal_commit(w->journal, body.len, (uint32_t)count, signal, now_ns);
 }
 
-/* Commits the body, which fits where it was staged, and gives each owner its spans. ERR_FULL: there
- * is no room somewhere; nothing was done. */
-static enum err take_spans(struct worker *w, struct slice body, size_t count, uint64_t now_ns)
+enum err intake_take(struct worker *w, struct slice body, size_t count, enum signal_kind signal,
+                     uint64_t now_ns)
 {
     uint32_t starts[MAX_WORKERS + 1];
     struct span_batch *batch;
@@ -195,7 +215,7 @@ static enum err take_spans(struct worker *w, struct slice body, size_t count, ui
     if (w->shared->count == 1) {
         if (!reserve_spans(w, count))
             return ERR_FULL;
-        add_spans(w, w->spans, count, commit(w, body, count, now_ns), now_ns);
+        add_spans(w, w->spans, count, commit(w, body, count, signal, now_ns), now_ns);
         return ERR_OK;
     }
     find_owners(w, count);
@@ -206,7 +226,7 @@ static enum err take_spans(struct worker *w, struct slice body, size_t count, ui
     if (!batch)
         return ERR_FULL;
     copy_runs(w, count, starts, batch->spans);
-    batch->frame = commit(w, body, count, now_ns);
+    batch->frame = commit(w, body, count, signal, now_ns);
     hand_out(w, batch, starts, now_ns);
     return ERR_OK;
 }
@@ -223,11 +243,11 @@ enum err intake_refuse_malformed(struct receive_request *request, const struct s
 }
 
 /* Short secrets may come out longer; only a body of little else becomes so long. */
-static enum err refuse_grown(struct receive_request *request)
+enum err intake_refuse_grown(struct receive_request *request)
 {
     receive_answer(
         request, &(struct receive_answer){.verdict = RECEIVE_BAD,
-                                          .message = "redacted, the body would be twice as long"});
+                                          .message = "processed, the body would be twice as long"});
     return ERR_OK;
 }
 
@@ -256,7 +276,7 @@ static enum err accept_scanned(struct worker *w, struct slice body, struct scan_
     if (w->recorder)
         spanmetrics_find(w->recorder, body, w->spans, scanned, w->series);
     if (result.spans > 0)
-        err = take_spans(w, body, result.spans, now_ns);
+        err = intake_take(w, body, result.spans, SIGNAL_TRACES, now_ns);
     if (err != ERR_OK)
         return ERR_FULL;
     if (w->recorder) /* what is read of the body has been: it may be gone by now */
@@ -277,7 +297,7 @@ static enum err accept_redacted(struct worker *w, struct slice came, struct scan
     enum err err = processor_set_body(w->rules->received, came, &body);
 
     if (err == ERR_OK && body.len > door_room(w, came.len))
-        return refuse_grown(request);
+        return intake_refuse_grown(request);
     if (err == ERR_OK && body.len > w->staged.len)
         err = ERR_FULL; /* staged by rules that did not redact */
     if (err == ERR_OK && body.data != came.data)
@@ -315,6 +335,8 @@ static enum err accept_body(void *arg, enum otlp_signal signal, size_t len,
 
     if (signal == OTLP_TRACES)
         return accept_spans(w, len, request);
+    if (signal == OTLP_LOGS && w->rules->config->follow_traces)
+        return follow_body(w, slice_make(w->staged.data, len), request);
     return pass_body(w, signal, slice_make(w->staged.data, len), request);
 }
 
@@ -329,7 +351,7 @@ static bool drain_inbox(struct worker *w, struct ring *inbox, uint64_t now_ns)
         if (!reserve_spans(w, item.to - item.from))
             return true;
         add_spans(w, item.batch->spans + item.from, item.to - item.from, item.batch->frame, now_ns);
-        w->counts.crossed += item.to - item.from;
+        w->counts.crossed += inbox_has_logs(&item) ? 0 : item.to - item.from;
         span_batch_done(item.batch);
         ring_pop(inbox, &item);
     }

@@ -27,6 +27,10 @@ static void add_passed(struct passed_counts *to, const struct passed_counts *fro
     to->received += from->received;
     to->rejected += from->rejected;
     to->kept += from->kept;
+    to->recovered += from->recovered;
+    to->dropped += from->dropped;
+    to->alone += from->alone;
+    add_labels(to->lost, from->lost, LOST_COUNT);
     add_labels(to->filtered, from->filtered, filters);
 }
 
@@ -84,9 +88,10 @@ static void balance_exporters(struct ledger_exporter *exporters, size_t count)
 static void balance_passed(struct ledger *l, enum otlp_signal signal)
 {
     const struct passed_counts *c = &l->sum.passed[signal];
+    uint64_t ended = c->rejected + ledger_sum(c->filtered, l->filters) + l->passed[signal].pending +
+                     c->dropped + c->kept + ledger_sum(c->lost, LOST_COUNT);
 
-    l->passed[signal].unaccounted =
-        (int64_t)(c->received - c->rejected - ledger_sum(c->filtered, l->filters) - c->kept);
+    l->passed[signal].unaccounted = (int64_t)(c->received + c->recovered - ended);
     balance_exporters(l->passed[signal].exporters, l->exporter_count);
 }
 

@@ -5,8 +5,10 @@
  * Spans, since the start:
  *     received + recovered = rejected + filtered + pending + dropped + kept + lost
  * and for each exporter enqueued + recovered = queued + delivered + filtered + lost.
- * Metrics and logs, which nothing decides, have ledgers of their own in data points and log
- * records: received = rejected + filtered + kept, and the same for each exporter.
+ * Metrics and logs have ledgers of their own in data points and log records, and the same for each
+ * exporter. Nothing decides them, but for log records that follow their traces; of others what is
+ * in brackets is 0:
+ *     received (+ recovered) = rejected + filtered + kept (+ pending + dropped + lost)
  */
 #pragma once
 
@@ -34,6 +36,11 @@ struct passed_counts {
     uint64_t rejected;
     uint64_t kept;                /* handed on to the outbox */
     uint64_t filtered[LABEL_MAX]; /* dropped by processors, by label of policy_shared.filters */
+    /* Of log records that follow their traces, as of spans. */
+    uint64_t recovered;
+    uint64_t dropped;
+    uint64_t lost[LOST_COUNT];
+    uint64_t alone; /* kept because no span of their trace came; processors may drop some still */
 };
 
 /* One worker's block. */
@@ -87,6 +94,7 @@ static inline uint64_t export_count_at(const struct export_stats *s, size_t offs
 /* The ledger of what passes: of metrics, or of logs. Its counts are in ledger.sum.passed. */
 struct ledger_passed {
     struct ledger_exporter exporters[EXPORTER_MAX];
+    uint64_t pending; /* log records in tables, inboxes and late queues, counted there */
     int64_t unaccounted;
 };
 

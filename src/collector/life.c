@@ -52,7 +52,7 @@ static bool nothing_in_flight(const struct ledger *l)
 
 static bool everything_settled(const struct ledger *l)
 {
-    return l->pending == 0 && ledger_unsettled(l) == 0;
+    return l->pending == 0 && l->passed[OTLP_LOGS].pending == 0 && ledger_unsettled(l) == 0;
 }
 
 static bool is_flushed(struct collector *c, uint64_t now_ns)

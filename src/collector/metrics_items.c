@@ -30,6 +30,14 @@ static void write_received(struct metrics *m, const struct ledger *l)
          offsetof(struct passed_counts, rejected)},
         {"moontail_kept_items_total", "Data points and log records handed on to exporters.",
          offsetof(struct passed_counts, kept)},
+        {"moontail_recovered_items_total",
+         "Log records that follow their traces, read back from the journal at the start.",
+         offsetof(struct passed_counts, recovered)},
+        {"moontail_dropped_items_total", "Log records dropped with the traces that they follow.",
+         offsetof(struct passed_counts, dropped)},
+        {"moontail_alone_items_total",
+         "Log records that were kept because no span of their trace came in time.",
+         offsetof(struct passed_counts, alone)},
     };
 
     for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
@@ -57,6 +65,20 @@ static void write_filtered(struct metrics *m, const struct ledger *l, const stru
                                labels_reason(filters, (uint16_t)i), (char *)0);
         }
     }
+}
+
+static void write_held(struct metrics *m, const struct ledger *l)
+{
+    metrics_family(m, "moontail_pending_items", METRIC_GAUGE,
+                   "Log records that wait for the decision on their trace.");
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++)
+        metrics_sample(m, (double)l->passed[s].pending, "signal", signal_name(s), (char *)0);
+    metrics_family(m, "moontail_lost_items_total", METRIC_COUNTER,
+                   "Log records that waited and were lost, by reason.");
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++)
+        for (int i = 0; i < LOST_COUNT; i++)
+            metrics_sample(m, (double)l->sum.passed[s].lost[i], "signal", signal_name(s), "reason",
+                           lost_reason_name((enum lost_reason)i), (char *)0);
 }
 
 static void per_exporter(struct metrics *m, const struct ledger *l, const struct family *f)
@@ -130,6 +152,7 @@ void metrics_write_items(struct metrics *m, const struct ledger *l, const struct
     };
 
     write_received(m, l);
+    write_held(m, l);
     write_filtered(m, l, filters);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
         per_exporter(m, l, &families[i]);

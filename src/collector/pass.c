@@ -30,8 +30,8 @@ static bool grow_cuts(struct worker *w, size_t count)
     return true;
 }
 
-static enum err scan(struct worker *w, enum otlp_signal signal, struct slice body,
-                     struct scan_result *result)
+enum err pass_scan(struct worker *w, enum otlp_signal signal, struct slice body,
+                   struct scan_result *result)
 {
     enum err err = scan_items(signal, body, w->pass.cuts, w->pass.cut_capacity, result);
 
@@ -50,9 +50,8 @@ static bool has_processors(const struct worker *w, enum otlp_signal signal)
            processor_set_has_items(w->rules->kept, signal);
 }
 
-/* One list. *body becomes what it leaves, until end_processors. */
-static enum err process_with(struct worker *w, struct processor_set *processors,
-                             enum otlp_signal signal, struct slice *body)
+enum err pass_process(struct worker *w, struct processor_set *processors, enum otlp_signal signal,
+                      struct slice *body)
 {
     struct item_sink sink = {.dropped = door_drop_items, .arg = w};
 
@@ -70,11 +69,11 @@ static enum err process(struct worker *w, enum otlp_signal signal, struct slice 
     door_begin_items(w);
     if (!has_processors(w, signal))
         return ERR_OK;
-    err = process_with(w, w->rules->received, signal, body);
-    return err ? err : process_with(w, w->rules->kept, signal, body);
+    err = pass_process(w, w->rules->received, signal, body);
+    return err ? err : pass_process(w, w->rules->kept, signal, body);
 }
 
-static void end_processors(struct worker *w, enum otlp_signal signal, bool taken)
+void pass_end_processors(struct worker *w, enum otlp_signal signal, bool taken)
 {
     if (processor_set_has_items(w->rules->received, signal))
         processor_set_items_end(w->rules->received, taken);
@@ -84,15 +83,24 @@ static void end_processors(struct worker *w, enum otlp_signal signal, bool taken
 
 /* ---- to the outbox ---- */
 
-/* Makes `payload` of what leaves of a body: it may have become much longer. */
+/* It may become much longer. */
+enum err pass_stamp(struct worker *w, struct slice body, struct buf *payload)
+{
+    struct compose_edits edits = {.entry = SIZE_MAX};
+
+    decider_edit_resource(w->decider, &edits);
+    buf_init(payload, body.len * 2 + GROWTH, w->shared->memory);
+    return compose_body(body, &edits, payload);
+}
+
+/* Makes `payload` of what leaves of a body. */
 static enum err compose(struct worker *w, enum otlp_signal signal, struct slice body,
                         const struct scan_result *result, struct buf *payload)
 {
-    struct compose_edits edits = {.entry = SIZE_MAX};
     enum err err = ERR_OK;
     struct buf rest;
 
-    decider_edit_resource(w->decider, &edits);
+    buf_init(payload, 1, w->shared->memory);
     buf_init(&rest, body.len, w->shared->memory);
     if (result->cuts > 0) {
         err = scan_cut_out(body, w->pass.cuts, result->cuts, &rest);
@@ -100,19 +108,15 @@ static enum err compose(struct worker *w, enum otlp_signal signal, struct slice 
     }
     if (err == ERR_OK)
         err = process(w, signal, &body);
-    buf_init(payload, body.len * 2 + GROWTH, w->shared->memory);
     if (err == ERR_OK)
-        err = compose_body(body, &edits, payload);
+        err = pass_stamp(w, body, payload);
     buf_fini(&rest);
     return err;
 }
 
-/* Hands what is left of the body to the outbox. *number: of its record; 0: nothing was left.
- * ERR_FULL: no room. */
-static enum err hand_on(struct worker *w, enum otlp_signal signal, struct slice body,
-                        const struct scan_result *result, uint64_t *number)
+uint64_t pass_hand_on(struct worker *w, enum otlp_signal signal, size_t items, struct buf *payload)
 {
-    struct decision_record r = {
+    const struct decision_record r = {
         .keep = true,
         .signal = (uint8_t)(SIGNAL_TRACES + signal),
         .label = decider_label_none(w->decider),
@@ -121,19 +125,30 @@ static enum err hand_on(struct worker *w, enum otlp_signal signal, struct slice 
         .probability = -1,
         .unix_ns = clock_unix_ns(w->shared->clock),
         .exporters = w->rules->takers[signal],
+        .payload_spans = (uint32_t)items,
     };
+
+    return journal_decide(w->journal, &r, NULL, payload);
+}
+
+/* Hands what is left of the body to the outbox. *number: of its record; 0: nothing was left.
+ * ERR_FULL: no room. */
+static enum err hand_on(struct worker *w, enum otlp_signal signal, struct slice body,
+                        const struct scan_result *result, uint64_t *number)
+{
     struct buf payload;
+    size_t left;
     enum err err;
 
     *number = 0;
     err = compose(w, signal, body, result, &payload);
-    r.payload_spans = (uint32_t)(result->items - door_items(w));
-    if (err == ERR_OK && r.payload_spans > 0) {
-        *number = journal_decide(w->journal, &r, NULL, &payload);
+    left = result->items - door_items(w);
+    if (err == ERR_OK && left > 0) {
+        *number = pass_hand_on(w, signal, left, &payload);
         err = *number > 0 ? ERR_OK : ERR_FULL;
     }
     buf_fini(&payload);
-    end_processors(w, signal, err == ERR_OK);
+    pass_end_processors(w, signal, err == ERR_OK);
     return err;
 }
 
@@ -163,7 +178,7 @@ enum err pass_body(struct worker *w, enum otlp_signal signal, struct slice body,
     struct receive_answer answer = {.verdict = RECEIVE_OK};
     struct scan_result result;
     uint64_t number = 0;
-    enum err err = scan(w, signal, body, &result);
+    enum err err = pass_scan(w, signal, body, &result);
 
     if (err == ERR_PARSE)
         return intake_refuse_malformed(request, &result);

@@ -3,6 +3,7 @@
 #include "collector/decide.h"
 #include "collector/door.h"
 #include "collector/intake.h"
+#include "otlp/scan_logs.h"
 
 #include <stdlib.h>
 
@@ -89,7 +90,8 @@ static uint32_t take_run(struct worker *w, const struct scan_span *spans, size_t
         taken -= !take_late(w, &spans[i], f, &late);
     }
     decider_group_late(w->decider, f->frame);
-    w->counts.recovered += taken;
+    *(f->signal == SIGNAL_LOGS ? &w->counts.passed[OTLP_LOGS].recovered : &w->counts.recovered) +=
+        taken;
     return taken;
 }
 
@@ -141,6 +143,32 @@ static size_t take_first(const struct worker *scanner, size_t count,
     return kept;
 }
 
+/* Those of log records that are not in the outbox: where no span came nothing was remembered. */
+static size_t take_logs(const struct worker *scanner, size_t count, const struct recovered_frame *f)
+{
+    const struct journal *journal = scanner->shared->journal;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct scan_span *s = &scanner->spans[i];
+
+        if (scan_log_is_traced(s) && recovery_is_first(journal, f, s->offset) &&
+            !recovery_has_source(journal, s->trace_id, f->source))
+            scanner->spans[kept++] = *s;
+    }
+    return kept;
+}
+
+static uint32_t on_logs(struct recovering *r, const struct recovered_frame *f)
+{
+    struct worker *scanner = r->shared->workers[0];
+    size_t count;
+
+    if (intake_find_logs(scanner, f->body, true, &count) != ERR_OK)
+        err_no_memory("what the journal holds");
+    return take_all(r, take_logs(scanner, count, f), f, came_ns(r, f));
+}
+
 static uint32_t on_frame(void *arg, const struct recovered_frame *f)
 {
     struct recovering *r = arg;
@@ -150,6 +178,8 @@ static uint32_t on_frame(void *arg, const struct recovered_frame *f)
     uint32_t taken;
 
     count_call(r);
+    if (f->signal == SIGNAL_LOGS)
+        return on_logs(r, f);
     if (f->signal != SIGNAL_TRACES)
         return 0;
     if (intake_scan(scanner, f->body, true, &result) != ERR_OK)

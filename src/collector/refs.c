@@ -84,6 +84,17 @@ void decider_queue_release(struct decider *d, uint64_t sequence, frame_id frame,
         *(struct release *)fifo_push(&d->releases) = (struct release){sequence, frame, count};
 }
 
+/* Most come with others in a frame. */
+void decider_queue_releases(struct decider *d, uint64_t sequence, const struct span_ref *refs,
+                            uint32_t count)
+{
+    for (uint32_t i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && refs[end].frame == refs[i].frame;)
+            end++;
+        decider_queue_release(d, sequence, refs[i].frame, end - i);
+    }
+}
+
 bool decider_release_committed(struct decider *d)
 {
     uint64_t committed = journal_decided(d->worker->journal);

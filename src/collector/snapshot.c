@@ -73,6 +73,7 @@ static void sum_table(struct trace_stats *to, const struct trace_stats *from)
 {
     to->traces += from->traces;
     to->spans += from->spans;
+    to->logs += from->logs;
     to->bytes += from->bytes;
     to->remembered += from->remembered;
     to->forgotten += from->forgotten;
@@ -116,6 +117,8 @@ static void sum_turns(struct loop_turns *to, struct loop_turns from)
 
 static void sum_up(struct collector *c, struct ledger *l)
 {
+    struct passed_counts *logs = &l->sum.passed[OTLP_LOGS];
+
     *l = (struct ledger){.labels = labels_count(c->labels),
                          .filters = labels_count(c->policies.filters),
                          .exporter_count = c->export_count,
@@ -123,11 +126,13 @@ static void sum_up(struct collector *c, struct ledger *l)
                          .memory_used = memory_used(c->memory),
                          .memory_peak = (uint64_t)atomic_load(&c->memory->peak)};
     l->sum.recovered = l->sum.lost[LOST_DAMAGED] = c->recovered.found.damaged_items;
+    logs->recovered = logs->lost[LOST_DAMAGED] = c->recovered.found.damaged_logs;
     for (unsigned i = 0; i < c->shared.count; i++) {
         struct worker *w = c->workers[i];
 
         ledger_add(l, &w->snapshot_counts);
         l->pending += w->snapshot_pending;
+        l->passed[OTLP_LOGS].pending += w->snapshot_pending_logs;
         sum_table(&l->table, &w->snapshot_table);
         sum_receive(&l->receive, &w->snapshot_receive);
         sum_turns(&l->turns, loop_turns(w->loop));

@@ -256,11 +256,12 @@ uint64_t worker_step(struct worker *w, uint64_t now_ns)
 
 /* ---- the snapshot ---- */
 
-static void count_item(void *arg, const void *item)
+static void count_item(void *worker, const void *item)
 {
     const struct inbox_item *i = item;
+    struct worker *w = worker;
 
-    *(uint64_t *)arg += i->to - i->from;
+    *(inbox_has_logs(i) ? &w->snapshot_pending_logs : &w->snapshot_pending) += i->to - i->from;
 }
 
 void worker_snapshot(struct worker *w)
@@ -274,9 +275,11 @@ void worker_snapshot(struct worker *w)
         spanmetrics_hand_over(w->edges);
     if (w->shared->gathers && w->audit)
         audit_hand_over(w->audit);
-    w->snapshot_pending = w->snapshot_table.spans + decider_pending(w->decider);
+    w->snapshot_pending_logs = w->snapshot_table.logs + decider_pending_logs(w->decider);
+    w->snapshot_pending =
+        w->snapshot_table.spans + decider_pending(w->decider) - decider_pending_logs(w->decider);
     for (unsigned o = 0; o < w->shared->count; o++)
-        ring_each(&w->inboxes[o], count_item, &w->snapshot_pending);
+        ring_each(&w->inboxes[o], count_item, w);
 }
 
 /* ---- life ---- */

@@ -112,7 +112,7 @@ struct worker {
     struct worker_counts snapshot_counts; /* copied at a rendezvous */
     struct trace_stats snapshot_table;
     struct receive_stats snapshot_receive;
-    uint64_t snapshot_pending;
+    uint64_t snapshot_pending, snapshot_pending_logs;
 };
 
 /* Takes `rules`, also when it fails. ERR_CONFIG with a sentence. */

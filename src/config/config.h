@@ -50,6 +50,7 @@ struct config {
         const char *compression;
     } memory;
     double head_sampling_percentage;
+    bool follow_traces; /* logs with a trace id follow its decision */
     struct config_span_metrics {
         bool enabled;
         const char *name_space;

@@ -102,6 +102,9 @@ const struct schema_field config_fields[] = {
     {"head_sampling.sampling_percentage", SCHEMA_NUMBER, "100", 0, 100, .offset = OF(head_sampling_percentage),
      .doc = "of traces let in at the door, by their randomness; the others are filtered"},
 
+    {"logs.follow_traces", SCHEMA_BOOLEAN, "false", .offset = OF(follow_traces),
+     .doc = "log records with a trace id wait for the decision on their trace and are kept or dropped with it (docs/operations.md)"},
+
     {"span_metrics", SCHEMA_SECTION, "nil", .flags = SCHEMA_OPTIONAL, .offset = OF(span_metrics.enabled),
      .doc = "calls and durations of all spans that come in, counted before any sampling (docs/metrics.md)"},
     {"span_metrics.namespace", SCHEMA_STRING, "\"traces.span.metrics\"", .offset = OF(span_metrics.name_space),
@@ -165,7 +168,7 @@ const struct schema_field config_fields[] = {
     {"tail_sampling.decision_cache", NUMBER, "1000000", 0, 1e9, .offset = OF(tail.decision_cache),
      .doc = "decisions that are remembered for late spans"},
     {"tail_sampling.max_spans_per_trace", NUMBER, "10000", 1, 1e6, .offset = OF(tail.max_spans_per_trace),
-     .doc = "a trace of more is decided at once"},
+     .doc = "a trace of more, or of more log records that follow it, is decided at once"},
     {"tail_sampling.max_trace_bytes", SCHEMA_SIZE, "\"16MiB\"", KIB, GIB, .offset = OF(tail.max_trace_bytes),
      .doc = "a larger trace is decided at once; also one of more than a seventh of spike_limit"},
     {"tail_sampling.default", SCHEMA_VERDICT, "drop()", .offset = NO,

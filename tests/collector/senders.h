@@ -4,6 +4,8 @@
 #include "otlp/write.h"
 #include "world.h"
 
+#include <endian.h>
+
 static inline struct test_span make_span(uint64_t trace, uint8_t id, const char *name)
 {
     uint64_t duration = kind_of(trace) == 0 ? 1 : kind_of(trace) == 1 ? 900 : 100 * (uint64_t)id;
@@ -148,6 +150,24 @@ static inline const char *item_name(enum otlp_signal signal, unsigned item)
     return name;
 }
 
+/* That of its spans, in a LogRecord. */
+static inline void put_trace_id(struct buf *b, uint64_t trace)
+{
+    uint64_t id[2] = {htobe64(trace), htobe64(mix(trace))};
+
+    if (trace)
+        wire_put_bytes(b, 9, slice_make((const uint8_t *)id, sizeof(id)));
+}
+
+/* Of traces that are young, which have spans or will. */
+static inline void draw_item_traces(unsigned first, unsigned count, uint64_t newest)
+{
+    for (unsigned i = first; has(FOLLOWING) && i < first + count; i++)
+        if (chance(70))
+            w.item_trace[i] = (uint16_t)(newest > 8 ? newest - rng_below(&w.rng, 8)
+                                                    : 1 + rng_below(&w.rng, newest));
+}
+
 static inline void put_items(struct buf *b, enum otlp_signal signal, unsigned first, unsigned count)
 {
     size_t resource = otlp_write_begin(b, 1), scope = otlp_write_begin(b, 2);
@@ -157,6 +177,7 @@ static inline void put_items(struct buf *b, enum otlp_signal signal, unsigned fi
 
         if (signal == OTLP_LOGS) {
             wire_put_bytes(b, 3, slice_str(item_name(signal, i)));
+            put_trace_id(b, w.item_trace[i]);
         } else {
             wire_put_bytes(b, 1, slice_str("cpu"));
             gauge = otlp_write_begin(b, 5);
@@ -172,7 +193,7 @@ static inline void put_items(struct buf *b, enum otlp_signal signal, unsigned fi
     otlp_write_end(b, resource);
 }
 
-static inline void send_items(enum otlp_signal signal)
+static inline void send_items(enum otlp_signal signal, uint64_t newest)
 {
     unsigned first = w.items[signal], count = 1 + (unsigned)rng_below(&w.rng, 5);
     int fd = sim_connect(&w.sim), status;
@@ -181,6 +202,8 @@ static inline void send_items(enum otlp_signal signal)
     if (fd < 0 || first + count > ITEMS_MAX)
         return;
     w.items[signal] += count;
+    if (signal == OTLP_LOGS)
+        draw_item_traces(first, count, newest);
     buf_init(&body, 1 << 20, NULL);
     put_items(&body, signal, first, count);
     status =

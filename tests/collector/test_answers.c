@@ -122,6 +122,35 @@ static void one_that_waits_for_a_decision_does_not_wait_for_frames(void)
     scene_fini(&s);
 }
 
+static void one_that_waits_for_both_is_given_when_both_are_safe(void)
+{
+    const struct receive_answer ok = {.verdict = RECEIVE_OK};
+    struct scene s;
+
+    scene_init(&s, ACK_FSYNC);
+    for (int i = 0; i < SENDERS; i++) {
+        CHECK(answers_have_room(&s.answers, AFTER_DECISION));
+        answers_add_both(&s.answers, (uint64_t)i + 1, i == 1 ? 2 : 1, s.f.open[i], &ok,
+                         s.f.clock.now);
+    }
+    decide(&s);
+    answers_step(&s.answers, s.f.clock.now);
+    CHECK(status(&s, 0) == 0);
+    write_frame(&s);
+    answers_step(&s.answers, s.f.clock.now);
+    CHECK(status(&s, 0) == 200 && status(&s, 1) == 0);
+    write_frame(&s);
+    answers_step(&s.answers, s.f.clock.now);
+    CHECK(status(&s, 1) == 0 && status(&s, 2) == 0);
+    decide(&s);
+    answers_step(&s.answers, s.f.clock.now);
+    CHECK(status(&s, 1) == 200 && status(&s, 2) == 0);
+    s.f.clock.now += ANSWER_PATIENCE_NS;
+    CHECK(answers_step(&s.answers, s.f.clock.now) == NEVER_NS);
+    CHECK(status(&s, 2) == 503);
+    scene_fini(&s);
+}
+
 static void a_stuck_disk_is_a_refusal_after_two_seconds(void)
 {
     struct scene s;
@@ -176,6 +205,7 @@ int main(void)
 {
     RUN(each_is_given_when_its_frame_is_safe);
     RUN(one_that_waits_for_a_decision_does_not_wait_for_frames);
+    RUN(one_that_waits_for_both_is_given_when_both_are_safe);
     RUN(a_stuck_disk_is_a_refusal_after_two_seconds);
     RUN(at_level_memory_nothing_waits);
     RUN(there_is_a_bound_and_memory_is_counted);

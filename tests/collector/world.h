@@ -35,7 +35,8 @@ enum family {
     PASSING = 1 << 12,     /* metrics and logs, too */
     RELOADS = 1 << 13,     /* of other policies */
     EARLY = 1 << 14,       /* traces are decided early, for their number or size */
-    FAMILIES = 15
+    FOLLOWING = 1 << 15,   /* logs of traces come, and follow these */
+    FAMILIES = 16
 };
 
 enum level { LEVEL_MEMORY, LEVEL_WRITTEN, LEVEL_FSYNC };
@@ -67,6 +68,7 @@ struct world {
     bool excused[TRACES + 1];              /* the level promises nothing about it any more */
     unsigned items[OTLP_SIGNALS];
     unsigned item_acked[OTLP_SIGNALS][ITEMS_MAX]; /* the moment; 0: not, or excused */
+    uint16_t item_trace[ITEMS_MAX];               /* of a log record; 0: of none */
     uint64_t acked_in_life;                       /* spans */
 
     struct place {
@@ -84,7 +86,7 @@ struct world {
         uint64_t taken_in_life[OTLP_SIGNALS]; /* items that were answered as taken */
         uint64_t lost[OTLP_SIGNALS];          /* counted as lost, in lives that are over */
     } place[EXPORTERS];
-    uint64_t lost; /* before any exporter, in lives that are over */
+    uint64_t lost, lost_logs; /* before any exporter, in lives that are over */
 };
 
 static struct world w;
@@ -201,6 +203,8 @@ static inline void make_config(unsigned cpus)
         "  receivers = { otlp = { grpc = false, http = '127.0.0.1:0' } },\n",
         cpus);
     put_journal();
+    if (has(FOLLOWING))
+        put("  logs = { follow_traces = true },\n");
     if (has(SMALL_MEMORY))
         put("  memory_limiter = { limit = %llu, spike_limit = '8MiB', compression = 'lz4' },\n",
             (unsigned long long)(SMALL_MEMORY_MIB + 8 * cpus) << 20);
