@@ -35,6 +35,7 @@ static const char documented[] =
     "    on_shutdown = 'decide' },\n"
     "  memory_limiter = { limit = '400MiB', spike_limit = '100MiB', compression = 'none' },\n"
     "  head_sampling = { sampling_percentage = 100 },\n"
+    "  logs = { follow_traces = false },\n"
     "  sampling_audit = { enabled = true, max_operations = 1000, all_spans = false },\n"
     "  processors = { received = {}, kept = {} },\n"
     "  tail_sampling = { decision_wait = '10s', num_traces = 0, decision_cache = 1000000,\n"
