@@ -1,26 +1,15 @@
 #include "cli/explanation.h"
 
-#include "base/crc32c.h"
 #include "base/encode.h"
-#include "otlp/scan.h"
+#include "cli/explanation_found.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SPANS_MAX = 1 << 22 };
-
-/* A span of the trace that was found. */
-struct found_span {
-    uint64_t id;
-    uint32_t crc; /* of its bytes: what was moved is the same span, what shares an id is not */
-    bool is_live;
-};
-
 struct gathering {
     struct explanation *x;
     struct reader *reader;
-    struct found_span *spans;
-    size_t span_count, span_cap;
+    struct found_list spans, logs;
     bool no_memory;
 };
 
@@ -175,14 +164,27 @@ static void take_after(struct explanation *x, const struct reader_decision *from
     list_exporters(r->exporters, from->names, after->exporters, sizeof(after->exporters));
 }
 
+/* Log records follow, and say nothing of the decision; but that they were rescued. */
+static void take_logs(struct explanation *x, const struct reader_decision *d)
+{
+    const struct decision_record *r = &d->entry->record;
+
+    if (!is_rescue(d) || memcmp(r->trace_id, x->trace_id, sizeof(x->trace_id)) != 0)
+        return;
+    x->rescued_logs = r->spans;
+    x->rescued_logs_ns = r->unix_ns;
+}
+
 static bool on_logged(void *arg, const struct reader_decision *d)
 {
     struct gathering *g = arg;
     struct explanation *x = g->x;
     const struct decision_record *r = &d->entry->record;
 
-    if (r->signal > SIGNAL_TRACES)
+    if (r->signal > SIGNAL_TRACES) {
+        take_logs(x, d);
         return true;
+    }
     x->log_decisions += !r->late;
     if (x->log_oldest_ns == 0 || r->unix_ns < x->log_oldest_ns)
         x->log_oldest_ns = r->unix_ns;
@@ -228,23 +230,6 @@ static bool on_queued(void *arg, const struct reader_decision *d)
 
 /* ---- spans ---- */
 
-static void take_span(struct gathering *g, struct found_span span)
-{
-    if (g->span_count == g->span_cap) {
-        size_t cap = g->span_cap ? g->span_cap * 2 : 256;
-        struct found_span *more =
-            cap > SPANS_MAX ? NULL : reallocarray(g->spans, cap, sizeof(*more));
-
-        if (!more) {
-            g->no_memory = true;
-            return;
-        }
-        g->spans = more;
-        g->span_cap = cap;
-    }
-    g->spans[g->span_count++] = span;
-}
-
 static void take_segment(struct gathering *g, uint64_t ordinal)
 {
     struct explanation *x = g->x;
@@ -263,53 +248,14 @@ static void take_segment(struct gathering *g, uint64_t ordinal)
 static bool on_frame(void *arg, const struct reader_segment *s, const struct frame *f)
 {
     struct gathering *g = arg;
-    struct scan_result result;
-    struct scan_span *spans;
-    size_t before = g->span_count;
-    bool is_live = s->header.state == SEGMENT_LIVE;
+    struct explanation *x = g->x;
 
-    if (f->header.signal != FRAME_TRACES || scan_traces(f->body, NULL, 0, &result) == ERR_PARSE)
-        return true;
-    spans = calloc(result.spans + 1, sizeof(*spans));
-    if (!spans || scan_traces(f->body, spans, result.spans, &result) != ERR_OK)
-        result.spans = 0;
-    g->no_memory |= !spans;
-    for (size_t i = 0; i < result.spans; i++)
-        if (memcmp(spans[i].trace_id, g->x->trace_id, 16) == 0)
-            take_span(g, (struct found_span){
-                             spans[i].span_id,
-                             crc32c(0, f->body.data + spans[i].offset, spans[i].len), is_live});
-    free(spans);
-    if (g->span_count > before)
-        take_segment(g, s->header.ordinal);
-    if (is_live && g->span_count > before &&
-        (g->x->first_ns == 0 || f->header.unix_ns < g->x->first_ns))
-        g->x->first_ns = f->header.unix_ns;
-    return !g->no_memory;
-}
-
-/* Live ones first, so that a span that was moved counts where it is alive. */
-static int by_id(const void *a, const void *b)
-{
-    const struct found_span *x = a, *y = b;
-
-    if (x->id != y->id)
-        return x->id < y->id ? -1 : 1;
-    if (x->crc != y->crc)
-        return x->crc < y->crc ? -1 : 1;
-    return y->is_live - x->is_live;
-}
-
-static void count_spans(struct gathering *g)
-{
-    if (g->span_count)
-        qsort(g->spans, g->span_count, sizeof(*g->spans), by_id);
-    for (size_t i = 0; i < g->span_count; i++) {
-        if (i && g->spans[i].id == g->spans[i - 1].id && g->spans[i].crc == g->spans[i - 1].crc)
-            continue;
-        g->x->live_spans += g->spans[i].is_live;
-        g->x->history_spans += !g->spans[i].is_live;
-    }
+    if (!found_in(&g->spans, &g->logs, s, f, x->trace_id))
+        return !g->spans.no_memory && !g->logs.no_memory;
+    take_segment(g, s->header.ordinal);
+    if (s->header.state == SEGMENT_LIVE && (x->first_ns == 0 || f->header.unix_ns < x->first_ns))
+        x->first_ns = f->header.unix_ns;
+    return !g->no_memory && !g->spans.no_memory && !g->logs.no_memory;
 }
 
 /* ---- all of it ---- */
@@ -319,7 +265,9 @@ typedef void look_fn(struct gathering *g);
 static void look_at_spans(struct gathering *g)
 {
     reader_find_trace(g->reader, g->x->trace_id, on_frame, g);
-    count_spans(g);
+    g->no_memory |= g->spans.no_memory || g->logs.no_memory;
+    found_count(&g->spans, &g->x->live_spans, &g->x->history_spans);
+    found_count(&g->logs, &g->x->live_logs, &g->x->history_logs);
 }
 
 static void look_at_decisions(struct gathering *g)
@@ -356,7 +304,8 @@ static enum err read_parts(struct disk *disk, const char *path, const uint8_t tr
         err = look(&g, disk, path, look_at_spans, info);
     if (!err)
         err = look(&g, disk, path, look_at_decisions, info);
-    free(g.spans);
+    found_free(&g.spans);
+    found_free(&g.logs);
     if (err)
         explanation_fini(x);
     return err;

@@ -45,14 +45,16 @@ struct explanation {
     uint64_t earlier;                    /* decisions before it: it was forgotten meanwhile */
     struct explained_after after[EXPLAIN_AFTER]; /* the first ones */
     uint64_t after_count, late_spans;
+    uint64_t rescued_logs, rescued_logs_ns; /* of the last rescue that had log records; Unix */
 
     uint64_t regions;                      /* in the folder */
     uint64_t log_decisions, log_oldest_ns; /* that the log holds, of all traces; Unix */
 
     /* Different spans that can still be read, in segments that are live, and in free ones. */
     uint64_t live_spans, history_spans;
-    uint64_t first_ns;  /* when the first of the live ones came; Unix */
-    uint64_t *segments; /* ordinals of those that hold them, each once */
+    uint64_t live_logs, history_logs; /* the same of log records that follow it */
+    uint64_t first_ns;                /* when the first of the live ones came; Unix */
+    uint64_t *segments;               /* ordinals of those that hold them, each once */
     size_t segment_count;
 
     /* What else whoever decided leaves out, as the collector that runs says: lines; NULL: nobody

@@ -163,6 +163,8 @@ static void put_journal(struct buf *out, const struct explanation *x)
     buf_byte(out, '{');
     put_number(out, "live_spans", x->live_spans);
     put_number(out, "history_spans", x->history_spans);
+    put_number(out, "live_logs", x->live_logs);
+    put_number(out, "history_logs", x->history_logs);
     if (x->live_spans)
         put_long(out, "first_unix_nano", x->first_ns);
     put_number(out, "decisions", x->log_decisions);

@@ -199,6 +199,13 @@ static void put_after(struct buf *out, const struct explanation *x)
         put_count(out, x->late_spans, "late span");
         buf_str(out, " in all\n");
     }
+    if (x->rescued_logs_ns) {
+        line(out, x->after_count ? "" : "since then");
+        put_count(out, x->rescued_logs, "log record");
+        buf_str(out, " rescued, ");
+        put_time(out, x->rescued_logs_ns);
+        buf_byte(out, '\n');
+    }
 }
 
 static bool is_rescued(const struct explanation *x)
@@ -206,19 +213,24 @@ static bool is_rescued(const struct explanation *x)
     for (uint64_t i = 0; i < x->after_count && i < EXPLAIN_AFTER; i++)
         if (x->after[i].rescue)
             return true;
-    return false;
+    return x->rescued_logs_ns > 0;
 }
 
 static void put_spans(struct buf *out, const struct explanation *x)
 {
-    uint64_t all = x->live_spans + x->history_spans;
+    uint64_t spans = x->live_spans + x->history_spans, logs = x->live_logs + x->history_logs;
+    uint64_t all = spans + logs;
 
     line(out, "journal");
     if (all == 0) {
         buf_str(out, "none of its spans is left\n");
         return;
     }
-    put_count(out, all, "span");
+    if (spans)
+        put_count(out, spans, "span");
+    buf_str(out, spans && logs ? " and " : "");
+    if (logs)
+        put_count(out, logs, "log record");
     buf_str(out, all == 1 ? " is still there" : " are still there");
     if (!x->decision->record.keep && !is_rescued(x)) {
         buf_str(out, ": `moontail rescue ");

@@ -1,4 +1,4 @@
-/* moontail rescue: sends a dropped trace whose spans the journal still has. */
+/* moontail rescue: sends a dropped trace that the journal still has. */
 #include "collector/rescue.h"
 
 #include "admin/admin.h"
@@ -50,13 +50,22 @@ static const char *nothing_because(const struct explanation *x)
         return "it was not seen: `moontail explain` says since when";
     if (x->decision->record.keep)
         return "it was kept";
-    if (last_rescue(x))
+    if (last_rescue(x) || x->rescued_logs_ns)
         return "it was rescued already: `moontail explain` says when";
-    return x->live_spans + x->history_spans ? NULL : "none of its spans is left in the journal";
+    return x->live_spans + x->history_spans + x->live_logs + x->history_logs
+               ? NULL
+               : "none of its spans is left in the journal";
 }
 
+/* What the collector says is on its way. */
+struct on_its_way {
+    uint64_t asked_ns;
+    size_t spans, logs;
+};
+
 /* Hands the collector up to RESCUE_SEGMENTS of the segments from `first` on. */
-static enum err call(const struct rescuing *r, size_t first, struct err_info *info)
+static enum err call(const struct rescuing *r, size_t first, struct on_its_way *out,
+                     struct err_info *info)
 {
     struct buf command, answer;
     enum err err;
@@ -67,35 +76,57 @@ static enum err call(const struct rescuing *r, size_t first, struct err_info *in
     encode_hex(&command, slice_make(r->trace_id, sizeof(r->trace_id)));
     for (size_t i = first; i < r->segment_count && i < first + RESCUE_SEGMENTS; i++)
         buf_printf(&command, " %llu", (unsigned long long)r->segments[i]);
+    out->asked_ns = clock_unix_ns(clock_system());
     err = admin_control_call(r->place->control, buf_slice(&command), call_ns, &answer, info);
+    buf_byte(&answer, '\0');
+    if (!err && (!buf_ok(&answer) ||
+                 sscanf((const char *)answer.data, RESCUE_ANSWER, &out->spans, &out->logs) != 2))
+        err = err_fail(info, ERR_PARSE, "the collector's answer makes no sense: another version?");
     buf_fini(&command);
     buf_fini(&answer);
     return err;
 }
 
-/* Whether the log has a rescue that is not before this; says so then. */
-static bool is_logged(const struct rescuing *r, uint64_t at_least)
+static void say(const struct rescuing *r, const struct explained_after *done,
+                const struct on_its_way *way)
+{
+    static const char nobody[] = "nobody: no exporter's `where` holds for it";
+
+    printf("%s: ", r->id);
+    if (way->spans)
+        printf("%u span%s", done->spans, done->spans == 1 ? "" : "s");
+    if (way->logs)
+        printf("%s%zu log record%s", way->spans ? " and " : "", way->logs,
+               way->logs == 1 ? "" : "s");
+    if (way->spans)
+        printf(" rescued, to %s\n", *done->exporters ? done->exporters : nobody);
+    else
+        printf(" rescued\n");
+}
+
+/* Whether the log has all that is on its way; says so then. */
+static bool is_logged(const struct rescuing *r, const struct on_its_way *way)
 {
     const struct explained_after *done;
     struct explanation x;
+    bool is_done;
 
     if (explanation_read_decisions(disk_system(), r->place->path, r->trace_id, &x, NULL) != ERR_OK)
         return false;
     done = last_rescue(&x);
-    if (done && done->unix_ns < at_least)
-        done = NULL;
-    if (done)
-        printf("%s: %u span%s rescued, to %s\n", r->id, done->spans, done->spans == 1 ? "" : "s",
-               *done->exporters ? done->exporters : "nobody: no exporter's `where` holds for it");
+    is_done = (way->spans == 0 || (done && done->unix_ns >= way->asked_ns)) &&
+              (way->logs == 0 || x.rescued_logs_ns >= way->asked_ns);
+    if (is_done)
+        say(r, done, way);
     explanation_fini(&x);
-    return done != NULL;
+    return is_done;
 }
 
-static int wait_until_logged(const struct rescuing *r, uint64_t asked_ns)
+static int wait_until_logged(const struct rescuing *r, const struct on_its_way *way)
 {
     uint64_t until = clock_now_ns(clock_system()) + commit_ns;
 
-    while (!is_logged(r, asked_ns)) {
+    while (!is_logged(r, way)) {
         if (clock_now_ns(clock_system()) > until)
             return fail("it was asked for, but the journal's log does not have it: see "
                         "`moontail explain`");
@@ -111,12 +142,12 @@ static int rescue(const struct rescuing *r)
     if (!r->place->control)
         return fail("admin.control is off: nobody can be asked");
     for (size_t i = 0; i < r->segment_count && !code; i += RESCUE_SEGMENTS) {
-        uint64_t asked_ns = clock_unix_ns(clock_system());
+        struct on_its_way way;
         struct err_info info;
 
-        if (call(r, i, &info) != ERR_OK)
+        if (call(r, i, &way, &info) != ERR_OK)
             return fail(info.text);
-        code = wait_until_logged(r, asked_ns);
+        code = wait_until_logged(r, &way);
     }
     return code;
 }

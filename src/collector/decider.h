@@ -133,7 +133,7 @@ void decider_drop_logs(struct decider *d, const struct trace *trace, uint64_t se
 void decider_end_logs_alone(struct decider *d, struct trace *trace);
 /* Who gets log records of a trace that went to these exporters, as a bit mask. */
 uint64_t decider_log_exporters(const struct decider *d, uint64_t of_trace);
-/* Makes what leaves of the log records in refs ready, and sets it right in the record. False: no
+/* Makes what leaves of the log records in kept ready, and sets it right in the record. False: no
  * memory now. decider_end_logs when it is handed on, or could not be. */
 bool decider_process_logs(struct decider *d, struct decision_record *r) MUST_CHECK;
 void decider_end_logs(struct decider *d, bool taken);

@@ -138,7 +138,6 @@ static bool process_run(struct decider *d, const struct late_span *late, size_t 
     uint32_t entry = UINT32_MAX;
 
     memcpy(p.id, late->trace_id, sizeof(p.id));
-    decider_view(d, count);
     if (!decider_process(d, &p, &entry, clock_now_ns(d->worker->shared->clock)))
         return false;
     r->payload_spans = p.count;
@@ -149,6 +148,7 @@ static bool process_run(struct decider *d, const struct late_span *late, size_t 
 static bool process(struct decider *d, const struct late_span *late, size_t count,
                     struct decision_record *r)
 {
+    decider_view(d, count);
     return late->is_log ? decider_process_logs(d, r) : process_run(d, late, count, r);
 }
 

@@ -30,6 +30,7 @@ static void add_passed(struct passed_counts *to, const struct passed_counts *fro
     to->recovered += from->recovered;
     to->dropped += from->dropped;
     to->alone += from->alone;
+    to->rescued += from->rescued;
     add_labels(to->lost, from->lost, LOST_COUNT);
     add_labels(to->filtered, from->filtered, filters);
 }

@@ -40,7 +40,8 @@ struct passed_counts {
     uint64_t recovered;
     uint64_t dropped;
     uint64_t lost[LOST_COUNT];
-    uint64_t alone; /* kept because no span of their trace came; processors may drop some still */
+    uint64_t alone;   /* kept because no span of their trace came; processors may drop some still */
+    uint64_t rescued; /* that were counted as dropped before */
 };
 
 /* One worker's block. */

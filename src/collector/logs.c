@@ -81,7 +81,6 @@ bool decider_process_logs(struct decider *d, struct decision_record *r)
     struct worker *w = d->worker;
 
     door_begin_items(w);
-    decider_view(d, r->spans);
     r->payload_spans = r->spans;
     if (!processor_set_has_items(w->rules->kept, OTLP_LOGS))
         return true;

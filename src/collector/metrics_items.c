@@ -38,6 +38,9 @@ static void write_received(struct metrics *m, const struct ledger *l)
         {"moontail_alone_items_total",
          "Log records that were kept because no span of their trace came in time.",
          offsetof(struct passed_counts, alone)},
+        {"moontail_rescued_items_total",
+         "Log records of dropped traces that were sent after all; they stay counted as dropped.",
+         offsetof(struct passed_counts, rescued)},
     };
 
     for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {

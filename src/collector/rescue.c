@@ -3,38 +3,13 @@
 #include "base/encode.h"
 #include "collector/decider.h"
 #include "collector/parts.h"
+#include "collector/rescue_parts.h"
 #include "journal/reader.h"
+#include "otlp/scan_logs.h"
 
 #include <stdlib.h>
 
-/* A body that holds spans of the trace, read from a file. */
-struct rescued_body {
-    uint8_t *data; /* counted */
-    size_t len;
-    uint64_t source;
-};
-
-struct rescued_span {
-    struct scan_span span;
-    uint32_t body;
-    bool is_copy; /* it was moved, and is here already */
-};
-
-struct rescue {
-    uint8_t trace_id[16];
-    struct memory *memory;
-    struct rescued_body *bodies;
-    uint32_t body_count;
-    struct rescued_span *spans;
-    size_t count, capacity;
-    struct scan_sums sums;
-    bool complete;
-    uint32_t root;  /* a span without a parent; POLICY_ROOT_UNKNOWN: none */
-    bool failed;    /* no memory */
-    unsigned tries; /* to commit it */
-};
-
-enum { TRIES_MAX = 5000, FIRST_SPANS = 64 }; /* one a millisecond */
+enum { FIRST_ITEMS = 64 };
 
 void rescue_free(struct rescue *r)
 {
@@ -43,13 +18,14 @@ void rescue_free(struct rescue *r)
     for (uint32_t i = 0; i < r->body_count; i++)
         counted_free(r->memory, r->bodies[i].data);
     counted_free(r->memory, r->bodies);
-    counted_free(r->memory, r->spans);
+    counted_free(r->memory, r->spans.items);
+    counted_free(r->memory, r->logs.items);
     free(r);
 }
 
 /* ---- reading, on main ---- */
 
-static uint32_t add_body(struct rescue *r, struct slice body, uint64_t source)
+static uint32_t add_body(struct rescue *r, struct slice body, uint64_t source, bool is_logs)
 {
     struct rescued_body *more =
         counted_realloc(r->memory, r->bodies, (r->body_count + 1) * sizeof(*more));
@@ -62,60 +38,84 @@ static uint32_t add_body(struct rescue *r, struct slice body, uint64_t source)
     if (!data)
         return UINT32_MAX;
     memcpy(data, body.data, body.len);
-    more[r->body_count] = (struct rescued_body){data, body.len, source};
+    more[r->body_count] = (struct rescued_body){data, body.len, source, is_logs};
     return r->body_count++;
 }
 
-static bool add_span(struct rescue *r, const struct scan_span *span, uint32_t body)
+static bool add_item(struct rescue *r, struct rescued_list *l, const struct rescued_item *item)
 {
-    size_t capacity = r->capacity ? r->capacity * 2 : FIRST_SPANS;
-    struct rescued_span *more = r->spans;
+    size_t capacity = l->capacity ? l->capacity * 2 : FIRST_ITEMS;
+    struct rescued_item *more = l->items;
 
-    if (r->count == r->capacity) {
-        more = counted_realloc(r->memory, r->spans, capacity * sizeof(*more));
+    if (l->count == l->capacity) {
+        more = counted_realloc(r->memory, l->items, capacity * sizeof(*more));
         if (!more)
             return false;
-        r->spans = more;
-        r->capacity = capacity;
+        l->items = more;
+        l->capacity = capacity;
     }
-    more[r->count++] = (struct rescued_span){.span = *span, .body = body};
+    more[l->count++] = *item;
     return true;
 }
 
-/* Adds those of the trace; `spans` has all of the frame. */
-static void add_spans(struct rescue *r, const struct scan_span *spans, size_t count,
-                      struct slice body, uint64_t source)
+/* What is looked at. */
+struct rescued_frame {
+    struct slice body, moved;
+    uint64_t source;
+    bool is_logs;
+};
+
+/* Adds what is of the trace; `found` has all of the frame. */
+static void add_items(struct rescue *r, const struct rescued_frame *f,
+                      const struct scan_span *found, size_t count)
 {
-    uint32_t index = UINT32_MAX;
+    struct rescued_list *list = f->is_logs ? &r->logs : &r->spans;
+    struct rescued_item item = {.body = UINT32_MAX};
 
     for (size_t i = 0; i < count && !r->failed; i++) {
-        if (memcmp(spans[i].trace_id, r->trace_id, sizeof(r->trace_id)) != 0)
+        if (memcmp(found[i].trace_id, r->trace_id, sizeof(r->trace_id)) != 0)
             continue;
-        if (index == UINT32_MAX)
-            index = add_body(r, body, source);
-        r->failed = index == UINT32_MAX || !add_span(r, &spans[i], index);
+        if (item.body == UINT32_MAX)
+            item.body = add_body(r, f->body, f->source, f->is_logs);
+        item.span = found[i];
+        item.place = frame_place_of(f->moved, found[i].offset);
+        r->failed = item.body == UINT32_MAX || !add_item(r, list, &item);
     }
+}
+
+/* How many there are; 0 of what is damaged. found: NULL counts only. */
+static size_t scan(const struct rescued_frame *f, struct scan_span *found, size_t capacity)
+{
+    struct scan_result result;
+
+    if (f->is_logs)
+        return scan_logs(f->body, found, capacity);
+    if (scan_traces(f->body, found, capacity, &result) == ERR_PARSE)
+        return 0;
+    return result.spans;
 }
 
 static bool on_frame(void *arg, const struct reader_segment *segment, const struct frame *frame)
 {
+    struct rescued_frame f = {.body = frame->body,
+                              .moved = frame_moved_spans(&frame->header, frame->tlvs),
+                              .source =
+                                  frame_source(segment->header.worker, frame->header.sequence),
+                              .is_logs = frame->header.signal == FRAME_LOGS};
     struct rescue *r = arg;
-    struct slice body = frame->body;
-    uint64_t source;
-    struct scan_result found;
-    struct scan_span *spans;
+    struct scan_span *found;
+    size_t count;
 
-    if (frame->header.signal != FRAME_TRACES || body.len == 0 ||
-        !memmem(body.data, body.len, r->trace_id, sizeof(r->trace_id)) ||
-        scan_traces(body, NULL, 0, &found) == ERR_PARSE ||
-        !frame_came_in(&frame->header, frame->tlvs,
-                       frame_source(segment->header.worker, frame->header.sequence), &source))
+    if ((frame->header.signal != FRAME_TRACES && !f.is_logs) || f.body.len == 0 ||
+        !memmem(f.body.data, f.body.len, r->trace_id, sizeof(r->trace_id)) ||
+        !frame_came_in(&frame->header, frame->tlvs, f.source, &f.source))
         return true;
-    spans = counted_alloc(r->memory, (found.spans + 1) * sizeof(*spans));
-    r->failed |= !spans;
-    if (spans && scan_traces(body, spans, found.spans, &found) == ERR_OK)
-        add_spans(r, spans, found.spans, body, source);
-    counted_free(r->memory, spans);
+    count = scan(&f, NULL, 0);
+    found = counted_alloc(r->memory, (count + 1) * sizeof(*found));
+    r->failed |= !found;
+    if (found && scan(&f, found, count) == count)
+        add_items(r, &f, found, count);
+    counted_free(r->memory, found);
     return !r->failed;
 }
 
@@ -145,7 +145,7 @@ static enum err read_segments(struct rescue *r, const struct collector_host *hos
 
 /* ---- what the spans are together ---- */
 
-static struct slice bytes_of(const struct rescue *r, const struct rescued_span *s)
+static struct slice bytes_of(const struct rescue *r, const struct rescued_item *s)
 {
     return slice_make(r->bodies[s->body].data + s->span.offset, s->span.len);
 }
@@ -186,55 +186,84 @@ static bool has_id(const struct ordered *spans, size_t count, uint64_t id)
 /* Every parent is here, and a root. `ordered` has `count` spans. */
 static bool is_complete(const struct rescue *r, const struct ordered *ordered, size_t count)
 {
-    for (size_t i = 0; i < r->count; i++)
-        if (r->spans[i].span.parent_id && !has_id(ordered, count, r->spans[i].span.parent_id))
+    for (size_t i = 0; i < r->spans.count; i++)
+        if (r->spans.items[i].span.parent_id &&
+            !has_id(ordered, count, r->spans.items[i].span.parent_id))
             return false;
     return r->root != POLICY_ROOT_UNKNOWN;
+}
+
+static void drop_marked(struct rescued_list *l)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->count; i++)
+        if (!l->items[i].is_copy)
+            l->items[kept++] = l->items[i];
+    l->count = kept;
 }
 
 /* The first of the same bytes stays, the others go. */
 static void drop_copies(struct rescue *r, struct ordered *ordered)
 {
-    size_t kept = 0;
-
-    for (size_t i = 0, first = 0; i < r->count; i++) {
+    for (size_t i = 0, first = 0; i < r->spans.count; i++) {
         if (i == 0 || by_id(&ordered[i], &ordered[first]) != 0)
             first = i;
         else
-            r->spans[ordered[i].index].is_copy = true;
+            r->spans.items[ordered[i].index].is_copy = true;
     }
-    for (size_t i = 0; i < r->count; i++)
-        if (!r->spans[i].is_copy)
-            r->spans[kept++] = r->spans[i];
-    r->count = kept;
+    drop_marked(&r->spans);
 }
 
 static void sum_up(struct rescue *r)
 {
     r->root = POLICY_ROOT_UNKNOWN;
-    for (size_t i = 0; i < r->count; i++) {
-        scan_sum(&r->sums, &r->spans[i].span);
-        if (r->spans[i].span.parent_id == 0 && r->root == POLICY_ROOT_UNKNOWN)
+    for (size_t i = 0; i < r->spans.count; i++) {
+        scan_sum(&r->sums, &r->spans.items[i].span);
+        if (r->spans.items[i].span.parent_id == 0 && r->root == POLICY_ROOT_UNKNOWN)
             r->root = (uint32_t)i;
     }
 }
 
 static enum err look_at_spans(struct rescue *r, struct err_info *info)
 {
-    size_t count = r->count;
+    size_t count = r->spans.count;
     struct ordered *ordered = counted_alloc(r->memory, (count + 1) * sizeof(*ordered));
 
     if (!ordered)
         return err_fail(info, ERR_FULL, "no memory for the trace now: try again");
     for (size_t i = 0; i < count; i++)
-        ordered[i] =
-            (struct ordered){bytes_of(r, &r->spans[i]), r->spans[i].span.span_id, (uint32_t)i};
+        ordered[i] = (struct ordered){bytes_of(r, &r->spans.items[i]),
+                                      r->spans.items[i].span.span_id, (uint32_t)i};
     qsort(ordered, count, sizeof(*ordered), by_id);
     drop_copies(r, ordered);
     sum_up(r);
     r->complete = is_complete(r, ordered, count);
     counted_free(r->memory, ordered);
     return ERR_OK;
+}
+
+/* Log records may be the same by their bytes: the place where they came tells them apart. */
+static int by_place(const void *a, const void *b, void *rescue)
+{
+    const struct rescued_item *x = a, *y = b;
+    const struct rescue *r = rescue;
+    uint64_t s = r->bodies[x->body].source, t = r->bodies[y->body].source;
+
+    if (s != t)
+        return s < t ? -1 : 1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+static void look_at_logs(struct rescue *r)
+{
+    struct rescued_list *l = &r->logs;
+
+    if (l->count)
+        qsort_r(l->items, l->count, sizeof(*l->items), by_place, r);
+    for (size_t i = 1; i < l->count; i++)
+        l->items[i].is_copy = by_place(&l->items[i - 1], &l->items[i], r) == 0;
+    drop_marked(l);
 }
 
 /* ---- the command ---- */
@@ -269,9 +298,12 @@ static enum err begin(struct collector *c, struct slice arguments, struct rescue
     if (atomic_load(&c->shared.rescue) || collector_phase(c) != PHASE_RUNNING)
         return err_fail(info, ERR_AGAIN, "not now: try again");
     err = read_segments(r, &c->host, c->shared.config->journal.path, ordinals, count, info);
-    if (err == ERR_OK && r->count == 0)
+    if (err == ERR_OK && r->spans.count + r->logs.count == 0)
         err = err_fail(info, ERR_IO, "its spans are not in the journal any more");
-    return err == ERR_OK ? look_at_spans(r, info) : err;
+    if (err != ERR_OK)
+        return err;
+    look_at_logs(r);
+    return look_at_spans(r, info);
 }
 
 enum err collector_rescue(struct collector *c, struct slice arguments, struct buf *out)
@@ -289,112 +321,8 @@ enum err collector_rescue(struct collector *c, struct slice arguments, struct bu
         rescue_free(r);
         return err;
     }
-    buf_printf(out, "rescuing %zu spans\n", r->count);
+    buf_printf(out, RESCUE_ANSWER, r->spans.count, r->logs.count);
     atomic_store(&c->shared.rescue, r);
     loop_wake(c->workers[0]->loop);
     return ERR_OK;
-}
-
-/* ---- committing, on worker 0 ---- */
-
-static struct span_view span_at(void *arg, uint32_t i)
-{
-    const struct rescue *r = arg;
-    const struct rescued_body *b = &r->bodies[r->spans[i].body];
-    const struct scan_span *s = &r->spans[i].span;
-
-    return span_view_at(slice_make(b->data, b->len), s->offset, s->len, s->resource_offset,
-                        s->scope_offset);
-}
-
-static void describe(const struct worker *w, struct rescue *r, struct policy_trace *p,
-                     struct policy_verdict *v)
-{
-    *v = (struct policy_verdict){
-        .keep = true,
-        .label =
-            labels_intern(w->shared->policies->labels, slice_str("rescue"), slice_str("rescued")),
-        .probability = -1,
-        .threshold = THRESHOLD_NONE,
-        .entry = r->root == POLICY_ROOT_UNKNOWN ? UINT32_MAX : r->root,
-    };
-    *p = (struct policy_trace){
-        .trigger = trace_trigger_name(TRIGGER_WAIT),
-        .complete = r->complete,
-        .sums = r->sums,
-        .decided_unix_ns = clock_unix_ns(w->shared->clock),
-        .count = (uint32_t)r->count,
-        .only_root = POLICY_ROOT_UNKNOWN,
-        .span = span_at,
-        .span_arg = r,
-        .decision = v,
-    };
-    memcpy(p->id, r->trace_id, sizeof(p->id));
-}
-
-static struct decision_record record_of(const struct worker *w, const struct policy_trace *p)
-{
-    struct decision_record record = {
-        .keep = true,
-        .late = true,
-        .label = p->decision->label,
-        .trigger = TRIGGER_WAIT,
-        .complete = p->complete,
-        .spans = p->count,
-        .config_version = w->rules->version,
-        .threshold = THRESHOLD_NONE,
-        .probability = -1,
-        .duration_ns = scan_duration_ns(&p->sums),
-        .unix_ns = p->decided_unix_ns,
-        .errors = p->sums.errors,
-    };
-
-    memcpy(record.trace_id, p->id, sizeof(record.trace_id));
-    return record;
-}
-
-/* False: there is no room now. */
-static bool commit(struct worker *w, struct rescue *r)
-{
-    struct decider *d = w->decider;
-    struct decision_details details = {0};
-    struct policy_trace p;
-    struct policy_verdict v;
-    struct compose_edits edits;
-    struct decision_record record;
-    bool committed;
-
-    if (!journal_can_decide(w->journal) || !decider_scratch(d, r->count))
-        return false;
-    describe(w, r, &p, &v);
-    record = record_of(w, &p);
-    for (uint32_t i = 0; i < r->count; i++)
-        d->kept[i] = (struct compose_span){span_at(r, i), r->bodies[r->spans[i].body].data};
-    if (!decider_process(d, &p, &v.entry, clock_now_ns(w->shared->clock)))
-        return false;
-    record.payload_spans = p.count;
-    record.exporters = p.count > 0 ? decider_exporters(d, &p) : 0;
-    decider_edits(d, &p, &v, &edits);
-    /* There are at most as many bodies as spans. */
-    for (uint32_t i = 0; i < r->body_count && i < d->capacity; i++)
-        d->sources[details.source_count++] = r->bodies[i].source;
-    details.sources = d->sources;
-    committed = decider_hand_on(d, &record, &details, &edits) != 0;
-    decider_end_processing(d);
-    if (committed)
-        w->counts.rescued += p.count;
-    return committed;
-}
-
-bool rescue_step(struct worker *w)
-{
-    struct rescue *r = w->index == 0 ? atomic_load(&w->shared->rescue) : NULL;
-
-    if (!r)
-        return false;
-    if (atomic_load(&w->shared->phase) == PHASE_RUNNING && !commit(w, r) && ++r->tries < TRIES_MAX)
-        return true;
-    atomic_store(&w->shared->rescue, NULL);
-    rescue_free(r);
-    return false;
 }

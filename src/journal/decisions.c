@@ -173,7 +173,8 @@ static void begin_frame(struct decision_log *l, struct segment *segment, uint64_
     segment->used += sizeof(*header);
 }
 
-void decision_log_append(struct decision_log *l, struct slice entry, uint64_t now_ns)
+void decision_log_append(struct decision_log *l, struct slice entry, bool is_of_logs,
+                         uint64_t now_ns)
 {
     struct segment *segment = open_segment(l);
 
@@ -182,8 +183,8 @@ void decision_log_append(struct decision_log *l, struct slice entry, uint64_t no
     memcpy(segment->bytes + segment->used, entry.data, entry.len);
     segment->used += entry.len;
     l->frame_items++;
-    l->open_entries++;
-    l->entries++;
+    l->open_entries += !is_of_logs;
+    l->entries += !is_of_logs;
 }
 
 bool decision_log_release(struct decision_log *l)

@@ -17,7 +17,7 @@ struct decision_log {
     uint64_t sequence;
     size_t names;          /* that the last names frame has */
     struct fifo closed;    /* struct closed_decisions, oldest first */
-    uint64_t open_entries; /* in the open segment */
+    uint64_t open_entries; /* decisions on traces in the open segment */
     uint64_t entries;      /* in all */
 };
 
@@ -34,8 +34,10 @@ void decision_log_fini(struct decision_log *l);
 
 /* Room for one more entry of `bytes`, now: opens segments. False: no memory or no region. */
 bool decision_log_room(struct decision_log *l, size_t bytes, uint64_t now_ns);
-/* Appends; decision_log_room said yes. */
-void decision_log_append(struct decision_log *l, struct slice entry, uint64_t now_ns);
+/* Appends; decision_log_room said yes. is_of_logs: of log records that follow their trace, which
+ * says no more of it and does not count against decision_cache. */
+void decision_log_append(struct decision_log *l, struct slice entry, bool is_of_logs,
+                         uint64_t now_ns);
 /* All that was appended may be written (files_write_marked): what it refers to is at the level.
  * False: nothing was appended since the last time. */
 bool decision_log_release(struct decision_log *l);

@@ -184,7 +184,7 @@ static bool append(struct journal *j, struct journal_writer *w, struct decision 
         !outbox_append(&j->outbox, &d->record, entry, buf_slice(&d->payload), now_ns))
         return false;
     if (entry.len && is_decided)
-        decision_log_append(&j->log, entry, now_ns);
+        decision_log_append(&j->log, entry, d->record.signal == SIGNAL_LOGS, now_ns);
     decision_fini(w, d);
     if (decision_signal(&d->record) == 0)
         remember(j, &d->record);

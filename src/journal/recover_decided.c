@@ -130,14 +130,17 @@ static bool take_entry(struct recovered *r, const struct entry *e)
     return true;
 }
 
+/* Returns how many are of traces: what decision_cache counts. */
 static uint64_t take_entries(struct recovered *r, struct slice body)
 {
     uint64_t count = 0;
     struct entry e;
     size_t at = 0;
 
-    for (; entry_read(body, &at, &e); count++)
+    while (entry_read(body, &at, &e)) {
         take_entry(r, &e);
+        count += e.record.signal != SIGNAL_LOGS;
+    }
     return count;
 }
 
@@ -220,7 +223,8 @@ static void log_again(struct recovered *r, const struct entry *e)
     if (!entry_write(&entry, &d, &details))
         recover_fail(r);
     else if (has_room(r, entry.len)) {
-        decision_log_append(&r->journal->log, buf_slice(&entry), r->now_ns);
+        decision_log_append(&r->journal->log, buf_slice(&entry), d.signal == SIGNAL_LOGS,
+                            r->now_ns);
         r->journal->remakes = true;
     }
     buf_fini(&entry);

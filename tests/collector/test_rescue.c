@@ -73,7 +73,7 @@ static void a_dropped_trace_is_sent_to_those_whose_where_holds(void)
     CHECK(sim_dropped(&s, "default", "default") == 3 && backend_read(&b, 1) == 0);
 
     CHECK(rescue(&s, answer) == ERR_OK);
-    CHECK(!strcmp(answer, "rescuing 2 spans\n"));
+    CHECK(!strcmp(answer, "rescuing 2 spans, 0 log records\n"));
     sim_run(&s, NS_PER_S);
     CHECK(backend_read(&b, 1) == 2 && backend_read(&b, 2) == 0);
     CHECK(sim_ledger(&s)->sum.rescued == 2);
