@@ -1,4 +1,5 @@
 /* Log records of dropped traces that are sent after all, and what explain says of them. */
+#include "base/encode.h"
 #include "cli/explanation.h"
 #include "collector/rescue.h"
 #include "following.h"
@@ -90,9 +91,10 @@ static void what_was_moved_is_sent_once(void)
     size_t spans = 0, records = 0;
 
     start_sim(&s, &p,
-              &(struct sim_options){.config = FOLLOWING("", EXPORTER("all", "1", "")),
-                                    .cpus = 1,
-                                    .moves_eagerly = true});
+              &(struct sim_options){
+                  .config = FOLLOWING("journal = { history = '64MiB' },", EXPORTER("all", "1", "")),
+                  .cpus = 1,
+                  .moves_eagerly = true});
     for (uint64_t i = 0; i < 30; i++) { /* those that came before are decided meanwhile */
         post_log(&s, 1000 + i, "alone");
         if (i >= 15)

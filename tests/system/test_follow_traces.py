@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from clients import post
-from harness import REQUESTS, Collector, config, exporter
+from harness import REQUESTS, Collector, config, exporter, run
 from messages import request_with, span, trace_id
 
 TRACES = 200
@@ -88,3 +88,26 @@ def test_records_of_which_no_span_came_are_kept_and_counted(start, backend):
                          policy="logs", reason="no span came") == 2
     assert metrics.total("moontail_pending_items") == 0
     assert metrics.total("moontail_kept_items_total", signal="logs") == 3
+
+
+def test_a_rescue_sends_them_with_the_spans_of_their_trace(start, backend):
+    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
+                             tail=ERRORS, journal='ack = "written"',
+                             more="logs = { follow_traces = true },"))
+    request = records((trace_id(1), "same"), (trace_id(2), "other"), (trace_id(1), "same"))
+    assert post(collector.http, request.SerializeToString(), path="/v1/logs").status == 200
+    spans = [span(trace_id(i), 1) for i in (1, 2)]
+    assert post(collector.http, request_with(*spans).SerializeToString()).status == 200
+    collector.wait_metrics(lambda m: m.total("moontail_dropped_items_total") == 3)
+    hexed, journal = trace_id(1).hex(), ("--journal", f"{collector.folder}/journal")
+    said = run("explain", hexed, *journal, folder=collector.folder).stdout
+    assert "1 span and 2 log records are still there: `moontail rescue" in said, said
+    done = run("rescue", hexed, *journal, folder=collector.folder)
+    assert done.stdout == f"{hexed}: 1 span and 2 log records rescued, to otlp\n", done
+    assert texts(backend.wait("logs", logs=2)) == {"same": 2}
+    assert backend.wait(spans=1)
+    metrics = collector.wait_metrics(lambda m: m.total("moontail_rescued_items_total") == 2)
+    assert metrics.total("moontail_dropped_items_total") == 3
+    assert "2 log records rescued, " in run("explain", hexed, *journal, folder=collector.folder).stdout
+    again = run("rescue", hexed, *journal, folder=collector.folder)
+    assert again.returncode == 1 and "rescued already" in again.stderr
