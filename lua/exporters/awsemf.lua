@@ -13,6 +13,10 @@
 --       },
 --     }
 --
+-- Each event as a line of standard output, for an agent that takes logs from there (nothing is signed):
+--
+--     exporter "awsemf" { namespace = "shop", output_destination = "stdout" }
+--
 -- Log groups and streams that are not there are made. Sums, histograms and summaries that are counted since the
 -- start of a program are sent as what was added since the last point: the first one is where it begins.
 --
@@ -71,6 +75,20 @@ local function add_parts(tags, stream, sends)
     part.bytes = part.bytes + size
   end
   tags[#tags + 1] = finished(part, sends)
+end
+
+-- ---- lines of standard output ----
+
+-- One request for all of a batch.
+local function lines_of(streams, refused)
+  local lines = {}
+  for _, stream in ipairs(streams) do
+    for _, event in ipairs(stream.events) do lines[#lines + 1] = event.message end
+  end
+  if #lines == 0 and refused == 0 then return nil end
+  count("events", #lines)
+  lines[#lines + 1] = ""
+  return { url = "stdout:", body = table.concat(lines, "\n"), tag = { stage = "stdout", refused = refused } }
 end
 
 -- ---- what is not there ----
@@ -144,6 +162,7 @@ local function failed(my, tag, code)
 end
 
 local function reply_of(r, tag, my)
+  if tag.stage == "stdout" then return tag.refused > 0 and ok(tag.refused, "events of that time or size are not taken") or ok() end
   if r.status >= 200 and r.status <= 299 then
     if tag.stage == "put" then return taken(r, tag) end
     if tag.stage ~= "retention" then count "created" end
@@ -195,6 +214,7 @@ return exporter {
     retain_initial_value_of_delta_metric = option.boolean { default = false, doc = "the first point of a series that is counted since a start is sent as it is" },
     parse_json_encoded_attr_values = option.list { default = {}, doc = "labels whose text is JSON that is to be JSON in the event" },
     detailed_metrics = option.boolean { default = false, doc = "summaries as their sum, count and quantiles" },
+    output_destination = option.string { default = "cloudwatch", one_of = { "cloudwatch", "stdout" }, doc = "stdout: each event is a line of standard output, and nothing is sent" },
     version = option.string { default = "1", one_of = { "0", "1" }, doc = "of the format" },
     no_verify_ssl = option.boolean { default = false, doc = "takes any certificate" },
     proxy_address = option.string { optional = true, doc = "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
@@ -205,6 +225,7 @@ return exporter {
   setup = function(opt)
     if opt.external_id and not opt.role_arn then error("external_id is for role_arn, which is not given", 0) end
     return {
+      to_stdout = opt.output_destination == "stdout",
       endpoint = opt.endpoint and (opt.endpoint:gsub("/+$", "")) or "https://logs.{region}.amazonaws.com",
       sigv4 = { service = "logs", region = opt.region, role_arn = opt.role_arn, external_id = opt.external_id },
       no_verify_ssl = opt.no_verify_ssl or nil,
@@ -225,6 +246,7 @@ return exporter {
   encode = function(batch, _, my)
     local streams, refused, counts = my.mapping:events(batch)
     for what, n in pairs(counts) do count(what, n) end
+    if my.to_stdout then return lines_of(streams, refused) end
     local tags, requests, sends = {}, {}, { count = 0 }
     for _, stream in ipairs(streams) do add_parts(tags, stream, sends) end
     if tags[1] then tags[1].refused = refused end

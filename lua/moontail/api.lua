@@ -319,7 +319,7 @@ M.classes = {
   {
     "Request", "request", "What encode returns: one, a list of them, or nil.",
     { "method", "string?", "POST" },
-    { "url", "string", "http://, https://, or udp://HOST:PORT: the body is one datagram" },
+    { "url", "string", "http://, https://; udp://HOST:PORT: the body is one datagram; stdout: the body is written to standard output" },
     { "headers", "table<string, string|number|Secret>?", "" },
     { "body", "(string|Secret)?", "" },
     { "compress", '("gzip"|"zstd")?', "" },

@@ -192,7 +192,7 @@ function extension.file_storage(s, config)
   return "journal.path; all that waits is in the journal, not only queues"
 end
 
-local UNNEEDED = { pprof = "profiles are taken with perf", zpages = "see moontail explain and /metrics", bearertokenauth = "see where it is used" }
+local UNNEEDED = { pprof = "profiles are taken with perf", zpages = "see moontail explain and /metrics", bearertokenauth = "see where it is used", sigv4auth = "sigv4 = { ... } of the exporters that it signs for" }
 
 local function read_extensions(doc, service, config, notes)
   local given = section(notes, doc.extensions, "extensions")

@@ -231,9 +231,6 @@ function types.awsemf(s)
   s:ignore("certificate_file_path", "the system's certificates count")
   s:ignore("eks_fargate_container_insights_enabled", "attributes are taken as they are")
   s:ignore("enhanced_container_insights", "attributes are taken as they are")
-  if s:has "output_destination" and s:string "output_destination" == "stdout" then
-    s:add("not mapped", "output_destination", 'exporter "debug" shows metrics')
-  end
   local conversion = s:has "resource_to_telemetry_conversion" and s:section "resource_to_telemetry_conversion" or nil
   local enabled = conversion and conversion:boolean "enabled"
   if conversion then conversion:done() end
@@ -243,6 +240,7 @@ function types.awsemf(s)
     { "role_arn", s:string "role_arn" },
     { "external_id", s:string "external_id" },
     { "namespace", s:string "namespace" },
+    { "output_destination", s:string "output_destination" },
     { "log_group_name", s:string "log_group_name" },
     { "log_stream_name", s:string "log_stream_name" },
     { "log_retention", s:number "log_retention" },

@@ -148,6 +148,12 @@ static bool from_profile(const struct aws_settings *s, struct buf *out)
     return url.len > 0;
 }
 
+/* The only one of those that are called whose name is another than that of its signatures. */
+static const char *sdk_name(const char *service)
+{
+    return strcmp(service, "logs") == 0 ? "cloudwatch-logs" : service;
+}
+
 static bool is_configured(const struct aws_settings *s, const char *service, struct buf *out)
 {
     char name[64] = "AWS_ENDPOINT_URL_";
@@ -156,6 +162,7 @@ static bool is_configured(const struct aws_settings *s, const char *service, str
 
     if (settings_is_true(s, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"))
         return false;
+    service = sdk_name(service);
     for (; *service && at + 1 < sizeof(name); service++)
         name[at++] = (char)(*service == '-' ? (int)'_' : toupper((unsigned char)*service));
     name[at] = '\0';

@@ -53,9 +53,10 @@ bool settings_region(const struct aws_settings *s, char region[SETTINGS_REGION_M
 /* Letters, digits and "-" only: fit for a host's name. */
 bool settings_is_region(struct slice text);
 /* Where a service is called in a region, as "https://HOST": AWS_ENDPOINT_URL_<SERVICE> (in the
- * upper case, "-" as "_"), AWS_ENDPOINT_URL, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS; else HOST
- * is `prefix`.REGION.SUFFIX of the partition, as AWS_USE_FIPS_ENDPOINT and
- * AWS_USE_DUALSTACK_ENDPOINT want it. Without "/" at the end. Reads no file. Replaces `out`. */
+ * upper case, "-" as "_"; CLOUDWATCH_LOGS of "logs", as SDKs call it), AWS_ENDPOINT_URL, unless
+ * AWS_IGNORE_CONFIGURED_ENDPOINT_URLS; else HOST is `prefix`.REGION.SUFFIX of the partition, as
+ * AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT want it. Without "/" at the end. Reads no
+ * file. Replaces `out`. */
 void settings_endpoint(const struct aws_settings *s, const char *service, const char *prefix,
                        const char *region, struct buf *out);
 /* The same for STS, also by endpoint_url of the profile; the global endpoint where

@@ -26,6 +26,7 @@ struct doctor_target {
     char proxy[256]; /* "": none of its own */
     bool is_signed, no_verify;
     char service[64], region[64], role_arn[512], external_id[1280]; /* if signed; "": not given */
+    char log_group[520]; /* of CloudWatch Logs, that is written to */
 };
 
 enum { DOCTOR_TARGETS_MAX = 64 };

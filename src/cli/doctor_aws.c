@@ -6,6 +6,7 @@
 #include "export/aws_answer.h"
 #include "export/aws_http.h"
 #include "export/sign.h"
+#include "otlp/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,30 +176,60 @@ static bool ask_identity(struct asking *a, const struct doctor_target *t, const 
     return a->err == ERR_OK && a->status == 200;
 }
 
+/* What a service is asked that changes nothing there. */
+struct question {
+    const char *path, *type, *target; /* target: a header; NULL: none */
+    struct buf body;
+};
+
+/* Nothing is sent, and CloudWatch wants one event at least: that is its answer to who may write. */
+static void ask_nothing_of_logs(struct question *q, const char *group)
+{
+    q->path = "/";
+    q->type = "content-type: application/x-amz-json-1.1";
+    q->target = "x-amz-target: Logs_20140328.PutLogEvents";
+    buf_str(&q->body, "{\"logGroupName\":");
+    json_put_string(&q->body, slice_str(group));
+    buf_str(&q->body, ",\"logStreamName\":\"moontail-doctor\",\"logEvents\":[]}");
+}
+
+static void make_question(struct question *q, const struct doctor_target *t)
+{
+    *q = (struct question){.path = "", .type = "content-type: application/json"};
+    buf_init(&q->body, 4096, NULL);
+    if (strcmp(t->service, "xray") == 0) {
+        q->path = "/TraceSegments";
+        buf_str(&q->body, "{\"TraceSegmentDocuments\":[]}");
+    } else if (t->log_group[0]) {
+        ask_nothing_of_logs(q, t->log_group);
+    }
+}
+
 static void ask_service(struct asking *a, const struct doctor_target *t, const char *region)
 {
-    bool is_xray = strcmp(t->service, "xray") == 0;
+    struct question q;
     struct http_sigv4 sigv4 = {.service = t->service,
                                .region = region[0] ? region : NULL,
                                .role_arn = given(t->role_arn),
                                .external_id = given(t->external_id)};
     struct tls_client_options tls = {.insecure_skip_verify = t->no_verify};
-    struct http_request request = {
-        .method = "POST",
-        .headers = (const char *const[]){"content-type: application/json", NULL},
-        .body = slice_str(is_xray ? "{\"TraceSegmentDocuments\":[]}" : ""),
-        .timeout_ns = patience_ns,
-        .tls = &tls,
-        .sigv4 = &sigv4,
-        .proxy = t->proxy[0] ? t->proxy : NULL};
+    struct http_request request = {.method = "POST",
+                                   .timeout_ns = patience_ns,
+                                   .tls = &tls,
+                                   .sigv4 = &sigv4,
+                                   .proxy = t->proxy[0] ? t->proxy : NULL};
     char url[600];
     size_t len = strlen(t->url);
 
+    make_question(&q, t);
     while (len && t->url[len - 1] == '/')
         len--;
-    snprintf(url, sizeof(url), "%.*s%s", (int)len, t->url, is_xray ? "/TraceSegments" : "");
+    snprintf(url, sizeof(url), "%.*s%s", (int)len, t->url, q.path);
     request.url = url;
+    request.headers = (const char *const[]){q.type, q.target, NULL};
+    request.body = buf_slice(&q.body);
     ask(a, &request);
+    buf_fini(&q.body);
 }
 
 /* ---- what they say ---- */
@@ -274,7 +305,7 @@ static void check_calls(struct doctor *d, const struct doctor_target *t, struct 
     say_skew(d, a);
 }
 
-/* Where X-Ray is, once the machine has said the region. False: it can't be reached. */
+/* Where the service is, once the machine has said the region. False: it can't be reached. */
 static bool complete(struct doctor *d, struct doctor_target *t, const char *region)
 {
     const struct aws_settings settings = {0};

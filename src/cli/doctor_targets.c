@@ -58,8 +58,16 @@ static void add_options(lua_State *L, struct doctor_targets *t, const struct doc
     }
 }
 
-/* X-Ray's endpoint follows from the region where none is given. */
-static void add_xray(struct doctor_targets *t, const struct doctor_target *like)
+/* Exporters of AWS services whose endpoint follows from the region where none is given. */
+static const char *aws_service(const char *exporter_type)
+{
+    if (strcmp(exporter_type, "xray") == 0)
+        return "xray";
+    return strcmp(exporter_type, "awsemf") == 0 ? "logs" : NULL;
+}
+
+static void add_regional(struct doctor_targets *t, const struct doctor_target *like,
+                         const char *service)
 {
     const struct aws_settings settings = {0};
     char region[SETTINGS_REGION_MAX];
@@ -71,25 +79,55 @@ static void add_xray(struct doctor_targets *t, const struct doctor_target *like)
         return;
     }
     buf_init(&url, sizeof(like->url), NULL);
-    settings_endpoint(&settings, "xray", "xray", region, &url);
+    settings_endpoint(&settings, service, service, region, &url);
     buf_byte(&url, 0);
     if (buf_ok(&url))
         add(t, like, (const char *)url.data);
     buf_fini(&url);
 }
 
-/* The exporter's options are on the top of the stack. */
+/* As the exporter writes it where the resource says nothing. */
+static void read_log_group(lua_State *L, struct doctor_target *like)
+{
+    char name[256], *open, *close;
+
+    get_text(L, "log_group_name", name, sizeof(name));
+    if (!name[0]) {
+        get_text(L, "namespace", name, sizeof(name));
+        snprintf(like->log_group, sizeof(like->log_group), "/metrics/%s",
+                 name[0] ? name : "default");
+        return;
+    }
+    snprintf(like->log_group, sizeof(like->log_group), "%s", name);
+    while ((open = strchr(like->log_group, '{')) && (close = strchr(open, '}'))) {
+        snprintf(name, sizeof(name), "%s", close + 1);
+        snprintf(open, sizeof(like->log_group) - (size_t)(open - like->log_group), "undefined%s",
+                 name);
+    }
+}
+
+static bool writes_to_stdout(lua_State *L)
+{
+    char text[16];
+
+    get_text(L, "output_destination", text, sizeof(text));
+    return strcmp(text, "stdout") == 0;
+}
+
+/* The exporter's options are on the top of the stack. service: NULL: it is none of these. */
 static void read_options(lua_State *L, struct doctor_targets *t, struct doctor_target *like,
-                         bool is_xray)
+                         const char *service)
 {
     size_t before = t->count;
 
+    if (writes_to_stdout(L))
+        return;
     get_text(L, "proxy_address", like->proxy, sizeof(like->proxy));
     lua_getfield(L, -1, "no_verify_ssl");
     like->no_verify = lua_toboolean(L, -1);
     lua_pop(L, 1);
     lua_getfield(L, -1, "sigv4");
-    like->is_signed = is_xray || lua_istable(L, -1);
+    like->is_signed = service || lua_istable(L, -1);
     if (!lua_istable(L, -1)) {
         lua_pop(L, 1);
         lua_pushvalue(L, -1);
@@ -99,13 +137,15 @@ static void read_options(lua_State *L, struct doctor_targets *t, struct doctor_t
     get_text(L, "role_arn", like->role_arn, sizeof(like->role_arn));
     get_text(L, "external_id", like->external_id, sizeof(like->external_id));
     lua_pop(L, 1);
-    if (is_xray)
-        snprintf(like->service, sizeof(like->service), "xray");
+    if (service)
+        snprintf(like->service, sizeof(like->service), "%s", service);
+    if (service && strcmp(service, "logs") == 0)
+        read_log_group(L, like);
     add_options(L, t, like);
     for (size_t i = before; i < t->count; i++)
         t->list[i].is_signed &= strncmp(t->list[i].url, "udp:", 4) != 0;
-    if (is_xray && t->count == before)
-        add_xray(t, like);
+    if (service && t->count == before)
+        add_regional(t, like, service);
 }
 
 void doctor_targets_read(lua_State *L, struct doctor_targets *t)
@@ -124,7 +164,7 @@ void doctor_targets_read(lua_State *L, struct doctor_targets *t)
         get_text(L, "type", type, sizeof(type));
         lua_getfield(L, -1, "options");
         if (lua_istable(L, -1))
-            read_options(L, t, &like, strcmp(type, "xray") == 0);
+            read_options(L, t, &like, aws_service(type));
         lua_settop(L, list);
     }
     lua_settop(L, list - 1);

@@ -36,7 +36,7 @@ static struct loop *new_loop(void *arg)
 static struct http_client *new_http(void *arg, struct loop *loop)
 {
     (void)arg;
-    return http_client_udp(http_client_curl(loop));
+    return http_client_stdout(http_client_udp(http_client_curl(loop)), STDOUT_FILENO);
 }
 
 static void on_end_signal(struct running *r, uint64_t now_ns)

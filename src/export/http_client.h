@@ -71,6 +71,12 @@ struct http_client *http_client_curl(struct loop *loop);
  * far as the sender's machine hears of it. */
 struct http_client *http_client_udp(struct http_client *inner);
 
+/* Writes the bodies of requests to "stdout:" to `fd`, which is not owned, one whole body behind the
+ * other, and hands all other requests to `inner`, which it takes. The answer is 200 once all of it
+ * is written. ERR_IO: nobody read it within the request's timeout, or it can't be written. What was
+ * begun then, or cancelled, ends with a new line before the next body. */
+struct http_client *http_client_stdout(struct http_client *inner, int fd);
+
 /* For scenarios: calls `serve` for each request at the next step; it fills the answer and returns
  * after how many ns it is given (virtual time). */
 typedef uint64_t http_serve_fn(void *arg, const struct http_request *request,

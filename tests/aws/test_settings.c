@@ -147,7 +147,7 @@ static void endpoints_of_services_come_from_the_environment(void)
     settings_endpoint(&s, "xray", "xray", "us-east-1", &url);
     CHECK(slice_is(buf_slice(&url), "https://xray-fips.us-east-1.api.aws"));
     fake_set("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "http://127.0.0.1:3");
-    settings_endpoint(&s, "cloudwatch-logs", "logs", "eu-west-1", &url);
+    settings_endpoint(&s, "logs", "logs", "eu-west-1", &url); /* as SDKs call it */
     CHECK(slice_is(buf_slice(&url), "http://127.0.0.1:3"));
     buf_fini(&url);
     fake_aws_free(f);

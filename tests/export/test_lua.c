@@ -264,6 +264,36 @@ static void a_script_that_never_ends_loses_its_batch_and_stops_nothing_else(void
         export_by(&batch_scripts[i]);
 }
 
+/* CPU time until a batch of so many spans is given up. */
+static uint64_t time_of(struct rig *r, uint32_t spans)
+{
+    uint64_t began_ns = clock_thread_cpu_ns();
+
+    rig_keep(r, spans, 10);
+    rig_run(r, NS_PER_S);
+    return clock_thread_cpu_ns() - began_ns;
+}
+
+/* A trace, or a metric, is not cut: it has the time of as many batches as it fills. */
+static void a_batch_that_holds_more_than_a_batch_has_more_time(void)
+{
+    static const uint64_t budget_ns = 4 * NS_PER_MS;
+    uint64_t one_ns, six_ns;
+    struct server s;
+    struct rig r;
+
+    CHECK(start(&r, &s,
+                "return { exporter { name = 'mine', doc = 'x', batch = { timeout = '0s', "
+                "max_spans = 10 }, encode = function() while true do end end } }"));
+    lua_state_bound_cpu(r.L, budget_ns);
+    one_ns = time_of(&r, 9);
+    six_ns = time_of(&r, 59);
+    CHECK(one_ns >= budget_ns && one_ns < six_ns && six_ns >= 6 * budget_ns);
+    CHECK(lua_state_cpu_bound(r.L) == budget_ns);
+    CHECK(rig_stats(&r, 0).lost_permanent == 68 && s.requests == 0);
+    rig_close(&r);
+}
+
 static void wrong_requests_are_said_and_not_sent(void)
 {
     static const struct {
@@ -646,6 +676,7 @@ int main(int argc, char **argv)
     RUN(a_request_leaves_as_encode_says);
     RUN(nil_is_filtered_and_an_error_is_lost);
     RUN(a_script_that_never_ends_loses_its_batch_and_stops_nothing_else);
+    RUN(a_batch_that_holds_more_than_a_batch_has_more_time);
     RUN(wrong_requests_are_said_and_not_sent);
     RUN(without_reply_the_default_rule_holds);
     RUN(only_the_requests_that_were_not_taken_are_sent_again);

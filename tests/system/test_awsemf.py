@@ -126,6 +126,28 @@ def test_groups_that_are_there_are_used_and_streams_go_by_the_resource(start, aw
         assert directive["Namespace"] == "own" and directive["Dimensions"] == [["tank"]]
 
 
+def test_events_may_be_lines_of_standard_output_and_nothing_is_signed(start):
+    collector = start(config(exporter("awsemf", namespace="lines", output_destination="stdout",
+                                      retain_initial_value_of_delta_metric=True,
+                                      batch={"timeout": "0s"})),
+                      {"AWS_EC2_METADATA_DISABLED": "true"})
+    shop = Shop(collector, "cart")
+    for count in (1, 2):
+        shop.measure("/a", count, 5)
+        shop.send()
+    collector.wait_items("metrics", 8)
+    shop.stop()
+    metrics = collector.wait_items("metrics", 12)
+    collector.stop()
+    documents = [json.loads(line) for line in collector.output().splitlines()
+                 if line.startswith('{"Version"')]
+    assert values(documents, "orders", route="/a") == [1, 2, 0]
+    assert values(documents, "level", tank="a") == [5, 5, 5]
+    assert all(d["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "lines" for d in documents)
+    assert metrics.by("moontail_export_script_total", "what")["events"] == len(documents)
+    assert metrics.total("moontail_unaccounted_items") == 0
+
+
 def test_throttling_and_an_outage_lose_nothing(start, aws):
     front = Front(aws.url)
     refusals = iter([(400, b'{"__type":"ThrottlingException","message":"Rate exceeded"}')] * 3

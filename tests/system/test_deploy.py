@@ -45,6 +45,9 @@ def test_roles_may_do_what_is_needed_and_no_more():
     assert actions(read_json("iam/xray.json")) == WRITE_TRACES
     both = read_json("iam/xray-and-remote-write.json")
     assert actions(both) == WRITE_TRACES | {"aps:RemoteWrite"}
+    assert actions(read_json("iam/remote-write.json")) == {"aps:RemoteWrite"}
+    assert read_json("iam/remote-write.json")["Statement"] == [
+        s for s in both["Statement"] if s["Resource"] != "*"]
     assert actions(read_json("iam/assume-role.json")) == {"sts:AssumeRole"}
     wide = [s for s in both["Statement"] if s["Resource"] == "*"]
     assert [set(s["Action"]) for s in wide] == [WRITE_TRACES]

@@ -116,6 +116,26 @@ def test_the_machine_says_the_region_where_nothing_else_does(tmp_path, judge):
     assert of(lines, "aws")[1] == ("ok", "xray: xray takes a signed call (status 200)")
 
 
+def test_whether_metrics_may_be_written_to_cloudwatch_is_asked_without_writing(tmp_path, judge):
+    env = {**NOBODY, **judge.env, "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": judge.url,
+           "AWS_ENDPOINT_URL_STS": judge.url}
+    text = config(exporter("awsemf", log_group_name="/metrics/{ServiceName}/x"))
+    code, lines = doctor(tmp_path, text, env)
+    assert code == 0, lines
+    assert of(lines, "network")[0][0] == "ok"
+    assert of(lines, "aws")[0] == ("ok", "awsemf: signs as arn:aws:iam::123456789012:user/moontail")
+    assert of(lines, "aws")[1][1].startswith("awsemf: logs takes a signed call (status ")
+    assert not judge.client("logs").describe_log_groups(
+        logGroupNamePrefix="/metrics/undefined")["logGroups"]
+
+    code, lines = doctor(tmp_path, text, {**env, "AWS_SECRET_ACCESS_KEY": "wrong"})
+    assert code == 1
+    assert any(word == "FAIL" and "logs refuses the signed call" in said
+               for word, said in of(lines, "aws")), lines
+    code, lines = doctor(tmp_path, config(exporter("awsemf", output_destination="stdout")), NOBODY)
+    assert code == 0 and not of(lines, "aws") and not of(lines, "network"), lines
+
+
 def test_without_credentials_nothing_is_called(tmp_path, judge):
     code, lines = doctor(tmp_path, signed(judge.url), {**NOBODY, "AWS_ENDPOINT_URL": judge.url})
     assert code == 1

@@ -76,13 +76,64 @@ def test_what_comes_out_of_a_large_file_can_run_and_every_key_is_accounted_for(t
                  'processor "attributes/y" { metrics = true, logs = true, delete = { "secret" } }',
                  'metric_name_selectors = { "^http\\\\." }']:
         assert made in words, text
-    assert "output_destination: exporter \"debug\" shows metrics" in report
+    assert 'output_destination = "stdout"' in words and "output_destination" not in report
+    assert "sigv4auth: sigv4 = { ... } of the exporters that it signs for" in report
     for said in ["line 80 exporters.otlp/tempo.frobnicate: there is no such setting here",
                  "receivers.jaeger: moontail receives OTLP",
                  "actions[3].action: insert of a: write a processor",
                  "processors.filter/health: processor \"drop_at_door/health\""]:
         assert said in report, report
     assert 'authorization = secret("Bearer " .. env "TOKEN")' in text
+
+
+def test_remote_write_comes_over_with_all_that_says_how_series_look(tmp_path):
+    text, report = from_text(tmp_path, """
+receivers: {otlp: {protocols: {grpc: }}}
+extensions:
+  sigv4auth/amp: {region: eu-west-1, service: aps, assume_role: {arn: "arn:aws:iam::123456789012:role/m"}}
+  sigv4auth/unused: {region: eu-west-1}
+exporters:
+  prometheusremotewrite:
+    endpoint: https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write
+    auth: {authenticator: sigv4auth/amp}
+    namespace: shop
+    external_labels: {cluster: blue, zone: "${env:ZONE}"}
+    add_metric_suffixes: false
+    send_metadata: true
+    target_info: {enabled: false}
+    resource_to_telemetry_conversion: {enabled: true}
+    max_batch_size_bytes: 1000000
+    headers: {x-scope-orgid: one}
+    tls: {ca_file: /etc/ca.pem, insecure: false}
+    remote_write_queue: {enabled: true, num_consumers: 4}
+    retry_on_failure: {max_elapsed_time: 0}
+    timeout: 7s
+  prometheusremotewrite/plain:
+    endpoint: http://prometheus:9090/api/v1/write
+    auth: {authenticator: basicauth}
+    translation_strategy: NoTranslation
+service:
+  extensions: [sigv4auth/amp]
+  pipelines:
+    metrics: {receivers: [otlp], exporters: [prometheusremotewrite, prometheusremotewrite/plain]}
+""")
+    words = " ".join(text.split())
+    for made in ['exporter "prometheus_remote_write" {',
+                 'endpoint = "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"',
+                 'sigv4 = { service = "aps", region = "eu-west-1", role_arn = "arn:aws:iam::123456789012:role/m", }',
+                 'external_labels = { cluster = "blue", zone = env "ZONE" }', 'namespace = "shop"',
+                 "add_metric_suffixes = false", "send_metadata = true", "target_info = { enabled = false }",
+                 "resource_to_telemetry_conversion = { enabled = true }", "max_batch_size_bytes = 1000000",
+                 'tls = { ca_file = "/etc/ca.pem" }', '["x-scope-orgid"] = "one"', 'timeout = "7s"',
+                 'exporter "prometheus_remote_write/plain" { endpoint = "http://prometheus:9090/api/v1/write"']:
+        assert made in words, text
+    assert "extensions.sigv4auth/amp: sigv4 = { ... } of the exporters that it signs for" in report
+    assert "prometheusremotewrite/plain.auth: give the header in headers = { ... }" in report
+    assert "remote_write_queue" in report and "translation_strategy" in report
+    path = tmp_path / "config.lua"
+    path.write_text(text.replace("/etc/ca.pem", str(path)))
+    done = moontail("check", "--config", str(path), env={**ENV, "ZONE": "z"})
+    assert done.returncode == 0, done.stderr
 
 
 def test_drops_come_first_and_shares_last(tmp_path):
