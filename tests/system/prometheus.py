@@ -43,6 +43,13 @@ class Prometheus(Process):
                                     timeout=PATIENCE) as answer:
             return json.load(answer)["data"]
 
+    def federate(self, selector):
+        """The last samples of what a selector takes, as text."""
+        query = urllib.parse.urlencode({"match[]": selector})
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/federate?{query}",
+                                    timeout=PATIENCE) as answer:
+            return answer.read().decode()
+
     def values(self, query, time):
         """{labels without the name, as a frozenset: value} of an instant."""
         found = {}

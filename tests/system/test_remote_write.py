@@ -1,5 +1,8 @@
 """exporter "prometheus_remote_write": a real Prometheus answers queries with what was sent."""
 import math
+import re
+import signal
+import subprocess
 import time
 
 import pytest
@@ -113,6 +116,39 @@ def test_every_type_is_what_was_sent(start, prometheus):
         assert labels == {"trace_id": bytes(range(16)).hex(), "span_id": "0102030405060708"}
 
 
+FAMILIES = {"room_temperature_celsius": "gauge", "calls_total": "counter", "connections": "gauge",
+            "latency_seconds": "histogram", "wait": "summary", "target_info": "gauge"}
+
+
+def family_of(name):
+    base = re.sub("_(bucket|sum|count)$", "", name)
+    return base if FAMILIES.get(base) in ("histogram", "summary") else name
+
+
+def test_promtool_likes_the_names_that_are_stored(start, prometheus):
+    """What Prometheus gives of them, with the help and type that remote write has no place for."""
+    collector = start(config(remote_write(prometheus.url), tail=None))
+    at = int(time.time())
+    message, metrics = request("lint")
+    numbers(metrics, at)
+    distributions(metrics, at)
+    send(collector, message)
+    collector.wait_items("metrics", 7)
+    samples = {}
+    for line in prometheus.federate('{job="lint"}').splitlines():
+        if not line.startswith("#"):
+            samples.setdefault(family_of(line.split("{")[0]), []).append(line)
+    assert set(samples) == set(FAMILIES)
+    text = "".join(f"# HELP {name} As it is stored.\n# TYPE {name} {FAMILIES[name]}\n"
+                   + "\n".join(lines) + "\n" for name, lines in samples.items())
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                          text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), text
+    bad = text.replace("calls_total", "calls")  # it would say so
+    assert subprocess.run(["promtool", "check", "metrics"], input=bad, capture_output=True,
+                          text=True, check=False).returncode != 0
+
+
 def test_a_series_without_a_value_ends(start, prometheus):
     collector = start(config(remote_write(prometheus.url), tail=None))
     at = int(time.time())
@@ -149,6 +185,42 @@ def test_delta_is_summed(start, prometheus):
     assert prometheus.value('took_bucket{le="1"}', at + 5) == 4
     assert prometheus.value("took_count", at + 5) == 12
     assert prometheus.value("took_sum", at + 5) == 6
+
+
+def steps(collector, seconds, value):
+    message, metrics = request("reloaded")
+    sum_ = metrics.add(name="steps").sum
+    sum_.is_monotonic, sum_.aggregation_temporality = True, DELTA
+    point(sum_.data_points, seconds, as_int=value)
+    took = metrics.add(name="took").histogram
+    took.aggregation_temporality = DELTA
+    point(took.data_points, seconds, count=2, sum=value, bucket_counts=[1, 1], explicit_bounds=[1])
+    send(collector, message)
+
+
+def test_sums_of_deltas_go_on_over_reloads(start, prometheus):
+    def text(**more):
+        return config(remote_write(prometheus.url, **more), tail=None)
+
+    def says(line):
+        return "an exporter goes on with other options" in line
+    collector = start(text())
+    at = int(time.time()) - 20
+    changes = [{}, {"timeout": "7s"}, {"timeout": "7s", "headers": {"x-a": "b"}}, {"max_stale": "9m"}]
+    for i, more in enumerate(changes):
+        if i:
+            with open(f"{collector.folder}/config.lua", "w", encoding="utf-8") as f:
+                f.write(text(**more).replace("FOLDER", collector.folder))
+            collector.signal(signal.SIGHUP)
+            collector.wait_line(lambda line, n=i: says(line) and sum(map(says, filter(
+                None, collector.lines))) >= n)
+        steps(collector, at + i, i + 1)
+        collector.wait_items("metrics", 2 * (i + 1))
+    same = frozenset({("job", "reloaded"), ("instance", "one")})
+    stored = prometheus.samples('steps_total{job="reloaded"}', at + 10, 60)
+    assert [v for _, v in stored[same]] == [1, 3, 6, 10]
+    stored = prometheus.samples('took_count{job="reloaded"}', at + 10, 60)
+    assert [v for _, v in stored[same]] == [2, 4, 6, 8]
 
 
 def gauges(collector, service, first, count, at):
