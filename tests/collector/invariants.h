@@ -102,6 +102,39 @@ static inline void note_settled(const struct ledger *l)
     }
 }
 
+/* The sum of a family's samples on the page of what is counted. */
+static inline uint64_t counted(const struct buf *page, const char *family)
+{
+    const char *at = (const char *)page->data;
+    uint64_t sum = 0;
+
+    while ((at = strstr(at, family)) != NULL) {
+        at = strstr(at, "} ") + 2;
+        sum += strtoull(at, NULL, 10);
+    }
+    return sum;
+}
+
+/* In each life span_metrics have all spans that came in, and each is one side of a request at most.
+ */
+static inline void check_counts(const struct ledger *l)
+{
+    uint64_t came = l->sum.received - l->sum.rejected;
+    uint64_t calls, requests;
+    struct buf page;
+
+    buf_init(&page, 64 << 20, NULL);
+    MUST(collector_write_span_metrics(w.sim.collector, true, &page) == 200, "no page of counts");
+    buf_byte(&page, '\0');
+    calls = counted(&page, "\ntraces_span_metrics_calls_total{");
+    requests = counted(&page, "\ntraces_service_graph_request_total{");
+    buf_fini(&page);
+    MUST(calls == came, "%llu calls are counted of %llu spans", (unsigned long long)calls,
+         (unsigned long long)came);
+    MUST(requests <= came + l->sum.recovered, "%llu requests are counted",
+         (unsigned long long)requests);
+}
+
 static inline void check_now(void)
 {
     const struct ledger *l = sim_ledger(&w.sim);
@@ -117,6 +150,8 @@ static inline void check_now(void)
     for (size_t i = 0; i < l->exporter_count; i++)
         check_exporter(l, i);
     check_bounds(l);
+    if (has(COUNTING) && collector_phase(w.sim.collector) == PHASE_RUNNING)
+        check_counts(l);
     note_settled(l);
     say("received %llu pending %llu dropped %llu", (unsigned long long)l->sum.received,
         (unsigned long long)l->pending, (unsigned long long)ledger_sum(l->sum.dropped, l->labels));

@@ -36,7 +36,8 @@ enum family {
     RELOADS = 1 << 13,     /* of other policies */
     EARLY = 1 << 14,       /* traces are decided early, for their number or size */
     FOLLOWING = 1 << 15,   /* logs of traces come, and follow these */
-    FAMILIES = 16
+    COUNTING = 1 << 16,    /* span_metrics, service_graph, the audit of all spans */
+    FAMILIES = 17
 };
 
 enum level { LEVEL_MEMORY, LEVEL_WRITTEN, LEVEL_FSYNC };
@@ -205,6 +206,9 @@ static inline void make_config(unsigned cpus)
     put_journal();
     if (has(FOLLOWING))
         put("  logs = { follow_traces = true },\n");
+    if (has(COUNTING))
+        put("  span_metrics = { metrics_flush_interval = '7s' }, service_graph = { "
+            "metrics_flush_interval = '7s' }, sampling_audit = { all_spans = true },\n");
     if (has(SMALL_MEMORY))
         put("  memory_limiter = { limit = %llu, spike_limit = '8MiB', compression = 'lz4' },\n",
             (unsigned long long)(SMALL_MEMORY_MIB + 8 * cpus) << 20);
