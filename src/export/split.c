@@ -156,6 +156,8 @@ uint32_t split_next(enum otlp_signal signal, struct slice body, struct split_pos
     struct piece p = {.signal = signal, .limits = limits, .out = out};
     struct level l = {.message = body};
 
+    if (body.len == 0) /* there may be no bytes to point at */
+        return 0;
     for (; find(&l, RESOURCES, at->resource); at->resource = l.next) {
         cut_resource(&p, l.field.bytes, at);
         if (p.full)

@@ -380,6 +380,7 @@ static void json_has_it_all_in_one_line(void)
         "\"00c0ffee00c0ffee\",\"exporters\":[{\"name\":\"archive\",\"queued\":"
         "false}],\"exported_spans\":12},\"earlier_decisions\":0,\"since_then\":[],"
         "\"since_then_count\":0,\"late_spans\":0,\"journal\":{\"live_spans\":0,\"history_spans\":0,"
+        "\"live_logs\":0,\"history_logs\":0,"
         "\"decisions\":1,\"oldest_unix_nano\":\"1763737331123000000\",\"damaged\":0}}\n"));
     fake_disk_fini(&fake);
 }
