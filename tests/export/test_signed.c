@@ -608,7 +608,7 @@ static void a_script_is_told_what_is_wrong_with_its_request(void)
         {"url = 'http://a/', proxy_address = 'a:1'", "http://HOST:PORT"},
         {"url = 'udp://a'", "udp://HOST:PORT"},
         {"url = 'udp://a:1', sigv4 = { service = 'xray' }", "no headers"},
-        {"url = 'ftp://a:1'", "or udp://HOST:PORT"},
+        {"url = 'ftp://a:1'", "udp://HOST:PORT or stdout:"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -118,7 +118,8 @@ static uint64_t decide(unsigned from, frame_id frame, char fill, enum signal_kin
                                 .payload_spans = 1};
     struct buf payload;
 
-    memset(d.trace_id, fill, sizeof(d.trace_id));
+    if (signal == SIGNAL_TRACES) /* others are passed on, and of no trace */
+        memset(d.trace_id, fill, sizeof(d.trace_id));
     buf_init(&payload, payload_bytes, NULL);
     for (size_t i = 0; i < payload_bytes; i++)
         buf_append(&payload, &fill, 1);
