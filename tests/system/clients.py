@@ -8,6 +8,7 @@ import zlib
 import grpc
 import zstandard
 from google.rpc import error_details_pb2, status_pb2
+from harness import PATIENCE
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -37,8 +38,8 @@ class Answer:
 def post(address, body, content_type=PROTOBUF, encoding=None, path="/v1/traces", method="POST",
          headers=None, tls=None):
     """One OTLP/HTTP request on a connection of its own."""
-    connection = (http.client.HTTPSConnection(address, context=tls, timeout=30) if tls
-                  else http.client.HTTPConnection(address, timeout=30))
+    connection = (http.client.HTTPSConnection(address, context=tls, timeout=PATIENCE) if tls
+                  else http.client.HTTPConnection(address, timeout=PATIENCE))
     all_headers = {"Content-Type": content_type, **(headers or {})}
     if encoding:
         all_headers["Content-Encoding"] = encoding
@@ -81,7 +82,7 @@ class Grpc:
         """One call with a message of raw bytes; the raw answer."""
         call = self.channel.unary_unary(method, lambda b: b, lambda b: b)
         try:
-            return call(body, timeout=30, metadata=metadata, compression=compression,
+            return call(body, timeout=PATIENCE, metadata=metadata, compression=compression,
                         wait_for_ready=False)
         except grpc.RpcError as e:
             raise Refused(e) from None
@@ -119,7 +120,7 @@ def h2_answer_frames(address, headers, message, compressed=False):
     block = b"".join(h2_literal(k, v) for k, v in headers)
     data = struct.pack(">BI", compressed, len(message)) + message
     frames, buffer = [], b""
-    with socket.create_connection((host, int(port)), timeout=30) as s:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as s:
         s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0, b"")
                   + h2_frame(1, 4, 1, block) + h2_frame(0, 1, 1, data))
         while not (frames and frames[-1][1] & 1):

@@ -3,7 +3,7 @@ from harness import Backend, Collector
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, backends):  # backends outlive it: what is left to send is sent
     """start(text) runs a collector; at the end each one must scrape clean and exit 0."""
     started = []
 

@@ -22,7 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.environ.get("MOONTAIL", f"{ROOT}/build/moontail")
 REQUESTS = {"traces": ExportTraceServiceRequest, "metrics": ExportMetricsServiceRequest,
             "logs": ExportLogsServiceRequest}
-PATIENCE = 30  # seconds; only a failing test waits as long
+PATIENCE = 120  # seconds; only a failing test waits as long
 
 UNACCOUNTED = ("moontail_unaccounted_spans", "moontail_unaccounted_items")
 KEEP_ALL = 'policies = { policy "always_sample" }'

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 
-from harness import HERE, Collector, Process, config, exporter, run
+from harness import PATIENCE, HERE, Collector, Process, config, exporter, run
 from load import POLICIES, Load, is_kept
 from sink import read_records
 
@@ -49,7 +49,7 @@ class Sink:
         if not self.process.is_alive():
             self.begin()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/be/{how}", data=b"")
-        urllib.request.urlopen(request, timeout=30).read()
+        urllib.request.urlopen(request, timeout=PATIENCE).read()
 
     def exporter(self):
         return exporter(f"otlp/{self.name}", endpoint=f"http://127.0.0.1:{self.port}",

@@ -8,7 +8,7 @@ import threading
 import time
 
 from clients import PROTOBUF
-from harness import Collector, config, exporter, run
+from harness import PATIENCE, Collector, config, exporter, run
 from messages import request_with, span, trace_id
 
 SENDERS = 2
@@ -25,7 +25,7 @@ class Load:
     def __init__(self, address):
         self.address, self.numbers, self.ended = address, itertools.count(1), threading.Event()
         self.acknowledged, self.refused = [0] * SENDERS, [0] * SENDERS
-        self.connections = [http.client.HTTPConnection(address, timeout=30)
+        self.connections = [http.client.HTTPConnection(address, timeout=PATIENCE)
                             for _ in range(SENDERS)]
         self.threads = [threading.Thread(target=self.send, args=(i,)) for i in range(SENDERS)]
         for thread in self.threads:

@@ -5,7 +5,7 @@ import socket
 import threading
 
 from clients import PROTOBUF, Grpc
-from harness import config, exporter, run
+from harness import PATIENCE, config, exporter, run
 from messages import request_with, span, trace_id
 
 
@@ -43,7 +43,7 @@ class Sending(threading.Thread):
 
 
 def http_sender(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
 
     def send(body):
         connection.request("POST", "/v1/traces", body, {"Content-Type": PROTOBUF})

@@ -7,7 +7,7 @@ import subprocess
 import grpc
 import pytest
 from clients import Grpc, Refused, post
-from harness import config, exporter
+from harness import PATIENCE, config, exporter
 from messages import request_with, span, trace_id
 
 BODY = request_with(span(trace_id(1))).SerializeToString()
@@ -124,7 +124,7 @@ def test_only_known_clients_are_served_where_a_ca_is_named(start, certificates):
 def test_many_requests_on_one_tls_connection(start, certificates):
     """Larger than any record or buffer, one after the other."""
     collector = start_tls(start, certificates)
-    connection = http.client.HTTPSConnection(collector.http, timeout=30,
+    connection = http.client.HTTPSConnection(collector.http, timeout=PATIENCE,
                                              context=client_context(certificates))
     for i in range(30):
         body = request_with(*[span(trace_id(i), k + 1, name="n" * 3000) for k in range(40 * (i % 3))])
