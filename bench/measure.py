@@ -8,14 +8,15 @@ from systems import CPUS, FluentBit, Moontail, Otelcol, Sink, end_load, start_lo
 
 
 def wait_for_decisions(system, seconds):
-    """Until as much is decided as comes in, and files have their size, or for a minute; at least `seconds`,
-    when the first decisions are due."""
+    """Until as much is decided as comes in, and memory and files have their size, or for a minute; at least
+    `seconds`, when the first decisions are due."""
     system.wait(seconds)
     for _ in range(60):
-        received, decided, files = system.received(), system.decided(), system.file_bytes()
+        received, decided = system.received(), system.decided()
+        files, resident = system.file_bytes(), system.resident()
         system.wait(1)
         keeps_up = system.decided() - decided >= 0.97 * (system.received() - received) > 0
-        if keeps_up and system.file_bytes() <= 1.01 * files:
+        if keeps_up and system.file_bytes() <= 1.01 * files and system.resident() <= 1.01 * resident:
             return
 
 
