@@ -7,9 +7,8 @@ import subprocess
 import sys
 import tempfile
 
-from systems import CPUS, HERE, pin
+from systems import BUILT, CPUS, HERE, pin
 
-BUILT = os.path.join(os.path.dirname(HERE), "build", "bench")
 VARIANTS = {"as it runs": [], "without budgets": ["--budget", "off"], "interpreted": ["--jit", "off"]}
 
 

@@ -4,7 +4,7 @@ import signal
 import time
 
 from rows import HELD, HELD_PEER_MAX, ROWS, Row
-from systems import CPUS, FluentBit, Moontail, Otelcol, Sink, end_load, start_load
+from systems import CPUS, FluentBit, Floor, Moontail, Otelcol, Sink, end_load, start_load
 
 
 def wait_for_decisions(system, seconds):
@@ -81,6 +81,17 @@ def measure_rows(names, peers, rounds, seconds, note, keep):
                 note(f"{name:12} {kind.name:10} {figures['cpu_s_per_m']:6.2f} CPU-s/M "
                      f"{figures['spans_per_s']:12,.0f} spans/s  p99 {figures['p99_ms']:.2f} ms")
             keep(found)
+    return found
+
+
+def measure_floor(rounds, seconds, note):
+    """{row: [CPU-seconds per million spans]} of sockets alone."""
+    found = {}
+    for _ in range(rounds):
+        for name in ("http", "small"):
+            cpu = measure_row(Floor, ROWS[name], seconds)["cpu_s_per_m"]
+            found.setdefault(name, []).append(cpu)
+            note(f"{name}: {cpu:.2f} CPU-s/M")
     return found
 
 

@@ -14,6 +14,7 @@ import urllib.request
 from rows import SPANS_A_TRACE
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+BUILT = os.path.join(os.path.dirname(HERE), "build", "bench")
 PROGRAM = os.path.join(os.path.dirname(HERE), "build", "moontail")
 TICK = os.sysconf("SC_CLK_TCK")
 CPUS = sorted(os.sched_getaffinity(0))
@@ -169,6 +170,21 @@ class Sink(Moontail):
 
     def __init__(self):
         self.run(f"{HERE}/sink.lua", {}, CPUS[-1:])
+
+
+class Floor(System):
+    """Sockets alone: reads and answers (bench/floor.c)."""
+    name = "floor"
+    counts = False
+
+    def __init__(self, _row, _sink, _num_traces=0):
+        self.start([os.path.join(BUILT, "floor")], {}, CPUS[:1])
+        self.until(lambda: self.endpoint("http"), "its address", 30)
+
+    def endpoint(self, _protocol):
+        with open(self.log.name) as f:
+            m = re.search(r"address=(\S+)\n", f.read())
+        return m and f"http://{m[1]}"
 
 
 def otelcol_policies(kind):
