@@ -57,6 +57,11 @@ MOST_XRAY_INSTRUCTIONS = 180_000
 XRAY_STEPS = ("export_step", "export_lua_step")
 
 
+def need_valgrind():
+    if not shutil.which("valgrind"):
+        sys.exit("valgrind is not installed")
+
+
 def count_instructions(command, steps, folder):
     """Of these steps of the collector's threads, and the spans that they had."""
     out = os.path.join(folder, "callgrind.out")
@@ -69,11 +74,33 @@ def count_instructions(command, steps, folder):
         return int(re.search(r"^summary: (\d+)", f.read(), re.M).group(1)), int(done.stdout.split()[0])
 
 
-def instructions_a_span(folder):
+def instructions_a_span(folder, more=""):
     """Those of 800 requests behind the first 400: what a start costs, and compiling Lua, is not a span's."""
-    few, few_spans = count_instructions(["whole", "400"], STEPS, folder)
-    many, many_spans = count_instructions(["whole", "1200"], STEPS, folder)
+    few, few_spans = count_instructions(["whole", "400", "80", more], STEPS, folder)
+    many, many_spans = count_instructions(["whole", "1200", "80", more], STEPS, folder)
     return (many - few) / (many_spans - few_spans)
+
+
+# What counts spans, on and off: what is said beside the configuration.
+COUNTING = {
+    "as it is, with sampling_audit": "",
+    "without sampling_audit": "sampling_audit = { enabled = false },",
+    "sampling_audit of all spans": "sampling_audit = { all_spans = true },",
+    "with service_graph": "service_graph = {},",
+    "with span_metrics": "span_metrics = {},",
+    "with both": "service_graph = {}, span_metrics = {},",
+}
+
+
+def measure_counting():
+    """{what counts: instructions a span}"""
+    need_valgrind()
+    build()
+    with tempfile.TemporaryDirectory() as folder:
+        found = {name: instructions_a_span(folder, more) for name, more in COUNTING.items()}
+    for name, each in found.items():
+        print(f"{name:30} {each:7,.0f} instructions a span, {each - next(iter(found.values())):+,.0f}")
+    return found
 
 
 def xray_instructions_a_span(folder):
@@ -83,8 +110,7 @@ def xray_instructions_a_span(folder):
 
 
 def measure_instructions():
-    if not shutil.which("valgrind"):
-        sys.exit("valgrind is not installed")
+    need_valgrind()
     build()
     with tempfile.TemporaryDirectory() as folder:
         each = instructions_a_span(folder)

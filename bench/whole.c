@@ -3,9 +3,9 @@
  * that what its threads do for a span can be counted in instructions. (Hardly any Lua runs: what is
  * compiled of it, and when, hangs on addresses. bench/policies.c measures that.)
  *
- *     build/bench/whole REQUESTS [SPANS]
+ *     build/bench/whole REQUESTS [SPANS ['MORE OF THE CONFIGURATION,']]
  *
- * bench/run --instructions runs it.
+ * bench/run --instructions and --counting run it.
  */
 #include "base/log.h"
 #include "cli/bench_pool.h"
@@ -14,11 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BODY_MAX = 1 << 20 };
+enum { BODY_MAX = 1 << 20, CONFIG_MAX = 4096 };
 
-static const char config[] =
+static const char config_head[] =
     "return { receivers = { otlp = { grpc = false, http = '127.0.0.1:0' } },\n"
-    "  journal = { ack = 'memory' },\n"
+    "  journal = { ack = 'memory' },\n";
+static const char config_tail[] =
     "  tail_sampling = { decision_wait = '2s', policies = {\n"
     "    policy 'status_code' { status_codes = { 'ERROR' } },\n"
     "    policy 'latency' { threshold_ms = 500 },\n"
@@ -52,9 +53,11 @@ int main(int argc, char **argv)
     unsigned long requests = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
     unsigned spans = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : BENCH_SPANS;
     struct bench_pool *pool = bench_pool_new(1, UINT64_C(1700000000) * NS_PER_S, spans);
+    char config[CONFIG_MAX];
     const struct ledger *l;
     struct sim s;
 
+    snprintf(config, sizeof(config), "%s%s%s", config_head, argc > 3 ? argv[3] : "", config_tail);
     if (!pool)
         fail("no memory");
     log_configure(LOG_ERROR, LOG_LOGFMT);

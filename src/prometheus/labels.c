@@ -1,7 +1,7 @@
 #include "prometheus/labels.h"
 
-#include "otlp/wire.h"
 #include "prometheus/name.h"
+#include "prometheus/put.h"
 
 #include <stdlib.h>
 
@@ -167,6 +167,68 @@ static bool is_joined(enum label_rank rank)
     return rank == LABEL_ATTRIBUTE;
 }
 
+/* ---- written ---- */
+
+static size_t label_body_size(struct slice name, struct slice value)
+{
+    return put_bytes_size(name.len) + put_bytes_size(value.len);
+}
+
+static size_t label_size(struct slice name, struct slice value)
+{
+    return put_bytes_size(label_body_size(name, value));
+}
+
+static uint8_t *put_label(uint8_t *at, struct slice name, struct slice value)
+{
+    at = put_varint(put_tag(at, LABEL_FIELD, WIRE_LEN), label_body_size(name, value));
+    return put_bytes(put_bytes(at, LABEL_NAME, name), LABEL_VALUE, value);
+}
+
+void label_list_init(struct label_list *l, struct memory *memory)
+{
+    l->count = 0;
+    l->extra = NULL;
+    buf_init(&l->bytes, TEXT_MAX, memory);
+    l->bytes.forced = true;
+}
+
+void label_list_fini(struct label_list *l)
+{
+    buf_fini(&l->bytes);
+}
+
+static void list_clear(struct label_list *l)
+{
+    l->count = 0;
+    l->at[0] = 0;
+    l->extra = NULL;
+    buf_clear(&l->bytes);
+}
+
+static void list_add(struct label_list *l, struct slice name, struct slice value)
+{
+    uint8_t *at = buf_reserve(&l->bytes, label_size(name, value));
+
+    if (!at)
+        return;
+    l->bytes.len += (size_t)(put_label(at, name, value) - at);
+    l->name[l->count++] = name;
+    l->at[l->count] = l->bytes.len;
+}
+
+/* Where a label of that name goes, instead of one that is there. */
+static struct label_place place_of(const struct label_list *l, struct slice name)
+{
+    size_t i = 0;
+    bool is_there;
+
+    while (i < l->count && compare(l->name[i], name) < 0)
+        i++;
+    is_there = i < l->count && slice_equal(l->name[i], name);
+    return (struct label_place){l->at[i], l->at[i + is_there]};
+}
+
 void labels_finish(struct label_set *from, struct label_list *to)
 {
     struct label merged[LABELS_MAX];
@@ -183,41 +245,44 @@ void labels_finish(struct label_set *from, struct label_list *to)
         else if (last->rank == item->rank && is_joined((enum label_rank)item->rank))
             join(from, last, item);
     }
-    to->count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (merged[i].value.len == 0)
-            continue; /* an empty label is none */
-        to->name[to->count] = part_of(from, merged[i].name);
-        to->value[to->count++] = part_of(from, merged[i].value);
-    }
+    list_clear(to);
+    for (size_t i = 0; i < count; i++)
+        if (merged[i].value.len > 0) /* an empty label is none */
+            list_add(to, part_of(from, merged[i].name), part_of(from, merged[i].value));
+    to->of_name = place_of(to, slice_str("__name__"));
 }
 
-/* ---- written ---- */
-
-static void put_label(struct buf *out, struct slice name, struct slice value)
+/* Both of a series' own labels, and between them what is in the list: its name comes first. */
+static uint8_t *put_all(uint8_t *at, const struct label_list *l, struct slice name,
+                        struct slice extra_value)
 {
-    size_t len = wire_bytes_size(LABEL_NAME, name.len) + wire_bytes_size(LABEL_VALUE, value.len);
+    const uint8_t *bytes = l->bytes.data;
+    size_t from = l->of_name.end;
 
-    wire_put_tag(out, LABEL_FIELD, WIRE_LEN);
-    wire_put_varint(out, len);
-    wire_put_bytes(out, LABEL_NAME, name);
-    wire_put_bytes(out, LABEL_VALUE, value);
+    at = put_raw(at, bytes, l->of_name.begin);
+    at = put_label(at, slice_str("__name__"), name);
+    if (l->extra) {
+        at = put_raw(at, bytes + from, l->of_extra.begin - from);
+        at = put_label(at, slice_str(l->extra), extra_value);
+        from = l->of_extra.end;
+    }
+    return put_raw(at, bytes + from, l->bytes.len - from);
 }
 
-void labels_put(struct buf *out, const struct label_list *l, struct slice name, const char *extra,
+void labels_put(struct buf *out, struct label_list *l, struct slice name, const char *extra,
                 struct slice extra_value)
 {
-    const struct slice names[] = {slice_str("__name__"), slice_str(extra ? extra : "")};
-    const struct slice values[] = {name, extra_value};
-    size_t own = 0, owned = extra ? 2 : 1;
+    size_t size = l->bytes.len + label_size(slice_str("__name__"), name);
+    uint8_t *at;
 
-    for (size_t i = 0; i <= l->count; i++) {
-        while (own < owned && (i == l->count || compare(names[own], l->name[i]) <= 0)) {
-            put_label(out, names[own], values[own]);
-            own++;
-        }
-        if (i < l->count &&
-            !(slice_equal(l->name[i], names[0]) || (extra && slice_equal(l->name[i], names[1]))))
-            put_label(out, l->name[i], l->value[i]);
-    }
+    if (extra != l->extra && extra)
+        l->of_extra = place_of(l, slice_str(extra));
+    l->extra = extra;
+    if (extra)
+        size += label_size(slice_str(extra), extra_value);
+    at = buf_ok(&l->bytes) ? buf_reserve(out, size) : NULL;
+    if (!at)
+        out->failed = true;
+    else
+        out->len += (size_t)(put_all(at, l, name, extra_value) - at);
 }

@@ -59,15 +59,24 @@ void labels_add_attr(struct label_set *l, enum label_rank rank, const char *pref
 void labels_add_attrs(struct label_set *l, enum label_rank rank, const char *prefix,
                       struct metric_attrs attrs);
 
-/* The labels of a point, in order, one of each name: `to` is overwritten. Borrowed from `from`,
- * whose text may grow. */
+/* The labels of a point, in order, one of each name, and as the Label messages (field 1) that all
+ * its series have. */
 struct label_list {
-    struct slice name[LABELS_MAX], value[LABELS_MAX];
+    struct slice name[LABELS_MAX]; /* borrowed from the set, whose text may grow */
     size_t count;
+    struct buf bytes;
+    size_t at[LABELS_MAX + 1]; /* where each begins, and where the last one ends */
+    struct label_place {
+        size_t begin, end;
+    } of_name, of_extra; /* where the two go that are not in the list, over one that is */
+    const char *extra;   /* of_extra is of this */
 };
+void label_list_init(struct label_list *l, struct memory *memory);
+void label_list_fini(struct label_list *l);
+/* Overwrites `to`. */
 void labels_finish(struct label_set *from, struct label_list *to);
 
-/* Appends the Label messages of a series (field 1): the list, its name, and one more label over
- * those of the list (extra NULL: none). */
-void labels_put(struct buf *out, const struct label_list *l, struct slice name, const char *extra,
+/* Appends the labels of a series: the list, its name, and one more label over those of the list
+ * (extra NULL: none), a string that stays, whose name is behind "__name__". */
+void labels_put(struct buf *out, struct label_list *l, struct slice name, const char *extra,
                 struct slice extra_value);

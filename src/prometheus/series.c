@@ -1,6 +1,6 @@
 #include "prometheus/series.h"
 
-#include "otlp/wire.h"
+#include "prometheus/put.h"
 
 #include <snappy-c.h>
 #include <stdlib.h>
@@ -253,37 +253,42 @@ static void drop_duplicates(struct series_table *t, uint32_t first, struct prom_
 
 /* ---- requests ---- */
 
-static void put_double_field(struct buf *out, uint32_t number, double value)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
-    wire_put_fixed64(out, number, bits);
-}
-
 static size_t sample_size(int64_t ms)
 {
-    return 9 + 1 + wire_varint_size((uint64_t)ms);
+    return 9 + 1 + put_varint_size((uint64_t)ms);
 }
 
 static size_t item_size(const struct series_item *item)
 {
-    return wire_bytes_size(2, item->kind == ITEM_SAMPLE ? sample_size(item->ms) : item->len);
+    return put_bytes_size(item->kind == ITEM_SAMPLE ? sample_size(item->ms) : item->len);
 }
 
-static void put_item(struct series_table *t, const struct series_item *item, struct buf *out)
+static uint8_t *put_item(uint8_t *at, const struct series_table *t, const struct series_item *item)
 {
     static const uint32_t fields[] = {[ITEM_SAMPLE] = 2, [ITEM_HISTOGRAM] = 4, [ITEM_EXEMPLAR] = 3};
 
-    wire_put_tag(out, fields[item->kind], WIRE_LEN);
-    if (item->kind != ITEM_SAMPLE) {
-        wire_put_varint(out, item->len);
-        buf_append(out, t->payloads.data + item->at, item->len);
-        return;
-    }
-    wire_put_varint(out, sample_size(item->ms));
-    put_double_field(out, 1, item->value);
-    wire_put_uint(out, 2, (uint64_t)item->ms);
+    if (item->kind != ITEM_SAMPLE)
+        return put_bytes(at, fields[item->kind],
+                         slice_make(t->payloads.data + item->at, item->len));
+    at = put_varint(put_tag(at, fields[ITEM_SAMPLE], WIRE_LEN), sample_size(item->ms));
+    at = put_tag(put_double(at, 1, item->value), 2, WIRE_VARINT);
+    return put_varint(at, (uint64_t)item->ms);
+}
+
+/* A TimeSeries of `len` bytes: labels, and items from `first` to before `end`. False: no memory. */
+static bool put_series(struct series_table *t, const struct series *s, uint32_t first, uint32_t end,
+                       size_t len, struct buf *out)
+{
+    uint8_t *at = buf_reserve(out, put_bytes_size(len)), *begin = at;
+
+    if (!at)
+        return false;
+    at = put_varint(put_tag(at, TIMESERIES, WIRE_LEN), len);
+    at = put_raw(at, t->labels.data + s->labels_at, s->labels_len);
+    for (uint32_t i = first; i != end; i = item_at(t, i)->next)
+        at = put_item(at, t, item_at(t, i));
+    out->len += (size_t)(at - begin);
+    return true;
 }
 
 void series_end_request(struct series_out *out)
@@ -320,7 +325,7 @@ static bool has_room(struct series_out *out, size_t size)
 
 void series_put_field(struct series_out *out, uint32_t number, struct slice message)
 {
-    if (has_room(out, wire_bytes_size(number, message.len)))
+    if (has_room(out, put_bytes_size(message.len)))
         wire_put_bytes(&out->plain, number, message);
 }
 
@@ -339,13 +344,8 @@ static uint32_t write_part(struct series_table *t, const struct series *s, uint3
         len += more;
         samples += item_at(t, end)->kind != ITEM_EXEMPLAR;
     }
-    if (!has_room(out, wire_bytes_size(TIMESERIES, len)))
+    if (!has_room(out, put_bytes_size(len)) || !put_series(t, s, first, end, len, &out->plain))
         return SERIES_NONE;
-    wire_put_tag(&out->plain, TIMESERIES, WIRE_LEN);
-    wire_put_varint(&out->plain, len);
-    buf_append(&out->plain, t->labels.data + s->labels_at, s->labels_len);
-    for (uint32_t i = first; i != end; i = item_at(t, i)->next)
-        put_item(t, item_at(t, i), &out->plain);
     out->samples += samples;
     out->counts->samples += samples;
     return end;

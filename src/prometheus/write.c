@@ -43,6 +43,7 @@ struct prom_writer *prom_writer_new(const struct prom_config *config)
     series_init(&w->series, config->memory);
     series_init(&w->families, config->memory);
     labels_init(&w->labels, config->memory);
+    label_list_init(&w->list, config->memory);
     init_text(&w->name, TEXT_MAX, config->memory);
     init_text(&w->suffixed, TEXT_MAX, config->memory);
     init_text(&w->identity, PLAIN_MAX, config->memory);
@@ -71,6 +72,7 @@ void prom_writer_free(struct prom_writer *w)
     series_fini(&w->series);
     series_fini(&w->families);
     labels_fini(&w->labels);
+    label_list_fini(&w->list);
     buf_fini(&w->name);
     buf_fini(&w->suffixed);
     buf_fini(&w->identity);
