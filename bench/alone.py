@@ -120,6 +120,15 @@ def measure_instructions():
     return each, xray
 
 
+def measure_points(requests):
+    """{row of bench/points.c: CPU seconds a million data points}"""
+    build()
+    done = subprocess.run([os.path.join(BUILT, "points"), str(requests)], check=True, text=True, stdout=subprocess.PIPE,
+                          preexec_fn=pin(CPUS[-1:]))
+    print(done.stdout, end="")
+    return {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
+
+
 def measure_xray(rounds):
     """us of CPU time a kept span, of each round."""
     build()
