@@ -1,4 +1,4 @@
-/* The page of /metrics: the ledgers, and the collector's usual names as aliases. */
+/* The page of /metrics: spans, traces, requests, the process; other files write the other parts. */
 #include "admin/admin.h"
 #include "collector/bias.h"
 #include "collector/collector.h"
@@ -16,18 +16,6 @@ struct page {
     const struct ledger *l;
     const struct labels *labels;
 };
-
-static void counter(struct page *p, const char *name, const char *help, uint64_t value)
-{
-    metrics_family(&p->m, name, METRIC_COUNTER, help);
-    metrics_sample(&p->m, (double)value, (char *)0);
-}
-
-static void gauge(struct page *p, const char *name, const char *help, double value)
-{
-    metrics_family(&p->m, name, METRIC_GAUGE, help);
-    metrics_sample(&p->m, value, (char *)0);
-}
 
 static void by_label(struct page *p, const char *name, const char *help, const uint64_t *values)
 {
@@ -60,16 +48,18 @@ static void write_spans(struct page *p)
 {
     const struct worker_counts *s = &p->l->sum;
 
-    counter(p, "moontail_received_spans_total",
-            "Spans of requests that were taken, rejected ones included.", s->received);
-    counter(p, "moontail_recovered_spans_total",
-            "Spans read back from the journal at the start, damaged ones included.", s->recovered);
-    counter(p, "moontail_rejected_spans_total",
-            "Spans refused by themselves (wrong ids, invalid UTF-8) in requests that were taken.",
-            s->rejected);
+    metrics_counter(&p->m, "moontail_received_spans_total",
+                    "Spans of requests that were taken, rejected ones included.", s->received);
+    metrics_counter(&p->m, "moontail_recovered_spans_total",
+                    "Spans read back from the journal at the start, damaged ones included.",
+                    s->recovered);
+    metrics_counter(
+        &p->m, "moontail_rejected_spans_total",
+        "Spans refused by themselves (wrong ids, invalid UTF-8) in requests that were taken.",
+        s->rejected);
     write_filtered(p);
-    gauge(p, "moontail_pending_spans", "Spans that wait for their trace's decision.",
-          (double)p->l->pending);
+    metrics_gauge(&p->m, "moontail_pending_spans", "Spans that wait for their trace's decision.",
+                  (double)p->l->pending);
     by_label(p, "moontail_dropped_spans_total", "Spans of dropped traces.", s->dropped);
     by_label(p, "moontail_kept_spans_total", "Spans of kept traces.", s->kept);
     metrics_family(&p->m, "moontail_lost_spans_total", METRIC_COUNTER,
@@ -81,9 +71,10 @@ static void write_spans(struct page *p)
                    "Spans that came after their trace's decision and followed it.");
     metrics_sample(&p->m, (double)s->late_kept, "verdict", "keep", (char *)0);
     metrics_sample(&p->m, (double)s->late_dropped, "verdict", "drop", (char *)0);
-    counter(p, "moontail_rescued_spans_total",
-            "Spans of dropped traces that were sent after all; they stay counted as dropped.",
-            s->rescued);
+    metrics_counter(
+        &p->m, "moontail_rescued_spans_total",
+        "Spans of dropped traces that were sent after all; they stay counted as dropped.",
+        s->rescued);
 }
 
 static void write_traces(struct page *p)
@@ -91,9 +82,10 @@ static void write_traces(struct page *p)
     const struct worker_counts *s = &p->l->sum;
     uint64_t by_trigger;
 
-    gauge(p, "moontail_pending_traces", "Traces that wait for their decision.",
-          (double)p->l->table.traces);
-    gauge(p, "moontail_pending_bytes", "Bytes of the spans that wait.", (double)p->l->table.bytes);
+    metrics_gauge(&p->m, "moontail_pending_traces", "Traces that wait for their decision.",
+                  (double)p->l->table.traces);
+    metrics_gauge(&p->m, "moontail_pending_bytes", "Bytes of the spans that wait.",
+                  (double)p->l->table.bytes);
     metrics_family(&p->m, "moontail_decided_traces_total", METRIC_COUNTER,
                    "Traces decided, by completeness and by what made the decision due.");
     for (int complete = 0; complete < 2; complete++)
@@ -108,113 +100,47 @@ static void write_traces(struct page *p)
         metrics_sample(&p->m, (double)by_trigger, "reason",
                        trace_trigger_name((enum trace_trigger)t), (char *)0);
     }
-    gauge(p, "moontail_remembered_decisions", "Decisions that late spans would follow.",
-          (double)p->l->table.remembered);
-    counter(p, "moontail_forgotten_decisions_total", "Decisions dropped from the cache.",
-            p->l->table.forgotten);
+    metrics_gauge(&p->m, "moontail_remembered_decisions", "Decisions that late spans would follow.",
+                  (double)p->l->table.remembered);
+    metrics_counter(&p->m, "moontail_forgotten_decisions_total",
+                    "Decisions dropped from the cache.", p->l->table.forgotten);
 }
 
 static void write_requests(struct page *p)
 {
     const struct receive_stats *r = &p->l->receive;
 
-    counter(p, "moontail_requests_total", "Requests answered with success.", r->requests);
+    metrics_counter(&p->m, "moontail_requests_total", "Requests answered with success.",
+                    r->requests);
     metrics_family(&p->m, "moontail_refused_requests_total", METRIC_COUNTER,
                    "Requests answered otherwise, by reason.");
     for (int i = 0; i < REFUSED_COUNT; i++)
         metrics_sample(&p->m, (double)r->refused[i], "reason",
                        receive_refusal_name((enum receive_refusal)i), (char *)0);
-    counter(p, "moontail_paused_requests_total", "Requests that waited for memory.", r->paused);
-    gauge(p, "moontail_connections", "Open connections of senders.", (double)r->connections);
-    counter(p, "moontail_accepted_connections_total", "Connections accepted.",
-            r->accepted_connections);
-    counter(p, "moontail_received_bytes_total", "Bytes read from senders.", r->bytes);
-    gauge(p, "moontail_worker_loop_max_seconds",
-          "The longest turn of a worker: nothing else came in on it meanwhile.",
-          (double)p->l->turns.longest_ns / (double)NS_PER_S);
-    gauge(p, "moontail_worker_loop_stalled_max_seconds",
-          "The longest that a turn of a worker stood still: it neither ran nor waited for a CPU.",
-          (double)p->l->turns.stalled_ns / (double)NS_PER_S);
-    gauge(p, "moontail_worker_loop_cpu_max_seconds",
-          "The most CPU time that a turn of a worker took; those under 2 ms are not looked at.",
-          (double)p->l->turns.cpu_ns / (double)NS_PER_S);
-    counter(p, "moontail_worker_busy_turns_total",
-            "Turns of workers that took over 5 ms of CPU time.", p->l->turns.busy);
-    counter(p, "moontail_worker_slow_turns_total", "Turns of workers over 5 ms.", p->l->turns.slow);
-    counter(p, "moontail_crossed_spans_total", "Spans handed from one worker to another.",
-            p->l->sum.crossed);
-}
-
-/* A family with one sample for each exporter. */
-static void per_exporter(struct page *p, const char *name, enum metric_type type, const char *help,
-                         size_t offset)
-{
-    metrics_family(&p->m, name, type, help);
-    for (size_t i = 0; i < p->l->exporter_count; i++) {
-        const struct ledger_exporter *e = &p->l->exporters[i];
-
-        metrics_sample(&p->m, (double)export_count_at(&e->stats, offset), "exporter", e->name,
-                       (char *)0);
-    }
-}
-
-#define PER_EXPORTER(p, name, type, help, field)                                                   \
-    per_exporter(p, name, type, help, offsetof(struct export_stats, field))
-
-static void write_export_lost(struct page *p)
-{
-    metrics_family(&p->m, "moontail_export_lost_spans_total", METRIC_COUNTER,
-                   "Spans that an exporter gave up, by reason.");
-    for (size_t i = 0; i < p->l->exporter_count; i++)
-        for (int r = 0; r < EXPORT_LOSSES; r++)
-            metrics_sample(
-                &p->m, (double)export_count_at(&p->l->exporters[i].stats, export_losses[r].offset),
-                "exporter", p->l->exporters[i].name, "reason", export_losses[r].name, (char *)0);
-}
-
-static void write_script_counts(struct page *p)
-{
-    metrics_family(&p->m, "moontail_export_script_total", METRIC_COUNTER,
-                   "What the scripts of exporters count.");
-    for (size_t i = 0; i < p->l->exporter_count; i++) {
-        const struct ledger_exporter *e = &p->l->exporters[i];
-
-        for (size_t k = 0; k < e->stats.count_names; k++)
-            metrics_sample(&p->m, (double)e->stats.counts[k].n, "exporter", e->name, "what",
-                           e->stats.counts[k].what, (char *)0);
-    }
-}
-
-static void write_exporters(struct page *p)
-{
-    write_script_counts(p);
-    PER_EXPORTER(p, "moontail_export_enqueued_spans_total", METRIC_COUNTER,
-                 "Kept spans that the exporter is to send.", enqueued);
-    PER_EXPORTER(p, "moontail_export_recovered_spans_total", METRIC_COUNTER,
-                 "Spans that were queued before the start, and were not known to be delivered.",
-                 recovered);
-    PER_EXPORTER(p, "moontail_export_delivered_spans_total", METRIC_COUNTER,
-                 "Spans that the backend took.", delivered);
-    PER_EXPORTER(p, "moontail_export_redelivered_spans_total", METRIC_COUNTER,
-                 "Spans sent again, counted each time.", redelivered);
-    metrics_family(&p->m, "moontail_export_filtered_spans_total", METRIC_COUNTER,
-                   "Spans that the exporter's script chose not to send.");
-    for (size_t i = 0; i < p->l->exporter_count; i++)
-        metrics_sample(&p->m, (double)p->l->exporters[i].stats.filtered, "exporter",
-                       p->l->exporters[i].name, "reason", "encode", (char *)0);
-    write_export_lost(p);
-    PER_EXPORTER(p, "moontail_export_queued_spans", METRIC_GAUGE, "Spans that wait to be sent.",
-                 queued);
-    PER_EXPORTER(p, "moontail_export_queued_bytes", METRIC_GAUGE, "Bytes that wait to be sent.",
-                 queue_bytes);
-    PER_EXPORTER(p, "moontail_export_requests_total", METRIC_COUNTER, "Requests sent.", requests);
-    PER_EXPORTER(p, "moontail_export_failures_total", METRIC_COUNTER, "Requests that failed.",
-                 failures);
-    metrics_family(&p->m, "moontail_export_circuit_open", METRIC_GAUGE,
-                   "1 while the exporter only probes its backend.");
-    for (size_t i = 0; i < p->l->exporter_count; i++)
-        metrics_sample(&p->m, p->l->exporters[i].stats.circuit_open, "exporter",
-                       p->l->exporters[i].name, (char *)0);
+    metrics_counter(&p->m, "moontail_paused_requests_total", "Requests that waited for memory.",
+                    r->paused);
+    metrics_gauge(&p->m, "moontail_connections", "Open connections of senders.",
+                  (double)r->connections);
+    metrics_counter(&p->m, "moontail_accepted_connections_total", "Connections accepted.",
+                    r->accepted_connections);
+    metrics_counter(&p->m, "moontail_received_bytes_total", "Bytes read from senders.", r->bytes);
+    metrics_gauge(&p->m, "moontail_worker_loop_max_seconds",
+                  "The longest turn of a worker: nothing else came in on it meanwhile.",
+                  (double)p->l->turns.longest_ns / (double)NS_PER_S);
+    metrics_gauge(
+        &p->m, "moontail_worker_loop_stalled_max_seconds",
+        "The longest that a turn of a worker stood still: it neither ran nor waited for a CPU.",
+        (double)p->l->turns.stalled_ns / (double)NS_PER_S);
+    metrics_gauge(
+        &p->m, "moontail_worker_loop_cpu_max_seconds",
+        "The most CPU time that a turn of a worker took; those under 2 ms are not looked at.",
+        (double)p->l->turns.cpu_ns / (double)NS_PER_S);
+    metrics_counter(&p->m, "moontail_worker_busy_turns_total",
+                    "Turns of workers that took over 5 ms of CPU time.", p->l->turns.busy);
+    metrics_counter(&p->m, "moontail_worker_slow_turns_total", "Turns of workers over 5 ms.",
+                    p->l->turns.slow);
+    metrics_counter(&p->m, "moontail_crossed_spans_total",
+                    "Spans handed from one worker to another.", p->l->sum.crossed);
 }
 
 static void write_ledgers(struct page *p, uint64_t age_ns)
@@ -228,8 +154,8 @@ static void write_ledgers(struct page *p, uint64_t age_ns)
         snprintf(name, sizeof(name), "export/%s", p->l->exporters[i].name);
         metrics_sample(&p->m, (double)p->l->exporters[i].unaccounted, "ledger", name, (char *)0);
     }
-    gauge(p, "moontail_ledger_age_seconds", "How old the counts of this page are.",
-          (double)age_ns / (double)NS_PER_S);
+    metrics_gauge(&p->m, "moontail_ledger_age_seconds", "How old the counts of this page are.",
+                  (double)age_ns / (double)NS_PER_S);
 }
 
 static void write_policy_errors(struct page *p)
@@ -247,8 +173,8 @@ static void write_policy_errors(struct page *p)
                    "Calls of processors that failed, by kind.");
     for (at = 0; processor_errors_next(shared, &at, &policy, &kind, &count);)
         metrics_sample(&p->m, (double)count, "processor", policy, "kind", kind, (char *)0);
-    counter(p, "moontail_truncated_strings_total", "Strings that processors cut.",
-            atomic_load_explicit(&shared->truncated, memory_order_relaxed));
+    metrics_counter(&p->m, "moontail_truncated_strings_total", "Strings that processors cut.",
+                    atomic_load_explicit(&shared->truncated, memory_order_relaxed));
     metrics_family(&p->m, "moontail_redacted_values_total", METRIC_COUNTER,
                    "Secrets that processors took out, by rule.");
     for (at = 0; processor_redacted_next(shared, &at, &policy, &kind, &count);)
@@ -294,11 +220,13 @@ static void write_memory(struct page *p)
 {
     const struct config *config = collector_config(p->c);
 
-    gauge(p, "moontail_memory_bytes", "Memory counted by the memory limiter.",
-          (double)p->l->memory_used);
-    gauge(p, "moontail_memory_limit_bytes", "memory_limiter.limit.", (double)config->memory.limit);
-    gauge(p, "moontail_memory_soft_limit_bytes", "Above it the oldest traces are decided early.",
-          (double)(config->memory.limit - config->memory.spike_limit));
+    metrics_gauge(&p->m, "moontail_memory_bytes", "Memory counted by the memory limiter.",
+                  (double)p->l->memory_used);
+    metrics_gauge(&p->m, "moontail_memory_limit_bytes", "memory_limiter.limit.",
+                  (double)config->memory.limit);
+    metrics_gauge(&p->m, "moontail_memory_soft_limit_bytes",
+                  "Above it the oldest traces are decided early.",
+                  (double)(config->memory.limit - config->memory.spike_limit));
 }
 
 static void write_build(struct page *p)
@@ -308,17 +236,18 @@ static void write_build(struct page *p)
 
     metrics_family(&p->m, "moontail_config_info", METRIC_GAUGE, "The configuration that runs.");
     metrics_sample(&p->m, 1, "hash", config->hash, (char *)0);
-    gauge(p, "moontail_config_last_reload_successful", "1: the last configuration given was taken.",
-          !last || last->is_taken);
-    counter(p, "moontail_reload_exchanges_total",
-            "Times that a worker took what a reload had made for it.", p->l->sum.exchanges);
-    counter(p, "moontail_reload_slow_exchanges_total",
-            "Those in which it stood still for over a millisecond.", p->l->sum.slow_exchanges);
-    gauge(p, "moontail_reload_exchange_max_seconds", "The longest of them.",
-          (double)p->l->sum.longest_exchange_ns / (double)NS_PER_S);
-    gauge(p, "moontail_config_last_reload_success_timestamp_seconds",
-          "When the running configuration was taken, Unix time.",
-          (double)collector_configured_unix_ns(p->c) / (double)NS_PER_S);
+    metrics_gauge(&p->m, "moontail_config_last_reload_successful",
+                  "1: the last configuration given was taken.", !last || last->is_taken);
+    metrics_counter(&p->m, "moontail_reload_exchanges_total",
+                    "Times that a worker took what a reload had made for it.", p->l->sum.exchanges);
+    metrics_counter(&p->m, "moontail_reload_slow_exchanges_total",
+                    "Those in which it stood still for over a millisecond.",
+                    p->l->sum.slow_exchanges);
+    metrics_gauge(&p->m, "moontail_reload_exchange_max_seconds", "The longest of them.",
+                  (double)p->l->sum.longest_exchange_ns / (double)NS_PER_S);
+    metrics_gauge(&p->m, "moontail_config_last_reload_success_timestamp_seconds",
+                  "When the running configuration was taken, Unix time.",
+                  (double)collector_configured_unix_ns(p->c) / (double)NS_PER_S);
     metrics_family(&p->m, "moontail_build_info", METRIC_GAUGE, "The program.");
     metrics_sample(&p->m, 1, "version", MOONTAIL_VERSION, (char *)0);
 }
@@ -331,67 +260,20 @@ static void write_process(struct page *p)
     metrics_family(&p->m, "process_cpu_seconds_total", METRIC_COUNTER,
                    "CPU time of the process, user and system.");
     metrics_sample(&p->m, f.cpu_seconds, (char *)0);
-    gauge(p, "process_resident_memory_bytes", "Resident memory.", (double)f.resident_bytes);
-    gauge(p, "process_virtual_memory_bytes", "Virtual memory.", (double)f.virtual_bytes);
-    gauge(p, "process_open_fds", "Open file descriptors.", (double)f.open_fds);
-    gauge(p, "process_max_fds", "Most file descriptors allowed.", (double)f.max_fds);
-    gauge(p, "process_start_time_seconds", "When the process started, Unix time.",
-          (double)collector_started_unix_ns(p->c) / (double)NS_PER_S);
+    metrics_gauge(&p->m, "process_resident_memory_bytes", "Resident memory.",
+                  (double)f.resident_bytes);
+    metrics_gauge(&p->m, "process_virtual_memory_bytes", "Virtual memory.",
+                  (double)f.virtual_bytes);
+    metrics_gauge(&p->m, "process_open_fds", "Open file descriptors.", (double)f.open_fds);
+    metrics_gauge(&p->m, "process_max_fds", "Most file descriptors allowed.", (double)f.max_fds);
+    metrics_gauge(&p->m, "process_start_time_seconds", "When the process started, Unix time.",
+                  (double)collector_started_unix_ns(p->c) / (double)NS_PER_S);
     /* The same under the collector's names. */
     metrics_family(&p->m, "otelcol_process_cpu_seconds_total", METRIC_COUNTER,
                    "Alias of process_cpu_seconds_total.");
     metrics_sample(&p->m, f.cpu_seconds, (char *)0);
-    gauge(p, "otelcol_process_memory_rss", "Alias of process_resident_memory_bytes.",
-          (double)f.resident_bytes);
-}
-
-static void alias_by_policy(struct page *p)
-{
-    const struct worker_counts *s = &p->l->sum;
-
-    metrics_family(&p->m, "otelcol_processor_tail_sampling_count_traces_sampled_total",
-                   METRIC_COUNTER, "Traces by the policy that decided.");
-    for (size_t i = 0; i < p->l->labels; i++) {
-        const char *policy = labels_policy(p->labels, (uint16_t)i);
-
-        if (s->kept_traces[i])
-            metrics_sample(&p->m, (double)s->kept_traces[i], "policy", policy, "reason",
-                           labels_reason(p->labels, (uint16_t)i), "sampled", "true", (char *)0);
-        if (s->dropped_traces[i])
-            metrics_sample(&p->m, (double)s->dropped_traces[i], "policy", policy, "reason",
-                           labels_reason(p->labels, (uint16_t)i), "sampled", "false", (char *)0);
-    }
-    metrics_family(&p->m, "otelcol_processor_tail_sampling_global_count_traces_sampled_total",
-                   METRIC_COUNTER, "Traces kept and dropped.");
-    metrics_sample(&p->m, (double)ledger_sum(s->kept_traces, p->l->labels), "sampled", "true",
-                   (char *)0);
-    metrics_sample(&p->m, (double)ledger_sum(s->dropped_traces, p->l->labels), "sampled", "false",
-                   (char *)0);
-}
-
-static void write_aliases(struct page *p)
-{
-    const struct worker_counts *s = &p->l->sum;
-
-    counter(p, "otelcol_receiver_accepted_spans_total", "Spans taken.", s->received - s->rejected);
-    counter(p, "otelcol_receiver_refused_spans_total", "Spans rejected.", s->rejected);
-    PER_EXPORTER(p, "otelcol_exporter_sent_spans_total", METRIC_COUNTER,
-                 "Alias of moontail_export_delivered_spans_total.", delivered);
-    metrics_family(&p->m, "otelcol_exporter_send_failed_spans_total", METRIC_COUNTER,
-                   "Spans that an exporter gave up.");
-    for (size_t i = 0; i < p->l->exporter_count; i++) {
-        const struct export_stats *e = &p->l->exporters[i].stats;
-
-        metrics_sample(&p->m, (double)(e->lost_permanent + e->lost_retry_exhausted), "exporter",
-                       p->l->exporters[i].name, (char *)0);
-    }
-    PER_EXPORTER(p, "otelcol_exporter_enqueue_failed_spans_total", METRIC_COUNTER,
-                 "Spans dropped because the queue was full.", lost_outbox_full);
-    alias_by_policy(p);
-    gauge(p, "otelcol_processor_tail_sampling_sampling_traces_on_memory", "Traces that wait.",
-          (double)p->l->table.traces);
-    counter(p, "otelcol_processor_tail_sampling_new_trace_id_received_total", "New traces.",
-            p->l->new_traces);
+    metrics_gauge(&p->m, "otelcol_process_memory_rss", "Alias of process_resident_memory_bytes.",
+                  (double)f.resident_bytes);
 }
 
 /* As of the last time that they were gathered: for their own page, or to send them. */
@@ -402,13 +284,13 @@ static void write_span_metrics(struct page *p)
     if (!p->c->shared.span_metrics)
         return;
     spanmetrics_stats(p->c->shared.span_metrics, &stats);
-    gauge(p, "moontail_span_metrics_series",
-          "Series of span_metrics, the overflow series not counted.", (double)stats.series);
-    counter(p, "moontail_span_metrics_spans_total", "Spans that span_metrics counted.",
-            stats.calls);
-    counter(p, "moontail_span_metrics_overflow_spans_total",
-            "Of these, spans in the overflow series: beyond max_series, or without memory.",
-            stats.overflow);
+    metrics_gauge(&p->m, "moontail_span_metrics_series",
+                  "Series of span_metrics, the overflow series not counted.", (double)stats.series);
+    metrics_counter(&p->m, "moontail_span_metrics_spans_total", "Spans that span_metrics counted.",
+                    stats.calls);
+    metrics_counter(&p->m, "moontail_span_metrics_overflow_spans_total",
+                    "Of these, spans in the overflow series: beyond max_series, or without memory.",
+                    stats.overflow);
 }
 
 static void write_service_graph(struct page *p)
@@ -418,16 +300,19 @@ static void write_service_graph(struct page *p)
     if (!p->c->shared.service_graph)
         return;
     spanmetrics_stats(p->c->shared.service_graph, &stats);
-    gauge(p, "moontail_service_graph_series",
-          "Series of service_graph, the overflow series not counted.", (double)stats.series);
-    counter(p, "moontail_service_graph_requests_total", "Requests that service_graph counted.",
-            stats.calls);
-    counter(p, "moontail_service_graph_overflow_requests_total",
-            "Of these, requests in the overflow series: beyond max_edges, or without memory.",
-            stats.overflow);
-    counter(p, "moontail_service_graph_unpaired_spans_total",
-            "Spans of servers and consumers whose parent is no client or producer of their trace.",
-            stats.unpaired);
+    metrics_gauge(&p->m, "moontail_service_graph_series",
+                  "Series of service_graph, the overflow series not counted.",
+                  (double)stats.series);
+    metrics_counter(&p->m, "moontail_service_graph_requests_total",
+                    "Requests that service_graph counted.", stats.calls);
+    metrics_counter(
+        &p->m, "moontail_service_graph_overflow_requests_total",
+        "Of these, requests in the overflow series: beyond max_edges, or without memory.",
+        stats.overflow);
+    metrics_counter(
+        &p->m, "moontail_service_graph_unpaired_spans_total",
+        "Spans of servers and consumers whose parent is no client or producer of their trace.",
+        stats.unpaired);
 }
 
 int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
@@ -444,7 +329,7 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     write_spans(&p);
     write_traces(&p);
     write_requests(&p);
-    write_exporters(&p);
+    metrics_write_exporters(&p.m, p.l);
     write_ledgers(&p, age_ns);
     metrics_write_journal(&p.m, p.l, &p.c->recovered);
     metrics_write_items(&p.m, p.l, collector_policy_shared(p.c)->filters);
@@ -457,7 +342,7 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     write_memory(&p);
     write_build(&p);
     write_process(&p);
-    write_aliases(&p);
+    metrics_write_aliases(&p.m, p.l, p.labels);
     metrics_write_item_aliases(&p.m, p.l);
     metrics_end(&p.m);
     return 200;

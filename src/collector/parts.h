@@ -187,6 +187,28 @@ bool snapshot_gather(struct collector *c);
 enum err pushed_trace_push(void *collector, lua_State *L, const struct export_trace *trace);
 void pushed_trace_end(void *collector, lua_State *L);
 
+/* ---- the page of /metrics ---- */
+
+static inline void metrics_counter(struct metrics *m, const char *name, const char *help,
+                                   uint64_t value)
+{
+    metrics_family(m, name, METRIC_COUNTER, help);
+    metrics_sample(m, (double)value, (char *)0);
+}
+
+static inline void metrics_gauge(struct metrics *m, const char *name, const char *help,
+                                 double value)
+{
+    metrics_family(m, name, METRIC_GAUGE, help);
+    metrics_sample(m, value, (char *)0);
+}
+
+/* ---- metrics_export.c ---- */
+
+void metrics_write_exporters(struct metrics *m, const struct ledger *l);
+/* labels: of decisions. */
+void metrics_write_aliases(struct metrics *m, const struct ledger *l, const struct labels *labels);
+
 /* ---- metrics_items.c: the part of /metrics about metrics and logs ---- */
 
 /* filters: the labels of what processors dropped. */
