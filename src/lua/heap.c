@@ -15,7 +15,7 @@ enum {
     BLOCK_LOOK = 64 * 1024,    /* to ask for one is worth a look at the clock */
     BLOCK_LEAST = 1024 * 1024, /* may be asked for within any budget */
     COUNT = 100,               /* ticks between two looks at the clock */
-    SPARE_MAX = 1024 * 1024,   /* of blocks that are kept; about what a collection frees at once */
+    SPARE_MAX = 4096 * 1024,   /* of blocks that are kept: what a collection frees at once */
 };
 
 /* The sanitizer sees what is used after it was freed only if it is freed. */

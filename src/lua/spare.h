@@ -11,9 +11,9 @@
 #include <stddef.h>
 
 enum {
-    SPARE_STEP = 16,      /* bytes between two classes */
-    SPARE_LARGEST = 1024, /* larger blocks are malloc's business */
-    SPARE_CLASSES = SPARE_LARGEST / SPARE_STEP + 1
+    SPARE_FINE = 512,     /* up to here a class each 16 bytes, then each 128 */
+    SPARE_LARGEST = 4096, /* larger blocks are malloc's business */
+    SPARE_CLASSES = SPARE_FINE / 16 + (SPARE_LARGEST - SPARE_FINE) / 128 + 1
 };
 
 struct spare {
