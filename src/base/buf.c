@@ -84,11 +84,6 @@ void buf_str(struct buf *b, const char *text)
     buf_append(b, text, strlen(text));
 }
 
-void buf_byte(struct buf *b, uint8_t byte)
-{
-    buf_append(b, &byte, 1);
-}
-
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list args;

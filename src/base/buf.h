@@ -35,8 +35,15 @@ static inline uint8_t *buf_reserve(struct buf *b, size_t size)
 
 void buf_append(struct buf *b, const void *data, size_t size);
 void buf_str(struct buf *b, const char *text);
-void buf_byte(struct buf *b, uint8_t byte);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static inline void buf_byte(struct buf *b, uint8_t byte)
+{
+    if (b->len < b->cap && !b->failed)
+        b->data[b->len++] = byte;
+    else
+        buf_append(b, &byte, 1);
+}
 
 static inline bool buf_ok(const struct buf *b)
 {

@@ -5,7 +5,9 @@
 #include "otlp/utf8.h"
 #include "otlp/view.h"
 
+#include <endian.h>
 #include <math.h>
+#include <string.h>
 #include <yyjson.h>
 
 /* Where a field of a message occurs: the walk over its occurrences begins and ends there. */
@@ -45,18 +47,41 @@ static size_t put_special(struct buf *out, const uint8_t *at, const uint8_t *end
     return len;
 }
 
+/* How many of eight bytes, the first one lowest, are plain before one that is not: a quote, a
+ * backslash, a control or what is not ASCII. (A borrow reaches only bytes behind such a one.) */
+static size_t plain_of_eight(uint64_t bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    uint64_t marks = bytes | (bytes - ones * 0x20) | ((bytes ^ ones * '"') - ones) |
+                     ((bytes ^ ones * '\\') - ones);
+
+    return marks & high ? (size_t)__builtin_ctzll(marks & high) / 8 : 8;
+}
+
 /* Writes what needs no look at its neighbours to `to`, which has room for twice as much: plain
  * bytes, quotes, backslashes. Returns where it stopped. */
 static const uint8_t *put_simple(uint8_t **to, const uint8_t *at, const uint8_t *end)
 {
     uint8_t *put = *to;
 
-    for (; at < end; at++) {
+    while (at < end) {
+        if (end - at >= 8) {
+            uint64_t bytes;
+            size_t plain;
+
+            memcpy(&bytes, at, 8);
+            memcpy(put, at, 8);
+            plain = plain_of_eight(le64toh(bytes));
+            put += plain;
+            at += plain;
+            if (plain == 8)
+                continue;
+        }
         if (*at == '"' || *at == '\\')
             *put++ = '\\';
         else if (*at < 0x20 || *at >= 0x80)
             break;
-        *put++ = *at;
+        *put++ = *at++;
     }
     *to = put;
     return at;
