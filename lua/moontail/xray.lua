@@ -15,23 +15,21 @@ local api = M.api
 
 -- ---- one document ----
 
-local function is_subsegment(span) return span.kind ~= "server" and span.kind ~= "consumer" and span.parent_id ~= nil end
-
+-- First what only looks at the attributes, then what takes some, then the place of those that are left.
 local function document(span, m, salt)
-  local is_inner = is_subsegment(span)
-  local http_block, rest = http.block(span, m, is_inner and 0 or #span.resource.keys)
-  local cause = causes.cause(span, rest, m, salt)
-  local fault, is_error, throttle = causes.flags(span, m)
-  local aws_block = aws.block(span, rest)
-  local sql_block = sql.block(span, rest, m)
-  local user, annotations, metadata = fields.of(span, rest, m, not is_inner)
+  local is_inner = read.is_subsegment(span)
   local name, namespace = names.of(span, m)
+  local fault, is_error, throttle = causes.flags(span, m)
+  local linked, indexed = links.of(span, m), fields.indexed(span, m)
+  local sql_block, http_block = sql.block(span, m), http.block(span, m)
+  local cause, aws_block = causes.cause(span, m, salt), aws.block(span)
+  local user, annotations, metadata = fields.of(span, indexed, m, not is_inner)
   return {
     id = span.id, trace_id = read.trace_id(span.trace_id), parent_id = span.parent_id, name = name, namespace = namespace,
     type = is_inner and "subsegment" or nil, origin = span.resource.origin, service = span.resource.service,
     start_time = span.start_time, end_time = not span.in_progress and span.end_time or nil, in_progress = span.in_progress or nil,
     fault = fault, error = is_error, throttle = throttle, cause = cause, user = user, http = http_block, aws = aws_block,
-    sql = sql_block, annotations = annotations, metadata = metadata, links = links.of(span, m),
+    sql = sql_block, annotations = annotations, metadata = metadata, links = linked,
   }
 end
 
@@ -41,15 +39,14 @@ local OF_DEPENDENCY = { "aws.remote.service", "aws.remote.operation", "remoteTar
 local OF_CALL = { "operation", "account_id", "region", "request_id", "queue_url", "table_name", "table_names" }
 
 local function dependency(span, m, segment_id)
-  local parent_id = span.parent_id
+  local parent_id, has_remote = span.parent_id, span.attrs["aws.remote.service"] ~= nil
+  local remote = names.remote(span.attrs)
   span.parent_id = segment_id
   local d = document(span, m, "dependency")
   span.parent_id = parent_id
   d.type, d.namespace = "subsegment", d.namespace or "remote"
   if span.kind == "consumer" then d.links = nil end
-  if span.attrs["aws.remote.service"] ~= nil then
-    d.name = names.given(names.remote(span.attrs), m)
-  end
+  if has_remote then d.name = names.given(remote, m) end
   return d
 end
 
@@ -97,16 +94,17 @@ local function local_root(span, m)
     d.type, d.namespace = nil, nil
     return d
   end
-  local segment_id = causes.ids_of(span, "segment")()
+  local segment_id, attrs = causes.ids_of(span, "segment")(), {}
+  for key, value in pairs(span.attrs) do attrs[key] = value end
   local first = dependency(span, m, segment_id)
+  span.attrs = attrs
   return first, service_segment(span, m, segment_id)
 end
 
 local function plain(span, m)
+  local is_remote = names.is_outgoing(span) and span.attrs["aws.remote.service"] ~= nil
   local d = document(span, m, "")
-  if d.type and not d.namespace and names.is_outgoing(span) and span.attrs["aws.remote.service"] ~= nil then
-    d.namespace = "remote"
-  end
+  if is_remote and d.type and not d.namespace then d.namespace = "remote" end
   return d
 end
 
@@ -134,12 +132,9 @@ function Mapping.__tostring() return "mapping" end
 function methods.documents(self, proxy)
   local m = held[self]
   if not m then error("call it as mapping:documents(span)", 2) end
-  local span = read.span(proxy)
-  span.resource = m.resource_of(span.index)
-  span.is_aws_sdk = names.is_aws_sdk(span.attrs)
-  span.is_local_root = span.attrs["aws.span.kind"] == "LOCAL_ROOT"
+  local span = read.span(proxy, m.resource_of)
   take_in_progress(span, m)
-  if span.is_local_root then return local_root(span, m) end
+  if names.is_local_root(span.attrs) then return local_root(span, m) end
   return plain(span, m)
 end
 

@@ -165,16 +165,15 @@ local function tables_of(a)
   return nil, list
 end
 
--- Those that the block took are gone from `rest`.
 local function take(rest)
   for i = 1, #TAKEN do
     if rest[TAKEN[i]] ~= nil then rest[TAKEN[i]] = nil end
   end
 end
 
--- The block, or nil where the resource is not of AWS.
-function M.block(span, rest)
-  local of_all = span.resource.aws
+-- The block, or nil where the resource is not of AWS; what it took is gone from the attributes.
+function M.block(span)
+  local of_all, rest = span.resource.aws, span.attrs
   local block
   if of_all then
     local account, queue = span.resource.account, first(rest, "aws.queue_url", "aws.queue.url")

@@ -1,6 +1,7 @@
 -- Why an X-Ray document failed: fault, error, throttle, and the exceptions.
 local core = require "moontail.policy_core"
 local http = require "moontail.xray_http"
+local names = require "moontail.xray_name"
 local read = require "moontail.xray_read"
 local stack = require "moontail.xray_stack"
 
@@ -48,7 +49,7 @@ local function exceptions_of(span, m, salt)
   local list, new_id
   for _, event in ipairs(span.events) do
     local is_exception = event.name == "exception"
-    if is_exception or (span.is_aws_sdk and event.name == "HTTP request failure") then
+    if is_exception or (names.is_aws_sdk(span.attrs) and event.name == "HTTP request failure") then
       list, new_id = list or {}, new_id or ids_of(span, salt)
       if is_exception then add_exception(list, span, event, m, new_id) else add_failure(list, event, new_id) end
     end
@@ -56,12 +57,12 @@ local function exceptions_of(span, m, salt)
   return list
 end
 
--- The cause, or nil. A status text is taken out of `rest` where it says why.
-function M.cause(span, rest, m, salt)
+-- The cause, or nil. A status text is gone from the attributes where it says why.
+function M.cause(span, m, salt)
   local list = span.events and exceptions_of(span, m, salt)
   if list then return { exceptions = list[1] and list or nil } end
   if not span.is_error then return nil end
-  local message = span.message
+  local message, rest = span.message, span.attrs
   if message == "" then message = text(rest["http.status_text"]) end
   if rest["http.status_text"] ~= nil then rest["http.status_text"] = nil end
   if message == "" then return nil end

@@ -7,6 +7,8 @@ local find, sub, lower = string.find, string.sub, string.lower
 
 local M = {}
 
+local NONE = {}
+
 local INDEX, METADATA, LIST = "aws.xray.annotation.", "aws.xray.metadata.", "aws.xray.annotations"
 local KEY_MAX, VALUE_MAX = 500, 1000 -- characters: what the service takes
 
@@ -121,16 +123,23 @@ local function take_some(rest, out, indexed, m)
   end
 end
 
--- What was taken by a block and is to be indexed all the same.
-local function add_back(span, rest, m)
-  for _, key in ipairs(m.indexed_list) do
-    if rest[key] == nil then rest[key] = span.attrs[key] end
+-- What is to be indexed even if a block takes it; nil: none.
+function M.indexed(span, m)
+  local kept
+  for i = 1, #m.indexed_list do
+    local key = m.indexed_list[i]
+    if span.attrs[key] ~= nil then
+      kept = kept or {}
+      kept[key] = span.attrs[key]
+    end
   end
+  return kept
 end
 
--- The user, the annotations and the metadata (each may be nil). `rest` becomes part of it.
-function M.of(span, rest, m, with_resource)
-  add_back(span, rest, m)
+-- The user, the annotations and the metadata (each may be nil), which the attributes that are left become part of.
+function M.of(span, kept, m, with_resource)
+  local rest = span.attrs
+  for key, value in pairs(kept or NONE) do rest[key] = value end
   local user = read.present(rest["enduser.id"])
   if rest["enduser.id"] ~= nil then rest["enduser.id"] = nil end
   local out = { annotations = nil, metadata = nil, more = nil }

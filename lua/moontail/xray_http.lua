@@ -1,6 +1,6 @@
 -- The http block of an X-Ray document, from the attributes of the old conventions, the new ones, or both.
 local core = require "moontail.policy_core"
-local new_table = require "table.new"
+local clear = require "table.clear"
 local read = require "moontail.xray_read"
 
 local is_address = core.is_address
@@ -26,7 +26,12 @@ local function url_part(name, is_http, has_url)
   end
 end
 
+local ports = {}
+for _, port in ipairs { 80, 443, 8080 } do ports[port] = tostring(port) end
+
 local function digits(value)
+  local known = ports[value]
+  if known then return known end
   local number = read.integer(value)
   return type(number) == "table" and number.json or ("%.0f"):format(number)
 end
@@ -142,9 +147,8 @@ local function url_of(url, is_server, semconv)
       host, port = client_host(url, semconv)
     end
   end
-  local at = scheme .. "://" .. host
-  if port ~= "" and DEFAULT_PORT[scheme] ~= port then at = at .. ":" .. port end
-  return at .. path_of(url)
+  if port == "" or DEFAULT_PORT[scheme] == port then return scheme .. "://" .. host .. path_of(url) end
+  return scheme .. "://" .. host .. ":" .. port .. path_of(url)
 end
 
 -- ---- the block ----
@@ -164,30 +168,30 @@ local function content_length(span)
   return 0
 end
 
--- Of a table that is filled at once: what is nil has its place.
-local function new_part(m)
-  return {
-    url = { whole = nil, scheme = nil, path = nil, query = nil, server_address = nil, server_port = nil }, lenient = not m.compat,
-    method = nil, client_ip = nil, user_agent = nil, status = nil, is_http = nil, has_url = nil, peer = nil,
-  }
-end
-
--- The block, or nil; and the attributes that it did not take, in a table with room for `more`.
-function M.block(span, m, more)
+-- Takes the attributes of HTTP into `p`, in order.
+local function take(p, span, m)
   local readers, attrs, keys = m.http, span.attrs, span.keys
-  local rest = new_table(0, #keys + more)
-  local p
   for i = 1, #keys do
     local key = keys[i]
-    local reader = readers[key]
-    if reader then
-      p = p or new_part(m)
-      reader(p, attrs[key])
-    else
-      rest[key] = attrs[key]
+    local reader, value = readers[key], attrs[key]
+    if reader and value ~= nil then -- nil: it is there twice
+      reader(p, value)
+      attrs[key] = nil
     end
   end
-  if not p or not p.is_http then return nil, rest end
+end
+
+-- For one span after the other.
+local part, url_parts = {}, {}
+
+-- The block, or nil; what it took is gone from the attributes.
+function M.block(span, m)
+  local p = part
+  clear(p)
+  clear(url_parts)
+  p.url, p.lenient = url_parts, not m.compat
+  take(p, span, m)
+  if not p.is_http then return nil end
   return {
     request = {
       method = p.method,
@@ -197,7 +201,7 @@ function M.block(span, m, more)
       url = p.has_url and present(url_of(p.url, span.kind == "server", m.semconv)) or nil,
     },
     response = { status = p.status, content_length = content_length(span) },
-  }, rest
+  }
 end
 
 -- The number that says how the request ended, or nil.

@@ -51,6 +51,8 @@ function M.is_outgoing(span) return OUTGOING[span.kind] ~= nil end
 
 function M.is_aws_sdk(attrs) return attrs["rpc.system"] == "aws-api" end
 
+function M.is_local_root(attrs) return attrs["aws.span.kind"] == "LOCAL_ROOT" end
+
 -- The name of a remote service, without the prefix that AWS SDKs are given.
 function M.remote(attrs)
   local name = text(attrs["aws.remote.service"])
@@ -102,7 +104,7 @@ local function database(span, m)
 end
 
 local function of_service(span)
-  if span.kind == "server" or (span.kind == "internal" and span.is_local_root) then return text(span.attrs["aws.local.service"]) end
+  if span.kind == "server" or (span.kind == "internal" and M.is_local_root(span.attrs)) then return text(span.attrs["aws.local.service"]) end
   return OUTGOING[span.kind] and M.remote(span.attrs) or ""
 end
 
@@ -143,7 +145,7 @@ end
 
 -- The name and the namespace, which may be nil.
 function M.of(span, m)
-  local name, namespace = found(span, m), (span.is_aws_sdk or is_of_aws(span, m)) and "aws" or nil
+  local name, namespace = found(span, m), (M.is_aws_sdk(span.attrs) or is_of_aws(span, m)) and "aws" or nil
   if name == "" then name = M.clean(span.name, m) elseif not m.compat then name = M.clean(name, m) end
   if not namespace and (span.kind == "client" or span.kind == "producer") then namespace = "remote" end
   return name, namespace

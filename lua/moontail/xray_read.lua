@@ -60,28 +60,46 @@ function M.of_key(make) return remembered(TEXTS_MAX, TEXT_BYTES, make) end
 
 -- Resources by their bytes, made by `make(keys, values)`.
 function M.resources(make)
-  local of_bytes = remembered(RESOURCES_MAX, RESOURCE_BYTES, function(_, span) return make(core.resource_attrs(span)) end)
-  return function(span)
-    local bytes = core.resource_bytes(span)
-    return bytes and of_bytes(bytes, span) or make(core.resource_attrs(span))
+  local of_bytes = remembered(RESOURCES_MAX, RESOURCE_BYTES, function(_, index) return make(core.resource_attrs(index)) end)
+  local last, number, place -- of the span before: spans of a trace share their resource
+  return function(index)
+    local at = core.resource_place(index)
+    if place ~= at or number ~= access.reader.number then
+      local bytes = core.resource_bytes(index)
+      last = bytes and of_bytes(bytes, index) or make(core.resource_attrs(index))
+      number, place = access.reader.number, at
+    end
+    return last
   end
 end
 
--- A Span of a trace that is being read: { name, id, trace_id, parent_id, kind, status, message, start_time,
--- end_time, keys (in order), attrs, events, links }.
-function M.span(proxy)
+-- What is read of each span in turn.
+local span = {}
+
+-- A Span of a trace that is being read, until the next one is: { name, id, trace_id, parent_id, kind, is_error, message,
+-- start_time, end_time, keys (in order), attrs, events, links, resource }. What takes an attribute removes it from
+-- attrs, which have room for those of the resource where it is a segment.
+function M.span(proxy, resource_of)
   access.check(proxy, "span")
   local index = proxy[1]
-  local name, id, trace_id, parent_id, kind, status, message, start_time, end_time = core.span_parts(index)
-  local keys, attrs = core.span_attrs(index)
-  return {
-    index = index, name = name, id = id, trace_id = trace_id, parent_id = parent_id, kind = KINDS[kind] or "unspecified",
-    is_error = status == 2, message = message, start_time = start_time, end_time = end_time, keys = keys, attrs = attrs,
-    events = core.span_events(index), links = core.span_links(index),
-  }
+  local kind, status
+  span.name, span.id, span.trace_id, span.parent_id, kind, status, span.message, span.start_time, span.end_time = core.span_parts(index)
+  span.kind, span.is_error, span.resource = KINDS[kind] or "unspecified", status == 2, resource_of(index)
+  span.keys, span.attrs = core.span_attrs(index, M.is_subsegment(span) and 0 or #span.resource.keys)
+  span.events, span.links, span.in_progress = core.span_events(index), core.span_links(index), nil
+  return span
 end
 
--- 1-, its first eight digits, the others.
-function M.trace_id(hex) return "1-" .. hex:sub(1, 8) .. "-" .. hex:sub(9) end
+function M.is_subsegment(s) return s.kind ~= "server" and s.kind ~= "consumer" and s.parent_id ~= nil end
+
+local last_hex, last_id
+
+-- 1-, its first eight digits, the others. The spans of a trace come one behind the other.
+function M.trace_id(hex)
+  if hex ~= last_hex then
+    last_hex, last_id = hex, "1-" .. hex:sub(1, 8) .. "-" .. hex:sub(9)
+  end
+  return last_id
+end
 
 return M

@@ -14,13 +14,16 @@ local OLD = { system = "db.system", name = "db.name", statement = "db.statement"
 local NEW = { system = "db.system.name", name = "db.namespace", statement = "db.query.text", user = "user.name" }
 
 local function take(rest, names)
-  for _, name in pairs(names) do rest[name] = nil end
-  rest["db.connection_string"] = nil
+  for _, name in pairs(names) do
+    if rest[name] ~= nil then rest[name] = nil end
+  end
+  if rest["db.connection_string"] ~= nil then rest["db.connection_string"] = nil end
 end
 
-local function block_of(span, rest, names, m)
+local function block_of(span, names, m)
+  local rest = span.attrs
   local connection = text(rest["db.connection_string"])
-  if connection == "" and not m.compat then connection = text(span.attrs["server.address"]) end
+  if connection == "" and not m.compat then connection = text(rest["server.address"]) end
   if connection == "" then connection = "localhost" end
   local block = {
     url = present(span.name), connection_string = connection .. "/" .. text(rest[names.name]),
@@ -30,10 +33,11 @@ local function block_of(span, rest, names, m)
   return block
 end
 
--- The block, or nil; what it took is gone from `rest`.
-function M.block(span, rest, m)
-  if m.semconv ~= "v1" and SYSTEMS[rest["db.system"]] then return block_of(span, rest, OLD, m) end
-  if m.semconv ~= "v0" and NEW_SYSTEMS[rest["db.system.name"]] then return block_of(span, rest, NEW, m) end
+-- The block, or nil; what it took is gone from the attributes.
+function M.block(span, m)
+  local attrs = span.attrs
+  if m.semconv ~= "v1" and SYSTEMS[attrs["db.system"]] then return block_of(span, OLD, m) end
+  if m.semconv ~= "v0" and NEW_SYSTEMS[attrs["db.system.name"]] then return block_of(span, NEW, m) end
   return nil
 end
 

@@ -11,7 +11,7 @@
 
 #define JSON_META "moontail.json" /* registry: the metatable of values that are JSON already */
 
-enum { MAX_ADDRESS = 64 };
+enum { MAX_ADDRESS = 64, MAX_MORE = 1 << 20, FEW = 16 };
 
 static const char *const type_names[] = {
     [VALUE_INT] = "int",    [VALUE_DOUBLE] = "double", [VALUE_ARRAY] = "list",
@@ -99,9 +99,21 @@ static void push_plain(lua_State *L, const struct value *v)
     push_json(L, v);
 }
 
-/* Pushes the list of the keys, in order, and the map of the values. Empty values are left out; of a
- * link they are null. */
-static void push_attrs(lua_State *L, enum attr_owner owner, struct slice message)
+static int count_fields(struct slice message, uint32_t number)
+{
+    struct wire w = wire_of(message);
+    struct wire_field field;
+    int n = 0;
+
+    while (wire_next(&w, &field))
+        n += field.number == number;
+    return n;
+}
+
+/* Pushes the list of the keys, in order, and the map of the values, which has room for `more`.
+ * Empty values are left out; of a link they are null. */
+static void push_attrs(lua_State *L, enum attr_owner owner, struct slice message, int count,
+                       int more)
 {
     struct slice key;
     struct value v;
@@ -109,8 +121,8 @@ static void push_attrs(lua_State *L, enum attr_owner owner, struct slice message
     int n = 0;
 
     luaL_checkstack(L, 8, "attributes");
-    lua_createtable(L, 16, 0);
-    lua_createtable(L, 0, 16);
+    lua_createtable(L, count, 0);
+    lua_createtable(L, 0, count + more);
     while (view_owner_attr_next(owner, message, &at, &key, &v)) {
         if (v.type == VALUE_ABSENT && owner != OWNER_LINK)
             continue;
@@ -173,12 +185,15 @@ static int span_parts(lua_State *L)
     return 9;
 }
 
-/* span_attrs(span) -> keys, values */
+/* span_attrs(span, more) -> keys, values in a table with room for `more` */
 static int span_attrs(lua_State *L)
 {
     size_t span = check_span(L);
+    struct slice bytes = reader_view(reader_of(L), span)->span;
+    int more = (int)luaL_optinteger(L, 2, 0);
 
-    push_attrs(L, OWNER_SPAN, reader_view(reader_of(L), span)->span);
+    luaL_argcheck(L, more >= 0 && more <= MAX_MORE, 2, "too many");
+    push_attrs(L, OWNER_SPAN, bytes, count_fields(bytes, ATTRS_SPAN), more);
     return 2;
 }
 
@@ -186,7 +201,7 @@ static int resource_attrs(lua_State *L)
 {
     size_t span = check_span(L);
 
-    push_attrs(L, OWNER_RESOURCE, reader_view(reader_of(L), span)->resource);
+    push_attrs(L, OWNER_RESOURCE, reader_view(reader_of(L), span)->resource, FEW, 0);
     return 2;
 }
 
@@ -211,6 +226,16 @@ static int resource_bytes(lua_State *L)
     return 1;
 }
 
+/* resource_place(span) -> a number: the same for spans of a trace that have the same resource, one
+ * time in the trace's bytes. */
+static int resource_place(lua_State *L)
+{
+    size_t span = check_span(L);
+
+    lua_pushnumber(L, (lua_Number)(uintptr_t)reader_view(reader_of(L), span)->resource.data);
+    return 1;
+}
+
 /* ---- events and links ---- */
 
 static void push_event(lua_State *L, struct slice event)
@@ -224,7 +249,7 @@ static void push_event(lua_State *L, struct slice event)
     lua_setfield(L, -2, "name");
     lua_pushnumber(L, (double)(time_ns / 1000) / 1e6);
     lua_setfield(L, -2, "seconds"); /* of whole microseconds */
-    push_attrs(L, OWNER_EVENT, event);
+    push_attrs(L, OWNER_EVENT, event, count_fields(event, ATTRS_EVENT), 0);
     lua_setfield(L, -3, "attrs");
     lua_pop(L, 1);
 }
@@ -264,7 +289,7 @@ static void push_link(lua_State *L, struct slice link)
     lua_createtable(L, 0, 3);
     set_hex(L, "trace_id", trace_id);
     set_hex(L, "id", span_id);
-    push_attrs(L, OWNER_LINK, link);
+    push_attrs(L, OWNER_LINK, link, count_fields(link, ATTRS_LINK), 0);
     lua_setfield(L, -3, "attrs");
     lua_pop(L, 1);
 }
@@ -302,10 +327,15 @@ static int is_address(lua_State *L)
 void whole_register(lua_State *L, struct reader *r)
 {
     static const luaL_Reg functions[] = {
-        {"span_parts", span_parts},         {"span_attrs", span_attrs},
-        {"span_events", span_events},       {"span_links", span_links},
-        {"resource_attrs", resource_attrs}, {"resource_bytes", resource_bytes},
-        {"is_address", is_address},         {NULL, NULL},
+        {"span_parts", span_parts},
+        {"span_attrs", span_attrs},
+        {"span_events", span_events},
+        {"span_links", span_links},
+        {"resource_attrs", resource_attrs},
+        {"resource_bytes", resource_bytes},
+        {"resource_place", resource_place},
+        {"is_address", is_address},
+        {NULL, NULL},
     };
 
     luaL_newmetatable(L, JSON_META);

@@ -11,8 +11,8 @@
 
 #include <lua.h>
 
-/* Adds span_parts, span_attrs, span_events, span_links, resource_attrs, resource_bytes and
- * is_address to the table on top. `r` outlives the state's scripts. */
+/* Adds span_parts, span_attrs, span_events, span_links, resource_attrs, resource_bytes,
+ * resource_place and is_address to the table on top. `r` outlives the state's scripts. */
 void whole_register(lua_State *L, struct reader *r);
 
 /* Pushes such a value. May raise. */
