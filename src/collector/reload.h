@@ -20,6 +20,8 @@ struct reload;
 /* Why the configuration is read again. */
 enum reload_cause { RELOAD_SIGNAL = 1, RELOAD_COMMAND = 2, RELOAD_FILE = 4 };
 
+enum { RELOAD_REPORT_MAX = 1 << 20 }; /* bytes */
+
 /* What came of it. */
 struct reload_outcome {
     unsigned number; /* of the last request that it answers */
@@ -52,3 +54,12 @@ uint64_t reload_taken_unix_ns(const struct reload *r);
 /* Main: the command of the control socket: "" asks and answers "asked N", " N" answers "working",
  * "taken HASH" and hints, or "refused" and every error. */
 enum err reload_control(struct reload *r, struct slice arguments, struct buf *out) MUST_CHECK;
+
+/* ---- reload_report.c ---- */
+
+/* Each error with its source line, which is read from the disk. */
+void reload_log_refused(const struct reload_outcome *o, struct disk *disk);
+void reload_log_taken(const struct reload_outcome *o);
+/* Appends the answer of reload_control. */
+void reload_write_outcome(const struct reload_outcome *o, const struct collector *c,
+                          struct buf *out);
