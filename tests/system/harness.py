@@ -2,6 +2,8 @@
 
 Every scrape of /metrics asserts that nothing is unaccounted for.
 """
+import contextlib
+import glob
 import json
 import os
 import re
@@ -141,6 +143,15 @@ class Process:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             pass
+
+    def starved(self):
+        """Seconds that its threads could have run and had no CPU, all together: for bounds on what
+        it does by itself, whatever else the machine does."""
+        waited = 0
+        for path in glob.glob(f"/proc/{self.process.pid}/task/*/schedstat"):
+            with contextlib.suppress(OSError), open(path) as f:  # a thread may end
+                waited += int(f.read().split()[1])
+        return waited / 1e9
 
     def wait_exit(self, timeout=PATIENCE):
         code = self.process.wait(timeout)
