@@ -1,7 +1,7 @@
-/* The whole collector in one thread on virtual time: takes requests of 80 spans (or SPANS), decides their
- * traces by the policies of bench/config.lua and exports to nothing. The same run each time, so
- * that what its threads do for a span can be counted in instructions. (Hardly any Lua runs: what is
- * compiled of it, and when, hangs on addresses. bench/policies.c measures that.)
+/* The whole collector in one thread on virtual time: takes requests of 80 spans (or SPANS), decides
+ * their traces by the policies of bench/config.lua and exports to nothing. The same run each time,
+ * so that what its threads do for a span can be counted in instructions. (Hardly any Lua runs: what
+ * is compiled of it, and when, hangs on addresses. bench/policies.c measures that.)
  *
  *     build/bench/whole REQUESTS [SPANS ['MORE OF THE CONFIGURATION,']]
  *
@@ -19,12 +19,11 @@ enum { BODY_MAX = 1 << 20, CONFIG_MAX = 4096 };
 static const char config_head[] =
     "return { receivers = { otlp = { grpc = false, http = '127.0.0.1:0' } },\n"
     "  journal = { ack = 'memory' },\n";
-static const char config_tail[] =
-    "  tail_sampling = { decision_wait = '2s', policies = {\n"
-    "    policy 'status_code' { status_codes = { 'ERROR' } },\n"
-    "    policy 'latency' { threshold_ms = 500 },\n"
-    "    policy 'probabilistic' { sampling_percentage = 10 } } },\n"
-    "  exporters = { exporter 'nop' } }\n";
+static const char config_tail[] = "  tail_sampling = { decision_wait = '2s', policies = {\n"
+                                  "    policy 'status_code' { status_codes = { 'ERROR' } },\n"
+                                  "    policy 'latency' { threshold_ms = 500 },\n"
+                                  "    policy 'probabilistic' { sampling_percentage = 10 } } },\n"
+                                  "  exporters = { exporter 'nop' } }\n";
 
 static void fail(const char *what)
 {
@@ -33,7 +32,8 @@ static void fail(const char *what)
 }
 
 /* What bench/run counts, but for making the requests. */
-static __attribute__((noinline)) void collect(struct sim *s, struct bench_pool *pool, int fd, unsigned long requests)
+static __attribute__((noinline)) void collect(struct sim *s, struct bench_pool *pool, int fd,
+                                              unsigned long requests)
 {
     struct buf body;
 
