@@ -63,6 +63,21 @@ struct on_its_way {
     size_t spans, logs;
 };
 
+/* As RESCUE_ANSWER has it. */
+static bool parse_answer(const char *text, struct on_its_way *out)
+{
+    static const char first[] = "rescuing ", second[] = " spans, ";
+    char *at;
+
+    if (strncmp(text, first, sizeof(first) - 1) != 0)
+        return false;
+    out->spans = strtoull(text + sizeof(first) - 1, &at, 10);
+    if (strncmp(at, second, sizeof(second) - 1) != 0)
+        return false;
+    out->logs = strtoull(at + sizeof(second) - 1, &at, 10);
+    return strcmp(at, " log records\n") == 0;
+}
+
 /* Hands the collector up to RESCUE_SEGMENTS of the segments from `first` on. */
 static enum err call(const struct rescuing *r, size_t first, struct on_its_way *out,
                      struct err_info *info)
@@ -79,8 +94,7 @@ static enum err call(const struct rescuing *r, size_t first, struct on_its_way *
     out->asked_ns = clock_unix_ns(clock_system());
     err = admin_control_call(r->place->control, buf_slice(&command), call_ns, &answer, info);
     buf_byte(&answer, '\0');
-    if (!err && (!buf_ok(&answer) ||
-                 sscanf((const char *)answer.data, RESCUE_ANSWER, &out->spans, &out->logs) != 2))
+    if (!err && (!buf_ok(&answer) || !parse_answer((const char *)answer.data, out)))
         err = err_fail(info, ERR_PARSE, "the collector's answer makes no sense: another version?");
     buf_fini(&command);
     buf_fini(&answer);
