@@ -4,7 +4,7 @@
 #include "scenario.h"
 
 enum {
-#if SIM_IS_SLOW
+#if SIM_IS_SLOW || defined(__SANITIZE_ADDRESS__)
     TRACES = 3000,
 #else
     TRACES = 142858,
@@ -33,7 +33,7 @@ struct truth {
 
 static struct truth truth, said;
 static struct rng rng;
-static char names[SERVICES][8];
+static char names[SERVICES][16];
 
 /* ---- what is sent ---- */
 

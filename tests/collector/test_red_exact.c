@@ -34,7 +34,7 @@ typedef Opentelemetry__Proto__Common__V1__KeyValue attribute;
 
 static struct truth truth;
 static struct rng rng;
-static char names[NAMES][8], services[SERVICES][8];
+static char names[NAMES][16], services[SERVICES][16];
 
 /* ---- what is sent ---- */
 
