@@ -4,6 +4,7 @@ import collections
 import os
 import random
 import signal
+import subprocess
 
 import pytest
 from clients import export_both_ways
@@ -97,6 +98,19 @@ def test_what_is_dropped_is_counted_exactly(start, workers):
     assert metrics.total("moontail_kept_spans_total") < spans / 10
     check_page(full_page(collector, spans), truth)
     collector.stop()
+
+
+def test_promtool_likes_both_pages(start):
+    truth = collections.defaultdict(list)
+    collector = start(config('exporter "nop"', workers=2, more='span_metrics = { histogram = { '
+                             'unit = "s" } }, service_graph = {},'))
+    export_both_ways(collector, requests_of(random.Random(1), truth))
+    collector.wait_decided(sum(map(len, truth.values())))
+    for path in ("/metrics", "/metrics/spans"):
+        status, _, text = collector.get(path)
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                              text=True, check=False)
+        assert status == 200 and (done.returncode, done.stdout, done.stderr) == (0, "", ""), path
 
 
 def test_without_span_metrics_there_is_no_page(start):
