@@ -104,8 +104,8 @@ def measure_counting():
 
 
 def xray_instructions_a_span(folder):
-    few, few_spans = count_instructions(["xray", "50", "--count"], XRAY_STEPS, folder)
-    many, many_spans = count_instructions(["xray", "150", "--count"], XRAY_STEPS, folder)
+    few, few_spans = count_instructions(["xray", "20", "--count"], XRAY_STEPS, folder)
+    many, many_spans = count_instructions(["xray", "80", "--count"], XRAY_STEPS, folder)
     return (many - few) / (many_spans - few_spans)
 
 

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BODY_MAX = 1 << 20, TRACES = 4, SPANS = 7, ATTRS = 12, WARM_REQUESTS = 100 };
+enum { BODY_MAX = 1 << 20, TRACES = 4, SPANS = 7, ATTRS = 12, WARM_REQUESTS = 60 };
 
 #define START_NS (UINT64_C(1700000000) * NS_PER_S)
 
