@@ -252,21 +252,26 @@ void labels_finish(struct label_set *from, struct label_list *to)
     to->of_name = place_of(to, slice_str("__name__"));
 }
 
+/* What is written between two places; an empty list has no bytes to point at. */
+static uint8_t *put_part(uint8_t *at, const struct label_list *l, size_t begin, size_t end)
+{
+    return end > begin ? put_raw(at, l->bytes.data + begin, end - begin) : at;
+}
+
 /* Both of a series' own labels, and between them what is in the list: its name comes first. */
 static uint8_t *put_all(uint8_t *at, const struct label_list *l, struct slice name,
                         struct slice extra_value)
 {
-    const uint8_t *bytes = l->bytes.data;
     size_t from = l->of_name.end;
 
-    at = put_raw(at, bytes, l->of_name.begin);
+    at = put_part(at, l, 0, l->of_name.begin);
     at = put_label(at, slice_str("__name__"), name);
     if (l->extra) {
-        at = put_raw(at, bytes + from, l->of_extra.begin - from);
+        at = put_part(at, l, from, l->of_extra.begin);
         at = put_label(at, slice_str(l->extra), extra_value);
         from = l->of_extra.end;
     }
-    return put_raw(at, bytes + from, l->bytes.len - from);
+    return put_part(at, l, from, l->bytes.len);
 }
 
 void labels_put(struct buf *out, struct label_list *l, struct slice name, const char *extra,

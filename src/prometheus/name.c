@@ -56,7 +56,8 @@ static void split(struct tokens *t, struct slice text, bool keep_underscores)
     for (size_t i = 0; i <= text.len; i++) {
         if (i < text.len && (is_name(text.data[i]) || (keep_underscores && text.data[i] == '_')))
             continue;
-        add_token(t, slice_make(text.data + from, i - from));
+        if (i > from) /* an empty text may have no bytes to point at */
+            add_token(t, slice_make(text.data + from, i - from));
         from = i + 1;
     }
 }
