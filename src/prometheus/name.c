@@ -243,8 +243,11 @@ bool name_label(struct buf *out, struct slice key)
 {
     enum { PREFIX = 4 };
     uint8_t *at = buf_reserve(out, PREFIX + key.len);
-    size_t len = at ? put_clean(at + PREFIX, key) : 0, prefix = 0;
+    size_t len, prefix = 0;
 
+    if (!at)
+        return false;
+    len = put_clean(at + PREFIX, key);
     if (only_underscores(slice_make(at + PREFIX, len)))
         return false;
     if (is_digit(at[PREFIX]))
