@@ -296,7 +296,8 @@ static void give_some_back(struct segments *s, uint64_t now_ns)
 
 uint64_t segments_trim(struct segments *s, uint64_t now_ns)
 {
-    bool high = memory_is_high(s->memory) && s->free_count > KEPT_HIGH;
+    /* Large ones are what the next request may need as something else. */
+    bool high = memory_is_high(s->memory) && (s->free_count > KEPT_HIGH || s->large);
 
     if (high || now_ns >= s->trim_ns) {
         trim_large(s, now_ns, high);

@@ -197,7 +197,7 @@ static void large_traces_do_not_block_each_other_when_memory_is_full(void)
 
 /* Where only large traces wait and nothing is on its way out, no memory will be let go: a trace
  * must not grow larger than what intake leaves to decisions. */
-static void a_trace_does_not_grow_larger_than_what_decisions_have(void)
+static void grow_large_traces(size_t more)
 {
     enum { LARGE = 1 << 20, TRACES = 2, SPANS_MAX = 30 };
     static const char config[] = "local c = (function() " CONFIG(
@@ -214,6 +214,7 @@ static void a_trace_does_not_grow_larger_than_what_decisions_have(void)
     memset(name, 'x', sizeof(name) - 1);
     sim_with_backend(&s, &b, config);
     fd = sim_connect(&s);
+    memory_add(&s.memory, more);
     for (uint64_t i = 0; i < SPANS_MAX && status == 200; i++) {
         struct test_span large = root(i % TRACES);
 
@@ -223,14 +224,22 @@ static void a_trace_does_not_grow_larger_than_what_decisions_have(void)
         taken += status == 200;
     }
     CHECK(status == 200 && taken == SPANS_MAX);
-    CHECK(sim_ledger(&s)->sum.decided[1][TRIGGER_TOO_LARGE] == TRACES);
+    CHECK(more > 0 || sim_ledger(&s)->sum.decided[1][TRIGGER_TOO_LARGE] == TRACES);
     sim_run(&s, 10 * NS_PER_S);
     CHECK(sim_ledger(&s)->pending == 0);
     CHECK(exporter(&s)->stats.delivered == taken);
     CHECK(sim_ledger(&s)->memory_peak <= 25 << 20); /* so small a spike_limit may be passed */
     balanced(&s);
+    memory_release(&s.memory, more);
     sim_fini(&s);
     backend_fini(&b);
+}
+
+/* Wherever the parts of what is held lie beside the bounds. */
+static void a_trace_does_not_grow_larger_than_what_decisions_have(void)
+{
+    for (size_t more = 0; more < 2 << 20; more += 384 << 10)
+        grow_large_traces(more);
 }
 
 /* delay_ns: what a request to the backend hangs before it fails. */
