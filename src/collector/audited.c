@@ -13,7 +13,7 @@ void decider_audit_begin(struct decider *d, const struct policy_trace *p)
     if (!d->worker->audit || !d->worker->rules->policies || d->entry == POLICY_ROOT_UNKNOWN)
         return;
     r = &d->refs[d->entry];
-    body = journal_body(d->worker->shared->journal, r->frame).data;
+    body = journal_read(d->worker->journal, r->frame).data;
     prefetch(body + r->offset);
     prefetch(body + r->offset + 64);
     prefetch(body + r->resource_offset);
@@ -57,7 +57,7 @@ static double probability_of(struct decider *d, const struct policy_verdict *v)
 static void count_entry(const struct decider *d, uint32_t entry, const struct audit_fate *fate)
 {
     const struct span_ref *r = &d->refs[entry];
-    struct slice body = journal_body(d->worker->shared->journal, r->frame), service;
+    struct slice body = journal_read(d->worker->journal, r->frame), service;
 
     if (r->offset >= body.len || r->len > body.len - r->offset)
         return;

@@ -5,6 +5,8 @@ enum {
     SEGMENT_BYTES = 2 << 20,       /* one huge page */
     SMALL_SEGMENT_BYTES = 1 << 20, /* where memory is short: a worker has up to four ahead */
     ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
+    UNPACK_SHARE = 32,             /* of what is compressed as it was, to look at */
+    UNPACK_MAX = 4 << 20,
 };
 
 /* In files it is always the same, whatever the limit is at the next start. */
@@ -14,6 +16,14 @@ static size_t segment_bytes(const struct collector *c)
 
     return c->shared.ack != ACK_MEMORY || share >= ROOMY_BYTES ? SEGMENT_BYTES
                                                                : SMALL_SEGMENT_BYTES;
+}
+
+/* Of the limit, a small part for each worker. */
+static size_t unpack_bytes(const struct collector *c)
+{
+    size_t share = (size_t)c->memory->limit / c->shared.count / UNPACK_SHARE;
+
+    return share < UNPACK_MAX ? share : UNPACK_MAX;
 }
 
 /* A segment of the outbox is open all the time, so decisions need room for a second one. */
@@ -121,6 +131,7 @@ static enum err open_journal(struct collector *c, struct err_info *info)
         .memory = c->memory,
         .clock = c->host.clock,
         .compresses = strcmp(config->memory.compression, "none") != 0,
+        .unpack_bytes = unpack_bytes(c),
         .young_ns = build_young_ns(config),
         .moves_eagerly = c->host.moves_eagerly,
         .ack = c->shared.ack,

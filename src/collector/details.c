@@ -9,6 +9,7 @@ bool decider_has_bodies(struct decider *d, size_t count)
     frame_id last = 0;
     bool here = true;
 
+    journal_read_others(d->worker->journal);
     for (size_t i = 0; i < count; i++) {
         if (d->refs[i].frame == last)
             continue;

@@ -32,6 +32,8 @@ static void write_memory(struct metrics *m, const struct journal_stats *s)
                     "Segments that were compressed.", s->packed);
     metrics_counter(m, "moontail_journal_expanded_segments_total",
                     "Segments that came back from that.", s->expanded);
+    metrics_counter(m, "moontail_journal_unpacked_blocks_total",
+                    "Pieces of them that were looked at without that.", s->unpacked);
     metrics_gauge(m, "moontail_journal_spilled_bytes",
                   "Bytes of live segments that are on disk only, to save memory.",
                   (double)s->spilled_bytes);

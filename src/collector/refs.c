@@ -51,7 +51,7 @@ struct span_view decider_span_at(void *decider, uint32_t i)
     const struct decider *d = decider;
     const struct span_ref *r = &d->refs[i];
 
-    return span_view_at(journal_body(d->worker->shared->journal, r->frame), r->offset, r->len,
+    return span_view_at(journal_read(d->worker->journal, r->frame), r->offset, r->len,
                         r->resource_offset, r->scope_offset);
 }
 
@@ -66,10 +66,10 @@ static void fetch(const uint8_t *body, const struct span_ref *r)
 void decider_view(struct decider *d, size_t count)
 {
     for (uint32_t i = 0; i < count && i < FETCHED_SPANS; i++)
-        fetch(journal_body(d->worker->shared->journal, d->refs[i].frame).data, &d->refs[i]);
+        fetch(journal_read(d->worker->journal, d->refs[i].frame).data, &d->refs[i]);
     for (uint32_t i = 0; i < count; i++)
-        d->kept[i] = (struct compose_span){
-            decider_span_at(d, i), journal_body(d->worker->shared->journal, d->refs[i].frame).data};
+        d->kept[i] = (struct compose_span){decider_span_at(d, i),
+                                           journal_read(d->worker->journal, d->refs[i].frame).data};
 }
 
 void decider_queue_release(struct decider *d, uint64_t sequence, frame_id frame, uint32_t count)

@@ -96,8 +96,8 @@ const struct schema_field config_fields[] = {
      .doc = "all that is allocated; above it requests are refused"},
     {"memory_limiter.spike_limit", SCHEMA_SIZE, "\"100MiB\"", MIB, 64 * 1024 * GIB, .offset = OF(memory.spike_limit),
      .doc = "from limit - spike_limit on, the oldest traces are decided early"},
-    {"memory_limiter.compression", SCHEMA_STRING, "\"none\"", .one_of = "none|lz4", .offset = OF(memory.compression),
-     .doc = "of spans that wait at journal.ack = \"memory\", before any is decided early: lz4 where spike_limit is at least 64MiB and traces last shorter than decision_wait; with files spans leave memory instead"},
+    {"memory_limiter.compression", SCHEMA_STRING, "\"lz4\"", .one_of = "none|lz4", .offset = OF(memory.compression),
+     .doc = "of spans that wait at journal.ack = \"memory\", before any trace is decided early; with files spans leave memory instead"},
 
     {"head_sampling.sampling_percentage", SCHEMA_NUMBER, "100", 0, 100, .offset = OF(head_sampling_percentage),
      .doc = "of traces let in at the door, by their randomness; the others are filtered"},

@@ -43,6 +43,9 @@ static void add_packed(const struct spill *spill, struct journal_stats *s)
     s->copies_bytes = spill->pack.bytes;
     s->packed = spill->spilled;
     s->expanded = spill->loaded;
+    for (unsigned i = 0; i < spill->journal->config.workers; i++)
+        s->unpacked +=
+            atomic_load_explicit(&spill->journal->writers[i].unpack.blocks, memory_order_relaxed);
 }
 
 static void add_files(const struct journal *j, struct journal_stats *s)

@@ -32,6 +32,8 @@ static void init_writers(struct journal *j)
         ring_init(&w->ring, w->ring_size, sizeof(struct decision));
         byte_ring_init(&w->entries, j->config.ack == ACK_MEMORY ? 1 : ENTRY_BYTES);
         ring_init(&w->asked, ASKED_MAX, sizeof(uint32_t));
+        unpack_init(&w->unpack, &j->segments,
+                    j->config.unpack_bytes ? j->config.unpack_bytes : UNPACK_BYTES);
     }
 }
 
@@ -96,6 +98,7 @@ static void writer_fini(struct journal_writer *w)
     byte_ring_fini(&w->entries);
     ring_fini(&w->blocks);
     ring_fini(&w->asked);
+    unpack_fini(&w->unpack);
 }
 
 void journal_free(struct journal *j)

@@ -71,7 +71,8 @@ struct journal_config {
      * they are `young_ns` old: most traces that end in them are decided by then. */
     bool compresses;
     uint64_t young_ns;
-    bool moves_eagerly; /* for tests: whatever has something dead in it is thin, at once */
+    size_t unpack_bytes; /* that a worker holds of them as they were, to look at; 0: 4 MiB */
+    bool moves_eagerly;  /* for tests: whatever has something dead in it is thin, at once */
 
     enum journal_ack ack; /* ACK_MEMORY: all below is not looked at */
     struct disk *disk;
@@ -196,12 +197,18 @@ bool journal_is_refusing(const struct journal *j);
 /* Between these two, once a step, a worker may look at bodies: what it found here stays. */
 void journal_read_begin(struct journal_writer *w);
 void journal_read_end(struct journal_writer *w);
-/* True: the body is in memory. False: it is asked for, and the worker's loop is woken when it is
- * here. The caller has live references in it. Between journal_read_begin and journal_read_end. */
+/* Between those: other bodies are looked at from now on. What was brought out of compressed
+ * segments may be forgotten. */
+void journal_read_others(struct journal_writer *w);
+/* True: the body can be read, until the next journal_read_others. False: it is asked for, and the
+ * worker's loop is woken when it is here. The caller has live references in it. Between
+ * journal_read_begin and journal_read_end. */
 bool journal_is_here(struct journal_writer *w, frame_id frame);
 
 /* The body of a frame with live references that is here; bounded by its own header. Empty where the
  * frame was read back from its file and is damaged there. */
+struct slice journal_read(const struct journal_writer *w, frame_id frame);
+/* The same of one that is in memory as it came. */
 struct slice journal_body(const struct journal *j, frame_id frame);
 /* Gives back `n` references. The caller's own writer, whoever wrote the frame. */
 void journal_release(struct journal_writer *w, frame_id frame, uint32_t n);
@@ -361,6 +368,7 @@ struct journal_stats {
     uint64_t copies_bytes;     /* of their copies, */
     uint64_t packs_bytes;      /* and of segments that these lie in */
     uint64_t packed, expanded; /* segments, ever */
+    uint64_t unpacked;         /* blocks of them that workers looked at, ever */
     uint64_t live_items;       /* references alive in all frames */
     uint64_t pinned_bytes;     /* of segments that those are in, in memory, compressed or on disk */
     /* By decision_signal, then exporter: items appended to the outbox, and in the rings to the

@@ -7,6 +7,7 @@
 #include "journal/frame.h"
 #include "journal/outbox.h"
 #include "journal/spill.h"
+#include "journal/unpack.h"
 
 #include <pthread.h>
 
@@ -42,8 +43,9 @@ struct journal_writer {
     size_t staged;     /* room of the body staged; 0: none */
     bool staged_large; /* it lies in `large` */
     uint64_t sequence; /* of frames */
-    uint64_t decisions; /* handed over */
-    size_t gathered;    /* bytes of them since the journal thread was last hurried */
+    uint64_t decisions;   /* handed over */
+    size_t gathered;      /* bytes of them since the journal thread was last hurried */
+    struct unpack unpack; /* what it looks at of compressed segments */
 
     struct ring blocks;               /* of segments, to the worker */
     struct ring ring;                 /* of decisions, to the journal thread */

@@ -1,6 +1,7 @@
 #include "journal/pack.h"
 
 #include "base/err.h"
+#include "journal/frame.h"
 
 #include <assert.h>
 #include <lz4.h>
@@ -8,20 +9,23 @@
 #include <string.h>
 
 enum {
-    BLOCK_BYTES = 256 << 10, /* compressed in about 0.2 ms; LZ4 looks back 64 KiB */
-    BLOCKS_MAX = 16,         /* of a segment: it comes back in one go */
+    BLOCK_BYTES = 64 << 10,  /* frames are put together up to this */
+    BLOCK_MAX = 256 << 10,   /* a frame is not larger where it is to be compressed */
+    STEP_BYTES = 256 << 10,  /* in a call, about: 0.2 ms */
+    SEGMENT_LARGE = 4 << 20, /* it comes back in one go */
     SAVED_SHARE = 4,         /* a copy saves a quarter at least */
     ACCELERATION = 1,
 };
 
 struct packed_block {
     uint32_t number, at, len; /* segment, and where in it */
+    uint32_t from;            /* where the frames were */
 };
 
 struct packed {
     uint32_t count, done; /* blocks in all; that are there */
     size_t bytes;         /* of them */
-    struct packed_block blocks[BLOCKS_MAX];
+    struct packed_block blocks[];
 };
 
 void pack_init(struct pack *p, struct segments *segments, bool enabled)
@@ -30,7 +34,7 @@ void pack_init(struct pack *p, struct segments *segments, bool enabled)
     if (!enabled)
         return;
     p->state = malloc((size_t)LZ4_sizeofState());
-    p->scratch = malloc((size_t)LZ4_compressBound(BLOCK_BYTES));
+    p->scratch = malloc((size_t)LZ4_compressBound(BLOCK_MAX));
     if (!p->state || !p->scratch)
         err_no_memory("the compression of segments");
 }
@@ -49,7 +53,7 @@ static struct segment *at(const struct pack *p, uint32_t number)
 bool pack_suits(const struct pack *p, const struct segment *segment)
 {
     return p->state && !segment->is_dense && segment->filled > 0 &&
-           segment->filled <= (size_t)BLOCKS_MAX * BLOCK_BYTES;
+           segment->filled <= SEGMENT_LARGE;
 }
 
 bool pack_has(const struct segment *segment)
@@ -93,18 +97,57 @@ static bool has_place(struct pack *p, size_t len)
 
 static size_t block_len(const struct segment *segment, uint32_t i)
 {
-    size_t rest = segment->filled - (size_t)i * BLOCK_BYTES;
+    const struct packed *packed = segment->packed;
+    size_t end = i + 1 < packed->count ? packed->blocks[i + 1].from : segment->filled;
 
-    return rest < BLOCK_BYTES ? rest : BLOCK_BYTES;
+    return end - packed->blocks[i].from;
+}
+
+/* The length of the frame at `at`; 0: there is none that could be compressed. */
+static size_t frame_len(const struct segment *segment, size_t at)
+{
+    const struct frame_header *header = (const struct frame_header *)(segment->bytes + at);
+    size_t len;
+
+    if (segment->filled - at < sizeof(*header) || header->magic != FRAME_MAGIC)
+        return 0;
+    len = frame_size(header->tlv_len, header->stored_len);
+    return len <= BLOCK_MAX && len <= segment->filled - at ? len : 0;
+}
+
+/* Where blocks begin; `blocks` may be NULL. Returns how many there are; 0: it is not to be done. */
+static uint32_t find_blocks(const struct segment *segment, struct packed_block *blocks)
+{
+    uint32_t count = 0;
+    size_t begin = 0;
+
+    for (size_t at = 0, len; at < segment->filled; at += len) {
+        len = frame_len(segment, at);
+        if (len == 0)
+            return 0;
+        if (at > 0 && at + len - begin <= BLOCK_BYTES)
+            continue;
+        if (blocks)
+            blocks[count].from = (uint32_t)at;
+        begin = at;
+        count++;
+    }
+    return count;
 }
 
 static bool begin(struct segment *segment)
 {
-    struct packed *packed = calloc(1, sizeof(*packed));
+    uint32_t count = find_blocks(segment, NULL);
+    struct packed *packed;
 
+    if (count == 0) {
+        segment->is_dense = true;
+        return false;
+    }
+    packed = calloc(1, sizeof(*packed) + count * sizeof(*packed->blocks));
     if (!packed)
         return false;
-    packed->count = (uint32_t)((segment->filled + BLOCK_BYTES - 1) / BLOCK_BYTES);
+    packed->count = find_blocks(segment, packed->blocks);
     segment->packed = packed;
     return true;
 }
@@ -113,8 +156,8 @@ static bool begin(struct segment *segment)
 static size_t compress(const struct pack *p, const struct segment *segment, uint32_t i)
 {
     int len = LZ4_compress_fast_extState(
-        p->state, (const char *)segment->bytes + (size_t)i * BLOCK_BYTES, (char *)p->scratch,
-        (int)block_len(segment, i), LZ4_compressBound(BLOCK_BYTES), ACCELERATION);
+        p->state, (const char *)segment->bytes + segment->packed->blocks[i].from,
+        (char *)p->scratch, (int)block_len(segment, i), LZ4_compressBound(BLOCK_MAX), ACCELERATION);
 
     assert(len > 0);
     return (size_t)len;
@@ -122,14 +165,17 @@ static size_t compress(const struct pack *p, const struct segment *segment, uint
 
 static bool put(struct pack *p, struct packed *packed, size_t len)
 {
+    struct packed_block *block;
     struct segment *to;
 
     if (!has_place(p, len))
         return false;
     to = at(p, p->open);
     memcpy(to->bytes + to->used, p->scratch, len);
-    packed->blocks[packed->done++] =
-        (struct packed_block){p->open, (uint32_t)to->used, (uint32_t)len};
+    block = &packed->blocks[packed->done++];
+    block->number = p->open;
+    block->at = (uint32_t)to->used;
+    block->len = (uint32_t)len;
     atomic_fetch_add_explicit(&to->references, 1, memory_order_relaxed);
     to->used += len;
     packed->bytes += len;
@@ -140,29 +186,64 @@ static bool put(struct pack *p, struct packed *packed, size_t len)
 /* What is there so far has not become smaller by as much as it should. */
 static bool is_dense(const struct segment *segment)
 {
-    size_t done = (size_t)segment->packed->done * BLOCK_BYTES;
+    const struct packed *packed = segment->packed;
+    size_t done =
+        packed->done < packed->count ? packed->blocks[packed->done].from : segment->filled;
 
-    if (done > segment->filled)
-        done = segment->filled;
-    return segment->packed->bytes > done - done / SAVED_SHARE;
+    return packed->bytes > done - done / SAVED_SHARE;
+}
+
+/* False: there is no memory, or it does not get smaller. */
+static bool pack_block(struct pack *p, struct segment *segment)
+{
+    if ((!segment->packed && !begin(segment)) ||
+        !put(p, segment->packed, compress(p, segment, segment->packed->done)))
+        return false;
+    segment->is_dense = is_dense(segment);
+    return !segment->is_dense;
 }
 
 enum pack_progress pack_some(struct pack *p, uint32_t number)
 {
     struct segment *segment = at(p, number);
+    size_t done = 0;
 
     assert(segment->bytes && pack_suits(p, segment) && !pack_has(segment));
-    if ((!segment->packed && !begin(segment)) ||
-        !put(p, segment->packed, compress(p, segment, segment->packed->done))) {
-        pack_drop(p, number);
-        return PACK_FAILED;
-    }
-    if (is_dense(segment)) {
-        segment->is_dense = true;
-        pack_drop(p, number);
-        return PACK_FAILED;
+    while (done < STEP_BYTES && !pack_has(segment)) {
+        if (!pack_block(p, segment)) {
+            pack_drop(p, number);
+            return PACK_FAILED;
+        }
+        done += block_len(segment, segment->packed->done - 1);
     }
     return pack_has(segment) ? PACK_DONE : PACK_MORE;
+}
+
+struct pack_block pack_block_at(const struct segment *segment, size_t at)
+{
+    const struct packed *packed = segment->packed;
+    uint32_t low = 0, high = packed->count;
+
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (packed->blocks[middle].from <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    return (struct pack_block){low, packed->blocks[low].from, block_len(segment, low)};
+}
+
+void pack_read(const struct segments *s, const struct segment *segment, struct pack_block block,
+               uint8_t *to)
+{
+    const struct packed_block *b = &segment->packed->blocks[block.index];
+    int len = LZ4_decompress_safe((const char *)segment_at(s, b->number)->bytes + b->at, (char *)to,
+                                  (int)b->len, (int)block.size);
+
+    if (len < 0 || (size_t)len != block.size)
+        abort(); /* memory is not what was written to it */
 }
 
 void pack_expand(struct pack *p, uint32_t number)
@@ -170,17 +251,10 @@ void pack_expand(struct pack *p, uint32_t number)
     struct segment *segment = at(p, number);
     const struct packed *packed = segment->packed;
 
-    for (uint32_t i = 0; i < packed->count; i++) {
-        const struct packed_block *b = &packed->blocks[i];
-        size_t want = block_len(segment, i);
-        int len = LZ4_decompress_safe((const char *)at(p, b->number)->bytes + b->at,
-                                      (char *)segment->bytes + (size_t)i * BLOCK_BYTES, (int)b->len,
-                                      (int)want);
-
-        if (len < 0 || (size_t)len != want)
-            abort(); /* memory is not what was written to it */
-    }
-    pack_drop(p, number);
+    for (uint32_t i = 0; i < packed->count; i++)
+        pack_read(p->segments, segment,
+                  (struct pack_block){i, packed->blocks[i].from, block_len(segment, i)},
+                  segment->bytes + packed->blocks[i].from);
 }
 
 void pack_drop(struct pack *p, uint32_t number)

@@ -1,10 +1,12 @@
 /* pack.h: full segments of frames compressed in memory (LZ4), where there is no file that they
  * could leave for.
  *
- * The journal's own; the journal thread alone. A segment's bytes are compressed in blocks, one a
- * call, so that no call takes long; the blocks lie one behind the other in segments of their own
- * (SEGMENT_PACKED), which become free when nothing of theirs is needed any more. They come from the
- * same pool: memory that was touched once is used again.
+ * The journal's own; the journal thread alone, but for pack_block and pack_read. A segment's frames
+ * are compressed in blocks of whole ones, some a call, so that no call takes long; the blocks lie
+ * one behind the other in segments of their own (SEGMENT_PACKED), which become free when nothing of
+ * theirs is needed any more. They come from the same pool: memory that was touched once is used
+ * again. A copy that is complete stays until its segment is free, so workers read from it what they
+ * have references to.
  */
 #pragma once
 
@@ -35,11 +37,25 @@ enum pack_progress {
     PACK_DONE,   /* its copy is complete: its memory may be taken away */
     PACK_FAILED, /* no memory, or (then pack_suits says no from now on) it does not get smaller */
 };
-/* Compresses the next block of what the segment holds, which does not change any more. */
+/* Compresses the next blocks of what the segment holds, which does not change any more. */
 enum pack_progress pack_some(struct pack *p, uint32_t number);
 /* Whether there is a complete copy. */
 bool pack_has(const struct segment *segment);
-/* Writes the copy back to the segment's memory, which it has again, and forgets the copy. */
+/* Writes the copy back to the segment's memory, which it has again. */
 void pack_expand(struct pack *p, uint32_t number);
-/* Forgets the copy, or what there is of it; there may be none. */
+/* Forgets the copy, or what there is of it; there may be none. Nobody reads from it any more. */
 void pack_drop(struct pack *p, uint32_t number);
+
+/* ---- any thread that has references in the segment, whose copy is complete ---- */
+
+/* A piece of a segment: whole frames. */
+struct pack_block {
+    uint32_t index;    /* in its segment */
+    size_t from, size; /* as it was */
+};
+
+/* The block in which the frame at `at` lies. */
+struct pack_block pack_block_at(const struct segment *segment, size_t at);
+/* Writes a block as it was to `to`, block.size bytes. */
+void pack_read(const struct segments *s, const struct segment *segment, struct pack_block block,
+               uint8_t *to);

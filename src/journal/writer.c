@@ -268,6 +268,17 @@ static void ask_back(struct journal_writer *w, struct segment *segment, uint32_t
     journal_urge(w->journal);
 }
 
+void journal_read_others(struct journal_writer *w)
+{
+    unpack_begin(&w->unpack);
+}
+
+/* Where a frame begins in its segment. */
+static size_t offset_of(const struct journal *j, frame_id frame)
+{
+    return (size_t)(frame & ((UINT32_C(1) << j->position_bits) - 1)) * FRAME_ALIGN;
+}
+
 bool journal_is_here(struct journal_writer *w, frame_id frame)
 {
     uint32_t number = journal_number(w->journal, frame);
@@ -277,29 +288,48 @@ bool journal_is_here(struct journal_writer *w, frame_id frame)
     if (place == PLACE_LEAVING &&
         atomic_compare_exchange_strong(&segment->place, &place, PLACE_HERE))
         return true;
+    if (place == PLACE_HERE)
+        return true;
+    if (segment->packed && unpack_bring(&w->unpack, number, offset_of(w->journal, frame)))
+        return true;
     if (place == PLACE_GONE)
         ask_back(w, segment, number);
-    return place == PLACE_HERE;
+    return false;
 }
 
 /* NULL: the frame was read back damaged (files_load). */
 const struct frame_header *writer_header_of(const struct journal *j, frame_id frame)
 {
     const struct segment *segment = segment_at(&j->segments, journal_number(j, frame));
-    size_t at = (size_t)(frame & ((UINT32_C(1) << j->position_bits) - 1)) * FRAME_ALIGN;
+    size_t at = offset_of(j, frame);
     const struct frame_header *header = (const struct frame_header *)(segment->bytes + at);
 
     assert(frame && segment->bytes && at + sizeof(*header) <= segment->size);
     return header->magic == FRAME_MAGIC ? header : NULL;
 }
 
-struct slice journal_body(const struct journal *j, frame_id frame)
+static struct slice body_of(const struct frame_header *header)
 {
-    const struct frame_header *header = writer_header_of(j, frame);
-
     if (!header)
         return slice_str("");
     return slice_make((const uint8_t *)(header + 1) + header->tlv_len, header->stored_len);
+}
+
+struct slice journal_body(const struct journal *j, frame_id frame)
+{
+    return body_of(writer_header_of(j, frame));
+}
+
+struct slice journal_read(const struct journal_writer *w, frame_id frame)
+{
+    uint32_t number = journal_number(w->journal, frame);
+    struct segment *segment = segment_at(&w->journal->segments, number);
+    uint8_t place = atomic_load_explicit(&segment->place, memory_order_acquire);
+
+    if (place == PLACE_GONE || place == PLACE_ASKED)
+        return body_of((const struct frame_header *)unpack_find(&w->unpack, number,
+                                                                offset_of(w->journal, frame)));
+    return body_of(writer_header_of(w->journal, frame));
 }
 
 uint64_t journal_source(const struct journal *j, frame_id frame)

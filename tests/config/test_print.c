@@ -33,7 +33,7 @@ static const char documented[] =
     "  journal = { path = env('STATE_DIRECTORY', '/var/lib/moontail'), ack = 'written',\n"
     "    max_size = '1GiB', min_free = '10%', history = 0, segment_size = '256MiB',\n"
     "    on_shutdown = 'decide' },\n"
-    "  memory_limiter = { limit = '400MiB', spike_limit = '100MiB', compression = 'none' },\n"
+    "  memory_limiter = { limit = '400MiB', spike_limit = '100MiB', compression = 'lz4' },\n"
     "  head_sampling = { sampling_percentage = 100 },\n"
     "  logs = { follow_traces = false },\n"
     "  sampling_audit = { enabled = true, max_operations = 1000, all_spans = false },\n"
