@@ -143,11 +143,22 @@ static uint64_t drained(struct model *m)
     return memory_used(&memory);
 }
 
+static void check_stats(const struct model *m, bool compresses)
+{
+    struct journal_stats s;
+    uint64_t held;
+
+    journal_stats(m->journal, &s);
+    CHECK(s.live_items == m->live);
+    held = s.live_bytes + s.free_bytes + s.outbox_bytes + s.packs_bytes;
+    CHECK(memory_used(&memory) >= held &&
+          memory_used(&memory) <= held + (compresses ? WORKERS * 2 * UNPACK_BYTES : 0));
+    CHECK((m->asked > 100 && s.packed > 100 && s.expanded > 100 && s.unpacked > 100) == compresses);
+}
+
 static void model_run(uint64_t seed, bool compresses)
 {
     struct model *m = calloc(1, sizeof(*m));
-    struct journal_stats s;
-    uint64_t held;
 
     memory_init(&memory, LIMIT, LIMIT / 8);
     rng_seed(&m->rng, seed);
@@ -166,12 +177,7 @@ static void model_run(uint64_t seed, bool compresses)
         /* What is asked for comes back whatever the limiter says, if it has to. */
         CHECK(memory_used(&memory) <= (compresses ? LIMIT + LIMIT / 4 : LIMIT));
     }
-    journal_stats(m->journal, &s);
-    CHECK(s.live_items == m->live);
-    held = s.live_bytes + s.free_bytes + s.outbox_bytes + s.packs_bytes;
-    CHECK(memory_used(&memory) >= held &&
-          memory_used(&memory) <= held + (compresses ? WORKERS * 2 * UNPACK_BYTES : 0));
-    CHECK((m->asked > 100 && s.packed > 100 && s.expanded > 100 && s.unpacked > 100) == compresses);
+    check_stats(m, compresses);
     CHECK(m->refused > 100 && m->large > 100 && m->released > 10000);
     /* Each worker may hold its open block, two spare ones and a large one. */
     CHECK(drained(m) <= WORKERS * (3 * SEGMENT + 80000) + SEGMENT);
