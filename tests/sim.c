@@ -1,5 +1,7 @@
 #include "sim.h"
 
+#include "roomy_disk.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +103,7 @@ void sim_init(struct sim *s, const struct sim_options *options)
     memory_init(&s->memory, SIZE_MAX / 2, 0);
     s->host = (struct collector_host){.clock = &s->clock.clock,
                                       .net = fake_net_net(s->net),
-                                      .disk = options->disk ? options->disk : disk_system(),
+                                      .disk = options->disk ? options->disk : roomy_disk(),
                                       .loop_new = new_loop,
                                       .http_new = new_http,
                                       .arg = s,

@@ -4,6 +4,7 @@
 #include "collector/threads.h"
 #include "otlp/view.h"
 #include "real_client.h"
+#include "roomy_disk.h"
 #include "spans.h"
 
 #include <stdlib.h>
@@ -238,7 +239,7 @@ static void make_collector(struct run *run)
 {
     struct collector_host host = {.clock = clock_system(),
                                   .net = net_system(),
-                                  .disk = disk_system(),
+                                  .disk = roomy_disk(),
                                   .loop_new = new_loop,
                                   .http_new = new_http,
                                   .arg = run,

@@ -51,7 +51,7 @@ def config(exporters, *, tail=KEEP_ALL, workers=1, receivers="", wait="100ms", m
   workers = {workers},
   receivers = {{ otlp = {{ {receivers} }} }},
   admin = {{ listen = "127.0.0.1:0" }},
-  journal = {{ path = "FOLDER/journal", {journal} }},
+  journal = {{ path = "FOLDER/journal", min_free = 0, {journal} }},
   {sampling}
   {more}
   exporters = {{ {exporters} }},
