@@ -82,7 +82,7 @@ static enum err find_min_free(struct collector *c, double *share, struct err_inf
     uint64_t free_bytes, total = 0;
     enum err err;
 
-    *share = c->shared.config->journal.min_free;
+    *share = c->host.journal_path ? 0 : c->shared.config->journal.min_free;
     if (*share < 1)
         return ERR_OK;
     err = disk->mkdir(disk, journal_path(c), 0700, info);

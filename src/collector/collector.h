@@ -34,7 +34,8 @@ struct collector_host {
     bool watches_files;    /* of the configuration, with the system's inotify */
     bool moves_eagerly;    /* for tests: see struct journal_config */
     bool has_admin;        /* admin and control sockets are served (they use real sockets) */
-    const char *journal_path; /* in place of the configuration's; NULL: that one */
+    const char *journal_path; /* in place of the configuration's, and small: no min_free is left
+                                 there; NULL: that one */
     bool any_port; /* listeners take 127.0.0.1:0 whatever the configuration says, and no control
                       socket is made: for the demonstration */
 };
