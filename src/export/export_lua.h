@@ -88,9 +88,9 @@ struct export_lua {
     struct lua_job *first, *last; /* the export thread's: did not fit into the ring yet */
     lua_State *next; /* the export thread's: waits until nothing is in flight; NULL: none */
     /* the Lua thread's: */
-    lua_State *L;            /* NULL: no exporter was ever Lua's */
-    struct lua_job *current; /* while encode runs */
-    struct lua_job *running; /* while encode or reply runs */
+    lua_State *L;                                /* NULL: no exporter was ever Lua's */
+    struct lua_job *current;                     /* while encode runs */
+    struct lua_job *running;                     /* while encode or reply runs */
     struct prom_state *prometheus[EXPORTER_MAX]; /* by exporter; NULL: it has none */
 };
 

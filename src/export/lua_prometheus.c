@@ -91,7 +91,7 @@ static int host_writer(lua_State *L)
 
     lua_getfield(L, 1, "prefix");
     config.prefix = luaL_checkstring(L, -1);
-    w = lua_newuserdata(L, sizeof(*w));
+    w = lua_newuserdata(L, sizeof(struct prom_writer *));
     *w = NULL;
     luaL_getmetatable(L, WRITER);
     lua_setmetatable(L, -2);

@@ -130,7 +130,7 @@ void metric_point_read(enum metric_type type, struct slice point, struct metric_
         : type == METRIC_SUMMARY     ? summary_field
                                      : number_field;
     struct wire w = wire_of(point);
-    struct wire_field field;
+    struct wire_field field = {0};
 
     *out = (struct metric_point){.has_sum = type == METRIC_SUMMARY};
     while (read_field(&w, &field)) {
@@ -196,7 +196,7 @@ static bool next_packed(struct metric_numbers *n, uint64_t *bits)
 /* The message with the next part of the numbers. */
 static bool next_numbers(struct metric_numbers *n)
 {
-    struct wire_field field;
+    struct wire_field field = {0};
 
     while (n->part_field && read_field(&n->parts, &field)) {
         if (field.number == n->part_field && field.type == WIRE_LEN) {
@@ -209,7 +209,7 @@ static bool next_numbers(struct metric_numbers *n)
 
 static bool next_number(struct metric_numbers *n, uint64_t *bits)
 {
-    struct wire_field field;
+    struct wire_field field = {0};
 
     for (;;) {
         if (n->packed.at < n->packed.end && next_packed(n, bits))
@@ -246,7 +246,7 @@ bool metric_counts_next(struct metric_numbers *counts, uint64_t *count)
 /* The next LEN field called `number` from *at on. */
 static bool next_message(struct slice message, uint32_t number, size_t *at, struct slice *found)
 {
-    struct wire_field field;
+    struct wire_field field = {0};
     struct wire w;
 
     if (*at >= message.len)
@@ -265,7 +265,7 @@ static bool next_message(struct slice message, uint32_t number, size_t *at, stru
 
 bool metric_quantile_next(struct slice point, size_t *at, struct metric_quantile *quantile)
 {
-    struct wire_field field;
+    struct wire_field field = {0};
     struct slice message;
     struct wire w;
 
@@ -309,7 +309,7 @@ bool metric_exemplar_next(enum metric_type type, struct slice point, size_t *at,
                           struct metric_exemplar *exemplar)
 {
     const uint32_t number = type == METRIC_HISTOGRAM ? 8 : type == METRIC_EXPONENTIAL ? 11 : 5;
-    struct wire_field field;
+    struct wire_field field = {0};
     struct slice message;
     struct wire w;
 

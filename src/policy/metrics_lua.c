@@ -308,7 +308,7 @@ static int metrics_point(lua_State *L)
     lua_setfield(L, -2, "attributes");
     set_ms(L, "start_ms", p.start_ns);
     set_ms(L, "time_ms", p.time_ns);
-    lua_pushboolean(L, p.flags & METRIC_NO_VALUE);
+    lua_pushboolean(L, (p.flags & METRIC_NO_VALUE) != 0);
     lua_setfield(L, -2, "no_value");
     set_value(L, &p.value);
     set_histogram(L, points->at.type, &p);

@@ -110,11 +110,13 @@ static bool is_token(const struct token *t, struct slice text, size_t at, struct
 /* The byte that all tokens with this anchor have at another place, or nearly so. */
 static bool may_be_token(struct slice text, size_t at)
 {
+    static const char before[] = {'h', 'u', 's', 'e', 'r'};
+
     if (text.data[at] == 'A')
         return (redact_byte(text, at + 3) | 0x20) == 'a';
     if (text.data[at] == '-')
         return at >= 4 && text.data[at - 4] == 'x';
-    return at >= 2 && memchr("huser", text.data[at - 2], 5);
+    return at >= 2 && memchr(before, text.data[at - 2], sizeof(before));
 }
 
 static bool find_token(const struct redact *r, struct slice text, size_t at, struct redact_hit *hit)

@@ -16,7 +16,7 @@ static size_t digits_of(const char *text, char digits[24], int *exponent)
             digits[n++] = *c;
     while (n > 1 && digits[n - 1] == '0')
         n--;
-    *exponent = atoi(e + 1);
+    *exponent = (int)strtol(e + 1, NULL, 10);
     return n;
 }
 
@@ -35,7 +35,7 @@ static size_t put_digits(char *out, const char *digits, size_t n, int exponent)
     for (int i = 0; i <= exponent || (size_t)i < n; i++) {
         if (i == exponent + 1)
             out[len++] = '.';
-        out[len++] = (size_t)i < n ? digits[i] : '0';
+        out[len++] = (char)((size_t)i < n ? digits[i] : '0');
     }
     return len;
 }
@@ -49,8 +49,9 @@ size_t bound_put(char out[BOUND_TEXT], double bound)
     if (!isfinite(bound)) {
         const char *name = isnan(bound) ? "NaN" : bound > 0 ? "+Inf" : "-Inf";
 
-        memcpy(out, name, strlen(name));
-        return strlen(name);
+        len = strlen(name);
+        memcpy(out, name, len);
+        return len;
     }
     for (int precision = 14; precision <= 16; precision++) {
         snprintf(text, sizeof(text), "%.*e", precision, fabs(bound));

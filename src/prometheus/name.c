@@ -132,7 +132,7 @@ static size_t put_unit(char out[UNIT_MAX], struct slice unit, const struct unit 
         bool good = is_name(unit.data[i]);
 
         if (good || (len > 0 && out[len - 1] != '_'))
-            out[len++] = good ? (char)unit.data[i] : '_';
+            out[len++] = (char)(good ? unit.data[i] : '_');
     }
     return len;
 }
@@ -151,9 +151,10 @@ static void add_units(struct tokens *t, struct slice unit, char space[2 * UNIT_M
     char *per = space + UNIT_MAX;
 
     if (slash) {
+        static const char prefix[] = {'p', 'e', 'r', '_'};
         struct slice rest = slice_make(slash + 1, unit.len - main_unit.len - 1);
 
-        memcpy(per, "per_", 4);
+        memcpy(per, prefix, sizeof(prefix));
         per_len = put_unit(per + 4, rest, per_units);
         per_len = per_len ? without_last_underscore(per, per_len + 4) : 0;
     }

@@ -54,8 +54,8 @@ static inline void *slabs_at(const struct slabs *s, uint32_t item)
     return s->slabs[item >> SLAB_SHIFT].bytes + (size_t)(item & (SLAB_ITEMS - 1)) * s->item_size;
 }
 
-/* Calls fn for every item ever used in this slab: free ones too, fn tells them apart. */
-void slabs_each(const struct slabs *s, uint32_t slab, void (*fn)(void *arg, const void *item),
+/* Calls fn for every item ever used in slab i: free ones too, fn tells them apart. */
+void slabs_each(const struct slabs *s, uint32_t i, void (*fn)(void *arg, const void *item),
                 void *arg);
 
 /* Bytes held. */
