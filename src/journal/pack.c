@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    BLOCK_BYTES = 64 << 10,  /* frames are put together up to this */
+    BLOCK_BYTES = 128 << 10, /* frames are put together up to this */
     BLOCK_MAX = 256 << 10,   /* a frame is not larger where it is to be compressed */
     STEP_BYTES = 256 << 10,  /* in a call, about: 0.2 ms */
     SEGMENT_LARGE = 4 << 20, /* it comes back in one go */
