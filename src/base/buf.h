@@ -39,10 +39,12 @@ void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 
 static inline void buf_byte(struct buf *b, uint8_t byte)
 {
-    if (b->len < b->cap && !b->failed)
-        b->data[b->len++] = byte;
-    else
-        buf_append(b, &byte, 1);
+    uint8_t *at = buf_reserve(b, 1);
+
+    if (at) {
+        *at = byte;
+        b->len++;
+    }
 }
 
 static inline bool buf_ok(const struct buf *b)

@@ -5,8 +5,7 @@ enum {
     SEGMENT_BYTES = 2 << 20,       /* one huge page */
     SMALL_SEGMENT_BYTES = 1 << 20, /* where memory is short: a worker has up to four ahead */
     ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
-    UNPACK_SHARE = 32,             /* of what is compressed as it was, to look at */
-    UNPACK_MAX = 4 << 20,
+    UNPACK_SHARE = 32, /* of the limit, for a worker to look at what is compressed as it was */
 };
 
 /* In files it is always the same, whatever the limit is at the next start. */
@@ -16,14 +15,6 @@ static size_t segment_bytes(const struct collector *c)
 
     return c->shared.ack != ACK_MEMORY || share >= ROOMY_BYTES ? SEGMENT_BYTES
                                                                : SMALL_SEGMENT_BYTES;
-}
-
-/* Of the limit, a small part for each worker. */
-static size_t unpack_bytes(const struct collector *c)
-{
-    size_t share = (size_t)c->memory->limit / c->shared.count / UNPACK_SHARE;
-
-    return share < UNPACK_MAX ? share : UNPACK_MAX;
 }
 
 /* A segment of the outbox is open all the time, so decisions need room for a second one. */
@@ -131,7 +122,7 @@ static enum err open_journal(struct collector *c, struct err_info *info)
         .memory = c->memory,
         .clock = c->host.clock,
         .compresses = strcmp(config->memory.compression, "none") != 0,
-        .unpack_bytes = unpack_bytes(c),
+        .unpack_bytes = (size_t)c->memory->limit / c->shared.count / UNPACK_SHARE,
         .young_ns = build_young_ns(config),
         .moves_eagerly = c->host.moves_eagerly,
         .ack = c->shared.ack,

@@ -22,7 +22,10 @@ static void init_writers(struct journal *j)
     memset(j->writers, 0, size);
     for (unsigned i = 0; i < j->config.workers; i++) {
         struct journal_writer *w = &j->writers[i];
+        size_t unpack_bytes = j->config.unpack_bytes;
 
+        if (unpack_bytes == 0 || unpack_bytes > UNPACK_BYTES)
+            unpack_bytes = UNPACK_BYTES;
         w->journal = j;
         w->sequence = frame_source_sequence(first);
         atomic_store(&w->submitted, w->sequence);
@@ -32,8 +35,7 @@ static void init_writers(struct journal *j)
         ring_init(&w->ring, w->ring_size, sizeof(struct decision));
         byte_ring_init(&w->entries, j->config.ack == ACK_MEMORY ? 1 : ENTRY_BYTES);
         ring_init(&w->asked, ASKED_MAX, sizeof(uint32_t));
-        unpack_init(&w->unpack, &j->segments,
-                    j->config.unpack_bytes ? j->config.unpack_bytes : UNPACK_BYTES);
+        unpack_init(&w->unpack, &j->segments, unpack_bytes);
     }
 }
 

@@ -71,7 +71,8 @@ struct journal_config {
      * they are `young_ns` old: most traces that end in them are decided by then. */
     bool compresses;
     uint64_t young_ns;
-    size_t unpack_bytes; /* that a worker holds of them as they were, to look at; 0: 4 MiB */
+    size_t unpack_bytes; /* that a worker holds of them as they were, to look at; 0, and at most:
+                          * 4 MiB */
     bool moves_eagerly;  /* for tests: whatever has something dead in it is thin, at once */
 
     enum journal_ack ack; /* ACK_MEMORY: all below is not looked at */
@@ -207,7 +208,7 @@ bool journal_is_here(struct journal_writer *w, frame_id frame);
 
 /* The body of a frame with live references that is here; bounded by its own header. Empty where the
  * frame was read back from its file and is damaged there. */
-struct slice journal_read(const struct journal_writer *w, frame_id frame);
+struct slice journal_read(struct journal_writer *w, frame_id frame);
 /* The same of one that is in memory as it came. */
 struct slice journal_body(const struct journal *j, frame_id frame);
 /* Gives back `n` references. The caller's own writer, whoever wrote the frame. */

@@ -37,23 +37,24 @@ static bool holds(const struct unpack *u, const struct unpacked *slot, uint32_t 
            slot->generation == segment_at(u->segments, number)->generation;
 }
 
-/* One without content, or that which was looked at the longest ago. NULL: all are needed. */
-static struct unpacked *least_needed(struct unpack *u)
+static struct unpacked *find(struct unpack *u, uint32_t number, size_t at)
 {
-    struct unpacked *found = NULL;
-
-    for (unsigned i = 0; i < UNPACK_SLOTS; i++) {
-        struct unpacked *slot = &u->slots[i];
-
-        if (!slot->bytes)
-            return slot;
-        if (slot->look != u->look && (!found || slot->look < found->look))
-            found = slot;
-    }
-    return found;
+    for (unsigned i = 0; i < UNPACK_SLOTS; i++)
+        if (holds(u, &u->slots[i], number, at))
+            return &u->slots[i];
+    return NULL;
 }
 
-static struct unpacked *oldest(struct unpack *u)
+static struct unpacked *find_empty(struct unpack *u)
+{
+    for (unsigned i = 0; i < UNPACK_SLOTS; i++)
+        if (!u->slots[i].bytes)
+            return &u->slots[i];
+    return NULL;
+}
+
+/* That which was looked at the longest ago. NULL: all that are here are needed. */
+static struct unpacked *find_oldest(struct unpack *u)
 {
     struct unpacked *found = NULL;
 
@@ -66,19 +67,18 @@ static struct unpacked *oldest(struct unpack *u)
     return found;
 }
 
-/* A free slot for `size` bytes. NULL: there is no room. */
+/* An empty slot for `size` bytes. NULL: there is no room. */
 static struct unpacked *make_room(struct unpack *u, size_t size)
 {
-    struct unpacked *slot = least_needed(u), *old;
+    struct unpacked *slot = find_empty(u);
 
-    if (!slot)
-        return NULL;
-    forget(u, slot);
-    while (u->bytes + size > u->max) {
-        old = oldest(u);
-        if (!old)
+    while (!slot || u->bytes + size > u->max) {
+        struct unpacked *oldest = find_oldest(u);
+
+        if (!oldest)
             return NULL;
-        forget(u, old);
+        forget(u, oldest);
+        slot = oldest;
     }
     return slot;
 }
@@ -86,14 +86,13 @@ static struct unpacked *make_room(struct unpack *u, size_t size)
 bool unpack_bring(struct unpack *u, uint32_t number, size_t at)
 {
     const struct segment *segment = segment_at(u->segments, number);
-    struct unpacked *slot;
+    struct unpacked *slot = find(u, number, at);
     struct pack_block block;
 
-    for (unsigned i = 0; i < UNPACK_SLOTS; i++)
-        if (holds(u, &u->slots[i], number, at)) {
-            u->slots[i].look = u->look;
-            return true;
-        }
+    if (slot) {
+        slot->look = u->look;
+        return true;
+    }
     block = pack_block_at(segment, at);
     slot = make_room(u, block.size);
     if (!slot)
@@ -111,11 +110,10 @@ bool unpack_bring(struct unpack *u, uint32_t number, size_t at)
     return true;
 }
 
-const uint8_t *unpack_find(const struct unpack *u, uint32_t number, size_t at)
+const uint8_t *unpack_find(struct unpack *u, uint32_t number, size_t at)
 {
-    for (unsigned i = 0; i < UNPACK_SLOTS; i++)
-        if (holds(u, &u->slots[i], number, at))
-            return u->slots[i].bytes + (at - u->slots[i].block.from);
-    assert(!"it was not brought");
-    return NULL;
+    const struct unpacked *slot = find(u, number, at);
+
+    assert(slot); /* it was brought */
+    return slot->bytes + (at - slot->block.from);
 }

@@ -36,4 +36,4 @@ void unpack_begin(struct unpack *u);
  * since unpack_begin it is more than `max`, or there is no memory. */
 bool unpack_bring(struct unpack *u, uint32_t number, size_t at);
 /* Where it is, after unpack_bring and before the next unpack_begin. */
-const uint8_t *unpack_find(const struct unpack *u, uint32_t number, size_t at);
+const uint8_t *unpack_find(struct unpack *u, uint32_t number, size_t at);

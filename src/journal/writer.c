@@ -320,7 +320,7 @@ struct slice journal_body(const struct journal *j, frame_id frame)
     return body_of(writer_header_of(j, frame));
 }
 
-struct slice journal_read(const struct journal_writer *w, frame_id frame)
+struct slice journal_read(struct journal_writer *w, frame_id frame)
 {
     uint32_t number = journal_number(w->journal, frame);
     struct segment *segment = segment_at(&w->journal->segments, number);
