@@ -54,33 +54,6 @@ void compose_put_attr(struct buf *out, uint32_t number, struct slice key, const 
     field_end(out, pair);
 }
 
-/* A key, then a value, both short: as SDKs send it. */
-static bool is_plain_pair(struct slice pair)
-{
-    size_t key_len, value_at;
-
-    if (pair.len < 4 || pair.data[0] != (KEY_VALUE_KEY << 3 | WIRE_LEN) || pair.data[1] >= 0x80)
-        return false;
-    key_len = pair.data[1];
-    value_at = 4 + key_len;
-    return value_at <= pair.len && pair.data[2 + key_len] == (KEY_VALUE_VALUE << 3 | WIRE_LEN) &&
-           pair.data[3 + key_len] < 0x80 && pair.data[3 + key_len] == pair.len - value_at;
-}
-
-static struct slice pair_key(struct slice pair)
-{
-    struct wire w = wire_of(pair);
-    struct wire_field f;
-    struct slice key = {0};
-
-    if (is_plain_pair(pair))
-        return slice_make(pair.data + 2, pair.data[1]);
-    while (wire_next(&w, &f))
-        if (f.number == KEY_VALUE_KEY && f.type == WIRE_LEN)
-            key = f.bytes;
-    return key;
-}
-
 /* ---- spans ---- */
 
 static bool is_sampling_key(struct slice key)
@@ -149,7 +122,7 @@ static void put_span_fields(struct slice span, bool is_entry, const uint8_t *tra
 
     for (; wire_next(&w, &f); start = w.at) {
         bool replaced = is_entry && f.number == SPAN_ATTRIBUTES && f.type == WIRE_LEN &&
-                        is_sampling_key(pair_key(f.bytes));
+                        is_sampling_key(view_key(f.bytes));
 
         if (start != trace_state && !replaced)
             continue;

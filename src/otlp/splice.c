@@ -10,18 +10,6 @@ static void copy_run(struct buf *out, const uint8_t *from, const uint8_t *to)
         buf_append(out, from, (size_t)(to - from));
 }
 
-static struct slice pair_key(struct slice pair)
-{
-    struct wire w = wire_of(pair);
-    struct wire_field f;
-    struct slice key = {0};
-
-    while (wire_next(&w, &f))
-        if (f.number == 1 && f.type == WIRE_LEN)
-            key = f.bytes;
-    return key;
-}
-
 /* ---- attributes ---- */
 
 enum outcome { ATTR_AS_IS, ATTR_SET, ATTR_REMOVED };
@@ -52,7 +40,7 @@ static void put_edited(struct buf *out, uint32_t number, struct slice pair, cons
 {
     const struct splice_edit *set;
 
-    switch (outcome_of(s, pair_key(pair), true, &set)) {
+    switch (outcome_of(s, view_key(pair), true, &set)) {
     case ATTR_AS_IS:
         copy_run(out, from, to);
         break;

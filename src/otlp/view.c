@@ -123,20 +123,19 @@ static void key_value_read(struct slice key_value, struct slice *key, struct val
     }
 }
 
-/* Whether the (last) key of a KeyValue is `key`. */
-static bool has_key(struct slice key_value, struct slice key)
+struct slice view_key(struct slice key_value)
 {
     struct wire w = wire_of(key_value);
     struct wire_field field;
-    struct slice found = {0};
+    struct slice key = {0};
 
     if (view_is_plain(key_value))
-        return slice_equal(slice_make(key_value.data + 2, key_value.data[1]), key);
+        return slice_make(key_value.data + 2, key_value.data[1]);
     while (read_field(&w, &field)) {
         if (field.number == KEY_VALUE_KEY && field.type == WIRE_LEN)
-            found = field.bytes;
+            key = field.bytes;
     }
-    return slice_equal(found, key);
+    return key;
 }
 
 /* Passes over LEN fields of one byte of tag and of length, up to one whose tag is `stop`. Most
@@ -202,7 +201,7 @@ bool view_attr(struct slice message, enum attr_field field, struct slice key, st
     size_t at = 0;
 
     while (next_message(message, field, &at, &key_value)) {
-        if (has_key(key_value, key)) {
+        if (slice_equal(view_key(key_value), key)) {
             key_value_read(key_value, &found, value);
             return true;
         }
@@ -298,7 +297,7 @@ bool view_indexed_attr(struct slice span, const struct view_attr_at *attrs, size
 
         if (a->key_len != key.len && a->key_len != VIEW_KEY_UNKNOWN)
             continue;
-        if (a->key_len == VIEW_KEY_UNKNOWN ? !has_key(key_value, key)
+        if (a->key_len == VIEW_KEY_UNKNOWN ? !slice_equal(view_key(key_value), key)
                                            : memcmp(key_value.data + 2, key.data, key.len) != 0)
             continue;
         key_value_read(key_value, &found, value);

@@ -89,6 +89,8 @@ bool view_resource_attr_next(struct slice resource_spans, size_t *at, struct sli
 bool view_scope_attr_next(struct slice scope_spans, size_t *at, struct slice *key,
                           struct value *value);
 
+/* The (last) key of a KeyValue; empty where there is none. */
+struct slice view_key(struct slice key_value);
 /* What an AnyValue holds; VALUE_ABSENT: nothing. */
 void view_any(struct slice any_value, struct value *value);
 /* Walks the elements of an array and the pairs of a kvlist. */
