@@ -78,33 +78,30 @@ static void find_in_scope(struct finder *f, struct slice scope)
         mark_plain(f, first);
 }
 
-static void find_in_resource(struct finder *f, struct slice resource)
+/* Of a body or a ResourceLogs. */
+static void find_around(struct finder *f, struct slice message, enum level level)
 {
-    struct wire w = wire_of(resource);
+    struct wire w = wire_of(message);
     struct wire_field field;
 
     for (const uint8_t *start = w.at; read_field(&w, &field); start = w.at) {
-        if (!is_child(&field, IN_RESOURCE))
+        if (!is_child(&field, level))
             continue;
-        f->place[IN_RESOURCE] = (uint32_t)(start - f->body);
-        find_in_scope(f, field.bytes);
+        f->place[level] = (uint32_t)(start - f->body);
+        if (level == IN_BODY)
+            find_around(f, field.bytes, IN_RESOURCE);
+        else
+            find_in_scope(f, field.bytes);
     }
 }
 
 size_t scan_logs(struct slice body, struct scan_span *records, size_t capacity)
 {
     struct finder f = {.body = body.data, .records = records, .capacity = capacity};
-    struct wire w = wire_of(body);
-    struct wire_field field;
 
     if (body.len > INT32_MAX)
         return 0;
-    for (const uint8_t *start = w.at; read_field(&w, &field); start = w.at) {
-        if (!is_child(&field, IN_BODY))
-            continue;
-        f.place[IN_BODY] = (uint32_t)(start - f.body);
-        find_in_resource(&f, field.bytes);
-    }
+    find_around(&f, body, IN_BODY);
     return f.count;
 }
 
@@ -133,65 +130,34 @@ static void copy_field(struct keeper *k, const uint8_t *start, const uint8_t *en
     buf_append(k->out, start, (size_t)(end - start));
 }
 
-/* Returns how many records are left. */
-static size_t keep_in_scope(struct keeper *k, struct slice scope)
+/* Messages of which no record stays are left out. Returns how many stay. */
+static size_t keep_in(struct keeper *k, struct slice message, enum level level)
 {
-    struct wire w = wire_of(scope);
-    struct wire_field field;
-    size_t left = 0;
-
-    for (const uint8_t *start = w.at; read_field(&w, &field); start = w.at) {
-        if (is_child(&field, IN_SCOPE)) {
-            if (!keeps_next(k))
-                continue;
-            left++;
-        }
-        copy_field(k, start, w.at);
-    }
-    return left;
-}
-
-static size_t keep_in_resource(struct keeper *k, struct slice resource)
-{
-    struct wire w = wire_of(resource);
+    struct wire w = wire_of(message);
     struct wire_field field;
     size_t left = 0;
 
     for (const uint8_t *start = w.at; read_field(&w, &field); start = w.at) {
         size_t before = k->out->len, open, kept;
 
-        if (!is_child(&field, IN_RESOURCE)) {
+        if (!is_child(&field, level)) {
             copy_field(k, start, w.at);
             continue;
         }
-        open = otlp_write_begin(k->out, field.number);
-        kept = keep_in_scope(k, field.bytes);
-        otlp_write_end(k->out, open);
-        if (kept == 0 && buf_ok(k->out))
-            k->out->len = before;
+        if (level == IN_SCOPE) {
+            kept = keeps_next(k);
+            if (kept)
+                copy_field(k, start, w.at);
+        } else {
+            open = otlp_write_begin(k->out, field.number);
+            kept = keep_in(k, field.bytes, level + 1);
+            otlp_write_end(k->out, open);
+            if (kept == 0 && buf_ok(k->out))
+                k->out->len = before;
+        }
         left += kept;
     }
     return left;
-}
-
-static void keep_in_body(struct keeper *k, struct slice body)
-{
-    struct wire w = wire_of(body);
-    struct wire_field field;
-
-    for (const uint8_t *start = w.at; read_field(&w, &field); start = w.at) {
-        size_t before = k->out->len, open, kept;
-
-        if (!is_child(&field, IN_BODY)) {
-            copy_field(k, start, w.at);
-            continue;
-        }
-        open = otlp_write_begin(k->out, field.number);
-        kept = keep_in_resource(k, field.bytes);
-        otlp_write_end(k->out, open);
-        if (kept == 0 && buf_ok(k->out))
-            k->out->len = before;
-    }
 }
 
 enum err scan_keep_logs(struct slice body, const bool *keeps, size_t count, struct buf *out)
@@ -199,7 +165,7 @@ enum err scan_keep_logs(struct slice body, const bool *keeps, size_t count, stru
     struct keeper k = {.keeps = keeps, .count = count, .out = out};
     size_t start = out->len;
 
-    keep_in_body(&k, body);
+    (void)keep_in(&k, body, IN_BODY);
     if (buf_ok(out))
         return ERR_OK;
     out->len = start;
