@@ -1,5 +1,6 @@
 #include "check.h"
 #include "export/http_client.h"
+#include "http_result.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,16 +17,6 @@ struct out {
     struct http_client *client;
     int read_end, write_end;
 };
-
-static unsigned passed_on;
-
-static uint64_t serve(void *arg, const struct http_request *request, struct http_answer *answer)
-{
-    (void)arg, (void)request;
-    passed_on++;
-    answer->status = 204;
-    return 0;
-}
 
 static void out_init(struct out *o)
 {
@@ -45,23 +36,6 @@ static void out_fini(struct out *o)
     if (o->read_end >= 0)
         close(o->read_end);
     close(o->write_end);
-}
-
-struct result {
-    unsigned times;
-    enum err err;
-    int status;
-    char error[256];
-};
-
-static void on_done(void *arg, struct http_answer *a)
-{
-    struct result *r = arg;
-
-    r->times++;
-    r->err = a->err;
-    r->status = a->status;
-    snprintf(r->error, sizeof(r->error), "%s", a->error);
 }
 
 static uint64_t start(struct out *o, const char *url, struct slice body, struct result *r)

@@ -1,2 +1,2 @@
 from aws import aws, judge  # noqa: F401
-from fixtures import backend, backends, start  # noqa: F401
+from fixtures import at, backend, backends, start  # noqa: F401

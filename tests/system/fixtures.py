@@ -40,3 +40,16 @@ def backends(tmp_path):
 @pytest.fixture
 def backend(backends):
     return backends()
+
+
+@pytest.fixture
+def at(tmp_path):
+    """at(text) runs a collector on the one folder of the test, one after the other; they are killed at the end."""
+    started = []
+
+    def begin(text):
+        started.append(Collector(tmp_path, text))
+        return started[-1]
+    yield begin
+    for collector in started:
+        collector.kill()

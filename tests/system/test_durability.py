@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from clients import post
-from harness import Collector, config, exporter, run
+from harness import config, exporter, run
 from messages import assert_same_spans, request_with, span, trace_id
 
 
@@ -12,19 +12,6 @@ def with_files(backend, *, ack="written", shutdown="decide", wait="1h"):
     text = config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
                   wait=wait, workers=2)
     return text.replace('ack = "memory"', f'ack = "{ack}", on_shutdown = "{shutdown}"')
-
-
-@pytest.fixture
-def at(tmp_path):
-    """Starts collectors on one folder, one after the other."""
-    started = []
-
-    def begin(text):
-        started.append(Collector(tmp_path, text))
-        return started[-1]
-    yield begin
-    for collector in started:
-        collector.kill()
 
 
 @pytest.mark.parametrize("ack", ["written", "fsync"])

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from clients import post
-from harness import REQUESTS, Collector, config, exporter, run
+from harness import REQUESTS, config, exporter, run
 from messages import request_with, span, trace_id
 
 TRACES = 200
@@ -29,19 +29,6 @@ def records(*pairs):
 def texts(request):
     return collections.Counter(r.body.string_value for rl in request.resource_logs
                                for sl in rl.scope_logs for r in sl.log_records)
-
-
-@pytest.fixture
-def at(tmp_path):
-    """Starts collectors on one folder, one after the other."""
-    started = []
-
-    def begin(text):
-        started.append(Collector(tmp_path, text))
-        return started[-1]
-    yield begin
-    for collector in started:
-        collector.kill()
 
 
 def send(collector):
