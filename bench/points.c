@@ -8,6 +8,7 @@
  * A request has 50 counters and gauges and 5 histograms of 15 bounds, with three attributes each,
  * of one program. bench/run --points runs it.
  */
+#include "aws_keys.h"
 #include "base/log.h"
 #include "otlp/write.h"
 #include "sim.h"
@@ -220,22 +221,12 @@ static void measure(uint64_t requests)
                least[i] - least[0]);
 }
 
-/* As a machine that has keys and is not asked for any. */
-static void set_environment(void)
-{
-    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", 1);
-    setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
-    setenv("AWS_CONFIG_FILE", "/dev/null", 1);
-    setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
-}
-
 int main(int argc, char **argv)
 {
     uint64_t requests = argc > 1 ? strtoull(argv[1], NULL, 10) : 200;
 
     log_configure(LOG_ERROR, LOG_LOGFMT);
-    set_environment();
+    set_aws_keys();
     if (argc <= 2)
         measure(requests);
     for (size_t i = 0; argc > 2 && i < ROWS; i++)

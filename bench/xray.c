@@ -8,6 +8,7 @@
  * database, the AWS SDK, a queue, own attributes and an annotation; every fourth trace fails with a
  * stack. bench/run --instructions runs it.
  */
+#include "aws_keys.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "otlp/write.h"
@@ -247,16 +248,6 @@ static double run(const char *exporter, unsigned long requests)
     return us;
 }
 
-/* As a machine that has keys and is not asked for any. */
-static void set_environment(void)
-{
-    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", 1);
-    setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
-    setenv("AWS_CONFIG_FILE", "/dev/null", 1);
-    setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
-}
-
 int main(int argc, char **argv)
 {
     unsigned long requests = argc > 1 ? strtoul(argv[1], NULL, 10) : 2000;
@@ -264,7 +255,7 @@ int main(int argc, char **argv)
     double spans = (double)requests * TRACES * SPANS, us;
 
     log_configure(LOG_ERROR, LOG_LOGFMT);
-    set_environment();
+    set_aws_keys();
     us = run(xray, requests);
     if (taken.documents != (requests + WARM_REQUESTS) * TRACES * SPANS)
         fail("X-Ray did not get each span once");
