@@ -2,8 +2,8 @@
 #include "aws/settings.h"
 #include "base/hash.h"
 #include "export/aws_answer.h"
-#include "export/http_client.h"
 #include "export/identities.h"
+#include "export/own_requests.h"
 #include "export/sign.h"
 
 #include <stdio.h>
@@ -13,7 +13,6 @@ enum {
     PLACES_MAX = 32,
     CLOCK_TOLERANCE_S = 240, /* AWS takes signatures of up to 5 minutes before or after */
 };
-#define OWN_ID (UINT64_C(1) << 63) /* of signed requests; others keep the inner client's */
 
 struct signing;
 
@@ -356,7 +355,7 @@ static struct signed_request *request_new(struct signing *c, const struct http_r
     *r = (struct signed_request){.client = c, .request = *from, .done = done, .arg = arg};
     r->origin = hash_bytes(c->key, origin.data, origin.len) | 1;
     r->until_ns = clock_now_ns(c->clock) + from->timeout_ns;
-    r->id = OWN_ID | ++c->last_id;
+    r->id = OWN_SIGNED | ++c->last_id;
     while (*at)
         at = &(*at)->next;
     *at = r;
@@ -394,7 +393,7 @@ static void signing_cancel(struct http_client *base, uint64_t id)
     struct signing *c = (struct signing *)base;
     struct signed_request *r = c->requests;
 
-    if (!(id & OWN_ID)) {
+    if (!(id & OWN_SIGNED)) {
         c->inner->cancel(c->inner, id);
         return;
     }

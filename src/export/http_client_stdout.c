@@ -1,7 +1,7 @@
 /* Writes the bodies of requests to "stdout:" to a file descriptor, and hands all others to another
  * client. Who reads it may be slow, and other programs may share it, so it is not set to
  * non-blocking: where poll says that there is room, a pipe takes this much without a wait. */
-#include "export/http_client.h"
+#include "export/own_requests.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,54 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECE = 4096, STEP_BYTES = 256 << 10, WAITING_MAX = 256, ASK_AGAIN_MS = 10 };
-#define OWN_ID (UINT64_C(1) << 61)
-
-struct output {
-    struct output *next;
-    uint64_t id;
-    struct slice left;
-    uint64_t timeout_ns, until_ns; /* until_ns 0: not tried yet */
-    bool has_begun;
-    http_done_fn *done;
-    void *arg;
-};
+enum { PIECE = 4096, STEP_BYTES = 256 << 10 };
 
 struct stdout_client {
     struct http_client base;
     struct http_client *inner; /* owned */
     int fd;
-    struct output *first;
-    size_t waiting;
-    uint64_t last_id;
-    bool in_line; /* what was written last does not end a line */
+    struct own_requests bodies; /* of each, what is left */
+    uint64_t begun;             /* the id of the one of which something is written; 0: none */
+    bool in_line;               /* what was written last does not end a line */
 };
-
-static void forget(struct stdout_client *c, struct output *o)
-{
-    struct output **at = &c->first;
-
-    while (*at != o)
-        at = &(*at)->next;
-    *at = o->next;
-    c->waiting--;
-    free(o);
-}
-
-static void finish(struct stdout_client *c, struct output *o, const char *why)
-{
-    struct http_answer a = {.err = why ? ERR_IO : ERR_OK, .status = why ? 0 : 200};
-    http_done_fn *done = o->done;
-    void *arg = o->arg;
-
-    snprintf(a.error, sizeof(a.error), "%s", why ? why : "");
-    buf_init(&a.body, 1, NULL);
-    buf_init(&a.headers, 1, NULL);
-    forget(c, o);
-    done(arg, &a);
-    buf_fini(&a.body);
-    buf_fini(&a.headers);
-}
 
 /* ---- writing ---- */
 
@@ -80,48 +42,49 @@ static enum written put(struct stdout_client *c, struct slice piece, size_t *n)
 }
 
 /* A line that somebody gave up in its middle is ended. */
-static enum written begin(struct stdout_client *c, struct output *o)
+static enum written begin(struct stdout_client *c, const struct own_request *r)
 {
     size_t n;
-    enum written w = c->in_line && !o->has_begun ? put(c, slice_str("\n"), &n) : WROTE;
+    enum written w = c->in_line && c->begun != r->id ? put(c, slice_str("\n"), &n) : WROTE;
 
-    o->has_begun |= w == WROTE;
+    if (w == WROTE)
+        c->begun = r->id;
     return w;
 }
 
-static enum written put_piece(struct stdout_client *c, struct output *o)
+static enum written put_piece(struct stdout_client *c, struct own_request *r)
 {
     size_t n = 0;
-    enum written w = begin(c, o);
+    enum written w = begin(c, r);
 
-    if (w != WROTE || o->left.len == 0)
+    if (w != WROTE || r->body.len == 0)
         return w;
-    w = put(c, slice_make(o->left.data, o->left.len < PIECE ? o->left.len : PIECE), &n);
-    o->left = slice_make(o->left.data + n, o->left.len - n);
+    w = put(c, slice_make(r->body.data, r->body.len < PIECE ? r->body.len : PIECE), &n);
+    r->body = slice_make(r->body.data + n, r->body.len - n);
     return w;
 }
 
 /* The oldest one alone, so that lines are whole. False: it waits, or there is none. */
 static bool write_some(struct stdout_client *c, uint64_t now_ns)
 {
-    struct output *o = c->first;
+    struct own_request *r = c->bodies.first;
+    bool is_over;
 
-    if (!o)
+    if (!r)
         return false;
-    if (!o->until_ns)
-        o->until_ns = now_ns + o->timeout_ns;
-    switch (put_piece(c, o)) {
+    is_over = own_request_is_over(r, now_ns);
+    switch (put_piece(c, r)) {
     case WROTE:
-        if (o->left.len == 0)
-            finish(c, o, NULL);
+        if (r->body.len == 0)
+            own_requests_answer(&c->bodies, r, 200, NULL);
         return true;
     case NOT_NOW:
-        if (now_ns < o->until_ns)
+        if (!is_over)
             return false;
-        finish(c, o, "nobody reads standard output");
+        own_requests_answer(&c->bodies, r, 0, "nobody reads standard output");
         return true;
     default:
-        finish(c, o, strerror(errno));
+        own_requests_answer(&c->bodies, r, 0, strerror(errno));
         return true;
     }
 }
@@ -132,37 +95,24 @@ static enum err stdout_send(struct http_client *base, const struct http_request 
                             http_done_fn *done, void *arg, uint64_t *id)
 {
     struct stdout_client *c = (struct stdout_client *)base;
-    struct output *o, **at = &c->first;
 
     if (strcmp(request->url, "stdout:") != 0)
         return c->inner->send(c->inner, request, done, arg, id);
-    if (c->waiting >= WAITING_MAX || !(o = malloc(sizeof(*o))))
-        return ERR_FULL;
-    *o = (struct output){.id = *id = OWN_ID | ++c->last_id,
-                         .left = request->body,
-                         .timeout_ns = request->timeout_ns,
-                         .done = done,
-                         .arg = arg};
-    while (*at)
-        at = &(*at)->next;
-    *at = o;
-    c->waiting++;
-    return ERR_OK;
+    return own_requests_add(&c->bodies, request, done, arg, id) ? ERR_OK : ERR_FULL;
 }
 
 static void stdout_cancel(struct http_client *base, uint64_t id)
 {
     struct stdout_client *c = (struct stdout_client *)base;
-    struct output *o = c->first;
+    struct own_request *r;
 
-    if (!(id & OWN_ID)) {
+    if (!own_requests_has_id(&c->bodies, id)) {
         c->inner->cancel(c->inner, id);
         return;
     }
-    while (o && o->id != id)
-        o = o->next;
-    if (o)
-        forget(c, o);
+    r = own_requests_find(&c->bodies, id);
+    if (r)
+        own_requests_forget(&c->bodies, r);
 }
 
 static uint64_t stdout_step(struct http_client *base, uint64_t now_ns)
@@ -176,17 +126,14 @@ static uint64_t stdout_step(struct http_client *base, uint64_t now_ns)
         if (--pieces == 0)
             return now_ns;
     }
-    return c->first ? earlier_ns(due, now_ns + ASK_AGAIN_MS * NS_PER_MS) : due;
+    return own_requests_due(&c->bodies, due, now_ns);
 }
 
 static void stdout_free(struct http_client *base)
 {
     struct stdout_client *c = (struct stdout_client *)base;
 
-    for (struct output *o = c->first, *next; o; o = next) {
-        next = o->next;
-        free(o);
-    }
+    own_requests_fini(&c->bodies);
     c->inner->free(c->inner);
     free(c);
 }
@@ -200,6 +147,7 @@ struct http_client *http_client_stdout(struct http_client *inner, int fd)
     c->base = (struct http_client){
         .send = stdout_send, .cancel = stdout_cancel, .step = stdout_step, .free = stdout_free};
     c->inner = inner;
+    c->bodies.bit = OWN_STDOUT;
     c->fd = fd;
     return &c->base;
 }

@@ -1,31 +1,18 @@
 /* Sends requests to udp://HOST:PORT as datagrams, and hands all others to another client. */
-#include "export/http_client.h"
+#include "export/own_requests.h"
 #include "export/udp_peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PEERS_MAX = 16, WAITING_MAX = 256, ASK_AGAIN_MS = 10 };
-#define OWN_ID (UINT64_C(1) << 62)
-
-struct datagram {
-    struct datagram *next;
-    uint64_t id;
-    struct slice body;
-    uint64_t timeout_ns, until_ns; /* until_ns 0: not tried yet */
-    struct udp_peer *peer;         /* NULL: the address is none */
-    http_done_fn *done;
-    void *arg;
-};
+enum { PEERS_MAX = 16 };
 
 struct udp_client {
     struct http_client base;
     struct http_client *inner; /* owned */
     struct udp_peer peers[PEERS_MAX];
-    size_t next_peer; /* the one to give up first */
-    struct datagram *first;
-    size_t waiting;
-    uint64_t last_id;
+    size_t next_peer;              /* the one to give up first */
+    struct own_requests datagrams; /* peer: a struct udp_peer; NULL: the address is none */
 };
 
 static bool is_udp(const char *url)
@@ -75,44 +62,28 @@ static bool find_peer(struct udp_client *c, const char *address, struct udp_peer
 
 /* ---- datagrams ---- */
 
-static void forget(struct udp_client *c, struct datagram *d)
+static void leave_peer(const struct own_request *d)
 {
-    struct datagram **at = &c->first;
+    struct udp_peer *peer = d->peer;
 
-    while (*at != d)
-        at = &(*at)->next;
-    *at = d->next;
-    c->waiting--;
-    if (d->peer)
-        d->peer->users--;
-    free(d);
+    if (peer)
+        peer->users--;
 }
 
 /* status 0: it failed. */
-static void finish(struct udp_client *c, struct datagram *d, int status, const char *why)
+static void finish(struct udp_client *c, struct own_request *d, int status, const char *why)
 {
-    struct http_answer a = {.err = status ? ERR_OK : ERR_IO, .status = status};
-    http_done_fn *done = d->done;
-    void *arg = d->arg;
-
-    if (status != 200)
-        snprintf(a.error, sizeof(a.error), "%s", why);
-    buf_init(&a.body, 1, NULL);
-    buf_init(&a.headers, 1, NULL);
-    forget(c, d);
-    done(arg, &a);
-    buf_fini(&a.body);
-    buf_fini(&a.headers);
+    leave_peer(d);
+    own_requests_answer(&c->datagrams, d, status, why);
 }
 
 /* False: it waits. */
-static bool try_one(struct udp_client *c, struct datagram *d, uint64_t now_ns)
+static bool try_one(struct udp_client *c, struct own_request *d, uint64_t now_ns)
 {
     char why[256] = "not udp://HOST:PORT";
     enum udp_sent sent = UDP_TOO_LARGE;
+    bool is_over = own_request_is_over(d, now_ns);
 
-    if (!d->until_ns)
-        d->until_ns = now_ns + d->timeout_ns;
     if (d->peer)
         sent = udp_peer_send(d->peer, d->body, now_ns, why, sizeof(why));
     switch (sent) {
@@ -123,7 +94,7 @@ static bool try_one(struct udp_client *c, struct datagram *d, uint64_t now_ns)
         finish(c, d, d->peer ? 413 : 400, d->peer ? "too large for a datagram" : why);
         return true;
     case UDP_LATER:
-        if (now_ns < d->until_ns)
+        if (!is_over)
             return false;
         finish(c, d, 0, "its name was not found in time");
         return true;
@@ -136,7 +107,7 @@ static bool try_one(struct udp_client *c, struct datagram *d, uint64_t now_ns)
 /* Sends one that can be sent, in order. False: there is none. */
 static bool send_one(struct udp_client *c, uint64_t now_ns)
 {
-    for (struct datagram *d = c->first; d; d = d->next)
+    for (struct own_request *d = c->datagrams.first; d; d = d->next)
         if (try_one(c, d, now_ns))
             return true;
     return false;
@@ -148,42 +119,38 @@ static enum err udp_send(struct http_client *base, const struct http_request *re
                          http_done_fn *done, void *arg, uint64_t *id)
 {
     struct udp_client *c = (struct udp_client *)base;
-    struct datagram *d, **at = &c->first;
+    struct own_request *d;
     struct udp_peer *peer;
 
     if (!is_udp(request->url))
         return c->inner->send(c->inner, request, done, arg, id);
-    if (c->waiting >= WAITING_MAX || !find_peer(c, request->url + 6, &peer) ||
-        !(d = malloc(sizeof(*d))))
+    d = own_requests_add(&c->datagrams, request, done, arg, id);
+    if (!d)
         return ERR_FULL;
-    *d = (struct datagram){.id = *id = OWN_ID | ++c->last_id,
-                           .body = request->body,
-                           .timeout_ns = request->timeout_ns,
-                           .peer = peer,
-                           .done = done,
-                           .arg = arg};
+    if (!find_peer(c, request->url + 6, &peer)) {
+        own_requests_forget(&c->datagrams, d);
+        return ERR_FULL;
+    }
+    d->peer = peer;
     if (peer)
         peer->users++;
-    while (*at)
-        at = &(*at)->next;
-    *at = d;
-    c->waiting++;
     return ERR_OK;
 }
 
 static void udp_cancel(struct http_client *base, uint64_t id)
 {
     struct udp_client *c = (struct udp_client *)base;
-    struct datagram *d = c->first;
+    struct own_request *d;
 
-    if (!(id & OWN_ID)) {
+    if (!own_requests_has_id(&c->datagrams, id)) {
         c->inner->cancel(c->inner, id);
         return;
     }
-    while (d && d->id != id)
-        d = d->next;
-    if (d)
-        forget(c, d);
+    d = own_requests_find(&c->datagrams, id);
+    if (!d)
+        return;
+    leave_peer(d);
+    own_requests_forget(&c->datagrams, d);
 }
 
 static uint64_t udp_step(struct http_client *base, uint64_t now_ns)
@@ -193,17 +160,14 @@ static uint64_t udp_step(struct http_client *base, uint64_t now_ns)
 
     while (send_one(c, now_ns))
         due = now_ns; /* who got an answer may have more */
-    return c->first ? earlier_ns(due, now_ns + ASK_AGAIN_MS * NS_PER_MS) : due;
+    return own_requests_due(&c->datagrams, due, now_ns);
 }
 
 static void udp_free(struct http_client *base)
 {
     struct udp_client *c = (struct udp_client *)base;
 
-    for (struct datagram *d = c->first, *next; d; d = next) {
-        next = d->next;
-        free(d);
-    }
+    own_requests_fini(&c->datagrams);
     for (size_t i = 0; i < PEERS_MAX; i++)
         udp_peer_fini(&c->peers[i]);
     c->inner->free(c->inner);
@@ -219,5 +183,6 @@ struct http_client *http_client_udp(struct http_client *inner)
     c->base = (struct http_client){
         .send = udp_send, .cancel = udp_cancel, .step = udp_step, .free = udp_free};
     c->inner = inner;
+    c->datagrams.bit = OWN_UDP;
     return &c->base;
 }
