@@ -86,7 +86,7 @@ static uint32_t take_run(struct worker *w, const struct scan_span *spans, size_t
         err_no_memory("what the journal holds");
     for (size_t i = 0; (i = trace_table_add_all(w->table, &in, i, &result, &late)) < count; i++) {
         if (result != TRACE_LATE)
-            abort();
+            err_no_memory("what the journal holds");
         taken -= !take_late(w, &spans[i], f, &late);
     }
     decider_group_late(w->decider, f->frame);
