@@ -50,6 +50,7 @@ static enum err init_journal(struct collector *c, struct err_info *info)
 
     t->step = run_journal;
     t->gathers = true;
+    t->is_exact = c->shared.ack == ACK_FSYNC; /* frames gather for less than a tick */
     t->snapshot = snapshot_journal;
     err = build_journal(c, info);
     c->shared.journal = c->journal;

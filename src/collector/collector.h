@@ -46,7 +46,8 @@ struct task {
     uint64_t (*step)(void *arg, uint64_t now_ns);
     void (*snapshot)(void *arg); /* at a rendezvous; NULL: nothing to copy */
     void *arg;
-    bool gathers; /* one turn of it does what many have asked for: it need not run at once */
+    bool gathers;  /* one turn of it does what many have asked for: it need not run at once */
+    bool is_exact; /* its waits end when they are to, not some milliseconds later */
 };
 
 struct collector;
