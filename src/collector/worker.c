@@ -16,6 +16,7 @@ enum {
     REMEMBERED_BYTES = 4 << 20, /* of all workers, at most */
     DECISIONS_PER_STEP = 64,    /* and as many as spans came: a trace may have but one; then sockets
                                    have their turn. So what is due never grows behind what comes in. */
+    DECISIONS_A_LOOK = 16,      /* at the clock: a slow machine takes 20 us for one */
     ACCEPTED_CAPACITY = 256,
     RELEASING_MAX = 4096, /* references on their way out: enough is decided early for the moment */
     ASIDE_MAX = 4096,     /* traces whose bodies are asked for: enough for the moment */
@@ -173,7 +174,7 @@ static uint64_t decide_due(struct worker *w, uint64_t now_ns)
         if (result == DECIDE_NO_ROOM)
             return now_ns + NS_PER_MS;
         decided += result == DECIDE_DONE;
-        if (i % DECISIONS_PER_STEP == 0 && clock_now_ns(w->shared->clock) - began_ns > deciding_ns)
+        if (i % DECISIONS_A_LOOK == 0 && clock_now_ns(w->shared->clock) - began_ns > deciding_ns)
             return now_ns;
     }
     return decided > 0 ? now_ns : now_ns + look_again_ns;
