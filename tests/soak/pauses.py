@@ -4,14 +4,19 @@ while metrics are read and configurations exchanged, and while all of it is deci
 `moontail load --bench` at full speed; limit 6 GiB, decision_wait 20 s; WORKERS (default 1). For each phase:
 turns that took over 5 ms of CPU time in it, and the most that one has taken since the start (a turn's CPU
 time is free of what others on the machine take; it is known within a millisecond). Beside it the longest turn
-by the clock, which is not. Ends with 1 if a turn took over MOST ms (default 5) of CPU time.
+by the clock, which is not. A virtual CPU's time goes on while its host runs somebody else, as it does where
+the journal fills the disk's queue: so another process does a tenth of a millisecond of arithmetic again and
+again, and the most that this took of ITS CPU time is told beside. Ends with 1 if a turn took over MOST ms
+(default 5) of CPU time, whatever the machine did.
 """
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from harness import PROGRAM, Collector, config, exporter
 
@@ -41,8 +46,18 @@ def reload(collector):
         collector.pause(SECONDS / 10)
 
 
+def do_arithmetic(longest):
+    while True:
+        began = time.thread_time()
+        sum(range(3000))
+        longest.value = max(longest.value, (time.thread_time() - began) * 1e3)
+        time.sleep(0.0005)
+
+
 def main():
     before, worst = 0, 0
+    machine = multiprocessing.Value("d", 0)
+    multiprocessing.Process(target=do_arithmetic, args=(machine,), daemon=True).start()
 
     def tell(phase):
         nonlocal before, worst
@@ -53,7 +68,8 @@ def main():
             "phase": phase, "traces": int(metrics.total("moontail_pending_traces")),
             "spans": int(metrics.total("moontail_received_spans_total")),
             "turns over 5 ms of CPU": int(busy - before), "most CPU ms so far": round(worst, 1),
-            "longest by the clock ms": round(metrics.total("moontail_worker_loop_max_seconds") * 1e3, 1)}),
+            "longest by the clock ms": round(metrics.total("moontail_worker_loop_max_seconds") * 1e3, 1),
+            "arithmetic CPU ms so far": round(machine.value, 1)}),
             flush=True)
         before = busy
 
@@ -77,7 +93,8 @@ def main():
         finally:
             load.kill()
             collector.kill()
-    sys.exit(0 if worst <= MOST else f"a turn took {worst:.1f} ms")
+    sys.exit(0 if worst <= MOST else
+             f"a turn took {worst:.1f} ms; arithmetic of 0.1 ms took up to {machine.value:.1f} beside it")
 
 
 if __name__ == "__main__":
