@@ -1,9 +1,10 @@
 """Measures rows: a program starts, is brought to where it decides as much as comes in, and is watched for a while."""
 import os
 import signal
+import tempfile
 import time
 
-from rows import HELD, HELD_PEER_MAX, ROWS, Row
+from rows import HELD, HELD_PEER_MAX, ROWS, SPAN_BYTES, SPANS_A_TRACE, Row
 from systems import CPUS, FluentBit, Floor, Moontail, Otelcol, Sink, end_load, start_load
 
 
@@ -92,6 +93,37 @@ def measure_floor(rounds, seconds, note):
             cpu = measure_row(Floor, ROWS[name], seconds)["cpu_s_per_m"]
             found.setdefault(name, []).append(cpu)
             note(f"{name}: {cpu:.2f} CPU-s/M")
+    return found
+
+
+def write_around(size, rate, seconds):
+    """CPU-seconds a GB of pieces that are written, at `rate` bytes/s, over and over into a file of `size`
+    bytes; of the last `seconds`, when the kernel writes to the disk what was written before."""
+    piece, took, written = bytes(64 << 10), 0, 0
+    size = size // len(piece) * len(piece)
+    with tempfile.TemporaryFile() as f:
+        for at in range(0, size, len(piece)):
+            os.pwrite(f.fileno(), piece, at)
+        began, around = time.monotonic(), size / rate
+        while (now := time.monotonic() - began) < around + seconds:
+            if written > now * rate:
+                time.sleep(0.0005)
+                continue
+            cpu = time.thread_time()
+            os.pwrite(f.fileno(), piece, written % size)
+            took += (time.thread_time() - cpu) * (now > around)
+            written += len(piece)
+    return took / (rate * seconds) * 1e9
+
+
+def measure_writes(note):
+    """{live traces: CPU-seconds per million spans} of writing alone what is held, as it comes in rows held-*."""
+    found = {}
+    rate = ROWS["held-1m"].rate * SPANS_A_TRACE * SPAN_BYTES
+    for traces in HELD:
+        cpu = write_around(traces * SPANS_A_TRACE * SPAN_BYTES, rate, 10) * SPAN_BYTES / 1e3
+        found[str(traces)] = cpu
+        note(f"written, {traces:,} live traces: {cpu:.2f} CPU-s/M")
     return found
 
 

@@ -2,6 +2,7 @@
 import dataclasses
 
 SPANS_A_TRACE = 8
+SPAN_BYTES = 467  # on the wire
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +66,12 @@ ROWS = {
     "half": Row("HTTP, half load for 120 s, wait 10 s", wait="10s", rate=100_000, peer_rate=4_500, seconds=104,
                 rounds=1),
     # Scale: the collector alone.
-    "held-10k": Row("10,000 live traces", wait="250ms", rate=40_000, peers=False),
-    "held-100k": Row("100,000 live traces", wait="2500ms", rate=40_000, peers=False),
-    "held-1m": Row("1,000,000 live traces", wait="25s", rate=40_000, peers=False),
+    "held-10k": Row("10,000 live traces", wait="250ms", rate=40_000, peers=False, rounds=3),
+    "held-100k": Row("100,000 live traces", wait="2500ms", rate=40_000, peers=False, rounds=3),
+    "held-1m": Row("1,000,000 live traces", wait="25s", rate=40_000, peers=False, rounds=3),
+    "table-10k": Row("10,000 live traces, `memory`", ack="memory", wait="250ms", rate=40_000, peers=False, rounds=3),
+    "table-100k": Row("100,000 live traces, `memory`", ack="memory", wait="2500ms", rate=40_000, peers=False, rounds=3),
+    "table-1m": Row("1,000,000 live traces, `memory`", ack="memory", wait="25s", rate=40_000, peers=False, rounds=3),
     "workers-1": Row("1 worker, both CPUs", rate=30_000, all_cpus=True, peers=False),
     "workers-2": Row("2 workers, both CPUs, twice the load", rate=60_000, workers=2, all_cpus=True, peers=False),
 }
