@@ -1,4 +1,5 @@
 """Which traces are kept: exactly those that the rules say."""
+import os
 import random
 import sys
 import threading
@@ -66,6 +67,16 @@ def send_all(collector, all_bodies, connections=8):
         list(pool.map(one, all_bodies))
 
 
+def end_wait(collector):
+    """What waits for an hour is decided now: it is all there, however slow the machine is."""
+    path = os.path.join(collector.folder, "config.lua")
+    with open(path) as f:
+        text = f.read()
+    with open(path + "~", "w") as f:
+        f.write(text.replace('decision_wait = "1h"', 'decision_wait = "1ms"'))
+    os.rename(path + "~", path)
+
+
 CASES = {
     "1 worker": (1, "auto", 1), "2 workers": (2, "auto", 2), "4 workers": (4, "auto", 3),
     "interpreted": (2, "off", 4),
@@ -78,13 +89,14 @@ def test_of_healthy_traces_exactly_the_tenth_that_the_ids_say_is_kept(workers, j
     ids_rng = random.Random(2024)
     ids = [ids_rng.randbytes(16) for _ in range(TRACES)]
     expected = {i for i in ids if randomness(i) >= T_10_PERCENT}
-    collector = start(config(exporter("otlp", endpoint=backend.grpc, protocol="grpc"), wait="10s",
+    collector = start(config(exporter("otlp", endpoint=backend.grpc, protocol="grpc"), wait="1h",
                              tail=SHIPPED, workers=workers, more=f'jit = "{jit}",'))
     rng = random.Random(seed)
     send_all(collector, list(bodies(healthy_spans(ids), rng, 400)))
     collector.wait_metrics(lambda m: m.total("moontail_received_spans_total") == SPANS * TRACES)
+    end_wait(collector)
     metrics = collector.wait_decided(SPANS * TRACES)
-    assert metrics.total("moontail_late_spans_total") == 0, "the machine is too slow for the wait"
+    assert metrics.total("moontail_late_spans_total") == 0
     got = spans_of(backend.wait(spans=SPANS * len(expected)))
     kept = {}
     for s in got:
@@ -96,7 +108,7 @@ def test_of_healthy_traces_exactly_the_tenth_that_the_ids_say_is_kept(workers, j
 
 def test_errors_and_slow_traces_are_kept_whole_and_health_checks_dropped(start, backend):
     collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
-                             tail=SHIPPED, workers=2, wait="8s"))
+                             tail=SHIPPED, workers=2, wait="1h"))
     # ids that the draw never keeps, so that every keep has another reason
     ids = [bytes([1] * 9) + bytes([0] * 4) + i.to_bytes(3, "big") for i in range(1, 2001)]
     reasons = {}
@@ -115,6 +127,7 @@ def test_errors_and_slow_traces_are_kept_whole_and_health_checks_dropped(start, 
                                               error=kind == "error"), service_name="other"))
     random.Random(5).shuffle(requests)
     send_all(collector, [r.SerializeToString() for r in requests])
+    end_wait(collector)
     count = len(requests)
     metrics = collector.wait_decided(count)
     expected = {}
