@@ -2,26 +2,32 @@
 
 #include "otlp/read.h"
 
-#define HIGH_BITS 0x8080808080808080u
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { GROUP = 16 };
+
+/* A bit for each of 16 bytes that is not ASCII. */
+static inline unsigned high_bytes(const uint8_t *at)
+{
+#ifdef __SSE2__
+    return (unsigned)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)at));
+#else
+    const uint64_t high = UINT64_C(0x8080808080808080), gather = UINT64_C(0x0002040810204081);
+
+    return (unsigned)((read_le64(at) & high) * gather >> 56) |
+           (unsigned)((read_le64(at + 8) & high) * gather >> 56) << 8;
+#endif
+}
 
 const uint8_t *utf8_skip_ascii(const uint8_t *at, const uint8_t *end)
 {
-    while (end - at >= 32) {
-        uint64_t bits = read_le64(at) | read_le64(at + 8) | read_le64(at + 16) | read_le64(at + 24);
+    for (; end - at >= GROUP; at += GROUP) {
+        unsigned high = high_bytes(at);
 
-        if (bits & HIGH_BITS)
-            break;
-        at += 32;
-    }
-    while (end - at >= 16) {
-        uint64_t low = read_le64(at) & HIGH_BITS;
-        uint64_t high = read_le64(at + 8) & HIGH_BITS;
-
-        if (low)
-            return at + (__builtin_ctzll(low) >> 3);
         if (high)
-            return at + 8 + (__builtin_ctzll(high) >> 3);
-        at += 16;
+            return at + __builtin_ctz(high);
     }
     while (at < end && *at < 0x80)
         at++;
