@@ -14,10 +14,12 @@ static inline unsigned high_bytes(const uint8_t *at)
 #ifdef __SSE2__
     return (unsigned)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)at));
 #else
-    const uint64_t high = UINT64_C(0x8080808080808080), gather = UINT64_C(0x0002040810204081);
+    const uint64_t mask = UINT64_C(0x8080808080808080), gather = UINT64_C(0x0002040810204081);
+    uint64_t first = read_le64(at) & mask, second = read_le64(at + 8) & mask;
 
-    return (unsigned)((read_le64(at) & high) * gather >> 56) |
-           (unsigned)((read_le64(at + 8) & high) * gather >> 56) << 8;
+    if ((first | second) == 0)
+        return 0;
+    return (unsigned)(first * gather >> 56) | (unsigned)(second * gather >> 56) << 8;
 #endif
 }
 
