@@ -52,6 +52,24 @@ static inline const uint8_t *read_length(const uint8_t *at, const uint8_t *end, 
     return read_long_length(at, end, len);
 }
 
+/* The same where it mostly takes two bytes, as that of a span. */
+static inline const uint8_t *read_middle_length(const uint8_t *at, const uint8_t *end, size_t *len)
+{
+    if (end - at < 2 || at[0] < 0x80 || at[1] >= 0x80)
+        return read_length(at, end, len);
+    *len = (at[0] & 0x7fu) | (size_t)at[1] << 7;
+    at += 2;
+    return *len <= (size_t)(end - at) ? at : NULL;
+}
+
+static inline uint16_t read_le16(const uint8_t *at)
+{
+    uint16_t value;
+
+    memcpy(&value, at, sizeof value);
+    return le16toh(value);
+}
+
 static inline uint64_t read_le64(const uint8_t *at)
 {
     uint64_t value;

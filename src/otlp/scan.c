@@ -116,6 +116,21 @@ static const uint8_t *take_time(struct scan *s, const uint8_t *at, const uint8_t
     return next ? next : scan_fail(s, at, scan_bad_value);
 }
 
+/* kind. */
+static const uint8_t *pass_varint(struct scan *s, const uint8_t *at, const uint8_t *end)
+{
+    uint64_t value;
+    const uint8_t *next = read_varint(at, end, &value);
+
+    return next ? next : scan_fail(s, at, scan_bad_value);
+}
+
+/* flags. */
+static const uint8_t *pass_fixed32(struct scan *s, const uint8_t *at, const uint8_t *end)
+{
+    return end - at >= 4 ? at + 4 : scan_fail(s, at, scan_bad_value);
+}
+
 /* Validates one field of a span and takes what is needed of it; `at` is behind its tag. */
 static inline const uint8_t *scan_span_field(struct scan *s, struct span_state *span, uint32_t tag,
                                              const uint8_t *at, const uint8_t *end)
@@ -137,6 +152,10 @@ static inline const uint8_t *scan_span_field(struct scan *s, struct span_state *
         return take_time(s, at, end, &span->end_ns);
     case TAG(15, WIRE_LEN):
         return scan_status(s, at, end, &span->status);
+    case TAG(6, WIRE_VARINT):
+        return pass_varint(s, at, end);
+    case TAG(16, WIRE_I32):
+        return pass_fixed32(s, at, end);
     case TAG(5, WIRE_LEN):
         return take_text(s, at, end, &text_len);
     case TAG(3, WIRE_LEN):
@@ -291,6 +310,19 @@ static void not_plain_since(struct scan *s, size_t first)
 
 static bool scan_around(struct scan *s, enum message message, struct slice bytes, unsigned level);
 
+static const uint8_t *take_child(struct scan *s, const uint8_t *at, const uint8_t *end,
+                                 struct slice *child)
+{
+    const uint8_t *start = at;
+    size_t len;
+
+    at = read_middle_length(at, end, &len);
+    if (!at)
+        return scan_fail(s, start, scan_bad_value);
+    *child = slice_make(at, len);
+    return at + len;
+}
+
 /* Validates an item or a message around items, whose field begins at s->place[level]. */
 static bool scan_child(struct scan *s, struct rule rule, struct slice child, unsigned level)
 {
@@ -336,7 +368,7 @@ static bool scan_around(struct scan *s, enum message message, struct slice bytes
             return scan_fail(s, start, scan_bad_tag);
         rule = tag >> 3 < MAX_FIELDS ? fields[tag >> 3] : (struct rule){UNKNOWN, 0};
         if (rule.kind >= AROUND && (tag & 7) == WIRE_LEN) {
-            at = take_bytes(s, at, end, &child);
+            at = take_child(s, at, end, &child);
             s->place[level] = offset_of(s, start);
             has_child = true;
             if (message == METRIC)

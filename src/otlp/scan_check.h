@@ -56,12 +56,11 @@ static inline bool is_one_varint(const uint8_t *at, size_t len)
     return len > 0 && len <= READ_MAX_VARINT && at[len - 1] < 0x80;
 }
 
-/* The value of a plain attribute: one field in an AnyValue of `len` < 128 bytes, len >= 2. */
-static inline bool is_plain_value(struct scan *s, const uint8_t *at, size_t len)
+/* The value of a plain attribute, but a string: one field in an AnyValue of `len` bytes, len >= 2.
+ */
+static inline bool is_plain_scalar(const uint8_t *at, size_t len)
 {
     switch (at[0]) {
-    case TAG(1, WIRE_LEN):
-        return at[1] == len - 2 && is_ascii(s, at + 2, at + len);
     case TAG(2, WIRE_VARINT):
     case TAG(3, WIRE_VARINT):
         return is_one_varint(at + 1, len - 1);
@@ -73,21 +72,28 @@ static inline bool is_plain_value(struct scan *s, const uint8_t *at, size_t len)
 }
 
 /* Whether a KeyValue has the form that SDKs send: a key, then a scalar value, short, in ASCII.
- * This decides the speed of the scan; everything else takes the long way. */
+ * This decides the speed of the scan; everything else takes the long way. Below 128 bytes each tag
+ * and each length in it is one byte, so one look at all of it says that key and string are ASCII.
+ */
 static inline __attribute__((always_inline)) bool is_plain_attribute(struct scan *s,
                                                                      const uint8_t *at, size_t len)
 {
+    const size_t least = 6, most = 127;
+    const uint8_t *value;
     size_t key_len, value_len;
 
-    if (len < 6 || at[0] != TAG(1, WIRE_LEN))
+    if (len - least > most - least || at[0] != TAG(1, WIRE_LEN))
         return false;
     key_len = at[1];
-    if (key_len >= 0x80 || key_len > len - 6 || at[2 + key_len] != TAG(2, WIRE_LEN))
+    if (key_len > len - least)
         return false;
+    value = at + 4 + key_len;
     value_len = len - 4 - key_len;
-    if (value_len >= 0x80 || at[3 + key_len] != value_len)
+    if (read_le16(value - 2) != (TAG(2, WIRE_LEN) | value_len << 8))
         return false;
-    return is_ascii(s, at + 2, at + 2 + key_len) && is_plain_value(s, at + 4 + key_len, value_len);
+    if (read_le16(value) == (TAG(1, WIRE_LEN) | (value_len - 2) << 8))
+        return is_ascii(s, at, at + len);
+    return is_plain_scalar(value, value_len) && is_ascii(s, at + 2, at + 2 + key_len);
 }
 
 /* Validates all of a message. NULL: an error of structure. `depth`: AnyValues around it. */
