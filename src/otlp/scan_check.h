@@ -72,20 +72,19 @@ static inline bool is_plain_scalar(const uint8_t *at, size_t len)
 }
 
 /* Whether a KeyValue has the form that SDKs send: a key, then a scalar value, short, in ASCII.
- * This decides the speed of the scan; everything else takes the long way. Below 128 bytes each tag
- * and each length in it is one byte, so one look at all of it says that key and string are ASCII.
- */
+ * This decides the speed of the scan; everything else takes the long way. A byte after which a
+ * length goes on is not ASCII, so one look at all says that lengths are of one byte, and that key
+ * and string are text. */
 static inline __attribute__((always_inline)) bool is_plain_attribute(struct scan *s,
                                                                      const uint8_t *at, size_t len)
 {
-    const size_t least = 6, most = 127;
     const uint8_t *value;
     size_t key_len, value_len;
 
-    if (len - least > most - least || at[0] != TAG(1, WIRE_LEN))
+    if (len < 6 || at[0] != TAG(1, WIRE_LEN))
         return false;
     key_len = at[1];
-    if (key_len > len - least)
+    if (key_len > len - 6)
         return false;
     value = at + 4 + key_len;
     value_len = len - 4 - key_len;
@@ -93,7 +92,7 @@ static inline __attribute__((always_inline)) bool is_plain_attribute(struct scan
         return false;
     if (read_le16(value) == (TAG(1, WIRE_LEN) | (value_len - 2) << 8))
         return is_ascii(s, at, at + len);
-    return is_plain_scalar(value, value_len) && is_ascii(s, at + 2, at + 2 + key_len);
+    return is_plain_scalar(value, value_len) && is_ascii(s, at, at + 2 + key_len);
 }
 
 /* Validates all of a message. NULL: an error of structure. `depth`: AnyValues around it. */

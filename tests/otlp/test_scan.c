@@ -600,6 +600,50 @@ static void attributes_of_unusual_form_are_judged_alike(void)
     }
 }
 
+static struct message attribute_of(size_t key_len, size_t text_len)
+{
+    struct message attribute = {.len = 0}, value = {.len = 0};
+    char text[256];
+
+    memset(text, 'x', sizeof(text));
+    put_bytes(&value, 1, text, text_len);
+    put_bytes(&attribute, 1, text, key_len);
+    put_message(&attribute, 2, &value);
+    return attribute;
+}
+
+static void attributes_of_any_length_are_judged_alike(void)
+{
+    for (size_t key_len = 0; key_len < 140; key_len++)
+        for (size_t text_len = 0; text_len < 140; text_len++) {
+            struct message attribute = attribute_of(key_len, text_len), span = valid_span();
+
+            put_message(&span, 9, &attribute);
+            CHECK(is_accepted(&span));
+        }
+}
+
+/* Of the key, the value and its text: a byte after which the length goes on. */
+static void a_length_of_an_attribute_that_goes_on_is_no_length_of_one_byte(void)
+{
+    for (size_t text_len = 0; text_len < 240; text_len++) {
+        const size_t key_len = 3, starts[] = {1, 3 + key_len, 5 + key_len};
+
+        for (size_t i = 0; i < 3; i++) {
+            struct message attribute = {.len = 0}, span = valid_span();
+            uint8_t bytes[256] = {
+                0x0a, 3, 'k', 'e', 'y', 0x12, (uint8_t)(text_len + 2), 0x0a, (uint8_t)text_len};
+
+            memset(bytes + 9, 'x', text_len);
+            bytes[starts[i]] |= 0x80;
+            put_bytes(&attribute, 9, bytes, 9 + text_len);
+            memcpy(span.data + span.len, attribute.data, attribute.len);
+            span.len += attribute.len;
+            CHECK(is_refused(&span));
+        }
+    }
+}
+
 static void a_scope_is_plain_unless_something_follows_a_span(void)
 {
     struct message span = valid_span(), scope = {.len = 0}, resource = {.len = 0},
@@ -647,6 +691,8 @@ int main(void)
     RUN(structure_counts_before_rejection);
     RUN(a_status_given_twice_is_merged);
     RUN(attributes_of_unusual_form_are_judged_alike);
+    RUN(attributes_of_any_length_are_judged_alike);
+    RUN(a_length_of_an_attribute_that_goes_on_is_no_length_of_one_byte);
     RUN(a_scope_is_plain_unless_something_follows_a_span);
     return DONE();
 }
