@@ -1,5 +1,7 @@
 """bench/ itself: each row's configuration is one, and the docs are what the figures make."""
+import json
 import os
+import runpy
 import subprocess
 import sys
 
@@ -23,6 +25,16 @@ def test_a_rows_options_make_a_configuration(name, tmp_path):
 def test_rows_that_must_hold_are_named():
     assert MUST_HOLD == ["http", "grpc", "export", "gzip", "small", "fsync"]
     assert len({(row.title, row.wait, row.workers) for row in ROWS.values()}) == len(ROWS)
+
+
+def test_a_page_says_on_what_its_rows_were_measured(tmp_path):
+    save = runpy.run_path(f"{ROOT}/bench/run")["save"]
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps({"machine": {"model": "another"}}))
+    save(path, "instructions", {"a_span": 1})
+    assert json.loads(path.read_text())["machine"] == {"model": "another"}
+    save(path, "rows", {})
+    assert json.loads(path.read_text())["machine"]["cpus"] == len(os.sched_getaffinity(0))
 
 
 def test_pages_are_what_the_figures_make():
