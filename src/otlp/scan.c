@@ -84,17 +84,32 @@ static const uint8_t *scan_status(struct scan *s, const uint8_t *at, const uint8
     return at + len;
 }
 
-static const uint8_t *take_bytes(struct scan *s, const uint8_t *at, const uint8_t *end,
-                                 struct slice *bytes)
+/* `at`: behind the length that began at `start`; NULL: it could not be read. */
+static inline const uint8_t *take_slice(struct scan *s, const uint8_t *start, const uint8_t *at,
+                                        size_t len, struct slice *bytes)
 {
-    const uint8_t *start = at;
-    size_t len;
-
-    at = read_length(at, end, &len);
     if (!at)
         return scan_fail(s, start, scan_bad_value);
     *bytes = slice_make(at, len);
     return at + len;
+}
+
+static const uint8_t *take_bytes(struct scan *s, const uint8_t *at, const uint8_t *end,
+                                 struct slice *bytes)
+{
+    size_t len = 0;
+    const uint8_t *next = read_length(at, end, &len);
+
+    return take_slice(s, at, next, len, bytes);
+}
+
+static const uint8_t *take_child(struct scan *s, const uint8_t *at, const uint8_t *end,
+                                 struct slice *child)
+{
+    size_t len = 0;
+    const uint8_t *next = read_middle_length(at, end, &len);
+
+    return take_slice(s, at, next, len, child);
 }
 
 static const uint8_t *take_text(struct scan *s, const uint8_t *at, const uint8_t *end, size_t *len)
@@ -128,7 +143,10 @@ static const uint8_t *pass_varint(struct scan *s, const uint8_t *at, const uint8
 /* flags. */
 static const uint8_t *pass_fixed32(struct scan *s, const uint8_t *at, const uint8_t *end)
 {
-    return end - at >= 4 ? at + 4 : scan_fail(s, at, scan_bad_value);
+    uint64_t value;
+    const uint8_t *next = read_fixed32(at, end, &value);
+
+    return next ? next : scan_fail(s, at, scan_bad_value);
 }
 
 /* Validates one field of a span and takes what is needed of it; `at` is behind its tag. */
@@ -309,19 +327,6 @@ static void not_plain_since(struct scan *s, size_t first)
 }
 
 static bool scan_around(struct scan *s, enum message message, struct slice bytes, unsigned level);
-
-static const uint8_t *take_child(struct scan *s, const uint8_t *at, const uint8_t *end,
-                                 struct slice *child)
-{
-    const uint8_t *start = at;
-    size_t len;
-
-    at = read_middle_length(at, end, &len);
-    if (!at)
-        return scan_fail(s, start, scan_bad_value);
-    *child = slice_make(at, len);
-    return at + len;
-}
 
 /* Validates an item or a message around items, whose field begins at s->place[level]. */
 static bool scan_child(struct scan *s, struct rule rule, struct slice child, unsigned level)

@@ -630,15 +630,13 @@ static void a_length_of_an_attribute_that_goes_on_is_no_length_of_one_byte(void)
         const size_t key_len = 3, starts[] = {1, 3 + key_len, 5 + key_len};
 
         for (size_t i = 0; i < 3; i++) {
-            struct message attribute = {.len = 0}, span = valid_span();
+            struct message span = valid_span();
             uint8_t bytes[256] = {
                 0x0a, 3, 'k', 'e', 'y', 0x12, (uint8_t)(text_len + 2), 0x0a, (uint8_t)text_len};
 
             memset(bytes + 9, 'x', text_len);
             bytes[starts[i]] |= 0x80;
-            put_bytes(&attribute, 9, bytes, 9 + text_len);
-            memcpy(span.data + span.len, attribute.data, attribute.len);
-            span.len += attribute.len;
+            put_bytes(&span, 9, bytes, 9 + text_len);
             CHECK(is_refused(&span));
         }
     }
