@@ -70,6 +70,14 @@ static inline uint16_t read_le16(const uint8_t *at)
     return le16toh(value);
 }
 
+static inline uint32_t read_le32(const uint8_t *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof value);
+    return le32toh(value);
+}
+
 static inline uint64_t read_le64(const uint8_t *at)
 {
     uint64_t value;
@@ -88,12 +96,9 @@ static inline const uint8_t *read_fixed64(const uint8_t *at, const uint8_t *end,
 
 static inline const uint8_t *read_fixed32(const uint8_t *at, const uint8_t *end, uint64_t *value)
 {
-    uint32_t word;
-
     if (end - at < 4)
         return NULL;
-    memcpy(&word, at, sizeof word);
-    *value = le32toh(word);
+    *value = read_le32(at);
     return at + 4;
 }
 

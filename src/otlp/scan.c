@@ -268,6 +268,36 @@ static void add_span(struct scan *s, struct slice message, const struct span_sta
     out->flags = flags;
 }
 
+/* The fields that a span mostly begins with, in the order in which SDKs send them: ids, name, kind,
+ * times. Takes them as far as that is so; the rest, all of it if need be, is left to the loop over
+ * fields. */
+static inline const uint8_t *scan_head(struct scan *s, struct span_state *span, const uint8_t *at,
+                                       const uint8_t *end)
+{
+    enum { IDS = 2 + 16 + 2 + 8, PARENT = 2 + 8, KIND_AND_TIMES = 2 + 9 + 9 };
+
+    if (end - at < IDS || read_le16(at) != (TAG(1, WIRE_LEN) | 16 << 8) ||
+        read_le16(at + 18) != (TAG(2, WIRE_LEN) | 8 << 8))
+        return at;
+    span->trace_id = slice_make(at + 2, 16);
+    span->span_id = slice_make(at + 20, 8);
+    at += IDS;
+    if (end - at >= PARENT && read_le16(at) == (TAG(4, WIRE_LEN) | 8 << 8)) {
+        span->parent_id = slice_make(at + 2, 8);
+        at += PARENT;
+    }
+    if (end - at < 2 || at[0] != TAG(5, WIRE_LEN) || at[1] >= 0x80 || at[1] > end - at - 2)
+        return at;
+    check_text(s, at + 2, at[1]);
+    at += 2 + at[1];
+    if (end - at < KIND_AND_TIMES || at[0] != TAG(6, WIRE_VARINT) || at[1] >= 0x80 ||
+        at[2] != TAG(7, WIRE_I64) || at[11] != TAG(8, WIRE_I64))
+        return at;
+    span->start_ns = read_le64(at + 3);
+    span->end_ns = read_le64(at + 12);
+    return at + KIND_AND_TIMES;
+}
+
 static bool scan_span(struct scan *s, struct slice message)
 {
     struct span_state span = {0};
@@ -275,6 +305,7 @@ static bool scan_span(struct scan *s, struct slice message)
     const char *reason;
 
     s->bad_text = false;
+    at = scan_head(s, &span, at, end);
     while (at < end) {
         const uint8_t *start = at;
         uint32_t tag;

@@ -71,6 +71,15 @@ static inline bool is_plain_scalar(const uint8_t *at, size_t len)
     }
 }
 
+/* The first four bytes of a value, with its tag, whose AnyValue of `len` bytes is a string: two
+ * tags, two lengths. No four bytes are equal to it where a length does not fit into one. */
+static inline uint64_t string_value_head(size_t len)
+{
+    const uint64_t tags = TAG(2, WIRE_LEN) | TAG(1, WIRE_LEN) << 16;
+
+    return tags + len * (1 << 8 | 1 << 24) - (2 << 24);
+}
+
 /* Whether a KeyValue has the form that SDKs send: a key, then a scalar value, short, in ASCII.
  * This decides the speed of the scan; everything else takes the long way. A byte after which a
  * length goes on is not ASCII, so one look at all says that lengths are of one byte, and that key
@@ -88,11 +97,10 @@ static inline __attribute__((always_inline)) bool is_plain_attribute(struct scan
         return false;
     value = at + 4 + key_len;
     value_len = len - 4 - key_len;
-    if (read_le16(value - 2) != (TAG(2, WIRE_LEN) | value_len << 8))
-        return false;
-    if (read_le16(value) == (TAG(1, WIRE_LEN) | (value_len - 2) << 8))
+    if (read_le32(value - 2) == string_value_head(value_len))
         return is_ascii(s, at, at + len);
-    return is_plain_scalar(value, value_len) && is_ascii(s, at, at + 2 + key_len);
+    return read_le16(value - 2) == (TAG(2, WIRE_LEN) | value_len << 8) &&
+           is_plain_scalar(value, value_len) && is_ascii(s, at, at + 2 + key_len);
 }
 
 /* Validates all of a message. NULL: an error of structure. `depth`: AnyValues around it. */

@@ -25,7 +25,7 @@ static inline unsigned high_bytes(const uint8_t *at)
 
 const uint8_t *utf8_skip_ascii(const uint8_t *at, const uint8_t *end)
 {
-    for (; end - at >= GROUP; at += GROUP) {
+    for (size_t left = (size_t)(end - at) / GROUP; left > 0; left--, at += GROUP) {
         unsigned high = high_bytes(at);
 
         if (high)

@@ -642,6 +642,138 @@ static void a_length_of_an_attribute_that_goes_on_is_no_length_of_one_byte(void)
     }
 }
 
+/* What a scan found of a span, whatever stood before the fields that count. */
+struct finding {
+    enum err err;
+    size_t spans, rejected;
+    const char *reason;
+    struct scan_span span;
+};
+
+static struct finding finding_of(const struct message *span)
+{
+    struct message body = body_of(span);
+    struct finding f;
+    struct scan_result r;
+
+    memset(&f, 0, sizeof(f));
+    f.err = scan_copy(bytes_of(&body), &f.span, 1, &r);
+    if (f.err == ERR_OK) {
+        f.spans = r.spans;
+        f.rejected = r.rejected;
+        f.reason = r.reject_reason;
+        f.span.offset = f.span.len = f.span.resource_offset = 0;
+        f.span.scope_offset &= SCAN_PLAIN_SCOPE;
+    } else {
+        memset(&f.span, 0, sizeof(f.span));
+    }
+    return f;
+}
+
+static struct message behind_unknown(const struct message *fields)
+{
+    struct message all = {.len = 0};
+
+    put_uint(&all, 100, 1);
+    put(&all, fields->data, fields->len);
+    return all;
+}
+
+/* An unknown field first makes the scan take the long way. */
+static bool is_judged_alike(const struct message *span)
+{
+    struct message slow = behind_unknown(span);
+    struct finding a = finding_of(span), b = finding_of(&slow);
+
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+static void a_span_whose_head_is_cut_off_or_changed_is_judged_alike(void)
+{
+    for (int with_parent = 0; with_parent < 2; with_parent++) {
+        struct message span = valid_span();
+
+        if (with_parent)
+            put_bytes(&span, 4, "\0\0\0\0\0\0\0\x07", 8);
+        put_text(&span, 5, "name");
+        put_uint(&span, 6, 2);
+        put_fixed64(&span, 7, 1700000000000000001u);
+        put_fixed64(&span, 8, 1700000000000000009u);
+        CHECK(is_accepted(&span) && is_judged_alike(&span));
+        for (size_t i = 0; i < span.len; i++) {
+            struct message changed = span;
+
+            for (unsigned byte = 0; byte < 256; byte++) {
+                changed.data[i] = (uint8_t)byte;
+                CHECK(is_judged_alike(&changed));
+            }
+            changed = span;
+            changed.len = i;
+            CHECK(is_judged_alike(&changed));
+        }
+    }
+}
+
+static void a_span_with_a_name_of_any_length_is_judged_alike(void)
+{
+    char name[400];
+
+    memset(name, 'n', sizeof(name));
+    for (size_t len = 0; len < sizeof(name); len++) {
+        struct message span = valid_span();
+
+        put_bytes(&span, 5, name, len);
+        put_uint(&span, 6, 2);
+        put_fixed64(&span, 7, 1);
+        put_fixed64(&span, 8, 2);
+        CHECK(is_accepted(&span) && is_judged_alike(&span));
+    }
+}
+
+static bool is_attribute_judged_alike(const struct message *attribute)
+{
+    struct message slow = behind_unknown(attribute), a = valid_span(), b = valid_span();
+    struct finding of_a, of_b;
+
+    put_message(&a, 9, attribute);
+    put_message(&b, 9, &slow);
+    of_a = finding_of(&a);
+    of_b = finding_of(&b);
+    return memcmp(&of_a, &of_b, sizeof(of_a)) == 0;
+}
+
+static void an_attribute_that_is_cut_off_or_changed_is_judged_alike(void)
+{
+    struct message attribute = attribute_of(3, 4), changed;
+
+    for (size_t i = 0; i < attribute.len; i++) {
+        changed = attribute;
+        for (unsigned byte = 0; byte < 256; byte++) {
+            changed.data[i] = (uint8_t)byte;
+            CHECK(is_attribute_judged_alike(&changed));
+        }
+        changed = attribute;
+        changed.len = i;
+        CHECK(is_attribute_judged_alike(&changed));
+    }
+}
+
+/* Lengths that don't fit into a byte, where a sum of bytes would have them carry over. */
+static void a_long_attribute_is_not_taken_for_a_short_one(void)
+{
+    for (size_t len = 256; len < 1024; len++) {
+        struct message attribute = {.len = 0};
+        uint32_t carried = (uint32_t)(0x0a0012 + len * 0x01000100 - 0x02000000);
+
+        put(&attribute, "\x0a\x03key", 5);
+        for (int i = 0; i < 4; i++)
+            put(&attribute, &(uint8_t){(uint8_t)(carried >> 8 * i)}, 1);
+        for (size_t i = 2; i < len; i++)
+            put(&attribute, "x", 1);
+        CHECK(is_attribute_judged_alike(&attribute));
+    }
+}
+
 static void a_scope_is_plain_unless_something_follows_a_span(void)
 {
     struct message span = valid_span(), scope = {.len = 0}, resource = {.len = 0},
@@ -691,6 +823,10 @@ int main(void)
     RUN(attributes_of_unusual_form_are_judged_alike);
     RUN(attributes_of_any_length_are_judged_alike);
     RUN(a_length_of_an_attribute_that_goes_on_is_no_length_of_one_byte);
+    RUN(a_span_whose_head_is_cut_off_or_changed_is_judged_alike);
+    RUN(a_span_with_a_name_of_any_length_is_judged_alike);
+    RUN(an_attribute_that_is_cut_off_or_changed_is_judged_alike);
+    RUN(a_long_attribute_is_not_taken_for_a_short_one);
     RUN(a_scope_is_plain_unless_something_follows_a_span);
     return DONE();
 }
