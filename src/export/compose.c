@@ -25,6 +25,7 @@ struct plan {
     size_t scope_count, resource_count;
     uint32_t *scope_slots, *resource_slots; /* hash tables: group + 1; 0: free */
     size_t slots;                           /* a power of two, at least 2 * count */
+    struct slice trace_state;               /* the field that spans get which came with none */
 };
 
 struct open_field field_begin(struct buf *out, uint32_t number, size_t guess)
@@ -36,13 +37,6 @@ struct open_field field_begin(struct buf *out, uint32_t number, size_t guess)
         out->len += f.width;
     f.start = out->len;
     return f;
-}
-
-static void put_varint_at(uint8_t *at, uint64_t value)
-{
-    for (; value >= 0x80; value >>= 7)
-        *at++ = (uint8_t)(value | 0x80);
-    *at = (uint8_t)value;
 }
 
 void field_end(struct buf *out, struct open_field f)
@@ -133,28 +127,24 @@ static void plan_groups(struct plan *p)
     }
 }
 
-static void put_span(const struct compose_span *s, bool is_entry, const struct compose_edits *edits,
-                     struct buf *out)
+static void put_span(const struct plan *p, const struct compose_span *s, bool is_entry,
+                     const struct compose_edits *edits, struct buf *out)
 {
     struct slice span = s->view.span;
-    bool look = edits->th != TH_LEAVE &&
-                (!edits->no_trace_state || (edits->th == TH_SET && edits->th_always));
+    size_t len = span.len + p->trace_state.len;
     uint8_t *at;
-    size_t width;
 
-    if (look || (is_entry && edits->policy)) {
-        compose_edited_span(span, is_entry && edits->policy, edits, out);
+    if ((edits->th != TH_LEAVE && !edits->no_trace_state) || (is_entry && edits->policy)) {
+        compose_edited_span(span, is_entry && edits->policy, p->trace_state, edits, out);
         return;
     }
-    width = wire_varint_size(span.len);
-    at = buf_reserve(out, 1 + width + span.len);
+    at = buf_reserve(out, wire_bytes_size(2, len));
     if (!at)
         return;
     *at++ = 2 << 3 | WIRE_LEN;
-    put_varint_at(at, span.len);
-    if (span.len)
-        memcpy(at + width, span.data, span.len);
-    out->len += 1 + width + span.len;
+    at = put_slice_at(put_varint_at(at, len), span);
+    at = put_slice_at(at, p->trace_state);
+    out->len = (size_t)(at - out->data);
 }
 
 /* All fields of a ScopeSpans but its spans, as they came. Where nothing but spans follows the first
@@ -184,7 +174,7 @@ static void put_scope(const struct plan *p, const struct group *scope,
 
     put_scope_fields(&p->spans[scope->first].view, out);
     for (uint32_t i = scope->first; i != NONE; i = p->next[i])
-        put_span(&p->spans[i], i == edits->entry, edits, out);
+        put_span(p, &p->spans[i], i == edits->entry, edits, out);
     field_end(out, f);
 }
 
@@ -239,9 +229,10 @@ enum err compose_traces(const struct compose_span *spans, size_t count,
     _Alignas(struct group) uint8_t space[INLINE_SPANS * (2 * sizeof(struct group) + 4 + 16)];
     struct plan p = {.spans = spans, .count = count, .slots = 2};
     size_t start = out->len, need;
-    uint8_t *heap = NULL;
+    uint8_t *heap = NULL, trace_state[TRACE_STATE_MAX];
 
     assert(buf_ok(out) && count < NONE);
+    p.trace_state = tracestate_field(edits, trace_state);
     while (p.slots < 2 * count)
         p.slots *= 2;
     need = plan_bytes(&p);

@@ -1,5 +1,6 @@
 #include "export/compose_parts.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* Field numbers of trace.proto and common.proto. */
@@ -9,52 +10,47 @@ enum {
     SPAN_ATTRIBUTES = 9,
     KEY_VALUE_KEY = 1,
     KEY_VALUE_VALUE = 2,
+    ANY_STRING = 1,
+    ANY_DOUBLE = 4,
 };
 
-static void put_value(struct buf *out, const struct value *v)
+/* Its value, of the type that `tag` names in an AnyValue: a string, or eight bytes. */
+static void put_attribute(struct buf *out, struct slice key, uint8_t tag, struct slice value)
+{
+    bool has_len = (tag & 7) == WIRE_LEN;
+    size_t any = 1 + (has_len ? wire_varint_size(value.len) : 0) + value.len;
+    size_t pair = wire_bytes_size(KEY_VALUE_KEY, key.len) + wire_bytes_size(KEY_VALUE_VALUE, any);
+    uint8_t *at = buf_reserve(out, wire_bytes_size(SPAN_ATTRIBUTES, pair));
+
+    if (!at)
+        return;
+    *at++ = SPAN_ATTRIBUTES << 3 | WIRE_LEN;
+    at = put_varint_at(at, pair);
+    *at++ = KEY_VALUE_KEY << 3 | WIRE_LEN;
+    at = put_slice_at(put_varint_at(at, key.len), key);
+    *at++ = KEY_VALUE_VALUE << 3 | WIRE_LEN;
+    at = put_varint_at(at, any);
+    *at++ = tag;
+    if (has_len)
+        at = put_varint_at(at, value.len);
+    at = put_slice_at(at, value);
+    out->len = (size_t)(at - out->data);
+}
+
+static void put_text(struct buf *out, const char *key, const char *text)
+{
+    put_attribute(out, slice_str(key), ANY_STRING << 3 | WIRE_LEN, slice_str(text));
+}
+
+static void put_double(struct buf *out, const char *key, double value)
 {
     uint64_t bits;
 
-    switch (v->type) {
-    case VALUE_ABSENT:
-        break;
-    case VALUE_STRING:
-        wire_put_bytes(out, 1, v->bytes);
-        break;
-    case VALUE_BOOL:
-        wire_put_uint(out, 2, v->boolean);
-        break;
-    case VALUE_INT:
-        wire_put_uint(out, 3, (uint64_t)v->integer);
-        break;
-    case VALUE_DOUBLE:
-        memcpy(&bits, &v->number, sizeof(bits));
-        wire_put_fixed64(out, 4, bits);
-        break;
-    case VALUE_ARRAY:
-        wire_put_bytes(out, 5, v->bytes);
-        break;
-    case VALUE_KVLIST:
-        wire_put_bytes(out, 6, v->bytes);
-        break;
-    case VALUE_BYTES:
-        wire_put_bytes(out, 7, v->bytes);
-        break;
-    }
+    memcpy(&bits, &value, sizeof(bits));
+    bits = htole64(bits);
+    put_attribute(out, slice_str(key), ANY_DOUBLE << 3 | WIRE_I64,
+                  slice_make((const uint8_t *)&bits, sizeof(bits)));
 }
-
-void compose_put_attr(struct buf *out, uint32_t number, struct slice key, const struct value *value)
-{
-    struct open_field pair = field_begin(out, number, key.len + 16), any;
-
-    wire_put_bytes(out, KEY_VALUE_KEY, key);
-    any = field_begin(out, KEY_VALUE_VALUE, 16);
-    put_value(out, value);
-    field_end(out, any);
-    field_end(out, pair);
-}
-
-/* ---- spans ---- */
 
 static bool is_sampling_key(struct slice key)
 {
@@ -66,33 +62,23 @@ static bool is_sampling_key(struct slice key)
 
 static void put_sampling(struct buf *out, const struct compose_edits *edits)
 {
-    struct value text = {.type = VALUE_STRING, .bytes = slice_str(edits->policy)};
-    struct value number = {.type = VALUE_DOUBLE, .number = edits->probability};
-
-    compose_put_attr(out, SPAN_ATTRIBUTES, slice_str("sampling.policy"), &text);
-    if (edits->reason) {
-        text.bytes = slice_str(edits->reason);
-        compose_put_attr(out, SPAN_ATTRIBUTES, slice_str("sampling.reason"), &text);
-    }
+    put_text(out, "sampling.policy", edits->policy);
+    if (edits->reason)
+        put_text(out, "sampling.reason", edits->reason);
     if (edits->probability >= 0)
-        compose_put_attr(out, SPAN_ATTRIBUTES, slice_str("sampling.probability"), &number);
+        put_double(out, "sampling.probability", edits->probability);
 }
 
-/* The last trace_state of a span, which is the one that counts. */
-struct trace_state {
-    const uint8_t *at; /* of its field; NULL: none */
-    struct slice text;
-};
-
-static struct trace_state find_trace_state(struct slice span)
+/* The last trace_state field of a span, which is the one that counts; NULL: none. */
+static const uint8_t *find_trace_state(struct slice span)
 {
-    struct trace_state found = {0};
+    const uint8_t *found = NULL;
     struct wire w = wire_of(span);
     struct wire_field f;
 
     for (const uint8_t *start = w.at; wire_next(&w, &f); start = w.at)
         if (f.number == SPAN_TRACE_STATE && f.type == WIRE_LEN)
-            found = (struct trace_state){start, f.bytes};
+            found = start;
     return found;
 }
 
@@ -134,20 +120,20 @@ static void put_span_fields(struct slice span, bool is_entry, const uint8_t *tra
     copy_run(out, run, start);
 }
 
-void compose_edited_span(struct slice span, bool is_entry, const struct compose_edits *edits,
-                         struct buf *out)
+void compose_edited_span(struct slice span, bool is_entry, struct slice trace_state,
+                         const struct compose_edits *edits, struct buf *out)
 {
-    struct trace_state ts = {0};
+    const uint8_t *own = NULL;
     struct open_field field = field_begin(out, SCOPE_SPANS_SPANS, span.len + (is_entry ? 96 : 16));
 
     if (edits->th != TH_LEAVE && !edits->no_trace_state)
-        ts = find_trace_state(span);
-    if (ts.at || is_entry)
-        put_span_fields(span, is_entry, ts.at, edits, out);
+        own = find_trace_state(span);
+    if (own || is_entry)
+        put_span_fields(span, is_entry, own, edits, out);
     else
         buf_append(out, span.data, span.len);
-    if (!ts.at && edits->th == TH_SET && edits->th_always)
-        put_trace_state(out, ts.text, edits);
+    if (!own)
+        buf_append(out, trace_state.data, trace_state.len);
     if (is_entry)
         put_sampling(out, edits);
     field_end(out, field);

@@ -2,7 +2,7 @@
  *     tracestate: vendor=x,ot=th:c;rv:6e6d1a75832a2f,other=y */
 #include "export/compose_parts.h"
 
-enum { OT_MAX = 256, RV_CHARS = 14 }; /* characters: of the member's value; of rv's */
+enum { OT_MAX = 256, RV_CHARS = 14, TH_CHARS = 14 }; /* characters: of the member's value, rv, th */
 
 struct part {
     size_t start, end;
@@ -76,7 +76,8 @@ static bool parse_threshold(struct slice text, uint64_t *threshold)
     return true;
 }
 
-size_t tracestate_threshold_text(uint64_t threshold, char text[15])
+/* The lower-case hex of a threshold without trailing zeros, "0" for 0; returns its length. */
+static size_t put_threshold(char text[TH_CHARS], uint64_t threshold)
 {
     static const char digits[] = "0123456789abcdef";
     size_t len = 0;
@@ -85,7 +86,6 @@ size_t tracestate_threshold_text(uint64_t threshold, char text[15])
         text[len++] = digits[threshold >> 52 & 15];
         threshold = threshold << 4 & ((UINT64_C(1) << 56) - 1);
     } while (threshold);
-    text[len] = '\0';
     return len;
 }
 
@@ -145,8 +145,8 @@ static bool set(struct slice text, struct part member, struct part value,
 {
     struct slice ot = part_of(text, value);
     struct part whole, th;
-    char new_th[24] = "th:";
-    size_t new_len = 3 + tracestate_threshold_text(edits->threshold, new_th + 3);
+    char new_th[3 + TH_CHARS + 1] = "th:";
+    size_t new_len = 3 + put_threshold(new_th + 3, edits->threshold);
     uint64_t own;
 
     if (!find_part(ot, ';', "th:", &whole, &th)) {
@@ -169,11 +169,11 @@ static bool set(struct slice text, struct part member, struct part value,
 
 static void prepend(struct slice text, uint64_t threshold, struct buf *out)
 {
-    char th[15];
+    char th[TH_CHARS];
+    size_t len = put_threshold(th, threshold);
 
-    tracestate_threshold_text(threshold, th);
     buf_str(out, "ot=th:");
-    buf_str(out, th);
+    buf_append(out, th, len);
     if (text.len) {
         buf_byte(out, ',');
         buf_append(out, text.data, text.len);
@@ -193,4 +193,19 @@ bool tracestate_edit(struct slice text, const struct compose_edits *edits, struc
         return false;
     prepend(text, edits->threshold, out);
     return true;
+}
+
+struct slice tracestate_field(const struct compose_edits *edits, uint8_t space[TRACE_STATE_MAX])
+{
+    static const char start[] = "\x1a\0"
+                                "ot=th:"; /* its tag, its length, the text */
+    const size_t fixed = sizeof(start) - 1;
+    size_t len;
+
+    if (edits->th != TH_SET || !edits->th_always)
+        return slice_make(space, 0);
+    memcpy(space, start, fixed);
+    len = fixed + put_threshold((char *)space + fixed, edits->threshold);
+    space[1] = (uint8_t)(len - 2);
+    return slice_make(space, len);
 }

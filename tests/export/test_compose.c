@@ -442,8 +442,47 @@ static void always_makes_a_member_where_there_was_none(void)
     check_trace_state("vendor=1", &e, "ot=th:c,vendor=1");
     check_trace_state("", &e, "ot=th:c");
     check_trace_state(NULL, &e, "ot=th:c");
-    e.no_trace_state = true;
-    check_trace_state(NULL, &e, "ot=th:c");
+    for (int known = 0; known < 2; known++) {
+        e.no_trace_state = known;
+        e.threshold = 0xc0000000000000;
+        check_trace_state(NULL, &e, "ot=th:c");
+        e.threshold = 0xffffffffffffff;
+        check_trace_state(NULL, &e, "ot=th:ffffffffffffff");
+        e.threshold = 0;
+        check_trace_state(NULL, &e, "ot=th:0");
+    }
+}
+
+static void the_entry_span_takes_a_threshold_and_texts_of_any_length(void)
+{
+    char reason[400];
+    struct compose_edits e = {.policy = "", .reason = reason, .probability = 1};
+
+    e.th = TH_SET;
+    e.th_always = e.no_trace_state = true;
+    for (size_t len = 0; len < sizeof(reason); len++) {
+        struct buf body = one_span(NULL, false), out;
+        struct input in = {.count = 0};
+        struct span_fields fields;
+        struct value value;
+        struct slice span;
+
+        memset(reason, 'r', len);
+        reason[len] = '\0';
+        add_body(&in, buf_slice(&body));
+        out = compose(&in, &e);
+        span = first_span(&out).span;
+        view_span_fields(span, &fields);
+        CHECK(slice_is(fields.trace_state, "ot=th:0"));
+        CHECK(view_attr(span, ATTRS_SPAN, slice_str("sampling.policy"), &value) &&
+              value.type == VALUE_STRING && value.bytes.len == 0);
+        CHECK(view_attr(span, ATTRS_SPAN, slice_str("sampling.reason"), &value) &&
+              slice_is(value.bytes, reason));
+        CHECK(view_attr(span, ATTRS_SPAN, slice_str("sampling.probability"), &value) &&
+              value.type == VALUE_DOUBLE && value.number == 1);
+        buf_fini(&out);
+        buf_fini(&body);
+    }
 }
 
 static void an_unknown_probability_erases_th_alone(void)
@@ -534,6 +573,7 @@ int main(void)
     RUN(the_larger_threshold_is_written_and_the_rest_stays);
     RUN(a_threshold_that_the_randomness_contradicts_is_erased);
     RUN(always_makes_a_member_where_there_was_none);
+    RUN(the_entry_span_takes_a_threshold_and_texts_of_any_length);
     RUN(an_unknown_probability_erases_th_alone);
     RUN(a_member_grows_to_256_characters_and_no_further);
     RUN(a_full_buffer_leaves_nothing_behind);
