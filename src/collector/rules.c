@@ -77,6 +77,7 @@ enum err rules_new(lua_State *L, const struct config *config,
         rules_free(r);
         return err;
     }
+    r->scripts = policy_state_of(L);
     init_votes(r, shared);
     find_where(r, exporters);
     *out = r;

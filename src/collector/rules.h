@@ -18,9 +18,10 @@ struct rules {
     const struct config *config; /* borrowed: outlives it */
     uint32_t version;            /* in records: the upper half of the configuration's hash */
     lua_State *L;
-    struct policy_set *policies; /* NULL: no tail_sampling, everything is kept */
-    uint16_t *policy_labels;     /* of a policy without an opinion, by policy */
-    struct decision_vote *votes; /* scratch: one for each policy */
+    struct policy_state *scripts; /* of L; NULL without any */
+    struct policy_set *policies;  /* NULL: no tail_sampling, everything is kept */
+    uint16_t *policy_labels;      /* of a policy without an opinion, by policy */
+    struct decision_vote *votes;  /* scratch: one for each policy */
     struct resource_edits *resource;
     uint64_t head_threshold;                 /* T of head_sampling; 0: every trace comes in */
     struct processor_set *received, *kept;   /* NULL: none */

@@ -314,7 +314,7 @@ static const struct span_view *entry_of(const struct trial_world *w, size_t coun
 /* What people may see of it, in `copy`. */
 static struct slice shown(struct trial_world *w, struct slice text, char copy[256])
 {
-    text = policy_redacted(w->L, text);
+    text = policy_redacted(policy_state_of(w->L), text);
     text.len = text.len < sizeof(w->name) ? text.len : sizeof(w->name);
     if (text.len)
         memcpy(copy, text.data, text.len);

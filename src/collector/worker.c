@@ -328,7 +328,7 @@ static struct slice shown(void *worker, struct slice text)
 {
     const struct worker *w = worker;
 
-    return policy_redacted(w->rules->L, text);
+    return policy_redacted(w->rules->scripts, text);
 }
 
 enum err worker_new(struct worker_shared *shared, unsigned index, struct loop *loop,

@@ -3,6 +3,7 @@
 
 #include "policy/cells.h"
 #include "policy/edit.h"
+#include "policy/policy.h"
 
 struct cell_handle;   /* handles.h */
 struct redact_holder; /* redact_lua.h */
@@ -23,6 +24,3 @@ struct policy_state {
     struct policy_state *shown_as;    /* whose redactions count too for what people see; or NULL */
     struct buf shown[2];              /* of policy_redacted */
 };
-
-/* The state's, made by policy_api_install; NULL before. */
-struct policy_state *policy_state_of(lua_State *L);

@@ -24,6 +24,8 @@
 
 enum { POLICY_ROOT_UNKNOWN = UINT32_MAX };
 
+struct policy_state;
+
 /* What the policies see: filled by the worker, borrowed for one call. Spans are asked for one at a
  * time and only when somebody looks, so that a trace that is judged by its sums touches no bytes.
  */
@@ -208,9 +210,11 @@ void policy_use_cells(lua_State *L, struct cells *cells, uint64_t now_ns);
  * itself. */
 void policy_begin_time(lua_State *L, uint64_t now_ns);
 void policy_end_time(lua_State *L);
-/* What the redactions that scripts in L made leave of a text that people will see: a reason, an
- * error, a name. The text itself where there are none. Borrowed until the next call. */
-struct slice policy_redacted(lua_State *L, struct slice text);
+/* What the room keeps for L, as long as L; NULL before policy_api_install. */
+struct policy_state *policy_state_of(lua_State *L);
+/* What the redactions that scripts of a state made leave of a text that people will see: a reason,
+ * an error, a name. The text itself where there are none. Borrowed until the next call. */
+struct slice policy_redacted(struct policy_state *s, struct slice text);
 /* From now on also what the redactions of `other` leave; it outlives L or the next call. NULL, as
  * it is at first: of L alone. */
 void policy_show_as(lua_State *L, lua_State *other);

@@ -221,7 +221,7 @@ static uint16_t drop_label(struct processor_set *p, struct processor *x, const s
 
     if (x->serial != v->serial) {
         x->label = labels_intern(p->shared->filters, slice_str(x->script.name),
-                                 policy_redacted(p->L, reason));
+                                 policy_redacted(policy_state_of(p->L), reason));
         x->serial = v->serial;
     }
     return x->label;

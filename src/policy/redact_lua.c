@@ -182,9 +182,8 @@ static struct slice without_secrets(struct redact *r, struct slice text, struct 
     return outcome == REDACT_CHANGED ? buf_slice(out) : slice_str(REDACT_MASK);
 }
 
-struct slice policy_redacted(lua_State *L, struct slice text)
+struct slice policy_redacted(struct policy_state *s, struct slice text)
 {
-    struct policy_state *s = policy_state_of(L);
     unsigned n = 0;
 
     for (const struct policy_state *of = s; of; of = of->shown_as)
@@ -219,7 +218,7 @@ enum err policy_redact_body(lua_State *L, struct slice body, struct buf *out)
 
 const char *policy_redacted_str(lua_State *L, const char *text, char *copy, size_t size)
 {
-    struct slice left = policy_redacted(L, slice_str(text));
+    struct slice left = policy_redacted(policy_state_of(L), slice_str(text));
     size_t len = left.len < size ? left.len : size - 1;
 
     if (left.len > 0)

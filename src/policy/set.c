@@ -38,6 +38,12 @@ struct fallback {
     uint16_t label;
 };
 
+/* What the last draw was with: most are with the same. */
+struct drawn {
+    double probability;
+    uint64_t threshold;
+};
+
 struct policy_set {
     lua_State *L;
     struct policy_state *state;
@@ -46,6 +52,7 @@ struct policy_set {
     struct fallback fallback;
     struct policy_vote *votes; /* by policy, of the present trace */
     bool looks;                /* one of them read the root of the last trace */
+    struct drawn drawn;
     size_t count;
     struct policy policies[];
 };
@@ -132,6 +139,7 @@ enum err policy_set_new(lua_State *L, int policies, int default_verdict,
     p->state = state;
     p->reader = &state->reader;
     p->shared = shared;
+    p->drawn = (struct drawn){0, THRESHOLD_NEVER};
     for (p->count = 0; p->count < count; p->count++) {
         lua_rawgeti(L, -1, (int)p->count + 1);
         init_policy(p, &p->policies[p->count]);
@@ -196,7 +204,7 @@ static uint16_t verdict_label(struct policy_set *p, struct policy *policy, const
         struct slice reason = v->has_reason ? verdict_reason(v) : slice_str(policy->script.type);
 
         c->label = labels_intern(p->shared->labels, slice_str(policy->script.name),
-                                 policy_redacted(p->L, reason));
+                                 policy_redacted(policy_state_of(p->L), reason));
         c->serial = v->serial;
     }
     return c->label;
@@ -361,10 +369,17 @@ static void decide_certain(struct policy_verdict *verdict, bool keep, uint16_t l
     *verdict = (struct policy_verdict){.keep = keep, .label = label, .probability = -1};
 }
 
+static uint64_t threshold_of(struct policy_set *p, double probability)
+{
+    if (probability != p->drawn.probability)
+        p->drawn = (struct drawn){probability, sampling_threshold(probability)};
+    return p->drawn.threshold;
+}
+
 static void decide_sampled(struct policy_set *p, struct policy_verdict *verdict, double probability,
                            uint16_t label)
 {
-    uint64_t threshold = sampling_threshold(probability);
+    uint64_t threshold = threshold_of(p, probability);
 
     *verdict = (struct policy_verdict){
         .keep = threshold < THRESHOLD_NEVER && reader_randomness(p->reader) >= threshold,

@@ -254,8 +254,9 @@ static void what_is_shown_to_people_has_no_secrets(void)
     struct test_state s;
     struct processor_set *set = load(&s, "return { processor 'redact' {} }");
 
-    CHECK(slice_is(policy_redacted(s.L, slice_str("user ada@example.org")), "user ****"));
-    CHECK(slice_is(policy_redacted(s.L, slice_str("slow")), "slow"));
+    CHECK(slice_is(policy_redacted(policy_state_of(s.L), slice_str("user ada@example.org")),
+                   "user ****"));
+    CHECK(slice_is(policy_redacted(policy_state_of(s.L), slice_str("slow")), "slow"));
     processor_set_free(set);
     state_fini(&s);
 }
