@@ -2,6 +2,7 @@
 import atexit
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -21,9 +22,25 @@ CPUS = sorted(os.sched_getaffinity(0))
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port on which nobody listens, for programs that can't be told to find one. None that the kernel gives to a
+    connection, which could have it before the program has started."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        first_given = int(f.read().split()[0])
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.randrange(1024, first_given)))
+            except OSError:  # taken
+                continue
+            return s.getsockname()[1]
+
+
+def free_ports(*names):
+    """{name: a free port}, each another one."""
+    ports = {}
+    while len(set(ports.values())) < len(names):
+        ports = {name: free_port() for name in names}
+    return ports
 
 
 def pin(cpus):
@@ -205,7 +222,7 @@ class Otelcol(System):
 
     def __init__(self, row, sink, num_traces=1_000_000):
         self.samples = row.policies != "none"
-        self.ports = {p: free_port() for p in ("http", "grpc", "metrics")}
+        self.ports = free_ports("http", "grpc", "metrics")
         processors = (["memory_limiter"] + ["tail_sampling"] * self.samples + ["redaction"] * row.redact
                       + ["batch"])
         exporter = ("otlp" if row.protocol == "grpc" else "otlphttp") if sink else "nop"
@@ -242,7 +259,7 @@ class FluentBit(System):
         return not (row.export or row.redact or row.after_root or row.policies != "reference")
 
     def __init__(self, row, _sink, num_traces=1_000_000):
-        self.ports = {p: free_port() for p in ("http", "metrics")}
+        self.ports = free_ports("http", "metrics")
         self.ports["grpc"] = self.ports["http"]
         self.start([self.path, "-c", f"{HERE}/fluent-bit.yaml"], {
             "WAIT": row.wait, "NUM_TRACES": str(num_traces),
