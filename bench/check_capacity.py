@@ -6,7 +6,7 @@ import time
 import capacity
 from measure import in_seconds, wait_for_decisions
 from rows import SPANS_A_TRACE, Row
-from systems import Moontail, Sink, free_port, start_load
+from systems import Moontail, Sink, free_ports, start_load
 
 WINDOW = 10
 
@@ -15,7 +15,7 @@ class Nobody:
     """An OTLP backend that is down."""
 
     def __init__(self):
-        self.port = free_port()
+        [self.port] = free_ports(1)
 
     def endpoint(self, _protocol):
         return f"http://127.0.0.1:{self.port}"

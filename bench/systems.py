@@ -2,10 +2,8 @@
 import atexit
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,32 +13,15 @@ import urllib.request
 from rows import SPANS_A_TRACE
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BUILT = os.path.join(os.path.dirname(HERE), "build", "bench")
-PROGRAM = os.path.join(os.path.dirname(HERE), "build", "moontail")
+ROOT = os.path.dirname(HERE)
+BUILT = os.path.join(ROOT, "build", "bench")
+PROGRAM = os.path.join(ROOT, "build", "moontail")
+sys.path.append(os.path.join(ROOT, "tests", "system"))
+
+from ports import free_ports  # noqa: E402
+
 TICK = os.sysconf("SC_CLK_TCK")
 CPUS = sorted(os.sched_getaffinity(0))
-
-
-def free_port():
-    """A port on which nobody listens, for programs that can't be told to find one. None that the kernel gives to a
-    connection, which could have it before the program has started."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
-        first_given = int(f.read().split()[0])
-    while True:
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", random.randrange(1024, first_given)))
-            except OSError:  # taken
-                continue
-            return s.getsockname()[1]
-
-
-def free_ports(*names):
-    """{name: a free port}, each another one."""
-    ports = {}
-    while len(set(ports.values())) < len(names):
-        ports = {name: free_port() for name in names}
-    return ports
 
 
 def pin(cpus):
@@ -222,7 +203,7 @@ class Otelcol(System):
 
     def __init__(self, row, sink, num_traces=1_000_000):
         self.samples = row.policies != "none"
-        self.ports = free_ports("http", "grpc", "metrics")
+        self.ports = dict(zip(("http", "grpc", "metrics"), free_ports(3)))
         processors = (["memory_limiter"] + ["tail_sampling"] * self.samples + ["redaction"] * row.redact
                       + ["batch"])
         exporter = ("otlp" if row.protocol == "grpc" else "otlphttp") if sink else "nop"
@@ -259,7 +240,7 @@ class FluentBit(System):
         return not (row.export or row.redact or row.after_root or row.policies != "reference")
 
     def __init__(self, row, _sink, num_traces=1_000_000):
-        self.ports = free_ports("http", "metrics")
+        self.ports = dict(zip(("http", "metrics"), free_ports(2)))
         self.ports["grpc"] = self.ports["http"]
         self.start([self.path, "-c", f"{HERE}/fluent-bit.yaml"], {
             "WAIT": row.wait, "NUM_TRACES": str(num_traces),

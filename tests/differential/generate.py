@@ -1,6 +1,4 @@
 """Random policies of the collector's tail_sampling, and random traces that they tell apart."""
-import socket
-
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 SERVICES = ["cart", "checkout", "payment", "mail"]
@@ -10,12 +8,6 @@ CODES = [200, 201, 302, 404, 500, 503]
 DURATIONS = [1, 5, 10, 50, 99, 100, 101, 250, 500, 501, 1000]
 SHARES = [0, 10, 25, 50, 75, 100]
 STATES = ["", "vendor=a", "vendor=b,other=x", "ot=th:8;rv:abcdef01234567"]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 # ---- traces ----

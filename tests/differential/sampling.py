@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 from clients import post  # noqa: E402
 from harness import Collector, Process  # noqa: E402
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service  # noqa: E402
+from ports import free_ports  # noqa: E402
 
 import generate  # noqa: E402
 
@@ -155,7 +156,7 @@ def main():
             configs = [collector_config(generate.policies(random.Random(a.seed * 7919 + n)),
                                         os.path.join(folder, f"theirs-{n}.jsonl"), 0)
                        for n in numbers]
-            their = theirs(a.otelcol, configs, bodies, folder, generate.free_port())
+            their = theirs(a.otelcol, configs, bodies, folder, free_ports(1)[0])
             for n, config, kept_there in zip(numbers, configs, their):
                 mine, done = ours(config, bodies, folder, n)
                 kept += len(kept_there)

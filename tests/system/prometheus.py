@@ -3,7 +3,6 @@ import hashlib
 import http.server
 import json
 import math
-import socket
 import threading
 import urllib.parse
 import urllib.request
@@ -12,19 +11,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from harness import PATIENCE, Process
+from ports import free_ports
 
 CONFIG = "global: {}\nstorage: {exemplars: {max_exemplars: 1000}}\n"
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Prometheus(Process):
     def __init__(self, folder):
-        self.port = free_port()
+        [self.port] = free_ports(1)
         (folder / "prometheus.yml").write_text(CONFIG)
         super().__init__(["prometheus", f"--config.file={folder}/prometheus.yml",
                           f"--storage.tsdb.path={folder}/tsdb",

@@ -7,14 +7,7 @@ import threading
 from clients import PROTOBUF, Grpc
 from harness import PATIENCE, config, exporter, run
 from messages import request_with, span, trace_id
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+from ports import free_ports
 
 
 class Sending(threading.Thread):
