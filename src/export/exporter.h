@@ -75,6 +75,7 @@ struct exporter_type {
     const struct schema_field *fields; /* its own options */
     size_t field_count;
     size_t options_size; /* of a struct that begins with struct exporter_common */
+    bool needs_no_body;  /* `send` looks at counts alone: part->body stays empty */
     /* What the fields alone can't say of the options; NULL: nothing. */
     enum err (*check)(const void *options, struct err_info *info);
     /* Makes the sending side of one exporter. ERR_CONFIG, ERR_IO with a sentence. */

@@ -26,4 +26,4 @@ static void nop_send(void *self, struct part *part, uint64_t now_ns)
 
 EXPORTER_TYPE(exporter_nop, .name = "nop", .doc = "throws everything away",
               .signals = EXPORTER_ALL_SIGNALS, .options_size = sizeof(struct exporter_common),
-              .open = nop_open, .close = nop_close, .send = nop_send);
+              .needs_no_body = true, .open = nop_open, .close = nop_close, .send = nop_send);

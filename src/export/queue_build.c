@@ -43,6 +43,11 @@ static bool note_trace(struct part *p, const struct outbox_item *item)
     return true;
 }
 
+static bool needs_body(const struct part *p)
+{
+    return !p->batch->exporter->spec->type->needs_no_body;
+}
+
 /* A piece of the one record of its batch. */
 static enum err copy_piece(struct part *p, const struct outbox_item *item)
 {
@@ -50,7 +55,8 @@ static enum err copy_piece(struct part *p, const struct outbox_item *item)
 
     if (!note_trace(p, item))
         return ERR_FULL;
-    split_next(p->batch->signal, item->payload, &at, &p->batch->limits, &p->body);
+    if (needs_body(p))
+        split_next(p->batch->signal, item->payload, &at, &p->batch->limits, &p->body);
     if (p->trace_count)
         p->traces[0].len = p->body.len;
     p->found = p->items;
@@ -65,7 +71,8 @@ static enum err copy_record(struct part *p, const struct outbox_item *item)
         return copy_piece(p, item);
     if (!note_trace(p, item))
         return ERR_FULL;
-    buf_append(&p->body, item->payload.data, item->payload.len);
+    if (needs_body(p))
+        buf_append(&p->body, item->payload.data, item->payload.len);
     p->found += item->record.payload_spans;
     return ERR_OK;
 }
@@ -104,7 +111,9 @@ static enum err begin(struct part *p)
     p->at = p->batch->from;
     p->found = 0;
     x->building = p;
-    return p->batch->split || buf_reserve(&p->body, p->batch->bytes) ? ERR_OK : ERR_FULL;
+    if (!needs_body(p) || p->batch->split)
+        return ERR_OK;
+    return buf_reserve(&p->body, p->batch->bytes) ? ERR_OK : ERR_FULL;
 }
 
 /* What is not there any more was damaged on disk. */

@@ -192,6 +192,7 @@ struct own_options {
 };
 
 static uint64_t own_spans;
+static size_t own_bytes, bodiless_bytes; /* of what was sent */
 
 static enum err own_open(struct exporter *x, const void *options, void **self,
                          struct err_info *info)
@@ -213,6 +214,16 @@ static void own_send(void *self, struct part *part, uint64_t now_ns)
 
     (void)now_ns;
     *(uint64_t *)self += part->items;
+    own_bytes += part->body.len;
+    exporter_sent(part, &r);
+}
+
+static void bodiless_send(void *self, struct part *part, uint64_t now_ns)
+{
+    const struct sent_result r = {.how = SENT_DELIVERED, .answered = true};
+
+    (void)self, (void)now_ns;
+    bodiless_bytes += part->body.len + part->body.cap;
     exporter_sent(part, &r);
 }
 
@@ -239,6 +250,29 @@ static void a_new_type_is_one_file(void)
     rig_close(&r);
 }
 
+EXPORTER_TYPE(exporter_bodiless, .name = "bodiless", .doc = "counts",
+              .options_size = sizeof(struct own_options), .needs_no_body = true, .open = own_open,
+              .close = own_close, .send = bodiless_send);
+
+static void a_type_that_looks_at_no_body_gets_none(void)
+{
+    struct rig r;
+
+    own_bytes = bodiless_bytes = 0;
+    CHECK(rig_open(&r,
+                   "return { exporter 'own' { batch = { max_bytes = '10KiB' } },"
+                   " exporter 'bodiless' { batch = { max_bytes = '10KiB' } } }",
+                   NULL));
+    rig_keep_mask(&r, 2, 10, 3);
+    rig_keep_mask(&r, 300, 100, 3); /* larger than a batch: it is split */
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(own_bytes > 300 * 100 && bodiless_bytes == 0);
+    CHECK(rig_stats(&r, 0).delivered == 302 && rig_stats(&r, 1).delivered == 302);
+    CHECK(rig_stats(&r, 1).requests == rig_stats(&r, 0).requests && rig_stats(&r, 1).requests > 2);
+    CHECK(rig_stats(&r, 1).lost_damaged == 0 && export_is_idle(r.export));
+    rig_close(&r);
+}
+
 int main(void)
 {
     RUN(a_batch_is_one_line);
@@ -250,5 +284,6 @@ int main(void)
     RUN(a_file_that_can_not_be_made_is_said_at_start);
     RUN(nop_takes_everything_at_once);
     RUN(a_new_type_is_one_file);
+    RUN(a_type_that_looks_at_no_body_gets_none);
     return DONE();
 }
