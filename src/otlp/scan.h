@@ -1,11 +1,11 @@
 /* scan.h: one pass over an OTLP protobuf body that validates all of it and says where each span is.
  *
  * Data path: receive -> [scan] -> journal -> trace table; metrics and logs go on to the outbox.
- * Pure functions of bytes: no allocation, no state, any thread. The body is an
- * ExportTraceServiceRequest
- * (= TracesData), an ExportMetricsServiceRequest or an ExportLogsServiceRequest:
- * opentelemetry/proto/collector. Offsets are from the start of the body, which is at most INT32_MAX
- * bytes.
+ * Pure functions of bytes: no allocation, no state, any thread. The processor is asked for as many
+ * bytes behind the body, where the next one is staged; they need not be there. The body is an
+ * ExportTraceServiceRequest (= TracesData), an ExportMetricsServiceRequest or an
+ * ExportLogsServiceRequest: opentelemetry/proto/collector. Offsets are from the start of the body,
+ * which is at most INT32_MAX bytes.
  */
 #pragma once
 
