@@ -74,7 +74,7 @@ def measure_rows(names, peers, rounds, seconds, note, keep):
             row = ROWS[name]
             kinds = [Moontail] + [p for p in peers if row.peers and (p is not FluentBit or p.can(row))]
             for kind in kinds if i % 2 == 0 else reversed(kinds):
-                key = (kind.name, row.peer_key()) if kind is not Moontail else None
+                key = None if issubclass(kind, Moontail) else (kind.name, row.peer_key())
                 figures = shared.get(key) or measure_row(kind, row, seconds)
                 if key:
                     shared[key] = figures

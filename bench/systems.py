@@ -123,6 +123,7 @@ class System:
 
 class Moontail(System):
     name = "moontail"
+    path = PROGRAM
 
     @staticmethod
     def environment(row, sink):
@@ -138,7 +139,7 @@ class Moontail(System):
                  CPUS if row.all_cpus else CPUS[:1])
 
     def run(self, config, environment, cpus):
-        self.start([PROGRAM, "run", "--config", config], {**environment, "JOURNAL": "journal"}, cpus)
+        self.start([self.path, "run", "--config", config], {**environment, "JOURNAL": "journal"}, cpus)
         self.until(lambda: self.address("admin"), "the admin address in the log", 30)
         self.metrics_url = f"http://{self.address('admin')}/metrics"
         self.until(lambda: self.page(f"http://{self.address('admin')}/readyz"), "readiness", 30)
@@ -160,6 +161,11 @@ class Moontail(System):
 
     def file_bytes(self):
         return self.metric("moontail_journal_file_bytes")
+
+
+class Before(Moontail):
+    """Another build of it, which is to be compared with this one."""
+    name = "before"
 
 
 class Sink(Moontail):

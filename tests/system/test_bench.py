@@ -37,6 +37,17 @@ def test_ports_for_peers_are_none_that_a_connection_may_have():
         assert all(1024 <= port < first_given for port in ports)
 
 
+def test_two_builds_are_compared_round_by_round(capsys):
+    bench = runpy.run_path(f"{ROOT}/bench/run")
+    programs = {"moontail": [{"cpu_s_per_m": x} for x in (0.9, 1.8, 0.45, 4.5)],
+                "before": [{"cpu_s_per_m": x} for x in (1.0, 2.0, 0.5, 1.5)]}
+    assert bench["pairs"](programs) == pytest.approx([0.9, 0.9, 0.9, 3])
+    bench["show_pairs"]({"http": programs})
+    assert "by the build before: 0.90 [0.90, 2.48] of 4 pairs" in capsys.readouterr().out
+    done = subprocess.run([f"{ROOT}/bench/run", "--before", PROGRAM, "--json", "/dev/null"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--before compares two builds" in done.stderr
+
+
 def test_a_page_says_on_what_its_rows_were_measured(tmp_path):
     save = runpy.run_path(f"{ROOT}/bench/run")["save"]
     path = tmp_path / "figures.json"
