@@ -17,3 +17,9 @@ static inline void prefetch_run(const void *at, size_t bytes)
     for (size_t i = 0; i < bytes; i += 64)
         prefetch((const char *)at + i);
 }
+
+/* The same of no more than `most` bytes. */
+static inline void prefetch_most(const void *at, size_t bytes, size_t most)
+{
+    prefetch_run(at, bytes < most ? bytes : most);
+}

@@ -60,7 +60,7 @@ static void fetch(const uint8_t *body, const struct span_ref *r)
 {
     prefetch(body + r->resource_offset);
     prefetch(body + r->scope_offset);
-    prefetch_run(body + r->offset, r->len < FETCHED_MAX ? r->len : FETCHED_MAX);
+    prefetch_most(body + r->offset, r->len, FETCHED_MAX);
 }
 
 void decider_view(struct decider *d, size_t count)

@@ -344,7 +344,7 @@ static bool scan_other(struct scan *s, enum message message, struct slice bytes)
  * next. Its lines come while this one is read, not one by one while the next is copied there. */
 static inline void fetch_behind(const struct scan *s, struct slice item)
 {
-    prefetch_run(item.data + (s->end - s->body), item.len < FETCHED_MAX ? item.len : FETCHED_MAX);
+    prefetch_most(item.data + (s->end - s->body), item.len, FETCHED_MAX);
 }
 
 /* Validates an item, whose field begins at `start`. */

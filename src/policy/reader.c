@@ -113,7 +113,7 @@ bool reader_ready(struct reader *r)
  * once, so that its lines don't come one after the other. */
 static void fetch(struct slice bytes)
 {
-    prefetch_run(bytes.data, bytes.len < FETCH_MAX ? bytes.len : FETCH_MAX);
+    prefetch_most(bytes.data, bytes.len, FETCH_MAX);
 }
 
 const struct span_view *reader_view(struct reader *r, size_t span)

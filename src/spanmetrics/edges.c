@@ -98,7 +98,7 @@ static void read_side(const struct spanmetrics_recorder *r, struct slice span, i
 
 static void fetch(const struct side *s)
 {
-    prefetch_run(s->span.data, s->span.len < FETCHED_BYTES ? s->span.len : FETCHED_BYTES);
+    prefetch_most(s->span.data, s->span.len, FETCHED_BYTES);
 }
 
 /* Where all spans are: their bytes are asked for before they are read. */
