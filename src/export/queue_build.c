@@ -48,32 +48,30 @@ static bool needs_body(const struct part *p)
     return !p->batch->exporter->spec->type->needs_no_body;
 }
 
-/* A piece of the one record of its batch. */
-static enum err copy_piece(struct part *p, const struct outbox_item *item)
+/* All of a record, or the part's piece of the one record of its batch. */
+static void copy_payload(struct part *p, struct slice payload)
 {
     struct split_position at = p->start;
 
-    if (!note_trace(p, item))
-        return ERR_FULL;
-    if (needs_body(p))
-        split_next(p->batch->signal, item->payload, &at, &p->batch->limits, &p->body);
+    if (!needs_body(p))
+        return;
+    if (!p->batch->split) {
+        buf_append(&p->body, payload.data, payload.len);
+        return;
+    }
+    split_next(p->batch->signal, payload, &at, &p->batch->limits, &p->body);
     if (p->trace_count)
         p->traces[0].len = p->body.len;
-    p->found = p->items;
-    return ERR_OK;
 }
 
 static enum err copy_record(struct part *p, const struct outbox_item *item)
 {
     if (!queue_belongs(p->batch, item))
         return ERR_OK;
-    if (p->batch->split)
-        return copy_piece(p, item);
     if (!note_trace(p, item))
         return ERR_FULL;
-    if (needs_body(p))
-        buf_append(&p->body, item->payload.data, item->payload.len);
-    p->found += item->record.payload_spans;
+    copy_payload(p, item->payload);
+    p->found += p->batch->split ? p->items : item->record.payload_spans;
     return ERR_OK;
 }
 
