@@ -46,12 +46,22 @@ def by_loads(system, row, rate, seconds):
     return system.cpu_seconds() - cpu, report["spans"], report["seconds"], report
 
 
+def rate_of(kind, row):
+    return row.peer_rate if kind.is_peer and row.peer_rate else row.rate
+
+
+def kinds_of(row, others):
+    """What is measured in the row: the collector and, of the others, those that the row is for."""
+    return [Moontail] + [k for k in others
+                         if not k.is_peer or (row.peers and (k is not FluentBit or k.can(row)))]
+
+
 def measure_row(kind, row, seconds):
     sink = Sink() if row.export else None
     system = kind(row, sink)
     idle = system.resident()
-    rate = row.rate if kind is Moontail or not row.peer_rate else row.peer_rate
-    measured = (by_counters if kind.counts else by_loads)(system, row, rate, row.seconds or seconds)
+    measure = by_counters if kind.counts else by_loads
+    measured = measure(system, row, rate_of(kind, row), row.seconds or seconds)
     cpu, spans, took, report = measured
     figures = {"cpu_s_per_m": cpu / spans * 1e6, "spans_per_s": spans / took, "p50_ms": report["p50_ms"],
                "p99_ms": report["p99_ms"], "failed_spans": report["failed_spans"],
@@ -64,7 +74,7 @@ def measure_row(kind, row, seconds):
     return figures
 
 
-def measure_rows(names, peers, rounds, seconds, note, keep):
+def measure_rows(names, others, rounds, seconds, note, keep):
     """{row: {program: [figures of a round]}}. Programs alternate, rows too; `rounds`: None for each row's own.
     keep(found) is called when a row has been measured: what broke off later has not been for nothing."""
     found = {}
@@ -72,9 +82,9 @@ def measure_rows(names, peers, rounds, seconds, note, keep):
         shared = {}
         for name in [n for n in names if i < (rounds or ROWS[n].rounds)]:
             row = ROWS[name]
-            kinds = [Moontail] + [p for p in peers if row.peers and (p is not FluentBit or p.can(row))]
+            kinds = kinds_of(row, others)
             for kind in kinds if i % 2 == 0 else reversed(kinds):
-                key = None if issubclass(kind, Moontail) else (kind.name, row.peer_key())
+                key = (kind.name, row.peer_key()) if kind.is_peer else None
                 figures = shared.get(key) or measure_row(kind, row, seconds)
                 if key:
                     shared[key] = figures

@@ -53,6 +53,7 @@ def end_what_is_left():
 class System:
     """A running program. Its folder is gone when it has been stopped."""
     counts = True  # says how many spans it received and decided
+    is_peer = True  # another program, with loads of its own
 
     def start(self, command, environment, cpus):
         self.folder = tempfile.TemporaryDirectory(prefix="bench-")
@@ -124,6 +125,7 @@ class System:
 class Moontail(System):
     name = "moontail"
     path = PROGRAM
+    is_peer = False
 
     @staticmethod
     def environment(row, sink):

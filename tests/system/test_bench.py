@@ -11,8 +11,9 @@ from ports import free_ports
 
 sys.path.append(f"{ROOT}/bench")
 
+from measure import kinds_of, rate_of  # noqa: E402
 from rows import MUST_HOLD, ROWS  # noqa: E402
-from systems import Moontail  # noqa: E402
+from systems import Before, FluentBit, Moontail, Otelcol  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ["http", "export", "all-on", "no-record", "attributes", "no-policies", "after-root"])
@@ -35,6 +36,17 @@ def test_ports_for_peers_are_none_that_a_connection_may_have():
         ports = free_ports(3)
         assert len(set(ports)) == 3
         assert all(1024 <= port < first_given for port in ports)
+
+
+def test_another_build_gets_what_this_one_gets():
+    everyone = [Otelcol, FluentBit, Before]
+    assert kinds_of(ROWS["held-1m"], everyone) == [Moontail, Before]  # no peer can do that
+    assert kinds_of(ROWS["http"], everyone) == [Moontail, *everyone]
+    assert kinds_of(ROWS["export"], everyone) == [Moontail, Otelcol, Before]
+    half = ROWS["half"]
+    assert half.rate != half.peer_rate
+    assert [rate_of(k, half) for k in (Moontail, Before, Otelcol)] == [half.rate, half.rate, half.peer_rate]
+    assert rate_of(Otelcol, ROWS["held-1m"]) == ROWS["held-1m"].rate
 
 
 def test_two_builds_are_compared_round_by_round(capsys):
