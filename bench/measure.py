@@ -63,6 +63,8 @@ def measure_row(kind, row, seconds):
     measure = by_counters if kind.counts else by_loads
     measured = measure(system, row, rate_of(kind, row), row.seconds or seconds)
     cpu, spans, took, report = measured
+    if spans == 0:
+        system.fail("no span came while it was measured")
     figures = {"cpu_s_per_m": cpu / spans * 1e6, "spans_per_s": spans / took, "p50_ms": report["p50_ms"],
                "p99_ms": report["p99_ms"], "failed_spans": report["failed_spans"],
                "bytes_per_span": report["bytes"] / max(1, report["requests"] * row.spans),

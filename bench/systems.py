@@ -96,7 +96,10 @@ class System:
             return None
 
     def metric(self, name, labels=""):
-        found = parse(self.page(self.metrics_url) or "")
+        text = self.page(self.metrics_url)
+        if text is None:
+            self.fail(f"no answer from {self.metrics_url}")
+        found = parse(text)
         for n in (name, name + "_total"):
             if n in found:
                 return sum(v for ls, v in found[n] if labels in ls)

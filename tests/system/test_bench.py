@@ -11,9 +11,10 @@ from ports import free_ports
 
 sys.path.append(f"{ROOT}/bench")
 
+import measure  # noqa: E402
 from measure import kinds_of, rate_of  # noqa: E402
 from rows import MUST_HOLD, ROWS  # noqa: E402
-from systems import Before, FluentBit, Moontail, Otelcol  # noqa: E402
+from systems import CPUS, Before, FluentBit, Moontail, Otelcol, System  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ["http", "export", "all-on", "no-record", "attributes", "no-policies", "after-root"])
@@ -58,6 +59,26 @@ def test_two_builds_are_compared_round_by_round(capsys):
     assert "by the build before: 0.90 [0.90, 2.48] of 4 pairs" in capsys.readouterr().out
     done = subprocess.run([f"{ROOT}/bench/run", "--before", PROGRAM, "--json", "/dev/null"], capture_output=True, text=True)
     assert done.returncode == 2 and "--before compares two builds" in done.stderr
+
+
+class Deaf(System):
+    """A program that takes nothing and says nothing."""
+    name = "deaf"
+    counts = False
+
+    def __init__(self, *_):
+        self.start(["sleep", "600"], {}, CPUS)
+        self.metrics_url = f"http://127.0.0.1:{free_ports(1)[0]}/metrics"
+
+
+def test_a_program_that_does_not_answer_has_no_figures(monkeypatch):
+    system = Deaf()
+    with pytest.raises(SystemExit, match="deaf: no answer from http://127.0.0.1:"):
+        system.metric("received_spans")
+    assert system.process.poll() is not None
+    monkeypatch.setattr(measure, "by_loads", lambda *_: (1.0, 0, 10.0, {}))
+    with pytest.raises(SystemExit, match="deaf: no span came while it was measured"):
+        measure.measure_row(Deaf, ROWS["http"], 1)
 
 
 def test_a_page_says_on_what_its_rows_were_measured(tmp_path):
