@@ -1,0 +1,129 @@
+/* match_test.c: what one test of a matcher says of a value. */
+#include "policy/match.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A run of any bytes is tried as short as possible first; only the last `*` needs remembering. */
+bool match_glob(struct slice pattern, struct slice text)
+{
+    size_t p = 0, t = 0, star = SIZE_MAX, star_text = 0;
+
+    while (t < text.len || p < pattern.len) {
+        if (p < pattern.len && pattern.data[p] == '*') {
+            star = ++p;
+            star_text = t;
+            continue;
+        }
+        if (p < pattern.len && t < text.len) {
+            bool escaped = pattern.data[p] == '\\' && p + 1 < pattern.len;
+            uint8_t want = pattern.data[p + escaped];
+
+            if (want == text.data[t] || (want == '?' && !escaped)) {
+                p += 1 + escaped;
+                t++;
+                continue;
+            }
+        }
+        if (star == SIZE_MAX || star_text >= text.len)
+            return false;
+        p = star;
+        t = ++star_text;
+    }
+    return true;
+}
+
+static bool is_number(const struct value *v)
+{
+    return v->type == VALUE_INT || v->type == VALUE_DOUBLE;
+}
+
+/* Exact: int64 beyond 2^53 is not rounded. <0, 0, >0; 2 where one is no number. */
+static int compare_with(const struct value *v, double d)
+{
+    double whole;
+
+    if (v->type == VALUE_DOUBLE)
+        return v->number < d ? -1 : v->number > d ? 1 : v->number == d ? 0 : 2;
+    if (isnan(d))
+        return 2;
+    if (d >= 0x1p63)
+        return -1;
+    if (d < -0x1p63)
+        return 1;
+    whole = floor(d);
+    if (v->integer != (int64_t)whole)
+        return v->integer < (int64_t)whole ? -1 : 1;
+    return d > whole ? -1 : 0;
+}
+
+struct slice match_text(const struct value *v, char text[SCALAR_TEXT])
+{
+    int len = 0;
+
+    if (v->type == VALUE_STRING)
+        return v->bytes;
+    if (v->type == VALUE_BOOL)
+        return slice_str(v->boolean ? "true" : "false");
+    if (v->type == VALUE_INT)
+        len = snprintf(text, SCALAR_TEXT, "%" PRId64, v->integer);
+    for (int digits = 15; v->type == VALUE_DOUBLE && digits <= 17; digits++) {
+        len = snprintf(text, SCALAR_TEXT, "%.*g", digits, v->number);
+        if (strtod(text, NULL) == v->number)
+            break;
+    }
+    return slice_make(text, (size_t)len);
+}
+
+static bool test_regex_text(const struct match_test *t, const struct value *v)
+{
+    char text[SCALAR_TEXT];
+
+    if (v->type != VALUE_STRING && v->type != VALUE_BOOL && !is_number(v))
+        return false;
+    return regex_find(t->regex, match_text(v, text));
+}
+
+static bool test_scalar(const struct match_test *t, const struct value *v)
+{
+    switch (t->kind) {
+    case MATCH_TEXT:
+        return v->type == VALUE_STRING && slice_equal(t->text, v->bytes);
+    case MATCH_NUMBER:
+        return is_number(v) && compare_with(v, t->number) == 0;
+    case MATCH_BOOL:
+        return v->type == VALUE_BOOL && v->boolean == t->boolean;
+    case MATCH_GLOB:
+        return v->type == VALUE_STRING && match_glob(t->text, v->bytes);
+    case MATCH_REGEX:
+        return v->type == VALUE_STRING && regex_find(t->regex, v->bytes);
+    case MATCH_REGEX_TEXT:
+        return test_regex_text(t, v);
+    case MATCH_RANGE:
+        if (!is_number(v) || (v->type == VALUE_DOUBLE && isnan(v->number)))
+            return false;
+        return compare_with(v, t->low) >= 0 && compare_with(v, t->high) <= 0;
+    default:
+        return t->kind == MATCH_ANY;
+    }
+}
+
+/* Against an array one element suffices. */
+bool match_test_value(const struct match_test *t, const struct value *v)
+{
+    struct value element;
+    size_t at = 0;
+
+    if (v->type == VALUE_ABSENT)
+        return t->kind == MATCH_NONE;
+    if (t->kind == MATCH_ANY || t->kind == MATCH_NONE)
+        return t->kind == MATCH_ANY;
+    if (v->type != VALUE_ARRAY)
+        return test_scalar(t, v);
+    while (view_array_next(v->bytes, &at, &element))
+        if (element.type != VALUE_ABSENT && test_scalar(t, &element))
+            return true;
+    return false;
+}
