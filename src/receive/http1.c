@@ -4,6 +4,7 @@
  * so answers leave in order. A head is read when all of it is there; a refused request's body is
  * read and dropped, because clients look at the answer when they have sent everything.
  */
+#include "receive/http1_answer.h"
 #include "receive/http1_head.h"
 #include "receive/internal.h"
 
@@ -83,52 +84,6 @@ static void http1_close(struct connection *c)
 
 /* --- answers --- */
 
-static void put_head(struct connection *c, const struct reply *reply, bool json, size_t body_len)
-{
-    const struct http1 *h = c->state;
-    const struct reply_info *info = reply_info(reply->code);
-    struct buf *out = &c->out;
-
-    if (reply->code == REPLY_OK)
-        buf_str(out, "HTTP/1.1 200 OK"); /* formatting costs more than all else of an answer */
-    else
-        buf_printf(out, "HTTP/1.1 %u %s", info->http_status, info->http_reason);
-    buf_str(out, "\r\nDate: ");
-    buf_str(out, receive_date(c->receive));
-    buf_str(out, json ? "\r\nContent-Type: application/json"
-                      : "\r\nContent-Type: application/x-protobuf");
-    if (body_len == 0)
-        buf_str(out, "\r\nContent-Length: 0\r\n");
-    else
-        buf_printf(out, "\r\nContent-Length: %zu\r\n", body_len);
-    if (info->retry)
-        buf_str(out, "Retry-After: 1\r\n");
-    if (reply->code == REPLY_BAD_METHOD)
-        buf_str(out, "Allow: POST\r\n");
-    if (reply->code == REPLY_UNAUTHENTICATED)
-        buf_str(out, "WWW-Authenticate: Bearer\r\n");
-    if (reply->code == REPLY_BAD_ENCODING)
-        buf_str(out, "Accept-Encoding: gzip, deflate, zstd\r\n");
-    if (!h->keep_alive)
-        buf_str(out, "Connection: close\r\n");
-    buf_str(out, "\r\n");
-}
-
-static void put_reply(struct connection *c, const struct reply *reply)
-{
-    const struct http1 *h = c->state;
-    struct buf *body = &c->receive->scratch;
-
-    buf_clear(body);
-    if (h->json)
-        reply_put_json(body, reply);
-    else
-        reply_put_protobuf(body, reply);
-    put_head(c, reply, h->json, body->len);
-    if (body->len && !h->head.is_head)
-        buf_append(&c->out, body->data, body->len);
-}
-
 /* The present request is over; the next may come. */
 static void end_request(struct connection *c, const struct reply *reply)
 {
@@ -136,7 +91,10 @@ static void end_request(struct connection *c, const struct reply *reply)
 
     if (c->receive->draining || c->leaving || c->receive->now_ns - c->opened_ns >= c->max_age_ns)
         h->keep_alive = false;
-    put_reply(c, reply);
+    http1_put_answer(c, reply,
+                     (struct http1_form){.json = h->json,
+                                         .keep_alive = h->keep_alive,
+                                         .without_body = h->head.is_head});
     if (!h->keep_alive)
         c->closing = true;
     h->request = NULL;
