@@ -11,6 +11,9 @@ enum {
     PAYLOAD_MAX = 256 << 20, /* bytes; more than max_trace_bytes and what splices add */
 };
 
+/* Then sockets have their turn, or decisions. */
+static const uint64_t step_ns = NS_PER_MS / 2;
+
 /* ---- the decision ---- */
 
 /* The index of the only root among the spans, or POLICY_ROOT_UNKNOWN. */
@@ -327,8 +330,13 @@ enum decide_result decider_decide(struct decider *d, struct trace *trace, uint64
 
 bool decider_step(struct decider *d)
 {
-    decider_hand_on_late(d);
-    return decider_release_committed(d) || decider_pending(d) > 0;
+    uint64_t until_ns;
+
+    if (fifo_len(&d->late) == 0 && fifo_len(&d->releases) == 0)
+        return false;
+    until_ns = clock_now_ns(d->worker->shared->clock) + step_ns;
+    decider_hand_on_late(d, until_ns);
+    return decider_release_committed(d, until_ns) || decider_pending(d) > 0;
 }
 
 uint64_t decider_releasing(const struct decider *d)

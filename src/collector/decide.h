@@ -34,7 +34,8 @@ void decider_add_late(struct decider *d, const struct scan_span *s, frame_id fra
  * of all of them that they are done. */
 void decider_group_late(struct decider *d, frame_id frame);
 
-/* Hands on late spans and releases what is committed. True: something is left to do. */
+/* Hands on late spans and releases what is committed, for half a millisecond. True: something is
+ * left to do. */
 bool decider_step(struct decider *d);
 
 /* References of decided traces that are to be handed on, or whose commit is awaited: their memory

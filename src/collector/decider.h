@@ -73,8 +73,9 @@ void decider_queue_release(struct decider *d, uint64_t sequence, frame_id frame,
 void decider_queue_releases(struct decider *d, uint64_t sequence, const struct span_ref *refs,
                             uint32_t count);
 
-/* Gives back the references of what is committed. True: some wait for their commit. */
-bool decider_release_committed(struct decider *d);
+/* Gives back the references of what is committed: all, or a part that lasts until then, since much
+ * of it comes at once when a disk goes on that stood still. True: there are others. */
+bool decider_release_committed(struct decider *d, uint64_t until_ns);
 
 /* ---- decide.c ---- */
 
@@ -142,5 +143,6 @@ void decider_count_logs(struct decider *d, const struct decision_record *r);
 
 /* ---- late.c ---- */
 
-/* Hands on late spans, run by run, until there is no room. */
-void decider_hand_on_late(struct decider *d);
+/* Hands on late spans, run by run, until there is no room, or until then: processors in Lua may
+ * look at each. */
+void decider_hand_on_late(struct decider *d, uint64_t until_ns);

@@ -8,7 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST_SPANS = 1024 }; /* capacity of the scratch array at start */
+enum {
+    FIRST_SPANS = 1024, /* capacity of the scratch array at start */
+    ITEMS_A_LOOK = 16,  /* at the clock, of an inbox */
+};
+
+/* Then sockets have their turn again. */
+static const uint64_t draining_ns = NS_PER_MS / 2;
 
 /* ---- the scan ---- */
 
@@ -342,13 +348,14 @@ static enum err accept_body(void *arg, enum otlp_signal signal, size_t len,
 
 /* ---- what others sent ---- */
 
-/* True: something was left for want of memory. */
-static bool drain_inbox(struct worker *w, struct ring *inbox, uint64_t now_ns)
+/* True: something was left, for want of memory or of time. */
+static bool drain_inbox(struct worker *w, struct ring *inbox, uint64_t now_ns, uint64_t until_ns)
 {
     struct inbox_item item;
 
-    while (ring_peek(inbox, &item)) {
-        if (!reserve_spans(w, item.to - item.from))
+    for (size_t i = 1; ring_peek(inbox, &item); i++) {
+        if ((i % ITEMS_A_LOOK == 0 && clock_now_ns(w->shared->clock) > until_ns) ||
+            !reserve_spans(w, item.to - item.from))
             return true;
         add_spans(w, item.batch->spans + item.from, item.to - item.from, item.batch->frame, now_ns);
         w->counts.crossed += inbox_has_logs(&item) ? 0 : item.to - item.from;
@@ -361,10 +368,14 @@ static bool drain_inbox(struct worker *w, struct ring *inbox, uint64_t now_ns)
 bool intake_drain(struct worker *w, uint64_t now_ns)
 {
     bool left = false;
+    uint64_t until_ns;
 
+    if (w->shared->count == 1)
+        return false;
+    until_ns = clock_now_ns(w->shared->clock) + draining_ns;
     for (unsigned o = 0; o < w->shared->count; o++)
         if (o != w->index)
-            left |= drain_inbox(w, &w->inboxes[o], now_ns);
+            left |= drain_inbox(w, &w->inboxes[o], now_ns, until_ns);
     return left;
 }
 

@@ -39,6 +39,6 @@ enum err intake_refuse_malformed(struct receive_request *request, const struct s
 /* The same of one that processors made so long that it does not fit where it was staged. */
 enum err intake_refuse_grown(struct receive_request *request);
 
-/* Takes what other workers sent; this never sends or waits. True: something was left for want of
- * memory. */
+/* Takes what other workers sent, for half a millisecond; this never sends or waits. True: something
+ * was left, for want of memory or of time. */
 bool intake_drain(struct worker *w, uint64_t now_ns);

@@ -188,10 +188,11 @@ static bool hand_on_run(struct decider *d)
     return true;
 }
 
-void decider_hand_on_late(struct decider *d)
+void decider_hand_on_late(struct decider *d, uint64_t until_ns)
 {
     while (fifo_len(&d->late) > 0 && hand_on_run(d))
-        continue;
+        if (clock_now_ns(d->worker->shared->clock) > until_ns)
+            break;
 }
 
 uint64_t decider_pending(const struct decider *d)

@@ -3,8 +3,9 @@
 
 enum {
     FIRST_SPANS = 256,
-    FETCHED_SPANS = 16, /* ahead of their composition */
-    FETCHED_MAX = 512,  /* bytes of each */
+    FETCHED_SPANS = 16,   /* ahead of their composition */
+    FETCHED_MAX = 512,    /* bytes of each */
+    RELEASES_A_LOOK = 64, /* at the clock: some microseconds */
 };
 
 /* ---- scratch ---- */
@@ -95,14 +96,15 @@ void decider_queue_releases(struct decider *d, uint64_t sequence, const struct s
     }
 }
 
-bool decider_release_committed(struct decider *d)
+bool decider_release_committed(struct decider *d, uint64_t until_ns)
 {
     uint64_t committed = journal_decided(d->worker->journal);
 
-    while (fifo_len(&d->releases) > 0) {
+    for (size_t i = 1; fifo_len(&d->releases) > 0; i++) {
         struct release *r = fifo_at(&d->releases, 0);
 
-        if (r->sequence > committed)
+        if (r->sequence > committed ||
+            (i % RELEASES_A_LOOK == 0 && clock_now_ns(d->worker->shared->clock) > until_ns))
             return true;
         journal_release(d->worker->journal, r->frame, r->count);
         d->releasing -= r->count;
