@@ -11,7 +11,7 @@ enum {
     GROW_FREE = 4,    /* regions that are free ahead of need */
     RESERVE = 4,      /* that only the outbox and the decisions get */
     WORKER_HOLDS = 3, /* the open segment of a worker, and those that it has ahead */
-    SHED_SHARE = 8,   /* of max_bytes: with less left the outbox sheds, */
+    SHED_SHARE = 8,   /* of files_bound: with less left the outbox sheds, */
     EARLY_SHARE = 16, /* and with less than this traces are decided early */
     WRITE_TRIES = 3   /* regions tried for one segment in one round */
 };
@@ -104,6 +104,14 @@ uint64_t files_grow(struct files *f, uint64_t now_ns)
     return more && !f->cannot_grow ? f->grow_ns : NEVER_NS;
 }
 
+uint64_t files_bound(const struct files *f)
+{
+    struct store_stats s;
+
+    store_stats(f->store, &s);
+    return f->cannot_grow ? s.file_bytes : s.max_bytes;
+}
+
 enum journal_pressure files_pressure(struct files *f)
 {
     struct store_stats s;
@@ -114,9 +122,9 @@ enum journal_pressure files_pressure(struct files *f)
     left = s.free_bytes > reserve ? s.free_bytes - reserve : 0;
     if (!f->cannot_grow && s.max_bytes > s.file_bytes)
         left += s.max_bytes - s.file_bytes;
-    if (left < s.max_bytes / EARLY_SHARE)
+    if (left < files_bound(f) / EARLY_SHARE)
         return PRESSURE_EARLY;
-    return left < s.max_bytes / SHED_SHARE ? PRESSURE_OUTBOX : PRESSURE_NONE;
+    return left < files_bound(f) / SHED_SHARE ? PRESSURE_OUTBOX : PRESSURE_NONE;
 }
 
 void files_fini(struct files *f)

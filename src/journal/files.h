@@ -83,7 +83,10 @@ bool files_read(struct files *f, uint32_t number);
  * nothing. */
 bool files_load(struct files *f, uint32_t number);
 
-/* How near the bound of the disk is. Called in each round. */
+/* Bytes that the files may have: what is configured, or what they have where they cannot grow,
+ * since others filled the disk. */
+uint64_t files_bound(const struct files *f);
+/* How near that is. Called in each round. */
 enum journal_pressure files_pressure(struct files *f);
 /* True: nothing new may be acknowledged. */
 bool files_are_refusing(const struct files *f);

@@ -11,7 +11,7 @@ static const uint64_t soon_ns = 100 * NS_PER_US;
 static const uint64_t give_up_ns = 3 * NS_PER_S;
 /* Under pressure it is looked so often for space. */
 static const uint64_t look_at_space_ns = 50 * NS_PER_MS;
-enum { OUTBOX_SHARE = 4 }; /* of max_bytes: a smaller outbox is not what fills the disk */
+enum { OUTBOX_SHARE = 4 }; /* of files_bound: a smaller outbox is not what fills the disk */
 /* A segment is not open for longer. */
 static const uint64_t turn_after_ns = 16 * NS_PER_S;
 
@@ -159,7 +159,7 @@ static uint64_t see_to_space(struct journal *j, uint64_t now_ns)
     uint64_t begin = atomic_load_explicit(&j->outbox.begin, memory_order_relaxed);
     uint64_t segments = outbox_ordinal(j->outbox.appended) - outbox_ordinal(begin);
     bool sheds = pressure >= PRESSURE_OUTBOX &&
-                 segments * j->config.segment_bytes > j->config.max_bytes / OUTBOX_SHARE;
+                 segments * j->config.segment_bytes > files_bound(&j->files) / OUTBOX_SHARE;
     bool refusing = files_are_refusing(&j->files);
     enum journal_pressure before = atomic_exchange(&j->pressure, (int)pressure);
 
