@@ -192,7 +192,7 @@ static enum receive_refusal why_refused(const struct worker_shared *shared)
 {
     if (journal_is_refusing(shared->journal))
         return REFUSED_DISK;
-    return export_is_refusing(shared->export) ? REFUSED_MEMORY : REFUSED_COUNT;
+    return export_is_refusing(shared->export) ? REFUSED_QUEUE_FULL : REFUSED_COUNT;
 }
 
 /* Tells main how far this worker is on the way down. */

@@ -175,9 +175,16 @@ enum reply_code receive_judge(const struct receive *r)
 {
     if (r->draining)
         return REPLY_DRAINING;
-    if (r->refusing == REFUSED_COUNT)
+    switch (r->refusing) {
+    case REFUSED_COUNT:
         return REPLY_OK;
-    return r->refusing == REFUSED_DISK ? REPLY_DISK : REPLY_NO_MEMORY;
+    case REFUSED_DISK:
+        return REPLY_DISK;
+    case REFUSED_QUEUE_FULL:
+        return REPLY_QUEUE_FULL;
+    default:
+        return REPLY_NO_MEMORY;
+    }
 }
 
 const char *receive_date(struct receive *r)
@@ -198,11 +205,17 @@ const char *receive_date(struct receive *r)
 const char *receive_refusal_name(enum receive_refusal r)
 {
     static const char *const names[REFUSED_COUNT] = {
-        [REFUSED_MEMORY] = "memory",           [REFUSED_DISK] = "disk",
-        [REFUSED_DRAINING] = "draining",       [REFUSED_MALFORMED] = "malformed",
-        [REFUSED_TOO_LARGE] = "too_large",     [REFUSED_UNAUTHENTICATED] = "unauthenticated",
-        [REFUSED_UNSUPPORTED] = "unsupported", [REFUSED_TIMEOUT] = "timeout",
-        [REFUSED_HEADERS] = "headers",         [REFUSED_NOT_FOUND] = "not_found",
+        [REFUSED_MEMORY] = "memory",
+        [REFUSED_DISK] = "disk",
+        [REFUSED_QUEUE_FULL] = "queue_full",
+        [REFUSED_DRAINING] = "draining",
+        [REFUSED_MALFORMED] = "malformed",
+        [REFUSED_TOO_LARGE] = "too_large",
+        [REFUSED_UNAUTHENTICATED] = "unauthenticated",
+        [REFUSED_UNSUPPORTED] = "unsupported",
+        [REFUSED_TIMEOUT] = "timeout",
+        [REFUSED_HEADERS] = "headers",
+        [REFUSED_NOT_FOUND] = "not_found",
     };
 
     return names[r];

@@ -114,6 +114,7 @@ bool receive_is_idle(const struct receive *r); /* no request is open */
 enum receive_refusal {
     REFUSED_MEMORY,
     REFUSED_DISK,
+    REFUSED_QUEUE_FULL,
     REFUSED_DRAINING,
     REFUSED_MALFORMED,
     REFUSED_TOO_LARGE,
@@ -126,8 +127,8 @@ enum receive_refusal {
 };
 const char *receive_refusal_name(enum receive_refusal r); /* "memory", ... */
 
-/* New requests are refused for REFUSED_MEMORY or REFUSED_DISK, 503 / UNAVAILABLE, until this is
- * called with REFUSED_COUNT: for nothing. */
+/* New requests are refused for REFUSED_MEMORY, REFUSED_DISK or REFUSED_QUEUE_FULL, 503 /
+ * UNAVAILABLE, until this is called with REFUSED_COUNT: for nothing. */
 void receive_set_refusing(struct receive *r, enum receive_refusal why);
 
 /* What is taken from now on. */

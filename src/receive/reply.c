@@ -24,6 +24,8 @@ static const struct reply_info infos[REPLY_CODE_COUNT] = {
                          "overloaded, try again"},
     [REPLY_DISK] = {503, "Service Unavailable", UNAVAILABLE, REFUSED_DISK, true,
                     "the disk is full or fails, try again"},
+    [REPLY_QUEUE_FULL] = {503, "Service Unavailable", UNAVAILABLE, REFUSED_QUEUE_FULL, true,
+                          "the queue of an exporter is full, try again"},
     [REPLY_DRAINING] = {503, "Service Unavailable", UNAVAILABLE, REFUSED_DRAINING, true,
                         "shutting down, try again"},
     [REPLY_TOO_LARGE] = {413, "Content Too Large", INVALID_ARGUMENT, REFUSED_TOO_LARGE, false,

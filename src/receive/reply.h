@@ -13,6 +13,7 @@ enum reply_code {
     REPLY_MALFORMED, /* the body or the request is no OTLP */
     REPLY_NO_MEMORY, /* the sink's RECEIVE_UNAVAILABLE too */
     REPLY_DISK,      /* full or failing */
+    REPLY_QUEUE_FULL,
     REPLY_DRAINING,
     REPLY_TOO_LARGE,
     REPLY_UNAUTHENTICATED,

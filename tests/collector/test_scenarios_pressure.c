@@ -51,7 +51,7 @@ static void a_full_queue_that_refuses_makes_senders_wait_and_loses_nothing(void)
     CHECK(status == 503);
     CHECK(strstr(s.answer, "Retry-After: "));
     CHECK(taken >= 200 && sim_ledger(&s)->sum.received == taken);
-    CHECK(sim_ledger(&s)->receive.refused[REFUSED_MEMORY] == 1);
+    CHECK(sim_ledger(&s)->receive.refused[REFUSED_QUEUE_FULL] == 1);
     CHECK(exporter(&s)->stats.queued == taken && exporter(&s)->stats.queue_bytes > 64 << 10);
     CHECK(exporter(&s)->stats.lost_outbox_full == 0);
     b.down[1] = false;

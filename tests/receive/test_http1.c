@@ -238,6 +238,10 @@ static void overload_is_503_with_retry_after_and_retry_info(void)
     receive_set_refusing(f.receive, REFUSED_DISK);
     send_post(&f, "/v1/traces", PROTOBUF, one_span(), &a);
     CHECK(a.status == 503 && is_status(&a, 14, &details) && details == 1);
+    receive_set_refusing(f.receive, REFUSED_QUEUE_FULL);
+    send_post(&f, "/v1/traces", PROTOBUF, one_span(), &a);
+    CHECK(a.status == 503 && is_status(&a, 14, &details) && details == 1);
+    CHECK(fixture_stats(&f).refused[REFUSED_QUEUE_FULL] == 1);
     CHECK(fixture_stats(&f).refused[REFUSED_DISK] == 2);
     CHECK(fixture_stats(&f).refused[REFUSED_MEMORY] == 3);
     fixture_fini(&f);

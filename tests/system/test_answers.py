@@ -243,3 +243,4 @@ def test_overload_is_answered_in_the_way_that_clients_repeat(start):
     client.close()
     status, _, text = collector.get("/readyz?verbose")
     assert status == 503, text
+    assert refusals(collector)["queue_full"] == 2 and refusals(collector)["memory"] == 0
