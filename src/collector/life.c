@@ -103,6 +103,7 @@ uint64_t life_step(void *collector, uint64_t now_ns)
 
     state_ns = earlier_ns(state_ns, span_metrics_step(c, now_ns));
     state_ns = earlier_ns(state_ns, bias_step(c, now_ns));
+    state_ns = earlier_ns(state_ns, notices_step(c, now_ns));
     reload_hear(c->reload);
     return earlier_ns(state_ns, earlier_ns(accept_ns, phase_ns));
 }

@@ -8,6 +8,7 @@
 
 #include "admin/admin.h"
 #include "collector/collector.h"
+#include "collector/notices.h"
 #include "collector/recover.h"
 #include "collector/reload.h"
 #include "collector/state_file.h"
@@ -78,6 +79,7 @@ struct collector {
     uint64_t accept_again_ns; /* paused until then; 0: accepting */
     struct metrics_source metrics_sources[METRICS_SOURCES];
     bool has_sent_last;    /* what was counted until the end */
+    struct notices notices;
     uint64_t audit_due_ns; /* when it is gathered next */
     uint8_t *audit_told;   /* by operation: the log has said that none of its traces is kept */
     unsigned audit_tells;

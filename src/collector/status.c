@@ -53,6 +53,14 @@ static void write_parts(struct collector *c, struct buf *out)
     buf_printf(out, "memory %llu of %llu bytes%s\n", (unsigned long long)l->memory_used,
                (unsigned long long)config->memory.limit,
                memory_is_high(collector_memory(c)) ? ", deciding early" : "");
+    if (l->journal.file_max_bytes)
+        buf_printf(out, "journal %llu bytes live in files of %llu, at most %llu%s\n",
+                   (unsigned long long)l->journal.live_file_bytes,
+                   (unsigned long long)l->journal.file_bytes,
+                   (unsigned long long)l->journal.file_max_bytes,
+                   journal_pressure(c->journal) >= PRESSURE_EARLY    ? ", deciding early"
+                   : journal_pressure(c->journal) >= PRESSURE_OUTBOX ? ", nearly full"
+                                                                     : "");
     for (size_t i = 0; i < l->exporter_count; i++)
         if (!l->exporters[i].stats.removed)
             buf_printf(out, "exporter %s %s%s%s\n", l->exporters[i].name,

@@ -1,5 +1,6 @@
 """A disk that gets full, with the backend up and down: what is refused, lost and counted."""
 import os
+import re
 import signal
 import time
 
@@ -73,6 +74,8 @@ def test_a_full_disk_is_refused_and_200_is_back_within_2_s_of_space(start, backe
     assert 200 in statuses and set(statuses) <= {200, 503}, statuses
     collector.wait_metrics(
         lambda m: m.total("moontail_refused_requests_total", reason="disk") > 0)
+    assert re.search(r"(?m)^journal \d+ bytes live in files of \d+, at most \d+, deciding early$",
+                     collector.get("/readyz?verbose")[2])
     (disk / "else").unlink()
     backend.behave()
     took = wait_status(collector, 200)

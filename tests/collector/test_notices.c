@@ -1,0 +1,131 @@
+/* Scenarios: what goes wrong is said in the log, a line for each cause in ten seconds. */
+#include "base/log.h"
+#include "scenario.h"
+
+static char said[1 << 16];
+static size_t said_len;
+
+static void keep_line(void *arg, const char *line, size_t len)
+{
+    (void)arg;
+    if (said_len + len >= sizeof(said))
+        return;
+    memcpy(said + said_len, line, len);
+    said_len += len;
+    said[said_len] = '\0';
+}
+
+static void begin(struct sim *s, struct backend *b, const char *config)
+{
+    said_len = 0;
+    said[0] = '\0';
+    sim_with_backend(s, b, config);
+    log_redirect(keep_line, NULL);
+}
+
+static void end(struct sim *s, struct backend *b)
+{
+    log_redirect(NULL, NULL);
+    balanced(s);
+    sim_fini(s);
+    backend_fini(b);
+}
+
+static unsigned count_of(const char *text)
+{
+    unsigned n = 0;
+
+    for (const char *at = said; (at = strstr(at, text)); at++)
+        n++;
+    return n;
+}
+
+#define ALWAYS "decision_wait = '1s', policies = { policy 'always_sample' {} }"
+
+static struct test_span span_of(uint64_t trace)
+{
+    static char name[5000];
+
+    memset(name, 'x', sizeof(name) - 1);
+    return (struct test_span){.trace_high = trace,
+                              .trace_low = mix(trace),
+                              .id = 1,
+                              .start_ms = now_ms,
+                              .duration_ms = 1,
+                              .name = name};
+}
+
+/* A request each 50 ms, of one span. Returns how many were not taken. */
+static unsigned send_some(struct sim *s, unsigned requests)
+{
+    unsigned refused = 0;
+
+    for (unsigned i = 0; i < requests; i++) {
+        struct test_span span = span_of(i);
+
+        refused += post_status(s, sim_connect(s), &span, 1) != 200;
+        sim_run(s, 50 * NS_PER_MS);
+    }
+    return refused;
+}
+
+static void refused_requests_are_told_with_their_reason_until_there_are_none(void)
+{
+    char line[128];
+    struct backend b;
+    struct sim s;
+    unsigned refused;
+
+    begin(&s, &b,
+          CONFIG(ALWAYS, OTLP("all", "1", "queue = { max_size = '64KiB', on_full = 'refuse' }")));
+    b.down[1] = true;
+    refused = send_some(&s, 100);
+    CHECK(refused > 10);
+    sim_run(&s, 11 * NS_PER_S);
+    snprintf(line, sizeof(line), "reason=queue_full requests=%u", refused);
+    CHECK(count_of("msg=\"requests were refused\"") == 1 && count_of(line) == 1);
+    sim_run(&s, 60 * NS_PER_S);
+    CHECK(count_of("msg=\"requests were refused\"") == 1);
+    end(&s, &b);
+}
+
+static void what_exporters_give_up_is_told_by_exporter_and_reason(void)
+{
+    char line[128];
+    struct backend b;
+    struct sim s;
+
+    begin(&s, &b,
+          CONFIG(ALWAYS,
+                 OTLP("all", "1", "queue = { max_size = '64KiB', on_full = 'drop_oldest' }")));
+    b.down[1] = true;
+    CHECK(send_some(&s, 100) == 0);
+    sim_run(&s, 11 * NS_PER_S);
+    snprintf(line, sizeof(line), "exporter=otlp/all reason=outbox_full spans=%lu",
+             (unsigned long)sim_ledger(&s)->exporters[0].stats.lost_outbox_full);
+    CHECK(count_of("msg=\"kept items are lost\"") == 1 && count_of(line) == 1);
+    end(&s, &b);
+}
+
+static void traces_that_are_decided_early_are_told_with_what_was_short(void)
+{
+    struct backend b;
+    struct sim s;
+
+    begin(&s, &b,
+          CONFIG("decision_wait = '60s', num_traces = 10, policies = { policy 'always_sample' {} }",
+                 OTLP("all", "1", "")));
+    CHECK(send_some(&s, 50) == 0);
+    sim_run(&s, 10 * NS_PER_S);
+    CHECK(count_of(
+              "msg=\"traces were decided early\" reason=pressure traces=40 short=num_traces") == 1);
+    end(&s, &b);
+}
+
+int main(void)
+{
+    RUN(refused_requests_are_told_with_their_reason_until_there_are_none);
+    RUN(what_exporters_give_up_is_told_by_exporter_and_reason);
+    RUN(traces_that_are_decided_early_are_told_with_what_was_short);
+    return DONE();
+}
