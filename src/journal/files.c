@@ -15,7 +15,7 @@ enum {
     EARLY_SHARE = 16, /* and with less than this traces are decided early */
     WRITE_TRIES = 3   /* regions tried for one segment in one round */
 };
-static const uint64_t say_every_ns = 10 * NS_PER_S;
+static const uint64_t say_every_ns = 10 * NS_PER_S, look_every_ns = 10 * NS_PER_S;
 /* New files grow at this pace; where they cannot, twice as long is waited each time. */
 static const uint64_t grow_every_ns = 5 * NS_PER_MS, longest_pause_ns = 500 * NS_PER_MS;
 
@@ -102,6 +102,21 @@ uint64_t files_grow(struct files *f, uint64_t now_ns)
     if (!f->cannot_grow)
         f->is_short = false;
     return more && !f->cannot_grow ? f->grow_ns : NEVER_NS;
+}
+
+uint64_t files_look(struct files *f, uint64_t now_ns)
+{
+    bool was_gone = f->is_gone;
+    struct err_info info;
+
+    if (now_ns < f->look_ns)
+        return f->look_ns;
+    f->look_ns = now_ns + look_every_ns;
+    f->is_gone = !store_is_there(f->store, &info);
+    if (f->is_gone && !was_gone)
+        log_event(LOG_ERROR, "files of the journal are gone: no request is taken until a restart",
+                  "error", info.text);
+    return f->look_ns;
 }
 
 uint64_t files_bound(const struct files *f)
@@ -456,5 +471,5 @@ bool files_load(struct files *f, uint32_t number)
 
 bool files_are_refusing(const struct files *f)
 {
-    return f->store && (f->is_short || f->is_failing);
+    return f->store && (f->is_short || f->is_failing || f->is_gone);
 }

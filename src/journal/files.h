@@ -31,6 +31,8 @@ struct files {
     bool is_short;    /* no region could be had */
     bool cannot_grow; /* the last try found no space, though max_bytes would allow it */
     bool is_failing;  /* the last round could not be written */
+    bool is_gone;     /* files were removed: what is written would not be found again */
+    uint64_t look_ns; /* when to look for them next */
     uint64_t grow_ns, grow_pause_ns; /* files_grow does nothing before; for so long */
     uint64_t said_ns;
 };
@@ -83,6 +85,8 @@ bool files_read(struct files *f, uint32_t number);
  * nothing. */
 bool files_load(struct files *f, uint32_t number);
 
+/* Looks whether they are still there, when it is time. Returns when to look again. */
+uint64_t files_look(struct files *f, uint64_t now_ns);
 /* Bytes that the files may have: what is configured, or what they have where they cannot grow,
  * since others filled the disk. */
 uint64_t files_bound(const struct files *f);

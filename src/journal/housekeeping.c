@@ -194,5 +194,6 @@ uint64_t house_step(struct journal *j, uint64_t now_ns)
     due = earlier_ns(due, turn_old(j, now_ns));
     due = earlier_ns(due, acked_step(j, now_ns));
     due = earlier_ns(due, files_grow(&j->files, now_ns));
+    due = earlier_ns(due, files_look(&j->files, now_ns));
     return earlier_ns(due, see_to_space(j, now_ns));
 }

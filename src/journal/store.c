@@ -205,6 +205,23 @@ void store_stats(const struct store *s, struct store_stats *stats)
     stats->syncs = s->syncs;
 }
 
+bool store_is_there(struct store *s, struct err_info *info)
+{
+    char path[STORE_PATH_MAX];
+
+    for (uint32_t i = 0; i < s->file_count; i++) {
+        const struct store_file *f = &s->files[i];
+        bool is = true;
+
+        if (!f->number || f->fd < 0 ||
+            s->disk->is_at(s->disk, f->fd, store_path_of(s, f, path), &is, NULL) != ERR_OK || is)
+            continue;
+        err_fail(info, ERR_IO, "%s was removed or replaced", path);
+        return false;
+    }
+    return true;
+}
+
 /* ---- taking and giving back ---- */
 
 /* What is reserved is for decisions: they let more go than they take, so max_bytes does not keep

@@ -91,6 +91,9 @@ enum err store_read(struct store *s, uint32_t number, uint64_t offset, void *dat
  * ERR_IO: at least one failed; all regions of
  * such a file are `failed` from now on: never trusted again. */
 enum err store_sync(struct store *s, struct err_info *info) MUST_CHECK;
+/* False: one of the files is not where it was made, or another is there; `info` says which. What is
+ * written to it would be found by nobody. */
+bool store_is_there(struct store *s, struct err_info *info);
 /* Its cached pages may leave memory. */
 void store_forget(struct store *s, uint32_t number);
 

@@ -282,6 +282,22 @@ static void a_full_disk_sheds_then_decides_then_refuses_and_comes_back(void)
     end(j);
 }
 
+/* rm -rf of the folder of a program that runs: what it wrote then would be found by nobody. */
+static void files_that_were_removed_are_noticed_and_nothing_is_taken_any_more(void)
+{
+    struct journal *j = (begin(), open_journal(ACK_WRITTEN));
+
+    write_frame(j, 'a', 100);
+    fake_clock_advance(&fake, 30 * NS_PER_S);
+    journal_step(j, fake.now);
+    CHECK(!journal_is_refusing(j));
+    CHECK(disk.disk.unlink(&disk.disk, "/j/segments-00000001", NULL) == ERR_OK);
+    fake_clock_advance(&fake, 11 * NS_PER_S);
+    journal_step(j, fake.now);
+    CHECK(journal_is_refusing(j));
+    end(j);
+}
+
 static void a_disk_that_fails_is_seldom_asked_for_new_files(void)
 {
     struct journal *j = (begin(), open_journal(ACK_WRITTEN));
@@ -411,6 +427,7 @@ int main(void)
 {
     RUN(damage_in_the_log_of_decisions_is_not_counted_as_lost_spans);
     RUN(what_a_failed_file_held_finds_a_place_on_a_full_disk);
+    RUN(files_that_were_removed_are_noticed_and_nothing_is_taken_any_more);
     RUN(a_disk_that_fails_is_seldom_asked_for_new_files);
     RUN(a_full_disk_sheds_then_decides_then_refuses_and_comes_back);
     RUN(a_frame_is_acknowledged_once_it_is_written);
