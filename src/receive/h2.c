@@ -283,8 +283,11 @@ static size_t h2_feed(struct connection *c, struct slice bytes)
 {
     ssize_t n = nghttp2_session_mem_recv(h2_of(c)->session, bytes.data, bytes.len);
 
-    if (n < 0)
-        c->closing = true; /* no HTTP/2, or a flood that nghttp2 saw */
+    if (n >= 0)
+        return bytes.len;
+    if (!h2_of(c)->greeted) /* no HTTP/2: often OTLP/HTTP, with the wrong port */
+        request_count(c->receive, REPLY_MALFORMED);
+    c->closing = true; /* or a flood that nghttp2 saw */
     return bytes.len;
 }
 

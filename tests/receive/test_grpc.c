@@ -588,7 +588,7 @@ static void rapid_resets_end_in_enhance_your_calm(void)
     scene_fini(&s);
 }
 
-static void what_is_no_http2_is_closed(void)
+static void what_is_no_http2_is_counted_and_closed(void)
 {
     struct scene s;
     int fd;
@@ -599,6 +599,7 @@ static void what_is_no_http2_is_closed(void)
     fixture_send(&s.f, fd, "POST / HTTP/1.1\r\nHost: x\r\n\r\n", 28);
     fixture_advance(&s.f, 2 * NS_PER_S);
     CHECK(fixture_stats(&s.f).connections == 1);
+    CHECK(fixture_stats(&s.f).refused[REFUSED_MALFORMED] == 1);
     scene_fini(&s);
 }
 
@@ -627,6 +628,6 @@ int main(void)
     RUN(floods_end_in_enhance_your_calm);
     RUN(a_priority_of_no_stream_ends_the_connection);
     RUN(rapid_resets_end_in_enhance_your_calm);
-    RUN(what_is_no_http2_is_closed);
+    RUN(what_is_no_http2_is_counted_and_closed);
     return DONE();
 }
