@@ -22,6 +22,21 @@ local ONE_OF = {
   ["metric.temporality"] = { "delta", "cumulative" },
 }
 
+-- enum value_type: what a field that is not made of an attribute always is.
+local WANTED = {
+  [2] = { kind = "boolean", text = "true or false", allowed = "true, false, any, none" },
+  [4] = { kind = "number", text = "a number", allowed = "a number, a list of them, range, any, none" },
+}
+local a_number = { type = 4 }
+local own_fields = { [DECISION] = { [decision_fields.p] = a_number }, [TRACE] = {}, [FIELD] = {} }
+for _, name in ipairs { "span_count", "error_count", "bytes", "duration_ms" } do
+  own_fields[TRACE][trace_fields[name]] = a_number
+end
+own_fields[TRACE][trace_fields.complete] = { type = 2 }
+for _, owner in ipairs { "span", "log", "metric", "point" } do
+  for _, f in pairs(access.fields[owner]) do own_fields[FIELD][f.number] = f end
+end
+
 local Condition = { __kind = "condition", __metatable = false }
 Condition.__tostring = function(self) return self.text end
 Condition.__newindex = function() error("a condition can't be changed", 2) end
@@ -103,9 +118,24 @@ local function check_literal(build, path, name, value)
   fail(build, path .. " is never '" .. value .. "'; allowed: " .. table.concat(allowed, ", ") .. hint)
 end
 
-local function add_test(build, path, name, value)
+-- A number is never equal to a text: what could never hold is an error in the script.
+local function check_type(build, path, field, value)
+  local wanted = field and WANTED[field.type]
+  local kind = type(value)
+  if not wanted or kind == "table" and not is_condition(value) then return end
+  local fits = kind == wanted.kind
+  if is_condition(value) then
+    fits = value.kind == ANY or value.kind == NONE or value.kind == RANGE and wanted.kind == "number"
+  end
+  if not fits then
+    fail(build, path .. " is " .. wanted.text .. ", never " .. show(value) .. "; allowed: " .. wanted.allowed)
+  end
+end
+
+local function add_test(build, path, name, value, field)
   local m, kind = build.matcher, type(value)
   check_literal(build, path, name, value)
+  check_type(build, path, field, value)
   if kind == "string" then
     core.match_test(m, TEXT, value)
   elseif kind == "number" then
@@ -122,14 +152,15 @@ end
 
 -- One term: a condition, or a list of which one must hold.
 local function add_term(build, place, field, key, path, name, value)
+  local own = own_fields[place] and own_fields[place][field]
   core.match_term(build.matcher, place, field, key, build.negated)
-  if type(value) ~= "table" or is_condition(value) then return add_test(build, path, name, value) end
+  if type(value) ~= "table" or is_condition(value) then return add_test(build, path, name, value, own) end
   local count = 0
   for _ in pairs(value) do count = count + 1 end
   if count == 0 or count ~= #value then
     fail(build, path .. ": a list of allowed values has one or more, and no keys")
   end
-  for i = 1, count do add_test(build, path, name, value[i]) end
+  for i = 1, count do add_test(build, path, name, value[i], own) end
 end
 
 local function check_table(build, path, value, example)
