@@ -178,16 +178,10 @@ known.share = {
   end,
   allowed = function() return 'a share such as "10%" (less than 100%) or a size such as "1GiB"' end,
 }
--- "IP:PORT", "[IPv6]:PORT", ":PORT" (all addresses).
+-- "IP:PORT", "[IPv6]:PORT", ":PORT" (all addresses). A name is none: it may be several, or change.
 known.listen = {
-  check = function(_, v)
-    if type(v) ~= "string" then return false end
-    local address, port = v:match "^(.*):(%d%d?%d?%d?%d?)$"
-    if not port or tonumber(port) > 65535 then return false end
-    local plain = address == "" or address:find "^[%w.-]+$" or address:find "^%[[%x:.]+%]$"
-    return plain ~= nil, v
-  end,
-  allowed = function() return 'an address such as "127.0.0.1:4317", or ":4317" for all addresses' end,
+  check = function(_, v) return type(v) == "string" and not v:find "%z" and host.address(v) ~= nil, v end,
+  allowed = function() return 'an IP address and a port such as "127.0.0.1:4317", or ":4317" for all addresses' end,
 }
 -- Scalars; one_of, secret: of each element; min, max: how many.
 known.list = {
@@ -302,9 +296,11 @@ end
 function types.check(field, value, run, keys) return known[field.type].check(field, value, run, keys) end
 function types.allowed(field) return known[field.type].allowed(field) end
 
--- What may have been meant: the nearest of a fixed set, or the number in a text.
+-- What may have been meant: the nearest of a fixed set, the number in a text, or this machine.
 function types.near(field, value)
   if type(value) ~= "string" or field.secret then return "" end
+  local port = field.type == "listen" and value:match "^localhost(:%d+)$"
+  if port then return (' (did you mean "127.0.0.1%s"?)'):format(port) end
   if (field.type == "number" or field.type == "integer") and tonumber(value) then
     return (" (without quotes; env(\"NAME\", %s) gives a number too)"):format(value)
   end

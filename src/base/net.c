@@ -80,22 +80,39 @@ static enum err parse_address(const char *text, union address *a, struct err_inf
                     text);
 }
 
+/* Its IP as text, and its port. */
+static uint16_t read_parts(const union address *a, char ip[NET_IP_BYTES])
+{
+    bool v6 = a->any.sa_family == AF_INET6;
+
+    inet_ntop(a->any.sa_family, v6 ? (const void *)&a->v6.sin6_addr : &a->v4.sin_addr, ip,
+              NET_IP_BYTES);
+    return ntohs(v6 ? a->v6.sin6_port : a->v4.sin_port);
+}
+
+enum err net_read_address(const char *address, char ip[NET_IP_BYTES], uint16_t *port,
+                          struct err_info *info)
+{
+    union address a;
+    enum err err = parse_address(address, &a, info);
+
+    if (err == ERR_OK)
+        *port = read_parts(&a, ip);
+    return err;
+}
+
 static void format_bound(int fd, char *bound)
 {
     union address a;
     socklen_t len = sizeof(a);
-    char ip[INET6_ADDRSTRLEN];
+    char ip[NET_IP_BYTES];
+    uint16_t port;
 
     memset(&a, 0, sizeof(a));
     if (getsockname(fd, &a.any, &len) != 0)
         abort(); /* of a socket that is bound */
-    if (a.any.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &a.v6.sin6_addr, ip, sizeof(ip));
-        snprintf(bound, BOUND_BYTES, "[%s]:%u", ip, ntohs(a.v6.sin6_port));
-    } else {
-        inet_ntop(AF_INET, &a.v4.sin_addr, ip, sizeof(ip));
-        snprintf(bound, BOUND_BYTES, "%s:%u", ip, ntohs(a.v4.sin_port));
-    }
+    port = read_parts(&a, ip);
+    snprintf(bound, BOUND_BYTES, a.any.sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, port);
 }
 
 /* A listening socket, or -1 with errno. */

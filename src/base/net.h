@@ -32,3 +32,10 @@ struct net {
 
 /* The system's sockets. */
 struct net *net_system(void);
+
+enum { NET_IP_BYTES = 46 };
+
+/* What `listen` takes, in its parts: the IP as inet_ntop writes it ("::" for all addresses of both
+ * kinds, "0.0.0.0" for all of IPv4), and the port. ERR_IO with a sentence in info. Asks nobody. */
+enum err net_read_address(const char *address, char ip[NET_IP_BYTES], uint16_t *port,
+                          struct err_info *info) MUST_CHECK;

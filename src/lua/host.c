@@ -1,5 +1,6 @@
 #include "lua/host.h"
 
+#include "base/net.h"
 #include "base/units.h"
 #include "lua/embed.h"
 #include "lua/heap.h"
@@ -33,6 +34,19 @@ static int host_size(lua_State *L)
         return 0;
     lua_pushnumber(L, (lua_Number)bytes);
     return 1;
+}
+
+/* The IP and the port of an address to listen on; nothing: it is none. */
+static int host_address(lua_State *L)
+{
+    char ip[NET_IP_BYTES];
+    uint16_t port;
+
+    if (net_read_address(luaL_checkstring(L, 1), ip, &port, NULL))
+        return 0;
+    lua_pushstring(L, ip);
+    lua_pushnumber(L, port);
+    return 2;
 }
 
 /* The names live in the table, so borrowed pointers are good until we return. */
@@ -76,8 +90,13 @@ static int host_look(lua_State *L)
 void lua_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"duration", host_duration}, {"size", host_size}, {"nearest", host_nearest},
-        {"file", host_file},         {"look", host_look}, {NULL, NULL},
+        {"duration", host_duration},
+        {"size", host_size},
+        {"address", host_address},
+        {"nearest", host_nearest},
+        {"file", host_file},
+        {"look", host_look},
+        {NULL, NULL},
     };
 
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);

@@ -99,6 +99,27 @@ static void a_wrong_address_is_refused_with_a_sentence(void)
     }
 }
 
+static void an_address_is_read_without_listening(void)
+{
+    static const struct {
+        const char *address, *ip;
+        uint16_t port;
+    } good[] = {{"127.0.0.1:4317", "127.0.0.1", 4317},
+                {":0", "::", 0},
+                {"[0:0::1]:65535", "::1", 65535},
+                {"0.0.0.0:1", "0.0.0.0", 1}};
+    struct err_info info;
+    char ip[NET_IP_BYTES];
+    uint16_t port;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        CHECK(net_read_address(good[i].address, ip, &port, &info) == ERR_OK);
+        CHECK(strcmp(ip, good[i].ip) == 0 && port == good[i].port);
+    }
+    CHECK(net_read_address("localhost:4317", ip, &port, &info) == ERR_IO);
+    CHECK(strstr(info.text, "does not begin with an IP address"));
+}
+
 static void a_port_in_use_is_named(void)
 {
     struct net *n = net_system();
@@ -130,6 +151,7 @@ int main(void)
     RUN(port_zero_picks_a_port_that_accepts);
     RUN(an_address_without_ip_takes_ipv4_too);
     RUN(a_wrong_address_is_refused_with_a_sentence);
+    RUN(an_address_is_read_without_listening);
     RUN(a_port_in_use_is_named);
     RUN(sending_to_a_peer_that_is_gone_fails_without_a_signal);
     return DONE();

@@ -216,13 +216,21 @@ static void every_type_says_what_it_allows(void)
                       "journal.min_free is '100%'; allowed: a share such as \"10%\" (less than "
                       "100%) or a size such as \"1GiB\""));
     CHECK(key_refused("admin = 'localhost'",
-                      "admin.listen is 'localhost'; allowed: an address such as "
+                      "admin.listen is 'localhost'; allowed: an IP address and a port such as "
                       "\"127.0.0.1:4317\", or \":4317\" for all addresses"));
-    CHECK(key_refused("admin = ':70000'", "admin.listen is ':70000'; allowed: an address such as "
-                                          "\"127.0.0.1:4317\", or \":4317\" for all addresses"));
+    CHECK(key_refused("admin = ':70000'",
+                      "admin.listen is ':70000'; allowed: an IP address and a port such as "
+                      "\"127.0.0.1:4317\", or \":4317\" for all addresses"));
     CHECK(key_refused("log = 'info'", "log is 'info'; allowed: a table"));
     CHECK(key_refused("receivers = { otlp = { grpc = true } }",
-                      "receivers.otlp.grpc.listen is true; allowed: an address such as "
+                      "receivers.otlp.grpc.listen is true; allowed: an IP address and a port such "
+                      "as \"127.0.0.1:4317\", or \":4317\" for all addresses"));
+    CHECK(key_refused("receivers = { otlp = { grpc = 'localhost:4317' } }",
+                      "receivers.otlp.grpc.listen is 'localhost:4317'; allowed: an IP address and "
+                      "a port such as \"127.0.0.1:4317\", or \":4317\" for all addresses (did you "
+                      "mean \"127.0.0.1:4317\"?)"));
+    CHECK(key_refused("admin = '1.2.3:13133'",
+                      "admin.listen is '1.2.3:13133'; allowed: an IP address and a port such as "
                       "\"127.0.0.1:4317\", or \":4317\" for all addresses"));
     CHECK(key_refused("resource = { a = {} }",
                       "resource.a is {}; allowed: a name with a string, number or boolean"));
