@@ -1,6 +1,7 @@
 -- config.lua: what it may call, and what is checked about it beyond the single fields.
 local asked = require "moontail.asked"
 local component = require "moontail.component"
+local host = require "moontail.host"
 local lint = require "moontail.lint"
 local locate = require "moontail.locate"
 local printer = require "moontail.config_print"
@@ -95,6 +96,51 @@ local function check_names(run, path, keys)
   end
 end
 
+local function keys_of(path)
+  local keys = {}
+  for key in path:gmatch "[^.]+" do keys[#keys + 1] = key end
+  return keys
+end
+
+-- Who listens where: { key, listen, ip, port }.
+local function listeners(run)
+  local list = {}
+  for _, section in ipairs { "receivers.otlp.grpc", "receivers.otlp.http", "admin" } do
+    local key = section .. ".listen"
+    local listen = run.values[section] and run.values[key]
+    if listen then
+      local ip, port = host.address(listen)
+      list[#list + 1] = { key = key, listen = listen, ip = ip, port = port }
+    end
+  end
+  return list
+end
+
+-- Whether what listens at `all` has `ip` too: "::" takes IPv4 as well.
+local function has_address(all, ip)
+  return all == ip or all == "::" or (all == "0.0.0.0" and not ip:find(":", 1, true))
+end
+
+local function collide(a, b)
+  return a.port == b.port and a.port ~= 0 and (has_address(a.ip, b.ip) or has_address(b.ip, a.ip))
+end
+
+-- It is said of the one that was written; the other may be a default.
+local function fail_collision(run, one, other)
+  if run.given[one.key] == nil then one, other = other, one end
+  local default = run.given[other.key] == nil and ", its default" or ""
+  run:fail(keys_of(one.key), ("%s is '%s', where %s ('%s'%s) listens too; allowed: a port of its own for each of them"):format(one.key, one.listen, other.key, other.listen, default))
+end
+
+local function check_listeners(run)
+  local list = listeners(run)
+  for i, one in ipairs(list) do
+    for j = 1, i - 1 do
+      if collide(one, list[j]) then fail_collision(run, one, list[j]) end
+    end
+  end
+end
+
 local function check_together(run)
   local values = run.values
   local limit, spike = values["memory_limiter.limit"], values["memory_limiter.spike_limit"]
@@ -104,6 +150,7 @@ local function check_together(run)
   if not values["receivers.otlp.grpc"] and not values["receivers.otlp.http"] then
     run:fail({ "receivers", "otlp" }, "receivers.otlp has neither grpc nor http; allowed: at least one of them")
   end
+  check_listeners(run)
   check_names(run, "tail_sampling.policies", { "tail_sampling", "policies" })
   check_names(run, "processors.received", { "processors", "received" })
   check_names(run, "processors.kept", { "processors", "kept" })

@@ -341,6 +341,40 @@ static void keys_that_disagree_are_refused(void)
                       "\"latency/NAME\""));
 }
 
+static void two_that_listen_at_one_place_are_refused(void)
+{
+    CHECK(key_refused("receivers = { otlp = { grpc = ':4317', http = '127.0.0.1:4317' } }",
+                      "receivers.otlp.http.listen is '127.0.0.1:4317', where "
+                      "receivers.otlp.grpc.listen (':4317') listens too; allowed: a port of its "
+                      "own for each of them"));
+    CHECK(key_refused("receivers = { otlp = { grpc = '0.0.0.0:4318' } }",
+                      "receivers.otlp.grpc.listen is '0.0.0.0:4318', where "
+                      "receivers.otlp.http.listen ('127.0.0.1:4318', its default) listens too; "
+                      "allowed: a port of its own for each of them"));
+    CHECK(key_refused("receivers = { otlp = { grpc = '[::1]:1', http = { listen = '[::]:2' } } }, "
+                      "admin = '[0::1]:1'",
+                      "admin.listen is '[0::1]:1', where receivers.otlp.grpc.listen "
+                      "('[::1]:1') listens too; allowed: a port of its own for each of them"));
+}
+
+static void what_listens_apart_is_accepted(void)
+{
+    static const char *const good[] = {
+        "receivers = { otlp = { grpc = ':0', http = ':0' } }, admin = ':0'",
+        "receivers = { otlp = { grpc = '127.0.0.1:1', http = '127.0.0.2:1' } }, admin = '[::1]:1'",
+        "receivers = { otlp = { grpc = ':4318', http = false } }",
+    };
+    char text[512];
+    struct loaded l;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        snprintf(text, sizeof(text), "return { exporters = { exporter \"nop\" },\n%s }", good[i]);
+        load(&l, text);
+        CHECK(!l.err && report_is(&l, ""));
+        fini(&l);
+    }
+}
+
 static void all_errors_come_at_once_each_with_its_line(void)
 {
     CHECK(
@@ -561,6 +595,8 @@ int main(void)
     RUN(check_interval_is_accepted_with_a_hint);
     RUN(budgets_and_quarantine_are_read);
     RUN(keys_that_disagree_are_refused);
+    RUN(two_that_listen_at_one_place_are_refused);
+    RUN(what_listens_apart_is_accepted);
     RUN(all_errors_come_at_once_each_with_its_line);
     RUN(a_file_that_does_not_run_says_where);
     RUN(an_env_that_is_not_set_is_said_once);
