@@ -1,5 +1,7 @@
 -- policy "TYPE/instance" { options }, and the same for exporters and processors: a named component
 -- as config.lua writes it. Loading what the name stands for is its room's.
+local types = require "moontail.schema_types"
+
 local component = {}
 
 local function allowed(kind)
@@ -31,8 +33,9 @@ end
 local function inline(kind, spec)
   local line, file = caller_line(3)
   if kind == "exporter" and not spec.encode then error("an exporter without a name: allowed: " .. allowed(kind), 3) end
+  if spec.name == nil then error(("an inline %s needs a name: %s { name = \"canary\", ... }"):format(kind, kind), 3) end
   if type(spec.name) ~= "string" or not spec.name:find "^[%w_./-]+$" then
-    error(("an inline %s needs a name: %s { name = \"canary\", ... }"):format(kind, kind), 3)
+    error(("the name of an inline %s is %s; allowed: a string of letters, digits, _ . / and -"):format(kind, types.show(spec.name)), 3)
   end
   return make(kind, { type = spec.name, name = spec.name, line = line, file = file, options = {}, spec = spec })
 end

@@ -375,6 +375,17 @@ static void what_listens_apart_is_accepted(void)
     }
 }
 
+static void a_name_of_an_inline_component_is_of_few_letters(void)
+{
+    CHECK(refuses("return {\n  exporters = { exporter 'nop' },\n"
+                  "  tail_sampling = { policies = {\n    policy { name = 'x y/z\\n' } } } }",
+                  "config.lua:4: the name of an inline policy is 'x y/z?'; allowed: a string of "
+                  "letters, digits, _ . / and -\n"));
+    CHECK(refuses("return { tail_sampling = { policies = { policy { decide = 1 } } } }",
+                  "config.lua:1: an inline policy needs a name: policy { name = \"canary\", ... "
+                  "}\n"));
+}
+
 static void all_errors_come_at_once_each_with_its_line(void)
 {
     CHECK(
@@ -597,6 +608,7 @@ int main(void)
     RUN(keys_that_disagree_are_refused);
     RUN(two_that_listen_at_one_place_are_refused);
     RUN(what_listens_apart_is_accepted);
+    RUN(a_name_of_an_inline_component_is_of_few_letters);
     RUN(all_errors_come_at_once_each_with_its_line);
     RUN(a_file_that_does_not_run_says_where);
     RUN(an_env_that_is_not_set_is_said_once);
