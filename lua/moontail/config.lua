@@ -205,6 +205,9 @@ function M.collected() return state and state.errors or {} end
 -- A checked value by its path, or nil.
 function M.value(path) return checked and checked.run.values[path] end
 
+-- "config.lua:12: " of the key at the path, for what C finds wrong with values.
+function M.place(path) return checked and checked.run:place(keys_of(path)) or "" end
+
 local function describe(key, value, depth, lines)
   if secret.is(value) then value = secret.reveal(value) end
   if type(value) == "table" and not types.is_opaque(value) and depth < 6 then

@@ -2,7 +2,6 @@
 #include "collector/parts.h"
 
 enum {
-    SEGMENT_BYTES = 2 << 20,       /* one huge page */
     SMALL_SEGMENT_BYTES = 1 << 20, /* where memory is short: a worker has up to four ahead */
     ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
     UNPACK_SHARE = 32, /* of the limit, for a worker to look at what is compressed as it was */
@@ -13,7 +12,7 @@ static size_t segment_bytes(const struct collector *c)
 {
     size_t share = (size_t)c->memory->limit / c->shared.count;
 
-    return c->shared.ack != ACK_MEMORY || share >= ROOMY_BYTES ? SEGMENT_BYTES
+    return c->shared.ack != ACK_MEMORY || share >= ROOMY_BYTES ? SETUP_SEGMENT_BYTES
                                                                : SMALL_SEGMENT_BYTES;
 }
 
@@ -84,21 +83,6 @@ static enum err find_min_free(struct collector *c, double *share, struct err_inf
     return err;
 }
 
-/* With less the segments that are open leave no room for what comes in. */
-static enum err check_max_size(const struct collector *c, struct err_info *info)
-{
-    unsigned long long least = journal_least_bytes(c->shared.count, c->segment_bytes) >> 20;
-    unsigned long long max = c->shared.config->journal.max_size >> 20;
-
-    if (c->shared.ack == ACK_MEMORY || max >= least)
-        return ERR_OK;
-    return err_fail(
-        info, ERR_CONFIG,
-        "journal.max_size is %lluMiB; the segments that %u workers and the outbox have "
-        "open need %lluMiB: write journal = { max_size = \"%lluMiB\" }, or fewer workers",
-        max, c->shared.count, least, least);
-}
-
 uint64_t build_wait_ns(const struct config *config)
 {
     return config->tail.enabled ? config->tail.decision_wait_ns : NS_PER_S;
@@ -128,8 +112,9 @@ static enum err open_journal(struct collector *c, struct err_info *info)
         .ack = c->shared.ack,
         .disk = c->host.disk,
         .path = journal_path(c),
-        .file_bytes = config->journal.segment_size < SEGMENT_BYTES ? SEGMENT_BYTES
-                                                                   : config->journal.segment_size,
+        .file_bytes = config->journal.segment_size < SETUP_SEGMENT_BYTES
+                          ? SETUP_SEGMENT_BYTES
+                          : config->journal.segment_size,
         .max_bytes = config->journal.max_size,
         .history_bytes = config->journal.history,
         .wait_ns = build_wait_ns(config),
@@ -149,7 +134,7 @@ enum err build_journal(struct collector *c, struct err_info *info)
     struct err_info why = {0};
     enum err err;
 
-    err = check_max_size(c, info);
+    err = setup_journal_fits(c->shared.config, c->shared.count, info);
     if (err != ERR_OK)
         return err;
     find_names(c);

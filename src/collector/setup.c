@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "collector/resource.h"
 #include "collector/span_metrics.h"
+#include "journal/journal.h"
 #include "lua/state.h"
 
 #include <stdio.h>
@@ -194,6 +195,32 @@ static void free_names(struct setup_loaded *l)
     free(l->policy_names);
 }
 
+/* With less the segments that are open leave no room for what comes in. */
+enum err setup_journal_fits(const struct config *config, unsigned workers, struct err_info *info)
+{
+    unsigned long long least = journal_least_bytes(workers, SETUP_SEGMENT_BYTES) >> 20;
+    unsigned long long max = config->journal.max_size >> 20;
+
+    if (strcmp(config->journal.ack, "memory") == 0 || max >= least)
+        return ERR_OK;
+    return err_fail(
+        info, ERR_CONFIG,
+        "journal.max_size is %lluMiB; the segments that %u workers and the outbox have "
+        "open need %lluMiB: write journal = { max_size = \"%lluMiB\" }, or fewer workers",
+        max, workers, least, least);
+}
+
+static void check_journal(const struct setup_loaded *l, struct buf *errors)
+{
+    struct err_info info;
+
+    if (l->config->workers == 0 ||
+        !setup_journal_fits(l->config, (unsigned)l->config->workers, &info))
+        return;
+    config_place(l->L, "journal.max_size", errors);
+    buf_printf(errors, "%s\n", info.text);
+}
+
 /* Tries what config.lua names: all are asked, so that their errors come together. */
 static void check_components(const struct setup *s, struct setup_loaded *l, struct buf *hints,
                              struct buf *errors)
@@ -208,6 +235,8 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     resource_edits_free(edits);
     if (l->config && span_metrics_check(l->config, &info))
         buf_printf(errors, "%s\n", info.text);
+    if (l->config)
+        check_journal(l, errors);
     check_processors(s, l->L, "received", errors);
     check_processors(s, l->L, "kept", errors);
     if (!read_policies(l->L, s->shared, &policies, errors) && policies) {

@@ -41,6 +41,12 @@ struct setup_loaded {
  * has hints, a line each. */
 enum err setup_load(const struct setup *s, struct setup_loaded *out, struct buf *report) MUST_CHECK;
 void setup_fini(struct setup_loaded *l);
+
+enum { SETUP_SEGMENT_BYTES = 2 << 20 }; /* of a journal with files: one huge page */
+/* Whether journal.max_size is enough for so many workers. ERR_CONFIG with a sentence. setup_load
+ * asks where the configuration says how many; else it depends on the machine. */
+enum err setup_journal_fits(const struct config *config, unsigned workers,
+                            struct err_info *info) MUST_CHECK;
 /* Logs the lines of a report as warnings: what is accepted and may not be meant. */
 void setup_log_hints(struct slice report);
 

@@ -322,6 +322,19 @@ void config_push(lua_State *L, const char *path)
     lua_pushnil(L);
 }
 
+void config_place(lua_State *L, const char *path, struct buf *out)
+{
+    struct err_info info;
+
+    if (push_function(L, "place", &info))
+        return;
+    lua_pushstring(L, path);
+    if (lua_run(L, 1, 1, &info))
+        return;
+    buf_str(out, lua_tostring(L, -1));
+    lua_pop(L, 1);
+}
+
 /* Calls moontail.config's NAME(fields, flag) and appends the text that it gives. */
 static void print_with(lua_State *L, const char *name, bool flag, struct buf *out)
 {

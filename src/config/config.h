@@ -139,6 +139,10 @@ void config_recording_free(struct config_recording *r);
 /* Pushes the value at a dotted path of the checked table ("tail_sampling.policies"), or nil. */
 void config_push(lua_State *L, const char *path);
 
+/* Appends "config.lua:12: ", where the key at a dotted path stands, for an error about its value.
+ */
+void config_place(lua_State *L, const char *path, struct buf *out);
+
 /* Pushes the environment that the file ran in (for texts that belong to it), or nil. */
 void config_push_env(lua_State *L);
 

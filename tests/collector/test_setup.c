@@ -128,6 +128,31 @@ static void errors_of_policies_and_exporters_come_together(void)
     fixture_free(f);
 }
 
+static void a_journal_too_small_for_its_workers_is_refused_with_its_line(void)
+{
+    struct fixture *f = fixture_new("return {\n"
+                                    "  workers = 8,\n"
+                                    "  journal = {\n"
+                                    "    max_size = '16MiB' },\n"
+                                    "  exporters = { exporter 'nop' } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(f, "m/config.lua:4: journal.max_size is 16MiB; the segments that 8 workers and "
+                       "the outbox have open need 64MiB: write journal = { max_size = \"64MiB\" }, "
+                       "or fewer workers\n"));
+    fixture_free(f);
+}
+
+static void a_journal_without_files_is_not_too_small(void)
+{
+    struct fixture *f =
+        fixture_new("return { workers = 8, journal = { max_size = '16MiB', ack = 'memory' },\n"
+                    "  exporters = { exporter 'nop' } }");
+
+    CHECK(!fixture_load(f) && report_is(f, ""));
+    fixture_free(f);
+}
+
 static void a_wrong_default_comes_together_with_errors_of_policies(void)
 {
     struct fixture *f = fixture_new("return {\n"
@@ -339,6 +364,8 @@ int main(void)
     RUN(a_file_dropped_beside_the_config_is_a_policy);
     RUN(errors_of_policies_are_reported_with_their_lines);
     RUN(errors_of_policies_and_exporters_come_together);
+    RUN(a_journal_too_small_for_its_workers_is_refused_with_its_line);
+    RUN(a_journal_without_files_is_not_too_small);
     RUN(a_wrong_default_comes_together_with_errors_of_policies);
     RUN(options_of_processor_resource_are_checked);
     RUN(bounds_of_span_metrics_are_ascending_durations);
