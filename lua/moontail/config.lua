@@ -91,6 +91,7 @@ local function check_names(run, path, keys)
       for _, key in ipairs(keys) do at[#at + 1] = key end
       at[#at + 1] = i
       run:fail(at, ("%s is there twice (line %s); call one of them %s \"%s/NAME\""):format(tostring(c), tostring(lines[c.name]), c.kind, c.type))
+      c.is_twice = true
     end
     lines[c.name] = c.line or "?"
   end

@@ -158,10 +158,11 @@ function M.kind(of)
     return run.values, fields
   end
 
-  -- Puts `name` into `names`; raises where it is there, or can't be.
+  -- Puts `name` into `names`; raises where it is there, or can't be. What config.lua's check has
+  -- said (is_twice) is not said again.
   function kind.check_name(c, name, names)
     if of.labels[name] then error(M.place(c) .. "'" .. name .. "' can't name a " .. of.name .. ": it is a label of its own", 0) end
-    if names[name] then
+    if names[name] and not c.is_twice then
       error(
         ("%stwo %s are called '%s': write %s \"%s/SOMETHING\" { ... }"):format(M.place(c), of.plural, name, of.name, c.type),
         0

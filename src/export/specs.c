@@ -120,6 +120,17 @@ static bool is_taken(const struct exporter_specs *s, const char *name)
     return false;
 }
 
+/* config.lua's check has said it already, with the line of the other one. */
+static bool is_said_twice(lua_State *L)
+{
+    bool said;
+
+    lua_getfield(L, -1, "is_twice");
+    said = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return said;
+}
+
 /* What the exporter takes, from its checked options. */
 static void choose_signals(struct reading *r, struct exporter_spec *spec)
 {
@@ -228,7 +239,7 @@ static void read_one(struct reading *r)
     struct exporter_spec spec = {.name = schema_store_text(&r->specs->store, name),
                                  .bit = (unsigned)r->specs->count};
 
-    if (is_taken(r->specs, name)) {
+    if (is_taken(r->specs, name) && !is_said_twice(r->L)) {
         say(r, name, "is there twice; give one an instance: exporter \"TYPE/instance\"");
         return;
     }

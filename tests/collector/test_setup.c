@@ -128,6 +128,24 @@ static void errors_of_policies_and_exporters_come_together(void)
     fixture_free(f);
 }
 
+static void two_of_one_name_are_one_error_each(void)
+{
+    struct fixture *f = fixture_new("return {\n"
+                                    "  tail_sampling = { policies = {\n"
+                                    "    policy 'latency' { threshold_ms = 5 },\n"
+                                    "    policy 'latency' { threshold_ms = 6 } } },\n"
+                                    "  exporters = {\n"
+                                    "    exporter 'nop',\n"
+                                    "    exporter 'nop' } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(f, "m/config.lua:4: policy \"latency\" is there twice (line 3); call one of "
+                       "them policy \"latency/NAME\"\n"
+                       "m/config.lua:7: exporter \"nop\" is there twice (line 6); call one of them "
+                       "exporter \"nop/NAME\"\n"));
+    fixture_free(f);
+}
+
 static void a_journal_too_small_for_its_workers_is_refused_with_its_line(void)
 {
     struct fixture *f = fixture_new("return {\n"
@@ -364,6 +382,7 @@ int main(void)
     RUN(a_file_dropped_beside_the_config_is_a_policy);
     RUN(errors_of_policies_are_reported_with_their_lines);
     RUN(errors_of_policies_and_exporters_come_together);
+    RUN(two_of_one_name_are_one_error_each);
     RUN(a_journal_too_small_for_its_workers_is_refused_with_its_line);
     RUN(a_journal_without_files_is_not_too_small);
     RUN(a_wrong_default_comes_together_with_errors_of_policies);
