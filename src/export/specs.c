@@ -1,5 +1,7 @@
+#include "base/units.h"
 #include "export/exporter.h"
 #include "export/lua_spec.h"
+#include "lua/scripts.h"
 #include "lua/state.h"
 
 #include <stdio.h>
@@ -82,6 +84,7 @@ static const struct schema_field common_fields[] = {
            "an open circuit lets one request through each time"),
 };
 
+enum { SENTENCE_MAX = 16 * 1024 };
 enum { COMMON_COUNT = sizeof(common_fields) / sizeof(common_fields[0]), FIELDS_MAX = 64 };
 
 /* One component of the list while it is read: its table is on the top of the stack. */
@@ -175,9 +178,11 @@ static void read_options(struct reading *r, struct exporter_spec *spec)
         say(r, spec->name, info.text);
 }
 
-/* What the OpenTelemetry Collector calls an exporter, and what it is called here. */
-static const char *other_name(const char *type)
+/* What the OpenTelemetry Collector calls an exporter, and what it is called here. False: nothing is
+ * said. */
+static bool say_other_name(struct reading *r, const char *name, const char *type)
 {
+    char text[160];
     static const char *const names[][2] = {
         {"otlphttp", "exporter \"otlp\" { protocol = \"http/protobuf\" }"},
         {"otlp_http", "exporter \"otlp\" { protocol = \"http/protobuf\" }"},
@@ -186,29 +191,45 @@ static const char *other_name(const char *type)
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(names[i][0], type) == 0)
-            return names[i][1];
-    return NULL;
+        if (strcmp(names[i][0], type) == 0) {
+            snprintf(text, sizeof(text), "is not known; write %s", names[i][1]);
+            say(r, name, text);
+            return true;
+        }
+    return false;
+}
+
+/* The types that are there: those in C, and the scripts that the program carries. */
+static void find_known(struct lua_known *known)
+{
+    lua_known_scripts("exporter", known);
+    for (const struct exporter_type *t = types; t && known->count < LUA_KNOWN_MAX; t = t->next)
+        if (t->name[0] != '(')
+            known->names[known->count++] = t->name;
 }
 
 static void unknown_type(struct reading *r, const char *name, const char *type)
 {
-    char text[512] = "is not known";
-    size_t len = strlen(text);
+    struct lua_known *known = calloc(1, sizeof(*known));
+    const char *near;
+    struct buf text;
 
-    if (other_name(type)) {
-        snprintf(text + len, sizeof(text) - len, "; write %s", other_name(type));
-        say(r, name, text);
-        return;
-    }
-    len += (size_t)snprintf(text + len, sizeof(text) - len,
-                            " (no type '%s', no exporters/%s.lua); allowed: ", type, type);
-    for (const struct exporter_type *t = types; t && len < sizeof(text); t = t->next)
-        if (t->name[0] != '(')
-            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s, ", t->name);
-    if (len < sizeof(text))
-        snprintf(text + len, sizeof(text) - len, "debug, or a file of yours");
-    say(r, name, text);
+    if (!known)
+        err_no_memory("the list of exporters");
+    find_known(known);
+    buf_init(&text, SENTENCE_MAX, NULL);
+    near = units_nearest(slice_str(type), known->names, known->count);
+    if (near)
+        buf_printf(&text, "is not known (did you mean \"%s\"?); allowed: ", near);
+    else
+        buf_str(&text, "is not known; allowed: ");
+    for (size_t i = 0; i < known->count; i++)
+        buf_printf(&text, "%s, ", known->names[i]);
+    buf_printf(&text, "or exporters/%s.lua of yours", type);
+    buf_byte(&text, 0);
+    say(r, name, buf_ok(&text) ? (const char *)text.data : "is not known");
+    buf_fini(&text);
+    free(known);
 }
 
 /* The type of the component on the top, and its options pushed. False: an error has been said. */
@@ -227,7 +248,7 @@ static bool find_type(struct reading *r, struct exporter_spec *spec, const char 
     spec->type = exporter_type_find(EXPORTER_LUA_TYPE);
     spec->is_lua = true;
     found = lua_spec_check(r->L, r->source, lua_gettop(r->L), r->errors);
-    if (found == LUA_SPEC_ABSENT)
+    if (found == LUA_SPEC_ABSENT && !say_other_name(r, spec->name, type))
         unknown_type(r, spec->name, type);
     return found == LUA_SPEC_GOOD;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCRIPT_MAX = 1024 * 1024, NAMES_MAX = 256, NAME_MAX_BYTES = 64 };
+enum { SCRIPT_MAX = 1024 * 1024 };
 
 /* The registry's userdata under this key. */
 static const char place_key;
@@ -86,7 +86,7 @@ static bool is_type(const char *type)
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
     size_t len = strlen(type);
 
-    return len > 0 && len <= NAME_MAX_BYTES && strspn(type, letters) == len;
+    return len > 0 && len <= LUA_TYPE_BYTES && strspn(type, letters) == len;
 }
 
 /* The disk interface tells by its sentence only. */
@@ -148,25 +148,18 @@ static enum err read_embedded(const char *kind, const char *type, struct lua_scr
 
 /* ---- the sentence when there is none ---- */
 
-struct known {
-    char text[NAMES_MAX][NAME_MAX_BYTES + 1];
-    const char *names[NAMES_MAX];
-    size_t count;
-};
-
-/* The types of this kind that the program carries. */
-static void known_collect(struct known *known, const char *kind)
+void lua_known_scripts(const char *kind, struct lua_known *known)
 {
     char prefix[32];
     size_t len = (size_t)snprintf(prefix, sizeof(prefix), "lua/%s/", plural(kind));
 
     known->count = 0;
-    for (size_t i = 0; i < embedded_file_count && known->count < NAMES_MAX; i++) {
+    for (size_t i = 0; i < embedded_file_count && known->count < LUA_KNOWN_MAX; i++) {
         const char *name = embedded_files[i].name;
         size_t rest = strlen(name);
 
         if (strncmp(name, prefix, len) != 0 || strchr(name + len, '/') || rest < len + 5 ||
-            rest - len - 4 > NAME_MAX_BYTES)
+            rest - len - 4 > LUA_TYPE_BYTES)
             continue;
         snprintf(known->text[known->count], sizeof(known->text[0]), "%.*s", (int)(rest - len - 4),
                  name + len);
@@ -178,13 +171,13 @@ static void known_collect(struct known *known, const char *kind)
 static enum err fail_absent(const struct place *p, const char *kind, const char *type,
                             struct err_info *info)
 {
-    struct known *known = calloc(1, sizeof(*known));
+    struct lua_known *known = calloc(1, sizeof(*known));
     const char *near;
     char list[512] = "", hint[128] = "", places[600] = "";
 
     if (!known)
         err_no_memory("the list of scripts");
-    known_collect(known, kind);
+    lua_known_scripts(kind, known);
     near = units_nearest(slice_str(type), known->names, known->count);
     if (near)
         snprintf(hint, sizeof(hint), " (did you mean \"%s\"?)", near);

@@ -43,3 +43,14 @@ struct lua_script {
 enum err lua_find_script(lua_State *L, const char *kind, const char *type,
                          struct lua_script *script, struct err_info *info) MUST_CHECK;
 void lua_script_fini(struct lua_script *script);
+
+enum { LUA_KNOWN_MAX = 256, LUA_TYPE_BYTES = 64 };
+
+/* Names of types; those of scripts have their text here. */
+struct lua_known {
+    char text[LUA_KNOWN_MAX][LUA_TYPE_BYTES + 1];
+    const char *names[LUA_KNOWN_MAX];
+    size_t count;
+};
+/* The types of this kind that the program carries. */
+void lua_known_scripts(const char *kind, struct lua_known *known);

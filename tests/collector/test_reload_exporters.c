@@ -299,7 +299,7 @@ static void an_exporter_that_cannot_be_made_refuses_the_whole_change(void)
         {"exporter 'file/x' { path = '/nowhere/at/all.jsonl' }", "exporter \"file/x\": "},
         {"exporter 'otlp/x' { endpoint = 'https://h:2', tls = { ca_file = '/nowhere.pem' } }",
          "exporter \"otlp/x\": the CA file \"/nowhere.pem\" can't be used"},
-        {"exporter 'nothing'", "no exporters/nothing.lua"},
+        {"exporter 'nothing'", "or exporters/nothing.lua of yours"},
     };
     char text[1024];
 

@@ -644,7 +644,9 @@ static void wrong_options_are_said_all_at_once(void)
     CHECK(strstr(r.info.text, "'a:4317'") && strstr(r.info.text, "has no endpoint"));
     CHECK(strstr(r.info.text, "compresion; did you mean compression"));
     CHECK(strstr(r.info.text, "timeout is 5") && strstr(r.info.text, "is there twice"));
-    CHECK(strstr(r.info.text, "otlpp"));
+    CHECK(strstr(r.info.text, "exporter \"otlpp\" is not known (did you mean \"otlp\"?); allowed: "
+                              "awsemf, debug, prometheus_remote_write, xray, "));
+    CHECK(strstr(r.info.text, "otlp, or exporters/otlpp.lua of yours"));
     rig_close(&r);
 }
 
