@@ -12,15 +12,22 @@ struct admin {
     char *control_path; /* removed at the end; NULL: none */
 };
 
+/* Says which key the address is from. */
+static enum err cannot_listen(enum err err, const struct err_info *why, struct err_info *info)
+{
+    return err_fail(info, err, "admin.listen: %.900s", why->text);
+}
+
 static enum err start_http(struct admin *a, struct loop *loop, const char *address, char *bound,
                            struct err_info *info)
 {
     struct net *net = net_system();
+    struct err_info why;
     int fd;
-    enum err e = net->listen(net, address, &fd, bound, info);
+    enum err e = net->listen(net, address, &fd, bound, &why);
 
     if (e)
-        return e;
+        return cannot_listen(e, &why, info);
     if (listener_init(&a->http, loop, fd, &http_conn_type, &a->callbacks))
         return err_fail(info, ERR_FULL, "admin.listen: out of memory");
     return ERR_OK;
@@ -68,11 +75,12 @@ enum err admin_bind(const struct admin *a, const char *listen, char *bound, int 
                     struct err_info *info)
 {
     struct net *net = net_system();
-    enum err e = net->listen(net, listen, fd, bound, info);
+    struct err_info why;
+    enum err e = net->listen(net, listen, fd, bound, &why);
 
     if (e && a->http.net)
-        e = net->listen_beside(net, listen, a->http.fd, fd, bound, info);
-    return e;
+        e = net->listen_beside(net, listen, a->http.fd, fd, bound, &why);
+    return e ? cannot_listen(e, &why, info) : ERR_OK;
 }
 
 enum err admin_move(struct admin *a, int fd)

@@ -28,24 +28,34 @@ struct receive_listener accept_options(const struct config *config, enum receive
     };
 }
 
+enum err accept_fail(unsigned protocol, enum err err, const struct err_info *why,
+                     struct err_info *info)
+{
+    return err_fail(info, err, "receivers.otlp.%s: %.900s",
+                    protocol == RECEIVE_GRPC ? "grpc" : "http", why->text);
+}
+
 enum err accept_choose(struct collector *c, struct err_info *info)
 {
     const struct config *config = c->loaded.config;
-    enum err err = ERR_OK;
+    struct err_info why;
 
-    for (unsigned p = 0; err == ERR_OK && p < MAX_LISTENERS; p++) {
+    for (unsigned p = 0; p < MAX_LISTENERS; p++) {
         struct receive_listener options = accept_options(config, (enum receive_protocol)p);
         const struct config_listener *from = p == RECEIVE_GRPC ? &config->grpc : &config->http;
         struct listener *l = &c->listeners[p];
+        enum err err;
 
         if (!from->enabled)
             continue;
         l->listen = strdup(from->listen);
         if (!l->listen)
             err_no_memory("a listener");
-        err = receive_port_new(&options, &l->port, info);
+        err = receive_port_new(&options, &l->port, &why);
+        if (err != ERR_OK)
+            return accept_fail(p, err, &why, info);
     }
-    return err;
+    return ERR_OK;
 }
 
 static struct worker *least_loaded(struct collector *c)
@@ -131,14 +141,15 @@ enum err accept_listen(struct collector *c, struct err_info *info)
 {
     for (unsigned i = 0; i < MAX_LISTENERS; i++) {
         struct listener *l = &c->listeners[i];
+        struct err_info why;
         enum err err;
 
         if (!l->port)
             continue;
         err = c->host.net->listen(c->host.net, c->host.any_port ? "127.0.0.1:0" : l->listen, &l->fd,
-                                  l->bound, info);
+                                  l->bound, &why);
         if (err != ERR_OK)
-            return err;
+            return accept_fail(i, err, &why, info);
         accept_begin(c, l);
     }
     say_what_is_not_taken(c);

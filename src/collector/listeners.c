@@ -87,8 +87,8 @@ static enum err find_socket(struct listeners_change *change, const struct config
     return bind_new(change, next, info);
 }
 
-static enum err prepare_receiver(struct listeners_change *change, const struct config *config,
-                                 unsigned protocol, struct err_info *info)
+static enum err find_next(struct listeners_change *change, const struct config *config,
+                          unsigned protocol, struct err_info *info)
 {
     struct listener_next *next = &change->next[protocol];
     struct receive_listener options = accept_options(config, (enum receive_protocol)protocol);
@@ -103,6 +103,15 @@ static enum err prepare_receiver(struct listeners_change *change, const struct c
         err_no_memory("a listener");
     err = receive_port_new(&options, &next->port, info);
     return err == ERR_OK ? find_socket(change, config, protocol, info) : err;
+}
+
+static enum err prepare_receiver(struct listeners_change *change, const struct config *config,
+                                 unsigned protocol, struct err_info *info)
+{
+    struct err_info why;
+    enum err err = find_next(change, config, protocol, &why);
+
+    return err == ERR_OK ? ERR_OK : accept_fail(protocol, err, &why, info);
 }
 
 /* ---- the admin listener: the builder ---- */

@@ -139,6 +139,9 @@ enum err build_journal(struct collector *c, struct err_info *info) MUST_CHECK;
 
 /* The options of a receiver. */
 struct receive_listener accept_options(const struct config *config, enum receive_protocol protocol);
+/* What is wrong with one of them: `why`, and the key in front. Returns `err`. */
+enum err accept_fail(unsigned protocol, enum err err, const struct err_info *why,
+                     struct err_info *info);
 /* The receivers that the configuration of the start asks for, not bound yet. ERR_CONFIG with a
  * sentence. */
 enum err accept_choose(struct collector *c, struct err_info *info) MUST_CHECK;

@@ -193,18 +193,20 @@ static enum err file_open(struct exporter *x, const void *options, void **self,
                           struct err_info *info)
 {
     struct file *f = calloc(1, sizeof(*f));
+    struct err_info why;
     enum err result;
 
     if (!f)
         err_no_memory("a file exporter");
     *f = (struct file){.options = options, .exporter = x, .disk = x->owner->config.disk, .fd = -1};
-    result = file_begin(f, info);
+    result = file_begin(f, &why);
     file_shut(f); /* whoever wrote before it may not have ended yet */
-    if (result == ERR_OK)
+    if (result == ERR_OK) {
         *self = f;
-    else
-        free(f);
-    return result;
+        return ERR_OK;
+    }
+    free(f);
+    return err_fail(info, result, "path: %.900s", why.text);
 }
 
 static void file_close(void *self)

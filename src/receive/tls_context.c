@@ -6,7 +6,7 @@
 
 static const unsigned char session_context[] = "moontail";
 
-static enum err fail(struct err_info *info, const char *what, const char *file)
+static enum err fail(struct err_info *info, const char *key, const char *file)
 {
     char reason[160] = "unknown reason";
     unsigned long code = ERR_peek_error(); /* the first is the cause */
@@ -14,7 +14,7 @@ static enum err fail(struct err_info *info, const char *what, const char *file)
     if (code)
         ERR_error_string_n(code, reason, sizeof reason);
     ERR_clear_error();
-    return err_fail(info, ERR_CONFIG, "%s \"%s\" can't be used: %s", what, file, reason);
+    return err_fail(info, ERR_CONFIG, "%s \"%s\" can't be used: %s", key, file, reason);
 }
 
 /* A protocol that both sides speak, else the alert no_application_protocol (RFC 7301). */
@@ -53,15 +53,16 @@ static enum err load_key(SSL_CTX *ctx, const struct receive_tls *tls, struct err
     const char *key = tls->key_file ? tls->key_file : tls->cert_file;
 
     if (SSL_CTX_use_certificate_chain_file(ctx, tls->cert_file) != 1)
-        return fail(info, "the certificate file", tls->cert_file);
+        return fail(info, "tls.cert_file", tls->cert_file);
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 &&
         SSL_CTX_check_private_key(ctx) == 1)
         return ERR_OK;
     if (ERR_GET_REASON(ERR_peek_error()) != X509_R_KEY_VALUES_MISMATCH)
-        return fail(info, "the key file", key);
+        return fail(info, "tls.key_file", key);
     ERR_clear_error();
-    return err_fail(info, ERR_CONFIG, "the key in \"%s\" does not fit the certificate in \"%s\"",
-                    key, tls->cert_file);
+    return err_fail(info, ERR_CONFIG,
+                    "tls.key_file \"%s\" does not fit the certificate in tls.cert_file \"%s\"", key,
+                    tls->cert_file);
 }
 
 static enum err require_clients(SSL_CTX *ctx, const struct receive_tls *tls, struct err_info *info)
@@ -72,10 +73,10 @@ static enum err require_clients(SSL_CTX *ctx, const struct receive_tls *tls, str
     if (!file)
         return ERR_OK;
     if (SSL_CTX_load_verify_locations(ctx, file, NULL) != 1)
-        return fail(info, "the client CA file", file);
+        return fail(info, "tls.client_ca_file", file);
     names = SSL_load_client_CA_file(file);
     if (!names)
-        return fail(info, "the client CA file", file);
+        return fail(info, "tls.client_ca_file", file);
     SSL_CTX_set_client_CA_list(ctx, names);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return ERR_OK;

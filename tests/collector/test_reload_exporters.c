@@ -296,9 +296,9 @@ static void an_exporter_that_cannot_be_made_refuses_the_whole_change(void)
     static const struct {
         const char *exporter, *sentence;
     } wrong[] = {
-        {"exporter 'file/x' { path = '/nowhere/at/all.jsonl' }", "exporter \"file/x\": "},
+        {"exporter 'file/x' { path = '/nowhere/at/all.jsonl' }", "exporter \"file/x\": path: "},
         {"exporter 'otlp/x' { endpoint = 'https://h:2', tls = { ca_file = '/nowhere.pem' } }",
-         "exporter \"otlp/x\": the CA file \"/nowhere.pem\" can't be used"},
+         "exporter \"otlp/x\": tls.ca_file \"/nowhere.pem\" can't be used"},
         {"exporter 'nothing'", "or exporters/nothing.lua of yours"},
     };
     char text[1024];

@@ -168,7 +168,7 @@ static void what_cannot_be_made_leaves_all_as_it_is(void)
     fd = sim_connect(&s);
     sim_write(&s, bad_tls);
     CHECK(!reload(&s));
-    CHECK(report_has(&s, "the certificate file \"/nowhere.pem\" can't be used"));
+    CHECK(report_has(&s, "receivers.otlp.http: tls.cert_file \"/nowhere.pem\" can't be used"));
     CHECK(post_one(&s, fd, 1) == 200 && !was_sent_away(&s));
     CHECK(post_one(&s, sim_connect(&s), 2) == 200);
     sim_fini(&s);

@@ -228,7 +228,13 @@ def test_a_port_that_is_taken_is_said_and_ends_with_73(start, tmp_path):
     path.write_text(config(exporter("nop"), receivers=f'http = "{first.http}"')
                     .replace("FOLDER", str(tmp_path)))
     failed = run("run", "--config", str(path), folder=tmp_path)
-    assert failed.returncode == 73 and first.http in failed.stdout + failed.stderr
+    assert failed.returncode == 73
+    assert f"receivers.otlp.http: cannot listen on {first.http}: " in failed.stderr, failed.stderr
+    path.write_text(config(exporter("nop")).replace("FOLDER", str(tmp_path)).replace(
+        'admin = { listen = "127.0.0.1:0" }', f'admin = {{ listen = "{first.http}" }}'))
+    failed = run("run", "--config", str(path), folder=tmp_path)
+    assert failed.returncode == 73
+    assert f"admin.listen: cannot listen on {first.http}: " in failed.stderr, failed.stderr
 
 
 def test_usage_errors_end_with_2(tmp_path):
