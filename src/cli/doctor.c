@@ -53,7 +53,7 @@ static void check_targets(struct doctor *d, lua_State *L)
     free(t);
 }
 
-static void check_all(struct doctor *d, const struct setup_loaded *l)
+static void check_all(struct doctor *d, const struct setup *s, const struct setup_loaded *l)
 {
     const struct config *c = l->config;
 
@@ -63,6 +63,7 @@ static void check_all(struct doctor *d, const struct setup_loaded *l)
     doctor_check_memory(d, c);
     doctor_check_journal(d, c);
     doctor_check_ports(d, c);
+    doctor_check_files(d, s, l);
     doctor_check_clock(d);
     check_targets(d, l->L);
 }
@@ -83,7 +84,7 @@ static void examine(struct doctor *d, const char *path)
         fflush(stdout);
         cli_say_errors(&report);
     } else {
-        check_all(d, &loaded);
+        check_all(d, &setup, &loaded);
         setup_fini(&loaded);
     }
     buf_fini(&report);

@@ -45,6 +45,9 @@ void doctor_check_journal(struct doctor *d, const struct config *config);
 void doctor_check_memory(struct doctor *d, const struct config *config);
 void doctor_check_jit(struct doctor *d, const struct config *config);
 
+/* doctor_files.c: certificates, keys and the files that exporters write. */
+void doctor_check_files(struct doctor *d, const struct setup *s, const struct setup_loaded *l);
+
 /* doctor_net.c: a name's addresses, and a connection to one of them; that of the proxy where there
  * is one. True: somebody takes connections, or it is not known where to. */
 bool doctor_check_target(struct doctor *d, const struct doctor_target *t);

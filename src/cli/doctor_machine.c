@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/net.h"
 #include "cli/doctor.h"
+#include "collector/process.h"
 #include "lua/state.h"
 
 #include <errno.h>
@@ -203,8 +204,15 @@ void doctor_check_journal(struct doctor *d, const struct config *config)
     const char *path = config->journal.path;
     char folder[4096];
     bool is_there;
+    struct err_info info;
     int error;
 
+    if (setup_journal_fits(config, config->workers ? (unsigned)config->workers : process_cpus(),
+                           &info)) {
+        doctor_say(d, FINDING_FAIL, "journal", "%s", info.text);
+        doctor_advise("workers = 0 is as many as this machine has CPUs");
+        return;
+    }
     parent_that_is(path, folder, sizeof(folder));
     is_there = strcmp(folder, path) == 0;
     error = is_there ? try_write(folder) : access(folder, W_OK | X_OK) == 0 ? 0 : errno;
@@ -219,6 +227,21 @@ void doctor_check_journal(struct doctor *d, const struct config *config)
 }
 
 /* ---- ports ---- */
+
+/* What helps depends on why it can't be listened on. */
+static void advise_port(const char *why)
+{
+    if (strstr(why, strerror(EADDRNOTAVAIL)))
+        doctor_advise(
+            "no interface of this machine has it: `ip addr` shows those; \":PORT\" is all "
+            "of them");
+    else if (strstr(why, strerror(EACCES)))
+        doctor_advise("ports below 1024 take CAP_NET_BIND_SERVICE: take another one");
+    else if (strstr(why, strerror(EADDRINUSE)))
+        doctor_advise("ss -ltnp says who has it; or another address in config.lua");
+    else
+        doctor_advise("another address in config.lua");
+}
 
 /* A collector with this configuration answers. */
 static bool runs(const struct config *config)
@@ -252,7 +275,7 @@ static void check_port(struct doctor *d, const char *name, const char *listen, b
         doctor_say(d, FINDING_OK, "port", "%s %s is in use, and a moontail runs", name, listen);
     } else {
         doctor_say(d, FINDING_FAIL, "port", "%s: %s", name, info.text);
-        doctor_advise("ss -ltnp says who has it; or another address in config.lua");
+        advise_port(info.text);
     }
 }
 

@@ -48,6 +48,10 @@ enum err exporter_specs_place(struct exporter_specs *s, const char *const *names
 unsigned exporter_specs_bit(const struct exporter_specs *s, size_t i);
 size_t exporter_specs_count(const struct exporter_specs *s);
 const char *exporter_specs_name(const struct exporter_specs *s, size_t i);
+/* Whether the files that its options name can be used, without any effect. ERR_CONFIG, ERR_IO with
+ * a sentence that names exporter and option. */
+enum err exporter_specs_look(const struct exporter_specs *s, size_t i,
+                             struct err_info *info) MUST_CHECK;
 /* What the largest request of each exporter takes while it is made, all together, in bytes. */
 size_t exporter_specs_request_bytes(const struct exporter_specs *s);
 bool exporter_specs_is_lua(const struct exporter_specs *s, size_t i);

@@ -78,6 +78,9 @@ struct exporter_type {
     bool needs_no_body;  /* `send` looks at counts alone: part->body stays empty */
     /* What the fields alone can't say of the options; NULL: nothing. */
     enum err (*check)(const void *options, struct err_info *info);
+    /* Whether the files that the options name are there, without any effect: what `open` would
+     * find. ERR_CONFIG, ERR_IO with a sentence that names the option. NULL: they name none. */
+    enum err (*look)(const void *options, struct err_info *info);
     /* Makes the sending side of one exporter. ERR_CONFIG, ERR_IO with a sentence. */
     enum err (*open)(struct exporter *x, const void *options, void **self, struct err_info *info);
     void (*close)(void *self);

@@ -6,9 +6,12 @@
 #include "export/exporter.h"
 #include "otlp/json.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct file_options {
     struct exporter_common common;
@@ -189,6 +192,37 @@ static void file_send(void *self, struct part *part, uint64_t now_ns)
     exporter_sent(part, &r);
 }
 
+/* The folder that the file is made in, without the last slash. */
+static void folder_of(const char *path, char *folder, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        snprintf(folder, size, ".");
+    else
+        snprintf(folder, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+static enum err file_look(const void *options, struct err_info *info)
+{
+    const char *path = ((const struct file_options *)options)->path;
+    char folder[4096];
+    struct stat st;
+
+    folder_of(path, folder, sizeof(folder));
+    if (stat(path, &st) != 0) {
+        if (access(folder, W_OK | X_OK) == 0)
+            return ERR_OK;
+        return err_fail(info, ERR_IO, "path \"%s\" can't be made in its folder %s: %s", path,
+                        folder, strerror(errno));
+    }
+    if (S_ISDIR(st.st_mode))
+        return err_fail(info, ERR_CONFIG, "path \"%s\" is a folder; allowed: a file", path);
+    if (access(path, R_OK | W_OK) != 0)
+        return err_fail(info, ERR_IO, "path \"%s\" can't be written to: %s", path, strerror(errno));
+    return ERR_OK;
+}
+
 static enum err file_open(struct exporter *x, const void *options, void **self,
                           struct err_info *info)
 {
@@ -218,5 +252,5 @@ static void file_close(void *self)
 EXPORTER_TYPE(exporter_file, .name = "file", .doc = "appends OTLP/JSON lines to a file",
               .signals = EXPORTER_ALL_SIGNALS, .fields = fields,
               .field_count = sizeof(fields) / sizeof(fields[0]),
-              .options_size = sizeof(struct file_options), .open = file_open, .close = file_close,
-              .send = file_send);
+              .options_size = sizeof(struct file_options), .look = file_look, .open = file_open,
+              .close = file_close, .send = file_send);

@@ -279,11 +279,16 @@ static void make_headers(struct otlp *o)
         add_header(o, &n, h->key, h->value);
 }
 
+static enum err otlp_look(const void *options, struct err_info *info)
+{
+    return tls_files_check(&((const struct otlp_options *)options)->tls, info);
+}
+
 static enum err otlp_open(struct exporter *x, const void *options, void **self,
                           struct err_info *info)
 {
     struct otlp *o;
-    enum err err = tls_files_check(&((const struct otlp_options *)options)->tls, info);
+    enum err err = otlp_look(options, info);
 
     if (err != ERR_OK)
         return err;
@@ -319,5 +324,5 @@ static void otlp_close(void *self)
 
 EXPORTER_TYPE(exporter_otlp, .name = "otlp", .doc = "OTLP over gRPC or HTTP",
               .signals = EXPORTER_ALL_SIGNALS, .fields = otlp_fields, .field_count = OTLP_FIELDS,
-              .options_size = sizeof(struct otlp_options), .check = otlp_check, .open = otlp_open,
-              .close = otlp_close, .send = otlp_send, .cancel = otlp_cancel);
+              .options_size = sizeof(struct otlp_options), .check = otlp_check, .look = otlp_look,
+              .open = otlp_open, .close = otlp_close, .send = otlp_send, .cancel = otlp_cancel);

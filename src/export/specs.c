@@ -364,6 +364,15 @@ void exporter_specs_unref(struct exporter_specs *s)
     free(s);
 }
 
+enum err exporter_specs_look(const struct exporter_specs *s, size_t i, struct err_info *info)
+{
+    const struct exporter_spec *spec = &s->items[i];
+    struct err_info why;
+    enum err err = spec->type->look ? spec->type->look(spec->options, &why) : ERR_OK;
+
+    return err ? err_fail(info, err, "exporter \"%s\": %.900s", spec->name, why.text) : ERR_OK;
+}
+
 size_t exporter_specs_count(const struct exporter_specs *s)
 {
     return s->count;

@@ -84,6 +84,59 @@ def test_what_is_wrong_is_a_line_and_what_to_do(tmp_path):
             assert lines[i + 1].lstrip().startswith("-> "), line
 
 
+def test_files_that_the_start_would_miss_are_named_by_their_keys(tmp_path):
+    (tmp_path / "here.jsonl").write_text("")
+    (tmp_path / "no.pem").write_text("nothing")
+    text = config(
+        exporter("file", path=f"{tmp_path}/no/x.jsonl") + ", "
+        + exporter("file/b", path=str(tmp_path)) + ", "
+        + exporter("file/c", path="here.jsonl") + ", "
+        + exporter("otlp", endpoint="https://127.0.0.1:1", tls={"ca_file": "/no.pem"}),
+        receivers='grpc = false, http = { listen = "127.0.0.1:0", '
+                  f'tls = {{ cert_file = "{tmp_path}/no.pem", key_file = "no.key" }} }}')
+    code, lines = doctor(tmp_path, text)
+    assert code == 1
+    found = of(lines, "files")
+    assert [word for word, _ in found] == ["FAIL"] * 4, lines
+    for (_, said), words in zip(found, [
+            f'receivers.otlp.http: tls.cert_file "{tmp_path}/no.pem" can\'t be used: ',
+            f'exporter "file": path "{tmp_path}/no/x.jsonl" can\'t be made in its folder ',
+            f'exporter "file/b": path "{tmp_path}" is a folder; allowed: a file',
+            'exporter "otlp": tls.ca_file "/no.pem" can\'t be used: ']):
+        assert said.startswith(words), said
+    assert not os.path.exists(tmp_path / "no")
+
+
+def test_files_that_are_there_are_well(tmp_path):
+    cert, key = tmp_path / "a.crt", tmp_path / "a.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-subj",
+                    "/CN=a"], check=True, capture_output=True)
+    code, lines = doctor(tmp_path, config(
+        exporter("file", path=f"{tmp_path}/new.jsonl"),
+        receivers='http = false, grpc = { listen = "127.0.0.1:0", '
+                  f'tls = {{ cert_file = "{cert}", key_file = "{key}" }} }}'))
+    assert code == 0, lines
+    assert of(lines, "files") == [("ok", "receivers.otlp.grpc: tls has a certificate and its key")]
+    assert not os.path.exists(tmp_path / "new.jsonl")
+
+
+def test_what_helps_depends_on_why_a_port_is_not_had(tmp_path):
+    code, lines = doctor(tmp_path, config(exporter("nop"), receivers='grpc = "192.0.2.1:1", '
+                                                                     'http = false'))
+    assert code == 1
+    assert of(lines, "port")[0] == (
+        "FAIL", "otlp/grpc: cannot listen on 192.0.2.1:1: Cannot assign requested address")
+    assert "no interface of this machine has it" in lines[lines.index(next(
+        x for x in lines if "192.0.2.1" in x)) + 1]
+
+
+def test_a_journal_too_small_for_the_cpus_of_this_machine_fails(tmp_path):
+    code, lines = doctor(tmp_path, config(exporter("nop"), workers=0, journal='max_size = "16MiB"'))
+    assert code == 1
+    assert of(lines, "journal")[0][1].startswith("journal.max_size is 16MiB; the segments that ")
+
+
 def test_a_configuration_with_errors_is_all_that_is_looked_at(tmp_path):
     code, lines = doctor(tmp_path, "return { exporters = 5 }")
     assert code == 1 and len(lines) == 2 and of(lines, "config")[0][0] == "FAIL"
