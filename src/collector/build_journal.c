@@ -129,6 +129,29 @@ static enum err open_journal(struct collector *c, struct err_info *info)
     return err == ERR_OK ? journal_new(&j, &c->journal, info) : err;
 }
 
+/* Whether journal.min_free alone leaves no room: then `info` says so. */
+static bool is_kept_free(const struct collector *c, struct err_info *info)
+{
+    struct disk *disk = c->host.disk;
+    const char *path = journal_path(c);
+    double wanted = c->host.journal_path ? 0 : c->shared.config->journal.min_free;
+    double mib = 1 << 20, least = (double)journal_least_bytes(0, c->segment_bytes);
+    uint64_t free_bytes, total;
+
+    if (disk->space(disk, path, &free_bytes, &total, NULL) != ERR_OK)
+        return false;
+    if (wanted < 1)
+        wanted *= (double)total;
+    if ((double)free_bytes < least || (double)free_bytes - least >= wanted)
+        return false;
+    err_fill(info, ERR_IO,
+             "journal.min_free keeps %.0fMiB free, and the file system of %s has %.0fMiB left of "
+             "%.0fMiB: make room, write journal = { min_free = ... } with less, or a path on "
+             "another file system",
+             wanted / mib, path, (double)free_bytes / mib, (double)total / mib);
+    return true;
+}
+
 enum err build_journal(struct collector *c, struct err_info *info)
 {
     struct err_info why = {0};
@@ -143,6 +166,8 @@ enum err build_journal(struct collector *c, struct err_info *info)
         return ERR_OK;
     if (err == ERR_FULL) /* the sentence says who has it */
         return err_fail(info, ERR_IO, "journal.path: %.900s", why.text);
+    if (is_kept_free(c, info))
+        return ERR_IO;
     return err_fail(info, ERR_IO,
                     "journal.path: %.700s; write journal = { path = ... } (or set STATE_DIRECTORY) "
                     "with a folder that this user may write, or journal = { ack = \"memory\" }",

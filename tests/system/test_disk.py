@@ -52,6 +52,15 @@ def test_a_folder_that_cannot_be_written_is_73(small_disk, tmp_path):
     assert str(disk) in told.stderr and "Read-only file system" in told.stderr, told.stderr
 
 
+def test_where_min_free_leaves_no_room_it_is_what_is_said(tmp_path):
+    for min_free in ['"99.99%"', '"1048576GiB"']:
+        path = write(tmp_path, config(exporter("nop"), journal="").replace(
+            "min_free = 0", f"min_free = {min_free}").replace("FOLDER", str(tmp_path)))
+        told = run("run", "--config", str(path), folder=tmp_path)
+        assert told.returncode == 73, told.stderr
+        assert told.stderr.startswith("journal.min_free keeps ") and "this user" not in told.stderr
+
+
 def test_no_space_at_the_start_is_73(small_disk, tmp_path):
     disk = small_disk(1)
     path = write(tmp_path, config(exporter("nop"), journal="").replace(
