@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "collector/detection.h"
-#include "collector/excerpt.h"
 #include "collector/parts.h"
 #include "collector/restart.h"
 #include "collector/watch.h"
@@ -270,7 +269,7 @@ void reload_hear(struct reload *r)
     if (o->is_taken)
         take(r, o);
     else
-        reload_log_refused(o, r->collector->host.disk);
+        reload_log_refused(o);
     outcome_free(r->last);
     r->last = o;
     atomic_store_explicit(&r->told, NULL, memory_order_release);

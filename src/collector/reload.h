@@ -57,8 +57,7 @@ enum err reload_control(struct reload *r, struct slice arguments, struct buf *ou
 
 /* ---- reload_report.c ---- */
 
-/* Each error with its source line, which is read from the disk. */
-void reload_log_refused(const struct reload_outcome *o, struct disk *disk);
+void reload_log_refused(const struct reload_outcome *o);
 void reload_log_taken(const struct reload_outcome *o);
 /* Appends the answer of reload_control. */
 void reload_write_outcome(const struct reload_outcome *o, const struct collector *c,

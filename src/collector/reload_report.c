@@ -32,27 +32,9 @@ static unsigned count_lines(const struct buf *report)
     return n;
 }
 
-/* The source line, and the caret under it: a line of the log each. A log would escape quotes, and
- * the caret would stand elsewhere. */
-static void log_excerpt(struct disk *disk, const char *error)
-{
-    struct buf text;
-    char *at;
-
-    buf_init(&text, RELOAD_REPORT_MAX, NULL);
-    excerpt_write(disk, slice_str(error), &text);
-    buf_byte(&text, 0);
-    at = buf_ok(&text) ? strchr((char *)text.data, '\n') : NULL;
-    for (char *end; at && (end = strchr(at + 1, '\n')) != NULL; at = end) {
-        *end = '\0';
-        for (char *quote = at + 1; (quote = strchr(quote, '"')) != NULL;)
-            *quote = '\'';
-        log_event(LOG_ERROR, at + 1);
-    }
-    buf_fini(&text);
-}
-
-void reload_log_refused(const struct reload_outcome *o, struct disk *disk)
+/* One event, so that who counts errors counts one. The source line and the caret are for people at
+ * a terminal, who ask `moontail check` or `moontail reload`. */
+void reload_log_refused(const struct reload_outcome *o)
 {
     char line[1024], more[24];
     unsigned lines = count_lines(&o->report);
@@ -61,7 +43,6 @@ void reload_log_refused(const struct reload_outcome *o, struct disk *disk)
     snprintf(more, sizeof(more), "%u", lines > 0 ? lines - 1 : 0);
     log_event(LOG_ERROR, "the configuration was refused; what runs stays", "cause",
               causes_text(o->causes), "error", line, "more_errors", lines > 1 ? more : NULL);
-    log_excerpt(disk, line);
 }
 
 /* A script that failed in the trial makes a warning of it: it was taken all the same. */

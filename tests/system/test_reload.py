@@ -153,9 +153,10 @@ def test_what_is_wrong_is_refused_and_stays_visible(start):
     collector.wait_metrics(lambda m: m.total("moontail_config_last_reload_successful") == 0)
     line = collector.wait_line(lambda x: "the configuration was refused" in x)
     assert "config.lua:6: " in line and "always_sampel" in line
-    collector.wait_line(lambda x: "|" in x and "^~~~~~~~~~~~~" in x)
     status, _, ready = collector.get("/readyz?verbose")
     assert status == 200 and "config refused: " in ready and "config.lua:6: " in ready, ready
+    errors = [x for x in collector.output().splitlines() if "level=error" in x]
+    assert errors == [line], errors
     done = run("reload", "--journal", f"{collector.folder}/journal", folder=collector.folder)
     assert done.returncode == 78 and "config.lua:6: " in done.stderr, done
     done = run("reload", "--config", path, folder=collector.folder)
