@@ -1,6 +1,8 @@
 /* moontail check: reads config.lua and everything that it names, and says whether it is good; with
  * --history also what its scripts ask for and the last traces never have. */
+#include "base/log.h"
 #include "cli/cli.h"
+#include "cli/made_up.h"
 #include "collector/seen.h"
 #include "collector/setup.h"
 #include "policy/labels.h"
@@ -72,11 +74,12 @@ static int check_file(const struct arguments *a)
     policy_shared_init(&shared, labels, 0);
     buf_init(&report, REPORT_MAX, NULL);
     e = setup_load(&setup, &loaded, &report);
-    if (e)
+    if (e) {
         cli_say_errors(&report);
-    else
+    } else {
+        log_configure(LOG_ERROR, LOG_AUTO); /* what scripts say of made-up traces is no news */
+        made_up_lint(&setup, &loaded, &report);
         say_lines(&report);
-    if (!e) {
         say_checked(&loaded);
         if (a->history)
             compare_history(&loaded, a->journal);

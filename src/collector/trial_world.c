@@ -14,7 +14,7 @@ struct trial_world {
     lua_State *L;
     struct policy_set *policies;           /* NULL: no tail_sampling */
     struct processor_set *received, *kept; /* NULL: none */
-    bool has_own_processors;
+    bool has_own_processors, asks_each;
     uint64_t head_threshold;
     uint64_t now_ns, first_unix_ns; /* of the first trace; 0: none yet */
     struct scan_span *spans;        /* of the present trace, each with room for `capacity` */
@@ -129,6 +129,7 @@ enum err trial_world_new(const struct trial_world_options *o, struct trial_world
     init_shared(w, o);
     w->memory = o->setup->memory;
     w->now_ns = o->now_ns;
+    w->asks_each = o->asks_each;
     w->head_threshold = sampling_threshold(o->loaded->config->head_sampling_percentage / 100);
     w->cells = o->cells ? cells_copy(o->cells, o->now_ns) : NULL;
     if (o->cells && !w->cells)
@@ -282,7 +283,9 @@ static void describe(struct trial_world *w, const struct recent_trace *trace, si
 static void decide(struct trial_world *w, const struct policy_trace *p, uint64_t now_ns,
                    struct policy_verdict *v)
 {
-    if (w->policies)
+    if (w->policies && w->asks_each)
+        policy_set_ask_each(w->policies, p, now_ns);
+    if (w->policies && !w->asks_each)
         policy_set_decide(w->policies, p, now_ns, v);
     else
         *v = (struct policy_verdict){

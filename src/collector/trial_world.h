@@ -23,6 +23,9 @@ struct trial_world_options {
     struct cells *cells; /* what limits and the like begin with: they are copied. NULL: nothing */
     uint64_t now_ns;
     bool is_quiet; /* log lines of scripts are not written */
+    /* Each policy is asked about each trace, and each is kept, so that all scripts run: for who
+     * looks for those that fail. */
+    bool asks_each;
     /* In place of those of `loaded`; borrowed for the world's life. NULL: those. */
     const struct trial_processors *processors;
 };

@@ -164,6 +164,10 @@ const struct policy_vote *policy_set_votes(const struct policy_set *p);
 void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, uint64_t now_ns,
                        struct policy_verdict *verdict);
 
+/* Asks each policy, also behind one whose verdict is final: for who wants to know which fail. Its
+ * votes are there as after policy_set_decide. */
+void policy_set_ask_each(struct policy_set *p, const struct policy_trace *trace, uint64_t now_ns);
+
 /* ---- consistent probability sampling (W3C tracestate ot=th, rv; OTel TraceState handling) ---- */
 
 /* T(p) = round((1 - p) * 2^56), rounded to 4 hex digits after leading f's or 0's; p in 0..1. */

@@ -426,15 +426,37 @@ static void combine(struct policy_set *p, const struct chain *c, uint64_t now_ns
     }
 }
 
+static void begin(struct policy_set *p, const struct policy_trace *trace, uint64_t now_ns)
+{
+    memset(p->votes, 0, p->count * sizeof(*p->votes));
+    p->state->now_ns = now_ns;
+    p->state->has_time = true;
+    reader_begin(p->reader, trace);
+}
+
+static void end(struct policy_set *p)
+{
+    reader_end(p->reader);
+    p->state->has_time = false;
+}
+
+void policy_set_ask_each(struct policy_set *p, const struct policy_trace *trace, uint64_t now_ns)
+{
+    begin(p, trace, now_ns);
+    for (size_t i = 0; i < p->count; i++) {
+        struct chain chain = {.failed = NULL};
+
+        ask(p, &p->policies[i], &chain, now_ns);
+    }
+    end(p);
+}
+
 void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, uint64_t now_ns,
                        struct policy_verdict *verdict)
 {
     struct chain chain = {.failed = NULL};
 
-    memset(p->votes, 0, p->count * sizeof(*p->votes));
-    p->state->now_ns = now_ns;
-    p->state->has_time = true;
-    reader_begin(p->reader, trace);
+    begin(p, trace, now_ns);
     if (p->looks) /* the way there takes as long as the bytes */
         reader_fetch_root(p->reader);
     for (size_t i = 0; i < p->count && !chain.final; i++)
@@ -443,6 +465,5 @@ void policy_set_decide(struct policy_set *p, const struct policy_trace *trace, u
     p->looks = reader_has_read_root(p->reader);
     if (verdict->keep)
         verdict->entry = (uint32_t)reader_entry(p->reader); /* READER_NONE: UINT32_MAX */
-    reader_end(p->reader);
-    p->state->has_time = false;
+    end(p);
 }

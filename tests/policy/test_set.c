@@ -47,6 +47,24 @@ static void the_first_keep_or_drop_is_final(void)
                   "drop b/b"));
 }
 
+static void each_can_be_asked_behind_a_final_verdict(void)
+{
+    struct test_state s;
+    struct test_trace t;
+    const struct policy_vote *votes;
+
+    state_init(&s, true, 10);
+    state_must_load(&s, CHAIN(INLINE("a", "return keep()") "," INLINE(
+                            "b", "return drop()") "," INLINE("c", "return trace.nothing")));
+    trace_init(&t, test_id, healthy, 2);
+    policy_set_ask_each(s.set, &t.trace, 1);
+    votes = policy_set_votes(s.set);
+    CHECK(votes[0].opinion == OPINION_KEEP && votes[1].opinion == OPINION_DROP);
+    CHECK(votes[2].opinion == OPINION_FAILED);
+    trace_fini(&t);
+    state_fini(&s);
+}
+
 static void the_first_sample_counts_and_at_least_raises_it(void)
 {
     CHECK(decides(CHAIN(INLINE("a", "return sample(0, 'x')") "," INLINE("b", "return sample(1)")),
@@ -476,6 +494,7 @@ int main(void)
 {
     log_configure(LOG_ERROR, LOG_LOGFMT);
     RUN(the_first_keep_or_drop_is_final);
+    RUN(each_can_be_asked_behind_a_final_verdict);
     RUN(the_first_sample_counts_and_at_least_raises_it);
     RUN(without_a_vote_the_default_decides);
     RUN(a_draw_says_its_threshold);

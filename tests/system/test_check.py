@@ -73,6 +73,29 @@ return policy {
     assert "policy \"mine\": unknown key threshold; allowed: " in done.stderr
 
 
+def test_what_fails_on_made_up_traces_is_a_warning(tmp_path):
+    path = write(tmp_path, "config.lua", """
+return { tail_sampling = { policies = {
+  policy { name = "slow", decide = function(trace) if trace.duration > 5 then return keep() end end },
+  policy { name = "first", decide = function(trace) log.info "here"; if trace.complete then return keep() end end },
+  policy { name = "text", decide = function(trace) if trace.complete then return "keep" end end },
+  policy { name = "error", decide = function(trace)
+    if trace.error_count > 0 then return trace:spans().status end
+  end },
+  policy { name = "guarded", when = function() return match { name = "of nobody" } end, decide = function(trace) return trace.no end },
+} }, exporters = { exporter "nop" } }
+""")
+    done = moontail("check", "--config", path)
+    assert done.returncode == 0 and " is good: 5 policies" in done.stdout, done
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3, lines
+    assert lines[0] == (f"{path}:3: trace has no field 'duration' (did you mean 'duration_ms'?); "
+                        'policy "slow" failed so on 8 of 8 made-up traces')
+    assert lines[1] == (f"{path}:5: decide returned a string; allowed: a verdict or nil; "
+                        'policy "text" failed so on 8 of 8 made-up traces')
+    assert lines[2].startswith(f"{path}:7: ") and "failed so on 2 of 8" in lines[2]
+
+
 def test_a_secret_shows_nowhere(tmp_path):
     path = write(tmp_path, "config.lua", """
 local token = secret(env "TOKEN")
