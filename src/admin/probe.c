@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,13 +20,21 @@ struct probe {
     struct err_info *info;
 };
 
+static bool is_port(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    long number = digits > 0 && digits <= 5 && text[digits] == '\0' ? strtol(text, NULL, 10) : 0;
+
+    return number > 0 && number <= UINT16_MAX;
+}
+
 /* Splits "IP:PORT", "[IPv6]:PORT" or ":PORT"; all addresses are reached on this machine's own. */
 static bool probe_split(const char *address, char *host, size_t host_max, const char **port)
 {
     const char *colon = strrchr(address, ':');
     size_t len = colon ? (size_t)(colon - address) : 0;
 
-    if (!colon || len >= host_max)
+    if (!colon || len >= host_max || !is_port(colon + 1))
         return false;
     if (len >= 2 && address[0] == '[' && address[len - 1] == ']') {
         address++;

@@ -22,9 +22,13 @@ static int ask(const char *address, const char *path)
     struct err_info info;
     struct buf answer;
     int status = 0, code = EXIT_FAILED;
+    enum err e;
 
     buf_init(&answer, ANSWER_MAX, NULL);
-    if (admin_probe(address, path, patience_ns, &status, &answer, &info)) {
+    e = admin_probe(address, path, patience_ns, &status, &answer, &info);
+    if (e == ERR_CONFIG) {
+        code = cli_usage(&command, "--address: %s", info.text);
+    } else if (e) {
         fprintf(stderr, "moontail: %s\n", info.text);
     } else {
         code = status == 200 ? EXIT_OK : EXIT_FAILED;

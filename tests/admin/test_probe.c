@@ -154,6 +154,9 @@ static void nobody_and_no_address_are_sentences(void)
     CHECK(admin_probe("localhost", "/livez", NS_PER_S, &status, &answer, &info) == ERR_CONFIG);
     CHECK(admin_probe("a host:1", "/livez", NS_PER_S, &status, &answer, &info) == ERR_CONFIG);
     CHECK(strstr(info.text, "a host:1: not an address"));
+    CHECK(admin_probe("127.0.0.1:65536", "/livez", NS_PER_S, &status, &answer, &info) ==
+          ERR_CONFIG);
+    CHECK(admin_probe("127.0.0.1:0", "/livez", NS_PER_S, &status, &answer, &info) == ERR_CONFIG);
     buf_fini(&answer);
 }
 
