@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/load.h"
 #include "cli/run.h"
 
 #include <errno.h>
@@ -19,8 +20,9 @@
 enum { LOG_LINES = 4, LOG_LINE_MAX = 160 };
 
 struct demo {
-    const char *rate; /* traces a second, as text for load */
-    const char *protocol;
+    const char *rate, *protocol; /* as text for load */
+    double traces_per_second;    /* 0: as many as it can */
+    bool grpc;
     uint64_t duration_ns; /* 0: until Ctrl-C */
     uint64_t end_ns, next_ns;
     bool terminal;
@@ -107,12 +109,14 @@ static void exec_sender(const struct demo *d, const char *address)
 static void started(void *arg, struct collector *c)
 {
     struct demo *d = arg;
-    bool grpc = strcmp(d->protocol, "grpc") == 0;
-    const char *address = collector_address(c, grpc ? RECEIVE_GRPC : RECEIVE_HTTP);
+    const char *address = collector_address(c, d->grpc ? RECEIVE_GRPC : RECEIVE_HTTP);
+    char rate[64] = "as many made-up traces as it can";
 
-    printf("Collecting on %s; sending %s made-up traces a second to it by OTLP %s.\n"
+    if (d->traces_per_second > 0)
+        snprintf(rate, sizeof(rate), "%g made-up traces a second", d->traces_per_second);
+    printf("Collecting on %s; sending %s to it by OTLP %s.\n"
            "Traces are decided 10 s after their first span.\n",
-           address, d->rate, d->protocol);
+           address, rate, d->protocol);
     fflush(stdout);
     d->sender = fork();
     if (d->sender == 0)
@@ -197,6 +201,13 @@ static int parse(struct demo *d, struct run_options *o, int argc, char **argv)
                              argv[optind - 1]);
         }
     }
+    if (optind < argc)
+        return cli_usage(&demo_command, "there is no argument '%s'", argv[optind]);
+    if (!load_parse_rate(d->rate, &d->traces_per_second))
+        return cli_usage(&demo_command, "--rate is '%s'; allowed: " LOAD_RATES, d->rate);
+    if (!load_parse_protocol(d->protocol, &d->grpc))
+        return cli_usage(&demo_command, "--protocol is '%s'; allowed: " LOAD_PROTOCOLS,
+                         d->protocol);
     if (duration && *duration && units_duration(slice_str(duration), &d->duration_ns) != ERR_OK)
         return cli_usage(&demo_command, "duration is '%s'; allowed: a time as in 20s or 5m",
                          duration);

@@ -4,6 +4,9 @@
 #include "base/gzip_out.h"
 #include "cli/bench_pool.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* Where bodies come from, and which are due. */
 struct source {
     const struct load_options *options;
@@ -140,7 +143,8 @@ static void source_send(struct source *s, struct sender *sender, uint64_t now_ns
 static void run(struct source *s, struct sender *sender, const _Atomic bool *stop)
 {
     const struct clock *c = clock_system();
-    uint64_t now = clock_now_ns(c), end = now + s->options->duration_ns, grace;
+    uint64_t now = clock_now_ns(c), duration = s->options->duration_ns, grace;
+    uint64_t end = duration < NEVER_NS - now ? now + duration : NEVER_NS;
 
     while (!*stop && now < end && !(s->ended && !sender_open(sender))) {
         source_send(s, sender, now);
@@ -155,6 +159,20 @@ static void run(struct source *s, struct sender *sender, const _Atomic bool *sto
             break;
         sender_step(sender, now, 20 * NS_PER_MS);
     }
+}
+
+bool load_parse_rate(const char *text, double *traces_per_second)
+{
+    char *end;
+
+    *traces_per_second = strtod(text, &end);
+    return end != text && !*end && *traces_per_second >= 0 && *traces_per_second <= 1e6;
+}
+
+bool load_parse_protocol(const char *text, bool *grpc)
+{
+    *grpc = strcmp(text, "grpc") == 0;
+    return *grpc || strcmp(text, "http/protobuf") == 0;
 }
 
 enum err load_run(const struct load_options *o, const _Atomic bool *stop,

@@ -16,9 +16,11 @@ static int load_main(int argc, char **argv);
 
 CLI_COMMAND(load, .name = "load",
             .synopsis = "[--endpoint http://127.0.0.1:4318] [--protocol http/protobuf|grpc]\n"
-                        "         [--rate TRACES_PER_SECOND] [--duration 20s] [--traces N]\n"
+                        "         [--rate TRACES_PER_SECOND] [--duration TIME] [--traces N]\n"
                         "         [--connections N] [--seed N] [--header 'name: value'] [--gzip]\n"
-                        "         [--bench] [--spans A_REQUEST] [--json] [--allow-remote]",
+                        "         [--bench] [--spans A_REQUEST] [--json] [--allow-remote]\n"
+                        "         --rate: 50; 0 is without a limit\n"
+                        "         --duration: 20s; with --traces until all of them are sent",
             .summary = "send generated traces of a small shop to a collector", .run = load_main);
 
 static _Atomic bool stop;
@@ -77,14 +79,6 @@ static bool parse_count(const char *text, uint64_t max, uint64_t *value)
     return *text >= '0' && *text <= '9' && !*end && *value <= max;
 }
 
-static bool parse_rate(const char *text, double *rate)
-{
-    char *end;
-
-    *rate = strtod(text, &end);
-    return end != text && !*end && *rate >= 0 && *rate <= 1e6;
-}
-
 enum option_id {
     ENDPOINT,
     PROTOCOL,
@@ -118,11 +112,18 @@ static const struct option options[] = {
     {0},
 };
 
-static bool parse_protocol(struct arguments *a, const char *text)
-{
-    a->load.sender.grpc = strcmp(text, "grpc") == 0;
-    return a->load.sender.grpc || strcmp(text, "http/protobuf") == 0;
-}
+/* What an option that takes a value may be. */
+static const char *const allowed[] = {
+    [ENDPOINT] = "http://HOST:PORT, without TLS",
+    [PROTOCOL] = LOAD_PROTOCOLS,
+    [RATE] = LOAD_RATES,
+    [DURATION] = "a time as in 20s or 5m",
+    [TRACES] = "a whole number of traces; 0: as many as fit into --duration",
+    [CONNECTIONS] = "1 to 256",
+    [SEED] = "a whole number",
+    [HEADER] = "'name: value'",
+    [SPANS] = "1 to 1000 that have a small common multiple with 80, such as 8, 80 or 400",
+};
 
 static bool parse_connections(struct arguments *a, const char *text)
 {
@@ -148,9 +149,9 @@ static bool parse_option(struct arguments *a, int id)
     case ENDPOINT:
         return parse_endpoint(a, optarg);
     case PROTOCOL:
-        return parse_protocol(a, optarg);
+        return load_parse_protocol(optarg, &a->load.sender.grpc);
     case RATE:
-        return parse_rate(optarg, &a->load.traces_per_second);
+        return load_parse_rate(optarg, &a->load.traces_per_second);
     case DURATION:
         return !units_duration(slice_str(optarg), &a->load.duration_ns);
     case TRACES:
@@ -217,7 +218,6 @@ static struct arguments defaults(void)
         .load = {.sender = {.connections = 4, .in_flight = 4, .attempts = 30, .max_body = 4 << 20},
                  .bench_spans = BENCH_SPANS,
                  .traces_per_second = 50,
-                 .duration_ns = 20 * NS_PER_S,
                  .seed = clock_unix_ns(clock_system())},
         .host = "127.0.0.1",
     };
@@ -234,10 +234,13 @@ static int load_main(int argc, char **argv)
         if (id == '?')
             return cli_usage(&load, "see above");
         if (!parse_option(&a, id))
-            return cli_usage(&load, "--%s cannot be '%s'", options[index].name, optarg);
+            return cli_usage(&load, "--%s is '%s'; allowed: %s", options[index].name, optarg,
+                             allowed[id]);
     }
     if (optind < argc)
         return cli_usage(&load, "'%s' is not an option", argv[optind]);
+    if (!a.load.duration_ns)
+        a.load.duration_ns = a.load.traces ? NEVER_NS : 20 * NS_PER_S;
     if (!*a.port)
         snprintf(a.port, sizeof(a.port), "%s", a.load.sender.grpc ? "4317" : "4318");
     if (!a.allow_remote && !is_loopback(a.host))

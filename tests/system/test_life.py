@@ -237,6 +237,24 @@ def test_a_port_that_is_taken_is_said_and_ends_with_73(start, tmp_path):
     assert f"admin.listen: cannot listen on {first.http}: " in failed.stderr, failed.stderr
 
 
+@pytest.mark.parametrize("arguments, message", [
+    (["load", "--endpoint", "https://127.0.0.1:4318"],
+     "--endpoint is 'https://127.0.0.1:4318'; allowed: http://HOST:PORT, without TLS"),
+    (["load", "--header", "xy"], "--header is 'xy'; allowed: 'name: value'"),
+    (["load", "--traces", "-1"], "--traces is '-1'; allowed: a whole number of traces"),
+    (["load", "--rate", "fast"], "--rate is 'fast'; allowed: 0 (as many as it can) to 1000000"),
+    (["load", "--duration", "5"], "--duration is '5'; allowed: a time as in 20s or 5m"),
+    (["demo", "--rate", "abc"], "--rate is 'abc'; allowed: 0 (as many as it can) to 1000000"),
+    (["demo", "--protocol", "http"], "--protocol is 'http'; allowed: grpc, http/protobuf"),
+    (["demo", "now"], "there is no argument 'now'"),
+    (["health", "--address", "foo"], "foo: not an address such as 127.0.0.1:13133"),
+])
+def test_what_an_argument_may_be_is_said_before_anything_starts(tmp_path, arguments, message):
+    done = run(*arguments, folder=tmp_path, env={"DURATION": "1s"})
+    assert (done.returncode, done.stdout) == (2, ""), done.stdout + done.stderr
+    assert message in done.stderr and f"usage: moontail {arguments[0]} " in done.stderr
+
+
 def test_usage_errors_end_with_2(tmp_path):
     assert run(folder=tmp_path).returncode == 2
     assert run("nonsense", folder=tmp_path).returncode == 2
@@ -265,6 +283,24 @@ def test_load_is_judged_as_it_says(protocol, start, backend, tmp_path):
     assert len({s.trace_id for s in got}) == sent["error"] + sent["slow"]
     dropped = metrics.by("moontail_dropped_spans_total", "reason")
     assert dropped["health_check"] == sent["health_check"]
+
+
+def test_load_sends_all_the_traces_that_it_was_asked_for(start, tmp_path):
+    """However long that takes: no time was given. A time that is given ends it."""
+    collector = start(config(exporter("nop")))
+    asked = ["load", "--endpoint", f"http://{collector.http}", "--json", "--rate", "10",
+             "--traces"]
+    done = run(*asked, "206", folder=tmp_path)
+    assert done.returncode == 0 and __import__("json").loads(done.stdout)["traces"] == 206
+    done = run(*asked, "206", "--duration", "1s", folder=tmp_path)
+    assert __import__("json").loads(done.stdout)["traces"] < 30
+    helped = run("load", "--help", folder=tmp_path).stdout
+    assert "0 is without a limit" in helped and "with --traces until all of them are sent" in helped
+
+
+def test_demo_without_a_rate_says_so(tmp_path):
+    done = run("demo", "--rate", "0", "--duration", "1s", folder=tmp_path)
+    assert "; sending as many made-up traces as it can to it by OTLP grpc.\n" in done.stdout
 
 
 def test_demo_ends_by_itself(tmp_path):
