@@ -85,17 +85,44 @@ static bool add_folder(struct spec_files *f, struct disk *disk, const char *path
 
 /* ---- arguments ---- */
 
-/* The folder that a spec is about: what holds its spec/, or else its own. */
+/* Where the last folder called spec begins in the path; NULL: there is none. */
+static const char *spec_in(const char *path)
+{
+    const char *found = NULL;
+
+    for (const char *at = path; at; at = strchr(at, '/')) {
+        at += *at == '/';
+        if (strncmp(at, "spec", 4) == 0 && (at[4] == '/' || at[4] == '\0'))
+            found = at;
+    }
+    return found;
+}
+
+/* The folder that `path`, of which `len` bytes count, is: "." for none, "/" for the root. */
+static void take_folder(const char *path, size_t len, char folder[PATH_BYTES])
+{
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    if (len == 0)
+        path = ".";
+    snprintf(folder, PATH_BYTES, "%.*s", len ? (int)len : 1, path);
+}
+
+/* The folder that a spec is about: what holds the spec/ that it is in, or else its own. */
 static void folder_of(const char *file, char folder[PATH_BYTES])
 {
-    const char *spec = strstr(file, "/spec/"), *slash = strrchr(file, '/');
+    const char *spec = spec_in(file), *slash = strrchr(file, '/');
+    size_t own = slash ? (size_t)(slash - file) + (slash == file) : 0;
 
-    if (spec)
-        snprintf(folder, PATH_BYTES, "%.*s", (int)(spec - file), file);
-    else if (strncmp(file, "spec/", 5) == 0 || !slash)
-        snprintf(folder, PATH_BYTES, ".");
-    else
-        snprintf(folder, PATH_BYTES, "%.*s", (int)(slash - file), file);
+    take_folder(file, spec ? (size_t)(spec - file) : own, folder);
+}
+
+/* The same of a folder of specs, which may be a spec/ itself. */
+static void folder_of_specs(const char *path, char folder[PATH_BYTES])
+{
+    const char *spec = spec_in(path);
+
+    take_folder(path, spec ? (size_t)(spec - path) : strlen(path), folder);
 }
 
 static enum err add_one(struct spec_files *f, struct disk *disk, const char *path,
@@ -112,9 +139,9 @@ static enum err add_one(struct spec_files *f, struct disk *disk, const char *pat
     return ERR_OK;
 }
 
-/* Those below its spec/; where there are none, those below itself. */
+/* Those below its spec/; where there are none, those below itself, which may be a spec/. */
 static enum err add_all(struct spec_files *f, struct disk *disk, const char *path,
-                        struct err_info *info)
+                        char folder[PATH_BYTES], struct err_info *info)
 {
     size_t before = f->count;
     char inside[PATH_BYTES];
@@ -124,30 +151,36 @@ static enum err add_all(struct spec_files *f, struct disk *disk, const char *pat
         memcpy(inside, "spec", sizeof("spec"));
     else if (snprintf(inside, sizeof(inside), "%s/spec", path) >= (int)sizeof(inside))
         return err_fail(info, ERR_CONFIG, "the path is too long: %.100s...", path);
+    take_folder(path, strlen(path), folder);
     is_folder = add_folder(f, disk, inside, 0);
-    if (f->count == before)
+    if (f->count == before) {
+        folder_of_specs(path, folder);
         is_folder |= add_folder(f, disk, path, 0);
+    }
     if (!is_folder)
         return err_fail(info, ERR_CONFIG, "there is no file or folder %s", path);
     if (f->count == before)
         return err_fail(info, ERR_CONFIG, "there is no spec in %s: write %s/spec/NAME_spec.lua",
-                        path, path);
+                        path, folder);
     return ERR_OK;
 }
 
 static enum err add_path(struct spec_files *f, struct disk *disk, const char *path,
                          struct err_info *info)
 {
-    bool is_file = ends_with(path, ".lua");
-    enum err e = is_file ? add_one(f, disk, path, info) : add_all(f, disk, path, info);
+    char plain[PATH_BYTES], folder[PATH_BYTES];
+    enum err e;
 
-    if (e || f->folder[0])
-        return e;
-    if (is_file)
-        folder_of(path, f->folder);
-    else
-        snprintf(f->folder, sizeof(f->folder), "%s", path);
-    return ERR_OK;
+    take_folder(path, strlen(path), plain); /* "spec/" is spec */
+    if (ends_with(path, ".lua")) {
+        folder_of(path, folder);
+        e = add_one(f, disk, path, info);
+    } else {
+        e = add_all(f, disk, plain, folder, info);
+    }
+    if (!e && !f->folder[0])
+        snprintf(f->folder, sizeof(f->folder), "%s", folder);
+    return e;
 }
 
 enum err spec_files_find(struct spec_files *f, struct disk *disk, const char *const *paths,

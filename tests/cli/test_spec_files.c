@@ -64,7 +64,28 @@ static void a_folder_has_those_below_its_spec_sorted(void)
                 "shop/spec/a_spec.lua shop/spec/b_spec.lua shop/spec/deep/c_spec.lua "));
     CHECK(finds(NULL, ".", "spec/here_spec.lua "));
     CHECK(finds("flat", "flat", "flat/inner/y_spec.lua flat/x_spec.lua "));
-    CHECK(finds("shop/spec/deep", "shop/spec/deep", "shop/spec/deep/c_spec.lua "));
+}
+
+static void a_folder_of_specs_has_its_scripts_beside_spec_as_a_file_has(void)
+{
+    char here[500], path[600], folder[600], found[2000];
+
+    CHECK(finds("spec", ".", "spec/here_spec.lua "));
+    CHECK(finds("spec/", ".", "spec/here_spec.lua "));
+    CHECK(finds("./spec", ".", "./spec/here_spec.lua "));
+    CHECK(finds("shop/spec/deep", "shop", "shop/spec/deep/c_spec.lua "));
+    CHECK(getcwd(here, sizeof(here)) != NULL);
+    snprintf(path, sizeof(path), "%s/spec", here);
+    snprintf(found, sizeof(found), "%s/spec/here_spec.lua ", here);
+    CHECK(finds(path, here, found));
+    /* a project in a folder that happens to be called so */
+    snprintf(folder, sizeof(folder), "%s/spec/inner", here);
+    snprintf(found, sizeof(found), "%s/spec/inner/spec/own_spec.lua ", here);
+    put("spec/inner/spec/own_spec.lua");
+    CHECK(finds(folder, folder, found));
+    CHECK(finds("spec/inner/spec", "spec/inner", "spec/inner/spec/own_spec.lua "));
+    CHECK(finds("spec/inner/spec/own_spec.lua", "spec/inner", "spec/inner/spec/own_spec.lua "));
+    CHECK(remove("spec/inner/spec/own_spec.lua") == 0);
 }
 
 static void a_file_is_one_and_its_scripts_lie_beside_spec(void)
@@ -92,6 +113,7 @@ int main(void)
     for (size_t i = 0; i < sizeof(there) / sizeof(*there); i++)
         put(there[i]);
     RUN(a_folder_has_those_below_its_spec_sorted);
+    RUN(a_folder_of_specs_has_its_scripts_beside_spec_as_a_file_has);
     RUN(a_file_is_one_and_its_scripts_lie_beside_spec);
     RUN(where_there_is_none_a_sentence_says_what_to_write);
     CHECK(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);

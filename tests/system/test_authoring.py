@@ -38,7 +38,9 @@ def test_what_init_writes_is_checked_and_tested(tmp_path):
     assert "is good: 4 policies, 1 exporter" in moontail("check", "--config", "new/config.lua",
                                                          folder=tmp_path)
     assert moontail("test", "new", folder=tmp_path, env=NO_BUSTED) == "3 passed, 0 failed\n"
-    assert moontail("test", folder=tmp_path / "new", env=NO_BUSTED) == "3 passed, 0 failed\n"
+    for folder in ([], ["."], ["spec"], ["./spec"], [str(tmp_path / "new/spec")]):
+        assert moontail("test", *folder, folder=tmp_path / "new",
+                        env=NO_BUSTED) == "3 passed, 0 failed\n"
     json.loads((tmp_path / "new/.luarc.json").read_text())
     tasks = json.loads((tmp_path / "new/.vscode/tasks.json").read_text())["tasks"]
     help_text = moontail("--help", folder=tmp_path)
