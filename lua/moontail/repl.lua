@@ -126,9 +126,16 @@ local function environment()
   })
 end
 
+-- What is wrong with the file was no mistake of a script: its sentence names no line of one.
+local function read(file)
+  local ok, list = pcall(testing.file, file)
+  if not ok then error(list, 0) end
+  return list
+end
+
 -- The traces of the file (nil: a made up one) and the environment that lines run in.
 function M.open(file)
-  traces = file and testing.file(file) or { testing.trace(SAMPLE) }
+  traces = file and read(file) or { testing.trace(SAMPLE) }
   begin(1)
   return environment()
 end

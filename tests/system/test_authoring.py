@@ -214,7 +214,8 @@ def test_a_prompt_reads_a_trace_of_a_file_and_goes_on_after_errors(tmp_path):
 
 def test_a_prompt_without_a_file_has_a_trace_to_begin_with(tmp_path):
     assert prompt(tmp_path, ["trace.span_count", "trace.complete"]) == ["3", "true"]
-    assert run("repl", "--trace", "nowhere", folder=tmp_path).returncode == 1
+    assert moontail("repl", "--trace", "nowhere", folder=tmp_path,
+                    code=1) == "moontail: cannot open nowhere: No such file or directory\n"
 
 
 # ---- a script is its file and its spec ----
