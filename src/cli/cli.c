@@ -39,6 +39,24 @@ void cli_say_errors(const struct buf *report)
     buf_fini(&text);
 }
 
+void cli_put_word(struct buf *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789_./:@%+,=-";
+
+    if (*word && word[strspn(word, plain)] == '\0') {
+        buf_str(out, word);
+        return;
+    }
+    buf_byte(out, '\'');
+    for (const char *c = word; *c; c++)
+        if (*c == '\'')
+            buf_str(out, "'\\''");
+        else
+            buf_byte(out, (uint8_t)*c);
+    buf_byte(out, '\'');
+}
+
 int cli_usage(const struct cli_command *command, const char *fmt, ...)
 {
     va_list args;

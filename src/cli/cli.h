@@ -41,6 +41,8 @@ int cli_main(int argc, char **argv);
 /* The errors of a configuration, a line each, on stderr, with the source line of each and a caret.
  */
 void cli_say_errors(const struct buf *report);
+/* A word of a command that a hint names: in quotes where a shell needs them. */
+void cli_put_word(struct buf *out, const char *word);
 /* Says on stderr what is wrong with the arguments and how they go. Returns EXIT_USAGE. */
 int cli_usage(const struct cli_command *command, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -61,6 +61,10 @@ struct explanation {
      * says anything. Owned. */
     char *bias;
 
+    /* What follows commands in hints, so that they find the same folder; NULL: nothing. Borrowed.
+     */
+    const char *arguments;
+
     uint64_t damaged; /* frames and entries that could not be read on the way */
 };
 

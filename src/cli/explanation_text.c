@@ -208,6 +208,11 @@ static void put_after(struct buf *out, const struct explanation *x)
     }
 }
 
+static const char *arguments_of(const struct explanation *x)
+{
+    return x->arguments ? x->arguments : "";
+}
+
 static bool is_rescued(const struct explanation *x)
 {
     for (uint64_t i = 0; i < x->after_count && i < EXPLAIN_AFTER; i++)
@@ -235,7 +240,7 @@ static void put_spans(struct buf *out, const struct explanation *x)
     if (!x->decision->record.keep && !is_rescued(x)) {
         buf_str(out, ": `moontail rescue ");
         encode_hex(out, slice_make(x->trace_id, sizeof(x->trace_id)));
-        buf_str(out, all == 1 ? "` sends it" : "` sends them");
+        buf_printf(out, "%s` sends %s", arguments_of(x), all == 1 ? "it" : "them");
     }
     buf_byte(out, '\n');
 }
@@ -325,6 +330,6 @@ void explanation_text(const struct explanation *x, uint64_t now_unix_ns, struct 
     else
         put_undecided(out, x, now_unix_ns);
     if (x->damaged)
-        buf_printf(out, "(%llu part%s of the journal could not be read: see `moontail fsck`)\n",
-                   (unsigned long long)x->damaged, x->damaged == 1 ? "" : "s");
+        buf_printf(out, "(%llu part%s of the journal could not be read: see `moontail fsck%s`)\n",
+                   (unsigned long long)x->damaged, x->damaged == 1 ? "" : "s", arguments_of(x));
 }

@@ -94,11 +94,26 @@ static enum err write_files(lua_State *L, const char *folder, struct err_info *i
     return e;
 }
 
+/* Commands that can be copied. */
 static void say_next(const char *folder)
 {
-    printf("next: moontail check --config %s/config.lua; moontail test %s; moontail run --config "
-           "%s/config.lua\n",
-           folder, folder, folder);
+    char path[PATH_BYTES + 16];
+    struct buf words;
+    const char *config, *specs;
+
+    buf_init(&words, 16 * PATH_BYTES, NULL);
+    snprintf(path, sizeof(path), "%s/config.lua", folder);
+    cli_put_word(&words, path);
+    buf_byte(&words, 0);
+    cli_put_word(&words, folder);
+    buf_byte(&words, 0);
+    if (buf_ok(&words)) {
+        config = (const char *)words.data;
+        specs = config + strlen(config) + 1;
+        printf("next: moontail check --config %s; moontail test %s; moontail run --config %s\n",
+               config, specs, config);
+    }
+    buf_fini(&words);
 }
 
 static int init_folder(const char *folder)
@@ -124,7 +139,16 @@ CLI_COMMAND(init, .name = "init", .synopsis = "FOLDER",
 
 static int run(int argc, char **argv)
 {
+    char folder[PATH_BYTES];
+    size_t len;
+
     if (argc != 2 || argv[1][0] == '-')
         return cli_usage(&init, "which folder?");
-    return init_folder(argv[1]);
+    len = strlen(argv[1]);
+    while (len > 1 && argv[1][len - 1] == '/')
+        len--;
+    if (len >= sizeof(folder))
+        return cli_usage(&init, "the path is too long: %.100s...", argv[1]);
+    snprintf(folder, sizeof(folder), "%.*s", (int)len, argv[1]);
+    return init_folder(folder);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPORT_MAX = 1024 * 1024 };
+enum { REPORT_MAX = 1024 * 1024, ARGUMENTS_MAX = 64 * 1024 };
 
 bool journal_place_option(struct journal_place *p, const struct cli_command *command, char **argv,
                           int *i, int *code)
@@ -18,13 +18,16 @@ bool journal_place_option(struct journal_place *p, const struct cli_command *com
     if (!is_config && strcmp(argv[*i], "--journal") != 0)
         return false;
     ++*i;
-    if (!value)
+    if (!value) {
         *code =
             cli_usage(command, is_config ? "--config needs a file" : "--journal needs a folder");
-    else if (is_config)
+    } else if (is_config) {
         p->config = value;
-    else
+    } else {
+        p->journal = value;
+        free(p->path);
         p->path = strdup(value);
+    }
     if (!*code && p->config && p->path)
         *code = cli_usage(command, "--config and --journal say the same thing: give one");
     return true;
@@ -70,8 +73,26 @@ static int read_config(struct journal_place *p)
     return code;
 }
 
+static void repeat_arguments(struct journal_place *p)
+{
+    const char *value = p->config ? p->config : p->journal;
+    struct buf text;
+
+    buf_init(&text, ARGUMENTS_MAX, NULL);
+    if (value) {
+        buf_str(&text, p->config ? " --config " : " --journal ");
+        cli_put_word(&text, value);
+    }
+    buf_byte(&text, 0);
+    p->arguments = strdup(buf_ok(&text) ? (const char *)text.data : "");
+    if (!p->arguments)
+        err_no_memory("a command's arguments");
+    buf_fini(&text);
+}
+
 int journal_place_find(struct journal_place *p)
 {
+    repeat_arguments(p);
     if (!p->path)
         return read_config(p);
     p->control = control_in(p->path);
@@ -81,5 +102,6 @@ int journal_place_find(struct journal_place *p)
 void journal_place_fini(struct journal_place *p)
 {
     free(p->path);
+    free(p->arguments);
     free(p->control);
 }

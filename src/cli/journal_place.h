@@ -6,9 +6,12 @@
 #include <stdbool.h>
 
 struct journal_place {
-    const char *config; /* --config FILE; NULL: the configuration that is built in */
-    char *path;         /* of the folder: --journal PATH, or the configuration's. Owned. */
-    char *control;      /* of the control socket; NULL: there is none. Owned. */
+    const char *config;  /* --config FILE; NULL: the configuration that is built in */
+    char *path;          /* of the folder: --journal PATH, or the configuration's. Owned. */
+    const char *journal; /* --journal PATH; NULL: it was not given */
+    char *arguments;     /* " --config FILE" or " --journal PATH", as they were given, for a shell:
+                          * hints name commands that can be copied; "": neither was. Owned. */
+    char *control;       /* of the control socket; NULL: there is none. Owned. */
 };
 
 /* Takes --config FILE or --journal PATH at argv[*i], moves *i behind it and returns true; false:

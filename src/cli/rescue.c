@@ -29,6 +29,16 @@ static int fail(const char *text)
     return EXIT_FAILED;
 }
 
+/* more: what `moontail explain` says of it; may be NULL. */
+static int fail_explained(const struct rescuing *r, const char *why, const char *more)
+{
+    fprintf(stderr, "moontail: %s: %s", r->id, why);
+    if (more)
+        fprintf(stderr, ": `moontail explain %s%s` says %s", r->id, r->place->arguments, more);
+    fputc('\n', stderr);
+    return EXIT_FAILED;
+}
+
 static const struct explained_after *last_rescue(const struct explanation *x)
 {
     const struct explained_after *last = NULL;
@@ -39,19 +49,24 @@ static const struct explained_after *last_rescue(const struct explanation *x)
     return last;
 }
 
-/* Why there is nothing to rescue; NULL: there is. */
-static const char *nothing_because(const struct explanation *x)
+/* Why there is nothing to rescue; NULL: there is. *more: what `moontail explain` says of it. */
+static const char *nothing_because(const struct explanation *x, const char **more)
 {
+    *more = NULL;
     if (!x->decision && x->live_spans)
         return "it is not decided yet";
     if (!x->decision && x->history_spans)
         return "its decision is not remembered: it may have been kept";
-    if (!x->decision)
-        return "it was not seen: `moontail explain` says since when";
+    if (!x->decision) {
+        *more = "since when";
+        return "it was not seen";
+    }
     if (x->decision->record.keep)
         return "it was kept";
-    if (last_rescue(x) || x->rescued_logs_ns)
-        return "it was rescued already: `moontail explain` says when";
+    if (last_rescue(x) || x->rescued_logs_ns) {
+        *more = "when";
+        return "it was rescued already";
+    }
     return x->live_spans + x->history_spans + x->live_logs + x->history_logs
                ? NULL
                : "none of its spans is left in the journal";
@@ -142,8 +157,8 @@ static int wait_until_logged(const struct rescuing *r, const struct on_its_way *
 
     while (!is_logged(r, way)) {
         if (clock_now_ns(clock_system()) > until)
-            return fail("it was asked for, but the journal's log does not have it: see "
-                        "`moontail explain`");
+            return fail_explained(r, "it was asked for, but the journal's log does not have it",
+                                  "what it has");
         (void)poll(NULL, 0, LOOK_MS);
     }
     return EXIT_OK;
@@ -171,20 +186,18 @@ static int find(struct rescuing *r)
 {
     struct explanation x;
     struct err_info info;
-    const char *why;
+    const char *why, *more;
 
     if (explanation_read(disk_system(), r->place->path, r->trace_id, &x, &info) != ERR_OK) {
         fprintf(stderr, "moontail: %s\n", info.text);
         return EXIT_CONFIG;
     }
-    why = nothing_because(&x);
+    why = nothing_because(&x, &more);
     r->segments = x.segments;
     r->segment_count = x.segment_count;
     x.segments = NULL;
     explanation_fini(&x);
-    if (why)
-        fprintf(stderr, "moontail: %s: %s\n", r->id, why);
-    return why ? EXIT_FAILED : EXIT_OK;
+    return why ? fail_explained(r, why, more) : EXIT_OK;
 }
 
 static int run(int argc, char **argv);

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 
 from clients import post
@@ -74,6 +75,14 @@ def test_the_problem_matchers_of_the_tasks_find_file_and_line(tmp_path):
         found = [re.match(pattern["regexp"], line) for line in out.splitlines()]
         places = [(m[pattern["file"]], m[pattern["line"]]) for m in found if m]
         assert expected in [(os.path.normpath(f), n) for f, n in places], out
+
+
+def test_the_commands_that_init_names_can_be_copied(tmp_path):
+    out = moontail("init", "my shop's/", folder=tmp_path)
+    commands = out.splitlines()[-1].removeprefix("next: ").split("; ")
+    assert [shlex.split(c)[1:] for c in commands] == [
+        ["check", "--config", "my shop's/config.lua"], ["test", "my shop's"],
+        ["run", "--config", "my shop's/config.lua"]]
 
 
 # ---- test ----

@@ -45,14 +45,19 @@ def test_explain_and_rescue_beside_a_running_collector(start, backend):
 
     code, out, _ = command(collector, "explain", hexed(1))
     assert code == 0 and out.startswith(f"{hexed(1)}: dropped by default (default)\n"), out
-    assert "latency  no opinion" in out and f"moontail rescue {hexed(1)}" in out
+    journal = os.path.join(collector.folder, "journal")
+    assert "latency  no opinion" in out
+    assert f"`moontail rescue {hexed(1)} --journal {journal}` sends them" in out
+    named = run("explain", hexed(1), "--config", "config.lua", folder=collector.folder).stdout
+    assert f"`moontail rescue {hexed(1)} --config config.lua` sends them" in named
     code, out, _ = command(collector, "rescue", hexed(1))
     assert (code, out) == (0, f"{hexed(1)}: 2 spans rescued, to otlp\n")
     assert len(list(spans_of(backend.wait(spans=2)))) == 2
     collector.wait_metrics(lambda m: m.total("moontail_rescued_spans_total") == 2)
 
     code, out, err = command(collector, "rescue", hexed(1))
-    assert code == 1 and "rescued already" in err
+    assert code == 1
+    assert f"rescued already: `moontail explain {hexed(1)} --journal {journal}` says when" in err
     code, out, err = command(collector, "rescue", hexed(2))
     assert code == 1 and "not seen" in err
     code, out, _ = command(collector, "explain", hexed(2))
