@@ -1,5 +1,6 @@
 /* moontail try: what a policy, or a configuration, says of recent traces, or of those in a file. */
 #include "base/clock.h"
+#include "cli/file_kind.h"
 #include "cli/journal_place.h"
 #include "cli/redacting.h"
 #include "cli/trace_file.h"
@@ -48,27 +49,6 @@ static int fail(const char *text, int code)
 
 /* ---- the policy or configuration ---- */
 
-static bool is_word(char c)
-{
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* Whether a `return WORD {` stands at the beginning of a line, as in a policy's file. */
-static bool returns(const char *text, const char *word)
-{
-    size_t len = strlen(word);
-
-    for (const char *at = text; at; at = strchr(at, '\n')) {
-        at += *at == '\n';
-        if (strncmp(at, "return", 6) != 0 || is_word(at[6]))
-            continue;
-        at += 6 + strspn(at + 6, " \t\r\n");
-        if (strncmp(at, word, len) == 0 && !is_word(at[len]))
-            return true;
-    }
-    return false;
-}
-
 /* "policies/slow_db.lua", "policies.slow_db.lua": slow_db */
 static void name_type(struct trying *t)
 {
@@ -116,23 +96,46 @@ static int wrap_policy(struct trying *t)
     return EXIT_OK;
 }
 
+static int refuse_kind(const struct trying *t, enum file_kind kind)
+{
+    bool is_exporter = kind == FILE_EXPORTER;
+
+    fprintf(stderr, "moontail: %s is %s: try is for policies and configurations%s\n", t->file,
+            is_exporter ? "an exporter's file" : "a processor's file",
+            is_exporter ? "" : "; one that has it in its processors runs it");
+    return EXIT_USAGE;
+}
+
 static int find_kind(struct trying *t)
 {
     struct err_info info;
+    enum file_kind kind;
     char *text;
     size_t len;
 
     if (disk_read_file(disk_system(), t->file, REPORT_MAX, &text, &len, &info) != ERR_OK)
         return fail(info.text, EXIT_CONFIG);
-    t->is_policy = returns(text, "policy");
+    kind = file_kind_of(slice_make(text, len), t->file, t->setup.shared);
     free(text);
+    if (kind == FILE_PROCESSOR || kind == FILE_EXPORTER)
+        return refuse_kind(t, kind);
+    t->is_policy = kind == FILE_POLICY;
     if (t->is_policy)
         return wrap_policy(t);
+    t->setup.path = t->file;
+    return EXIT_OK;
+}
+
+/* Arguments that only a policy can have. Asked once it has been loaded: a file with an error in it
+ * may be either. */
+static int check_arguments(const struct trying *t)
+{
+    if (t->is_policy)
+        return EXIT_OK;
     if (t->trace && t->place.config)
         return fail("--config is for a policy: a configuration has its own processors", EXIT_USAGE);
     if (t->options)
         return fail("--options are for a policy: a configuration has its own", EXIT_USAGE);
-    t->setup.path = t->file;
     return EXIT_OK;
 }
 
@@ -144,15 +147,16 @@ static int load(struct trying *t)
     if (code)
         return code;
     buf_init(&report, REPORT_MAX, NULL);
-    if (setup_load(&t->setup, &t->loaded, &report) != ERR_OK)
-        code = EXIT_CONFIG;
-    else if (t->loaded.config && !t->is_policy && !t->place.path && !t->place.config)
-        t->place.path = strdup(t->loaded.config->journal.path);
-    if (code)
+    if (setup_load(&t->setup, &t->loaded, &report) != ERR_OK) {
         cli_say_errors(&report);
-    else
+        code = EXIT_CONFIG;
+    } else {
         fwrite(report.data, 1, report.len, stderr);
+        code = check_arguments(t);
+    }
     buf_fini(&report);
+    if (!code && t->loaded.config && !t->is_policy && !t->place.path && !t->place.config)
+        t->place.path = strdup(t->loaded.config->journal.path);
     if (!code && t->is_policy && t->place.config)
         code = redacting_new(t->place.config, &t->redacting);
     return code;
@@ -181,6 +185,16 @@ static int read_file(struct trying *t)
     return err == ERR_OK ? EXIT_OK : fail(info.text, EXIT_FAILED);
 }
 
+/* Where nobody said which collector's journal it is: a policy's file can't say it either. */
+static int say_which_journal(const struct trying *t)
+{
+    if (t->is_policy && !*t->place.arguments)
+        fputs("moontail: --config FILE or --journal PATH says whose traces to read, --trace FILE "
+              "has them in a file\n",
+              stderr);
+    return EXIT_FAILED;
+}
+
 static int read_history(struct trying *t)
 {
     struct recent_limits limits = {.max_traces = HISTORY_MAX, .max_bytes = BYTES_MAX};
@@ -189,13 +203,15 @@ static int read_history(struct trying *t)
 
     if (code)
         return code;
-    if (recent_read(disk_system(), t->place.path, &limits, &t->recent, &info) != ERR_OK)
-        return fail(info.text, EXIT_FAILED);
+    if (recent_read(disk_system(), t->place.path, &limits, &t->recent, &info) != ERR_OK) {
+        (void)fail(info.text, EXIT_FAILED);
+        return say_which_journal(t);
+    }
     if (t->recent.count > 0)
         return EXIT_OK;
     fprintf(stderr, "moontail: %s has no decided trace whole%s\n", t->place.path,
             t->recent.decided ? " any more: journal.history keeps more" : "");
-    return EXIT_FAILED;
+    return say_which_journal(t);
 }
 
 /* ---- trying ---- */

@@ -15,6 +15,15 @@ MINE = """return policy {
   end,
 }
 """
+WHOLE = """local mine = policy { name = "mine", decide = function(trace)
+  if trace.duration_ms >= 200 then return keep("mine") end
+end }
+return {
+  journal = { path = env "NOT_SET_ANYWHERE_ELSE" },
+  tail_sampling = { policies = { mine, policy "probabilistic" { sampling_percentage = 0 } } },
+  exporters = { exporter "nop" },
+}
+"""
 RAISES = """return policy {
   decide = function(trace)
     return keep(trace.nonsense)
@@ -107,6 +116,16 @@ def folder_(tmp_path_factory):
     request = request_with(trace(1, 700), trace(2, 10), trace(3, 300))
     (folder / "mine.lua").write_text(MINE)
     (folder / "raises.lua").write_text(RAISES)
+    (folder / "named.lua").write_text(MINE.replace("return policy", "local p = policy") + "  return p")
+    (folder / "indented.lua").write_text("\n  " + MINE)
+    (folder / "forgotten.lua").write_text(MINE.replace("return policy", "policy"))
+    (folder / "raising.lua").write_text('local m = match { knd = "client" }\n' + MINE)
+    (folder / "shout.lua").write_text(
+        '  return processor { on = "kept", span = function(span) span:set_name "A" end }\n')
+    (folder / "lines.lua").write_text(
+        'local e = exporter { doc = "Lines.", encode = function() return ok() end }\nreturn e\n')
+    (folder / "whole.lua").write_text(WHOLE)
+    (folder / "plain.lua").write_text(WHOLE.replace('env "NOT_SET_ANYWHERE_ELSE"', '"journal"'))
     (folder / "broken.lua").write_text(MINE.replace("return keep", "retrun keep"))
     (folder / "good.pb").write_bytes(request.SerializeToString())
     (folder / "good.json").write_text(to_json(request).replace(", ", ",\n"))
@@ -130,6 +149,34 @@ def test_try_reads_a_file(folder, file):
         trace_id(n).hex() for n in ids]  # those first that it has an opinion of
 
 
+@pytest.mark.parametrize("file", ["named.lua", "indented.lua"])
+def test_a_policy_is_known_by_what_its_file_returns(folder, file):
+    """However that is written."""
+    code, out, err = moontail(folder, "try", file, "--options", "{ at_ms = 200 }", "--trace",
+                              "good.pb")
+    assert (code, err) == (0, "")
+    assert "tried on 3 traces of good.pb: 2 kept (66.7 %)\n" in out
+
+
+def test_where_nobody_said_whose_traces_are_meant_it_says_how(folder):
+    (folder / "empty").mkdir()
+    for place in ("nowhere", "empty"):
+        done = run("try", "mine.lua", folder=folder, env={"STATE_DIRECTORY": place})
+        assert done.returncode == 1 and place in done.stderr
+        assert "--config FILE or --journal PATH says whose traces to read" in done.stderr
+    code, _, err = moontail(folder, "try", "mine.lua", "--journal", "empty")
+    assert code == 1 and "--config" not in err
+
+
+def test_a_configuration_with_a_policy_of_its_own_is_one(folder):
+    done = run("try", "whole.lua", "--trace", "good.pb", folder=folder,
+               env={"NOT_SET_ANYWHERE_ELSE": "journal"})
+    assert done.returncode == 0, done.stderr
+    assert "      2  keep by mine\n      1  drop by probabilistic (sampled)\n" in done.stdout
+    code, _, err = moontail(folder, "try", "whole.lua", "--trace", "good.pb")
+    assert code == 78 and "whole.lua:5: env NOT_SET_ANYWHERE_ELSE is not set" in err
+
+
 @pytest.mark.parametrize("arguments, code, message", [
     (["mine.lua", "--trace", "nothing.json"], 1, "nothing.json: No such file"),
     (["mine.lua", "--trace", "bad.json"], 1, "moontail: bad.json:3: the body is not JSON: "),
@@ -145,6 +192,16 @@ def test_try_reads_a_file(folder, file):
     (["mine.lua", "--history", "--trace", "good.pb"], 2, "give one"),
     (["mine.lua", "--show", "many"], 2, "--show 'many' is no number"),
     ([], 2, "which policy, or config.lua?"),
+    (["shout.lua", "--trace", "good.pb"], 2,
+     "moontail: shout.lua is a processor's file: try is for policies and configurations"),
+    (["lines.lua", "--trace", "good.pb"], 2,
+     "moontail: lines.lua is an exporter's file: try is for policies and configurations"),
+    (["forgotten.lua", "--trace", "good.pb"], 78,
+     "forgotten.lua: the file must return policy { ... }"),
+    (["raising.lua", "--options", "{}", "--trace", "good.pb"], 78,
+     "raising.lua:1: match{} has no field 'knd' (did you mean 'kind'?)"),
+    (["plain.lua", "--options", "{}", "--trace", "good.pb"], 2,
+     "--options are for a policy: a configuration has its own"),
 ])
 def test_what_can_not_be_tried_is_said(folder, arguments, code, message):
     got, out, err = moontail(folder, "try", *arguments)
