@@ -71,17 +71,34 @@ static int wait_for(const char *path, struct buf *answer)
     return fail("it was asked for, but nothing has come of it yet: see the collector's log");
 }
 
-static int reload(const char *path)
+/* A configuration says where its journal is, and not where that of the collector is that runs with
+ * what it said before. */
+static int fail_to_reach(const struct journal_place *place, const char *why)
 {
+    bool is_in_journal = strncmp(place->control, place->path, strlen(place->path)) == 0;
+
+    (void)fail(why);
+    if (!place->journal && is_in_journal)
+        fputs("moontail: where journal.path was changed, `moontail reload --journal OLDPATH` names "
+              "the folder of the one that runs\n",
+              stderr);
+    return EXIT_FAILED;
+}
+
+static int reload(const struct journal_place *place)
+{
+    const char *path = place->control;
     struct err_info info;
     struct buf answer;
+    enum err err;
     int code;
 
     if (!path)
         return fail("admin.control is off: nobody can be asked; send SIGHUP");
     buf_init(&answer, ANSWER_MAX, NULL);
-    if (call(path, "reload", &answer, &info) != ERR_OK)
-        code = fail(info.text);
+    err = call(path, "reload", &answer, &info);
+    if (err)
+        code = err == ERR_IO ? fail_to_reach(place, info.text) : fail(info.text);
     else
         code = begins(&answer, "asked ") ? wait_for(path, &answer) : fail("not a control socket");
     buf_fini(&answer);
@@ -99,7 +116,7 @@ static int run(int argc, char **argv)
     if (!code)
         code = journal_place_find(&place);
     if (!code)
-        code = reload(place.control);
+        code = reload(&place);
     journal_place_fini(&place);
     return code;
 }

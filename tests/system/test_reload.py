@@ -194,6 +194,20 @@ def test_a_signal_and_a_command_reload_and_say_what_wants_a_restart(start):
     assert done.returncode == 1 and "is moontail running" in done.stderr, done
 
 
+def test_a_configuration_with_another_journal_does_not_find_who_runs(start):
+    """What is said then leads there."""
+    collector = start(config(exporter("nop"), tail=KEEP))
+    assert collector.http
+    path = os.path.join(collector.folder, "config.lua")
+    in_place(path, text_of(collector, KEEP).replace("/journal", "/elsewhere"))
+    done = run("reload", "--config", path, folder=collector.folder)
+    assert done.returncode == 1 and "/elsewhere/control.sock: No such file" in done.stderr
+    assert ("\nmoontail: where journal.path was changed, `moontail reload --journal OLDPATH` names "
+            "the folder of the one that runs\n") in done.stderr
+    done = run("reload", "--journal", f"{collector.folder}/journal", folder=collector.folder)
+    assert done.returncode == 0 and "needs a restart: journal.path\n" in done.stdout, done
+
+
 def test_reloads_under_load_lose_nothing(tmp_path):
     campaign = Campaign(tmp_path)
     try:
