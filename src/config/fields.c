@@ -78,7 +78,7 @@ const struct schema_field config_fields[] = {
      .doc = "the control socket: unix = control.sock in journal.path, or a path, or off"},
 
     {"journal.path", SCHEMA_STRING, "env(\"STATE_DIRECTORY\", \"/var/lib/moontail\")", .offset = OF(journal.path),
-     .doc = "the folder of what must survive, and of the control socket"},
+     .doc = "the folder of what must survive, and of the control socket; a relative one is in the folder in which moontail runs"},
     {"journal.ack", SCHEMA_STRING, "\"written\"", .one_of = "memory|written|fsync", .offset = OF(journal.ack),
      .doc = "what an acknowledgement survives: memory = slow backends, written = the end of the process too, fsync = a power cut too (docs/guarantees.md)"},
     {"journal.max_size", SCHEMA_SIZE, "\"1GiB\"", 16 * MIB, 1024 * 1024 * GIB, .offset = OF(journal.max_size),
