@@ -145,6 +145,13 @@ static int host_log(lua_State *L)
     return 0;
 }
 
+/* Whether this is the state in which exporters are asked. */
+static int host_runs_here(lua_State *L)
+{
+    lua_pushboolean(L, lua_batch_this(L) != NULL);
+    return 1;
+}
+
 /* Unix ms when the batch was given to encode. */
 static int host_now_ms(lua_State *L)
 {
@@ -192,6 +199,7 @@ static void add_host_functions(lua_State *L)
     lua_host_add(L, "export_json", host_json);
     lua_host_add(L, "export_start_ms", host_start_ms);
     lua_host_add(L, "export_log", host_log);
+    lua_host_add(L, "export_runs_here", host_runs_here);
     lua_host_add(L, "export_now_ms", host_now_ms);
     lua_host_add(L, "export_count", host_count);
     lua_prometheus_add(L);

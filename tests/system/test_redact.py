@@ -65,6 +65,7 @@ def test_planted_secrets_are_nowhere(start, backend, tmp_path):
     shown = {"explain": explained, "try": tried.stdout + tried.stderr, "backend": sent,
              "metrics": scraped, "file": path.read_text(), "log and debug": collector.output()}
     assert "GET /users/****" in shown["log and debug"] and "GET /users/****" in shown["file"]
+    assert "seen card **** and ****" in shown["log and debug"], "what a policy of config.lua says"
     for where, what in shown.items():
         assert str(what), where
         assert [s for s in SECRETS if s in str(what)] == [], where
