@@ -78,7 +78,7 @@ struct collector {
     uint64_t started_ns, started_unix_ns, stop_by_ns;
     uint64_t accept_again_ns; /* paused until then; 0: accepting */
     struct metrics_source metrics_sources[METRICS_SOURCES];
-    bool has_sent_last;    /* what was counted until the end */
+    bool has_sent_last; /* what was counted until the end */
     struct notices notices;
     uint64_t audit_due_ns; /* when it is gathered next */
     uint8_t *audit_told;   /* by operation: the log has said that none of its traces is kept */
