@@ -97,12 +97,6 @@ local function check_names(run, path, keys)
   end
 end
 
-local function keys_of(path)
-  local keys = {}
-  for key in path:gmatch "[^.]+" do keys[#keys + 1] = key end
-  return keys
-end
-
 -- Who listens where: { key, listen, ip, port }.
 local function listeners(run)
   local list = {}
@@ -130,7 +124,7 @@ end
 local function fail_collision(run, one, other)
   if run.given[one.key] == nil then one, other = other, one end
   local default = run.given[other.key] == nil and ", its default" or ""
-  run:fail(keys_of(one.key), ("%s is '%s', where %s ('%s'%s) listens too; allowed: a port of its own for each of them"):format(one.key, one.listen, other.key, other.listen, default))
+  run:fail(schema.keys_of(one.key), ("%s is '%s', where %s ('%s'%s) listens too; allowed: a port of its own for each of them"):format(one.key, one.listen, other.key, other.listen, default))
 end
 
 local function check_listeners(run)
@@ -207,7 +201,7 @@ function M.collected() return state and state.errors or {} end
 function M.value(path) return checked and checked.run.values[path] end
 
 -- "config.lua:12: " of the key at the path, for what C finds wrong with values.
-function M.place(path) return checked and checked.run:place(keys_of(path)) or "" end
+function M.place(path) return checked and checked.run:place(schema.keys_of(path)) or "" end
 
 local function describe(key, value, depth, lines)
   if secret.is(value) then value = secret.reveal(value) end

@@ -96,15 +96,9 @@ end
 -- A value as Lua text.
 function M.text(value) return show(value, nil, false, "") end
 
-local function keys_of(path)
-  local keys = {}
-  for key in path:gmatch "[^.]+" do keys[#keys + 1] = key end
-  return keys
-end
-
 local function field_text(node, run, indent)
   local given = run and run.given[node.path]
-  if given ~= nil then return show(given, keys_of(node.path), node.field.secret, indent) end
+  if given ~= nil then return show(given, schema.keys_of(node.path), node.field.secret, indent) end
   local default = node.field.default_text
   if run and default and default:find("(", 1, true) and run.values[node.path] ~= nil then
     local value = run.values[node.path] -- what env gave, say; a verdict stays as it is written

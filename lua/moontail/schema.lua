@@ -11,7 +11,8 @@ local types = require "moontail.schema_types"
 
 local schema = { show = types.show, unknown = types.unknown, add_type = types.add }
 
-local function split(path)
+-- The keys of a dotted path.
+function schema.keys_of(path)
   local keys = {}
   for key in path:gmatch "[^.]+" do keys[#keys + 1] = key end
   return keys
@@ -41,7 +42,7 @@ function schema.tree(fields)
   local root = { path = "", names = {}, children = {} }
   for _, field in ipairs(as_list(fields)) do
     local node, path = root, nil
-    for _, key in ipairs(split(field.path)) do
+    for _, key in ipairs(schema.keys_of(field.path)) do
       path = path and (path .. "." .. key) or key
       if not node.children[key] then
         node.children[key] = { path = path, names = {}, children = {} }
