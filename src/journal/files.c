@@ -119,12 +119,17 @@ uint64_t files_look(struct files *f, uint64_t now_ns)
     return f->look_ns;
 }
 
+static uint64_t bound_of(const struct files *f, const struct store_stats *s)
+{
+    return f->cannot_grow ? s->file_bytes : s->max_bytes;
+}
+
 uint64_t files_bound(const struct files *f)
 {
     struct store_stats s;
 
     store_stats(f->store, &s);
-    return f->cannot_grow ? s.file_bytes : s.max_bytes;
+    return bound_of(f, &s);
 }
 
 enum journal_pressure files_pressure(struct files *f)
@@ -137,9 +142,9 @@ enum journal_pressure files_pressure(struct files *f)
     left = s.free_bytes > reserve ? s.free_bytes - reserve : 0;
     if (!f->cannot_grow && s.max_bytes > s.file_bytes)
         left += s.max_bytes - s.file_bytes;
-    if (left < files_bound(f) / EARLY_SHARE)
+    if (left < bound_of(f, &s) / EARLY_SHARE)
         return PRESSURE_EARLY;
-    return left < files_bound(f) / SHED_SHARE ? PRESSURE_OUTBOX : PRESSURE_NONE;
+    return left < bound_of(f, &s) / SHED_SHARE ? PRESSURE_OUTBOX : PRESSURE_NONE;
 }
 
 void files_fini(struct files *f)
