@@ -2,7 +2,7 @@
 local core = require "moontail.policy_core"
 local env = require "moontail.env"
 
-local type, error, tostring, pairs, select = type, error, tostring, pairs, select
+local type, error, tostring, pairs = type, error, tostring, pairs
 local format, floor, concat, sort = string.format, math.floor, table.concat, table.sort
 local null = core.json_null
 local secret_meta = debug.getmetatable
@@ -134,15 +134,9 @@ api.json = env.frozen({
 
 -- ---- log ----
 
-local function line_of(...)
-  local parts = {}
-  for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
-  return concat(parts, " ")
-end
-
 api.log = env.frozen({
-  info = function(...) core.log("info", line_of(...)) end,
-  warn = function(...) core.log("warn", line_of(...)) end,
+  info = function(...) core.log("info", env.line_of(...)) end,
+  warn = function(...) core.log("warn", env.line_of(...)) end,
 }, "log")
 
 return M

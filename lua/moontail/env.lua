@@ -21,6 +21,13 @@ function env.hint(name, known)
   return near and (" (did you mean '" .. near .. "'?)") or ""
 end
 
+-- The arguments as texts, a space between them: a line of a log.
+function env.line_of(...)
+  local parts = {}
+  for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
+  return table.concat(parts, " ")
+end
+
 -- A view of `t` that can't be written and raises for a name that is not there.
 -- The view is empty: reads pass to `t`, then to the error. Compiled code pays nothing for it.
 function env.frozen(t, what)

@@ -225,9 +225,7 @@ local function is_between(n, least, most) return type(n) == "number" and n >= le
 local function line_of_log(level, of_policies)
   return function(...)
     if of_policies and not host.export_runs_here() then return of_policies(...) end
-    local parts = {}
-    for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
-    host.export_log(level, table.concat(parts, " "))
+    host.export_log(level, env.line_of(...))
   end
 end
 
