@@ -8,13 +8,7 @@ enum { MAX_BYTES = 64 * 1024 * 1024 };
 /* Pushes the function. */
 static enum err push_function(lua_State *L, const char *name, struct err_info *info)
 {
-    enum err e = lua_require(L, "moontail.file_kind", info);
-
-    if (e)
-        return e;
-    lua_getfield(L, -1, name);
-    lua_remove(L, -2);
-    return ERR_OK;
+    return lua_require_function(L, "moontail.file_kind", name, info);
 }
 
 /* Pushes an environment with all that a file of any kind may call: what is missing in that of its

@@ -86,12 +86,10 @@ static enum err write_page(lua_State *L, const char *function, int args, const c
 {
     const char *text;
     size_t len;
-    enum err e = lua_require(L, "moontail.script_page", info);
+    enum err e = lua_require_function(L, "moontail.script_page", function, info);
 
     if (e)
         return e;
-    lua_getfield(L, -1, function);
-    lua_remove(L, -2);
     lua_insert(L, -1 - args);
     e = lua_run(L, args, 1, info);
     if (e)

@@ -60,13 +60,7 @@ static enum err read_source(const struct config_source *source, char **text, siz
 /* Pushes moontail.config's function. It can be there only if the module loads. */
 static enum err push_function(lua_State *L, const char *name, struct err_info *info)
 {
-    enum err e = lua_require(L, "moontail.config", info);
-
-    if (e)
-        return e;
-    lua_getfield(L, -1, name);
-    lua_remove(L, -2);
-    return ERR_OK;
+    return lua_require_function(L, "moontail.config", name, info);
 }
 
 /* Pushes the sealed environment: plain Lua, what the rooms add, env, secret, file, components. */

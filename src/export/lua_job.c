@@ -166,12 +166,10 @@ static bool take_request(lua_State *L, int index, struct memory *memory, struct 
 static enum err push_call(lua_State *L, const char *name, const struct lua_job *job,
                           struct err_info *info)
 {
-    enum err result = lua_require(L, "moontail.exporter_run", info);
+    enum err result = lua_require_function(L, "moontail.exporter_run", name, info);
 
-    if (result != ERR_OK)
+    if (result)
         return result;
-    lua_getfield(L, -1, name);
-    lua_remove(L, -2);
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_JOB_INSTANCES);
     lua_rawgeti(L, -1, (int)job->exporter + 1);
     lua_remove(L, -2);

@@ -319,14 +319,24 @@ enum err lua_require(lua_State *L, const char *module, struct err_info *info)
     return lua_run(L, 1, 1, info);
 }
 
-enum err lua_env_new(lua_State *L, struct err_info *info)
+enum err lua_require_function(lua_State *L, const char *module, const char *name,
+                              struct err_info *info)
 {
-    enum err e = lua_require(L, "moontail.env", info);
+    enum err e = lua_require(L, module, info);
 
     if (e)
         return e;
-    lua_getfield(L, -1, "new");
+    lua_getfield(L, -1, name);
     lua_remove(L, -2);
+    return ERR_OK;
+}
+
+enum err lua_env_new(lua_State *L, struct err_info *info)
+{
+    enum err e = lua_require_function(L, "moontail.env", "new", info);
+
+    if (e)
+        return e;
     return lua_run(L, 0, 1, info);
 }
 

@@ -44,6 +44,9 @@ uint64_t lua_state_cpu_bound(const lua_State *L);
 /* Pushes the return value of a trusted embedded module ("moontail.schema"), loading it once.
  * ERR_SCRIPT with the message in info, nothing pushed. */
 enum err lua_require(lua_State *L, const char *module, struct err_info *info) MUST_CHECK;
+/* The same of the function that the module has under this name. */
+enum err lua_require_function(lua_State *L, const char *module, const char *name,
+                              struct err_info *info) MUST_CHECK;
 
 /* Pushes a fresh environment for scripts: the allowed globals, still open, so that rooms add theirs
  * with lua_setfield. Scripts may be loaded into it once it is sealed. ERR_SCRIPT: nothing pushed.

@@ -211,12 +211,10 @@ void policy_take_hints(lua_State *L, struct buf *hints)
 
 enum err policy_api_text(lua_State *L, const char *what, struct err_info *info)
 {
-    enum err e = lua_require(L, "moontail.api_print", info);
+    enum err e = lua_require_function(L, "moontail.api_print", what, info);
 
     if (e)
         return e;
-    lua_getfield(L, -1, what);
-    lua_remove(L, -2);
     return lua_run(L, 0, 1, info);
 }
 
