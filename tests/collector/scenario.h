@@ -30,6 +30,17 @@ static inline uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
+/* The only span of a trace. */
+static inline struct test_span only_span(uint64_t trace, const char *name)
+{
+    return (struct test_span){.trace_high = trace,
+                              .trace_low = mix(trace),
+                              .id = 1,
+                              .start_ms = now_ms,
+                              .duration_ms = 1,
+                              .name = name};
+}
+
 /* Posts spans in one request; the status. */
 static inline int post_status(struct sim *s, int fd, const struct test_span *spans, size_t count)
 {

@@ -11,16 +11,6 @@
              "on_full = 'drop_oldest' }")) " end)() c.journal = { max_size = '" size               \
                                            "' } return c"
 
-static struct test_span span_of(uint64_t trace, const char *name)
-{
-    return (struct test_span){.trace_high = trace,
-                              .trace_low = mix(trace),
-                              .id = 1,
-                              .start_ms = now_ms,
-                              .duration_ms = 1,
-                              .name = name};
-}
-
 static void start_with(struct sim *s, unsigned workers)
 {
     sim_kill(s);
@@ -40,7 +30,7 @@ static void a_bound_too_small_for_the_workers_is_refused_and_the_least_one_works
     s.host.cpus = 4;
     CHECK(sim_try_start(&s));
     for (uint64_t i = 0; i < TRACES; i++) { /* each connection may be another worker's */
-        struct test_span span = span_of(i, "small");
+        struct test_span span = only_span(i, "small");
 
         CHECK(post_status(&s, sim_connect(&s), &span, 1) == 200);
     }
@@ -63,7 +53,7 @@ static uint64_t fill_disk(struct sim *s)
     memset(name, 'x', sizeof(name) - 1);
     for (unsigned i = 0; i < REQUESTS; i++) {
         for (unsigned k = 0; k < PER_REQUEST; k++)
-            spans[k] = span_of(next++, name);
+            spans[k] = only_span(next++, name);
         if (post_status(s, fd, spans, PER_REQUEST) == 200)
             taken += PER_REQUEST;
         else
@@ -109,7 +99,7 @@ static uint64_t decided_by(struct sim *s, enum trace_trigger trigger)
 static void send_for(struct sim *s, int fd, uint64_t *next, unsigned seconds)
 {
     for (unsigned i = 0; i < 20 * seconds; i++) {
-        struct test_span span = span_of((*next)++, "steady");
+        struct test_span span = only_span((*next)++, "steady");
 
         post(s, fd, &span, 1);
         sim_run(s, 50 * NS_PER_MS);

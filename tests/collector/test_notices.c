@@ -42,26 +42,15 @@ static unsigned count_of(const char *text)
 
 #define ALWAYS "decision_wait = '1s', policies = { policy 'always_sample' {} }"
 
-static struct test_span span_of(uint64_t trace)
-{
-    static char name[5000];
-
-    memset(name, 'x', sizeof(name) - 1);
-    return (struct test_span){.trace_high = trace,
-                              .trace_low = mix(trace),
-                              .id = 1,
-                              .start_ms = now_ms,
-                              .duration_ms = 1,
-                              .name = name};
-}
-
 /* A request each 50 ms, of one span. Returns how many were not taken. */
 static unsigned send_some(struct sim *s, unsigned requests)
 {
+    static char name[5000];
     unsigned refused = 0;
 
+    memset(name, 'x', sizeof(name) - 1);
     for (unsigned i = 0; i < requests; i++) {
-        struct test_span span = span_of(i);
+        struct test_span span = only_span(i, name);
 
         refused += post_status(s, sim_connect(s), &span, 1) != 200;
         sim_run(s, 50 * NS_PER_MS);
