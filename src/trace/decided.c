@@ -42,12 +42,14 @@ static void count_memory(struct decided *d)
 
 void decided_init(struct decided *d, size_t capacity, struct memory *memory)
 {
-    assert(capacity > 0 && capacity <= (size_t)1 << 30);
+    assert(capacity <= (size_t)1 << 30);
     *d = (struct decided){.memory = memory, .capacity = (uint32_t)capacity, .mask = 511};
     while (d->mask + 1 < d->capacity / 2)
         d->mask = d->mask * 2 + 1;
-    d->wrap = UINT32_MAX / d->capacity * d->capacity;
-    d->entries = pages_map(entries_bytes(d));
+    if (capacity > 0) {
+        d->wrap = UINT32_MAX / d->capacity * d->capacity;
+        d->entries = pages_map(entries_bytes(d));
+    }
     d->buckets = pages_new_forced(memory, buckets_bytes(d));
     if (!d->buckets)
         err_no_memory("decided traces");
@@ -131,10 +133,10 @@ static void forget_oldest(struct decided *d)
 
 void decided_add(struct decided *d, uint64_t hash, const struct trace_decision *decision)
 {
-    uint32_t item = share(d, decision);
+    uint32_t item = d->capacity ? share(d, decision) : 0;
     struct decided_bucket *bucket = &d->buckets[hash & d->mask];
 
-    if (!item) { /* the kernel has no memory */
+    if (!item) { /* none is wanted, or the kernel has no memory */
         d->dropped++;
         return;
     }

@@ -47,7 +47,7 @@ static inline uint32_t decided_filter_bit(uint64_t hash)
     return UINT32_C(1) << (hash >> 32 & 31); /* the top ones name the worker */
 }
 
-/* capacity: 1 .. 2^30. Start-up only: ends without memory. */
+/* capacity: 0 .. 2^30. Start-up only: ends without memory. */
 void decided_init(struct decided *d, size_t capacity, struct memory *memory);
 void decided_fini(struct decided *d);
 

@@ -38,7 +38,7 @@ struct trace_limits {
     size_t num_traces;           /* 0: bounded by memory alone */
     size_t max_spans; /* of one trace, and as many log records; > 0: one with more is due at once */
     size_t max_bytes; /* of one trace, log records included; > 0 */
-    size_t decision_cache; /* decisions remembered by this table; 1 .. 2^30 */
+    size_t decision_cache; /* decisions remembered by this table; 0 .. 2^30 */
     struct memory *memory;
 };
 

@@ -362,6 +362,26 @@ static void the_oldest_decision_is_forgotten_first_and_counted(void)
     CHECK(memory_used(&memory) == 0);
 }
 
+static void where_no_decision_is_to_be_remembered_none_is(void)
+{
+    struct trace_limits limits = limits_of();
+    struct trace_decision late = {0};
+    struct scan_span s = span_of(1, 2, 0);
+    struct trace_table *t;
+    struct trace_stats stats;
+
+    limits.decision_cache = 0;
+    t = table_of(&limits);
+    add(t, 1, 1, 0, 0);
+    trace_table_decided(t, trace_table_take_oldest(t, TRIGGER_SHUTDOWN), &keep);
+    trace_table_stats(t, &stats);
+    CHECK(stats.remembered == 0 && stats.forgotten == 1);
+    CHECK(!trace_table_remembered(t, s.trace_id));
+    CHECK(trace_table_add(t, &s, 9, 0, &late) == TRACE_ADDED);
+    trace_table_free(t);
+    CHECK(memory_used(&memory) == 0);
+}
+
 static void without_memory_nothing_is_stored_and_what_was_there_stays(void)
 {
     struct trace_limits limits = limits_of();
@@ -753,6 +773,7 @@ int main(void)
     RUN(over_num_traces_the_oldest_go_first);
     RUN(a_trace_that_was_put_back_is_due_at_once_and_takes_more_spans);
     RUN(the_oldest_decision_is_forgotten_first_and_counted);
+    RUN(where_no_decision_is_to_be_remembered_none_is);
     RUN(without_memory_nothing_is_stored_and_what_was_there_stays);
     RUN(many_spans_are_added_up_to_the_first_late_one);
     RUN(spans_where_others_lay_go_to_traces_of_their_own);
