@@ -63,7 +63,7 @@ static void on_decision(void *arg, const struct decision_record *d)
 static bool take_late(struct worker *w, const struct scan_span *s, const struct recovered_frame *f,
                       const struct trace_decision *late)
 {
-    if (!late->keep || recovery_has_source(w->shared->journal, s->trace_id, f->source))
+    if (!late->keep)
         return false;
     if (!decider_force_late(w->decider, 1))
         err_no_memory("what the journal holds");
@@ -131,15 +131,21 @@ static uint64_t came_ns(struct recovering *r, const struct recovered_frame *f)
     return r->last_ns;
 }
 
-/* Leaves those of the scanned spans that count in this frame. */
+/* Leaves those of the scanned spans that count in this frame. What was decided says so by its
+ * sources: the table may have forgotten it, it holds no more decisions than decision_cache. */
 static size_t take_first(const struct worker *scanner, size_t count,
                          const struct recovered_frame *f)
 {
+    const struct journal *journal = scanner->shared->journal;
     size_t kept = 0;
 
-    for (size_t i = 0; i < count; i++)
-        if (recovery_is_first(scanner->shared->journal, f, scanner->spans[i].offset))
-            scanner->spans[kept++] = scanner->spans[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct scan_span *s = &scanner->spans[i];
+
+        if (recovery_is_first(journal, f, s->offset) &&
+            !recovery_has_source(journal, s->trace_id, f->source))
+            scanner->spans[kept++] = *s;
+    }
     return kept;
 }
 

@@ -90,6 +90,37 @@ static void a_decision_is_remembered_over_kills_and_late_spans_follow_it(void)
     backend_fini(&b);
 }
 
+/* They lie beside spans that wait, in one segment. The table holds no more decisions than
+ * decision_cache; the journal's log holds those of all frames that are still there. */
+static void what_was_decided_is_not_decided_again_however_few_decisions_are_remembered(void)
+{
+    enum { TRACES = 64 };
+    static const char *const caches[] = {"0", "4", "1000000"};
+    char text[1024];
+    struct backend b;
+    struct sim s;
+
+    for (size_t c = 0; c < sizeof(caches) / sizeof(caches[0]); c++) {
+        snprintf(text, sizeof(text),
+                 CONFIG("decision_wait_after_root = '1s', decision_cache = %s, " SLOW,
+                        OTLP("all", "1", "")),
+                 caches[c]);
+        sim_with_backend(&s, &b, text);
+        for (uint64_t i = 0; i < TRACES; i++)
+            post_one(&s, i, 1, i % 2 ? 900 : 1);
+        post_one(&s, TRACES, 2, 900); /* its root is missing */
+        sim_run(&s, 3 * NS_PER_S);
+        CHECK(backend_read(&b, 1) == TRACES / 2 && sim_ledger(&s)->pending == 1);
+        restart(&s, 2);
+        CHECK(sums(&s)->recovered == 1 && sim_ledger(&s)->pending == 1);
+        sim_run(&s, 12 * NS_PER_S);
+        CHECK(backend_read(&b, 1) == TRACES / 2 + 1);
+        balanced(&s);
+        sim_fini(&s);
+        backend_fini(&b);
+    }
+}
+
 /* Recovery knows frames that are done by trace: two records of one frame could be torn apart by a
  * kill, and the second one's spans would pass for done. */
 static void late_spans_of_a_trace_in_one_request_are_one_record(void)
@@ -391,6 +422,7 @@ int main(void)
     RUN(a_queue_that_is_larger_than_memory_is_on_disk_and_arrives_whole);
     RUN(pending_spans_are_decided_after_a_kill_by_any_number_of_workers);
     RUN(a_decision_is_remembered_over_kills_and_late_spans_follow_it);
+    RUN(what_was_decided_is_not_decided_again_however_few_decisions_are_remembered);
     RUN(late_spans_of_a_trace_in_one_request_are_one_record);
     RUN(what_was_queued_for_a_backend_is_sent_after_a_kill);
     RUN(what_is_recovered_keeps_its_deadline_but_no_sooner_than_five_seconds);
