@@ -348,12 +348,13 @@ static void time_out(struct h2_stream *s)
 
 uint64_t h2_stream_tick(struct h2_stream *s, uint64_t now_ns)
 {
-    uint64_t due = s->progress_ns + s->connection->listener->read_timeout_ns;
+    uint64_t patience_ns = s->connection->listener->read_timeout_ns;
+    uint64_t due = s->progress_ns + patience_ns;
 
-    if (is_waiting_for_us(s))
-        return NEVER_NS;
+    if (is_waiting_for_us(s)) /* looked at again: its end tells nobody what is due then */
+        return now_ns + patience_ns;
     if (now_ns < due)
         return due;
     time_out(s);
-    return now_ns + s->connection->listener->read_timeout_ns;
+    return now_ns + patience_ns;
 }

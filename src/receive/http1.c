@@ -426,9 +426,12 @@ static uint64_t due_of(const struct connection *c)
 
     if (is_idle(h))
         return age_end < idle_end ? age_end : idle_end;
-    if (h->phase == PHASE_ANSWER || (h->request && request_is_paused(h->request)))
-        return NEVER_NS;
     return h->progress_ns + c->listener->read_timeout_ns;
+}
+
+static bool is_waiting_for_us(const struct http1 *h)
+{
+    return h->phase == PHASE_ANSWER || (h->request && request_is_paused(h->request));
 }
 
 static uint64_t http1_tick(struct connection *c, uint64_t now_ns)
@@ -438,6 +441,8 @@ static uint64_t http1_tick(struct connection *c, uint64_t now_ns)
 
     if (c->closing)
         return NEVER_NS;
+    if (is_waiting_for_us(h)) /* looked at again: its answer tells nobody what is due then */
+        return now_ns + c->listener->read_timeout_ns;
     if (now_ns < due)
         return due;
     if (is_idle(h))

@@ -463,6 +463,49 @@ static void a_client_with_a_shut_window_loses_the_stream(void)
     scene_fini(&s);
 }
 
+/* A look at all connections while a request waits for the sink must not be the last one. */
+static void a_connection_that_was_looked_at_while_it_waited_still_ends_when_idle(void)
+{
+    struct scene s;
+    struct http_answer a;
+
+    scene_init(&s, RECEIVE_HTTP, 1);
+    s.f.later = true;
+    fixture_start(&s.f);
+    s.fd = fixture_connect(&s.f);
+    fixture_advance(&s.f, 9 * NS_PER_S);
+    fixture_send(&s.f, s.fd, s.request.data, s.request.len);
+    fixture_advance(&s.f, 2 * NS_PER_S);
+    receive_answer(s.f.open[0], &(struct receive_answer){RECEIVE_OK, 0, NULL});
+    CHECK(read_answer(&s.f, s.fd, &a) && a.status == 200);
+    fixture_advance(&s.f, 301 * NS_PER_S);
+    CHECK(fake_net_is_closed(s.f.net, s.fd));
+    scene_fini(&s);
+}
+
+/* The same for a message that waited for memory, got it, and does not come. */
+static void a_message_that_stops_after_it_waited_for_memory_is_timed_out(void)
+{
+    struct scene s;
+    struct grpc_client g;
+    struct grpc_call call = {.hold_end = true};
+    size_t filled;
+
+    scene_grpc(&s, SPANS, &g);
+    fixture_advance(&s.f, 9 * NS_PER_S);
+    filled = fill(&s, 200000);
+    grpc_submit(&g, &call, EXPORT, NULL, slice_make(s.request.data, 1000));
+    grpc_pump(&g);
+    fixture_advance(&s.f, 1500 * NS_PER_MS);
+    memory_release(&s.f.memory, filled);
+    fixture_advance(&s.f, 100 * NS_PER_MS);
+    fixture_advance(&s.f, 11 * NS_PER_S);
+    grpc_pump(&g);
+    CHECK(call_is_refused(&call, 4) && fixture_stats(&s.f).open_bytes == 0);
+    grpc_close(&g);
+    scene_fini(&s);
+}
+
 static void the_due_time_is_when_something_happens(void)
 {
     struct scene s;
@@ -503,6 +546,8 @@ int main(void)
     RUN(a_client_that_only_stops_sending_still_gets_its_answer);
     RUN(pipelined_requests_are_all_answered_after_the_client_stops_sending);
     RUN(a_client_with_a_shut_window_loses_the_stream);
+    RUN(a_connection_that_was_looked_at_while_it_waited_still_ends_when_idle);
+    RUN(a_message_that_stops_after_it_waited_for_memory_is_timed_out);
     RUN(the_due_time_is_when_something_happens);
     return DONE();
 }
