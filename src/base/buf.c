@@ -21,7 +21,7 @@ void buf_fini(struct buf *b)
 void buf_clear(struct buf *b)
 {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->too_long = false;
 }
 
 static uint8_t *resize(const struct buf *b, size_t cap)
@@ -56,7 +56,7 @@ uint8_t *buf_reserve_more(struct buf *b, size_t size)
     if (b->failed)
         return NULL;
     if (size > b->max - b->len) {
-        b->failed = true;
+        b->failed = b->too_long = true;
         return NULL;
     }
     if ((!b->data || size > b->cap - b->len) && !grow(b, size ? b->len + size : 1)) {
@@ -100,7 +100,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
         return;
     }
     if ((size_t)len >= b->max - b->len) /* the NUL takes room for a moment too */
-        b->failed = true;
+        b->failed = b->too_long = true;
     at = (char *)buf_reserve(b, (size_t)len + 1);
     if (!at)
         return;

@@ -249,6 +249,10 @@ static enum attempt stage_json(struct receive_request *q, struct slice json, siz
     err = json_to_body(q->signal, json, &out, scratch, info);
     if (err == ERR_OK) {
         result = stage_copy(q, buf_slice(&out), len);
+    } else if (out.too_long) {
+        *reply = (struct reply){.code = REPLY_TOO_LARGE,
+                                .message = "the body as protobuf is larger than allowed"};
+        result = ATTEMPT_REFUSED;
     } else if (err == ERR_FULL) {
         result = ATTEMPT_PAUSE;
     } else {

@@ -328,6 +328,31 @@ static void json_of_many_small_values_is_taken(void)
     fixture_fini(&f);
 }
 
+/* Each "1," becomes eight bytes. A sender that is told to try again would do so for ever. */
+static void json_whose_protobuf_is_too_large_is_413(void)
+{
+    struct fixture f;
+    struct http_answer a;
+    struct buf json;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    f.signals = 1u << OTLP_METRICS;
+    f.listener.max_inflated = 2 << 20;
+    fixture_start(&f);
+    buf_init(&json, 1 << 20, NULL);
+    buf_str(&json, "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"histogram\":"
+                   "{\"dataPoints\":[{\"bucketCounts\":[1");
+    while (json.len < 900000)
+        buf_str(&json, ",1");
+    buf_str(&json, "]}]}}]}]}]}");
+    send_post(&f, "/v1/metrics", JSON, buf_slice(&json), &a);
+    CHECK(a.status == 413 && f.accepted == 0);
+    CHECK(fixture_stats(&f).refused[REFUSED_TOO_LARGE] == 1);
+    buf_fini(&json);
+    fixture_fini(&f);
+    CHECK(memory_used(&f.memory) == 0);
+}
+
 static void a_rejected_json_span_is_a_partial_success_in_json(void)
 {
     struct fixture f;
@@ -357,6 +382,7 @@ int main(void)
     RUN(json_is_staged_as_protobuf_and_answered_in_json);
     RUN(json_that_is_none_is_400_and_says_where);
     RUN(json_of_many_small_values_is_taken);
+    RUN(json_whose_protobuf_is_too_large_is_413);
     RUN(a_rejected_json_span_is_a_partial_success_in_json);
     return DONE();
 }
