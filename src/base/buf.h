@@ -14,7 +14,7 @@ struct buf {
     size_t max;            /* never longer than this */
     struct memory *memory; /* NULL: uncounted */
     bool failed;           /* the bound or the limiter refused */
-    bool too_long;         /* it was the bound: with more memory it would not fit either */
+    bool too_long;         /* it was the bound, until buf_clear: more memory would not help */
     bool forced;           /* set after buf_init: counted, but the limiter never refuses */
 };
 

@@ -200,6 +200,12 @@ static void answer(struct following *f, struct receive_request *request, uint64_
 
 /* ---- one request ---- */
 
+static enum err refuse_grown(struct following *f, struct receive_request *request)
+{
+    f->refused = true;
+    return intake_refuse_grown(request);
+}
+
 /* Held where the body was staged, and that may be too small for what processors made of it. */
 static enum err take_and_answer(struct following *f, struct slice came,
                                 struct receive_request *request)
@@ -207,9 +213,8 @@ static enum err take_and_answer(struct following *f, struct slice came,
     struct worker *w = f->w;
     uint64_t now_ns = clock_now_ns(w->shared->clock);
 
-    f->refused = f->held_count > 0 && f->held.len > door_room(w, came.len);
-    if (f->refused)
-        return intake_refuse_grown(request);
+    if (f->held_count > 0 && f->held.len > door_room(w, came.len))
+        return refuse_grown(f, request);
     if (f->held_count > 0 && f->held.len > w->staged.len)
         return ERR_FULL; /* staged by other rules */
     if (take(f, now_ns) != ERR_OK)
@@ -226,6 +231,8 @@ static enum err follow_scanned(struct following *f, struct slice body,
 
     if (err == ERR_OK)
         err = take_and_answer(f, body, request);
+    else if (err == ERR_PARSE)
+        err = refuse_grown(f, request);
     pass_end_processors(w, OTLP_LOGS, err == ERR_OK && !f->refused);
     buf_fini(&f->rest);
     buf_fini(&f->held_bytes);

@@ -6,7 +6,7 @@
 
 enum {
     FIRST_CUTS = 64,
-    GROWTH = 1 << 20, /* bytes that stamping may add to a body */
+    GROWTH = 64 << 20, /* bytes that stamping may add to a body */
 };
 
 _Static_assert(SIGNAL_METRICS - SIGNAL_TRACES == OTLP_METRICS - OTLP_TRACES &&
@@ -83,14 +83,16 @@ void pass_end_processors(struct worker *w, enum otlp_signal signal, bool taken)
 
 /* ---- to the outbox ---- */
 
-/* It may become much longer. */
+/* It may become much longer: each resource is stamped, however small it is. */
 enum err pass_stamp(struct worker *w, struct slice body, struct buf *payload)
 {
     struct compose_edits edits = {.entry = SIZE_MAX};
+    enum err err;
 
     decider_edit_resource(w->decider, &edits);
-    buf_init(payload, body.len * 2 + GROWTH, w->shared->memory);
-    return compose_body(body, &edits, payload);
+    buf_init(payload, body.len + GROWTH, w->shared->memory);
+    err = compose_body(body, &edits, payload);
+    return payload->too_long ? ERR_PARSE : err;
 }
 
 /* Makes `payload` of what leaves of a body. */
@@ -132,7 +134,7 @@ uint64_t pass_hand_on(struct worker *w, enum otlp_signal signal, size_t items, s
 }
 
 /* Hands what is left of the body to the outbox. *number: of its record; 0: nothing was left.
- * ERR_FULL: no room. */
+ * ERR_FULL: no room; ERR_PARSE: as of pass_stamp. */
 static enum err hand_on(struct worker *w, enum otlp_signal signal, struct slice body,
                         const struct scan_result *result, uint64_t *number)
 {
@@ -185,8 +187,12 @@ enum err pass_body(struct worker *w, enum otlp_signal signal, struct slice body,
     if (err != ERR_OK || !answers_have_room(&w->answers, AFTER_DECISION))
         return ERR_FULL;
     door_begin_items(w);
-    if (result.items > 0 &&
-        (!journal_can_decide(w->journal) || hand_on(w, signal, body, &result, &number) != ERR_OK))
+    if (result.items > 0)
+        err =
+            journal_can_decide(w->journal) ? hand_on(w, signal, body, &result, &number) : ERR_FULL;
+    if (err == ERR_PARSE)
+        return intake_refuse_grown(request);
+    if (err != ERR_OK)
         return ERR_FULL;
     count(w, signal, &result);
     answer.rejected = result.rejected;

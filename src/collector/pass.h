@@ -38,7 +38,8 @@ enum err pass_scan(struct worker *w, enum otlp_signal signal, struct slice body,
  * until processor_set_items_end. */
 enum err pass_process(struct worker *w, struct processor_set *processors, enum otlp_signal signal,
                       struct slice *body) MUST_CHECK;
-/* Initializes `payload` and makes it what leaves of a processed body. */
+/* Initializes `payload` and makes it what leaves of a processed body. ERR_FULL: no memory.
+ * ERR_PARSE: it would be longer than may be, and always will. */
 enum err pass_stamp(struct worker *w, struct slice body, struct buf *payload) MUST_CHECK;
 /* Hands a payload of so many items to the outbox; returns the number of its record, 0: no room. */
 uint64_t pass_hand_on(struct worker *w, enum otlp_signal signal, size_t items, struct buf *payload);

@@ -257,6 +257,46 @@ static void a_body_that_processors_make_much_longer_is_taken(void)
     end_sim(&s, &b);
 }
 
+#define STAMPED(long_value)                                                                        \
+    PLAIN("resource = { long = string.rep('x', " #long_value ") },", EXPORTER("all", ""))
+
+/* As a gateway sends them: an item or two of each resource, and the stamp is longer than they are.
+ */
+static void a_body_of_many_small_resources_is_stamped_and_taken(void)
+{
+    struct signal_backend b;
+    struct sim s;
+    struct buf body;
+
+    buf_init(&body, 1 << 20, NULL);
+    for (int i = 0; i < 5000; i++)
+        put_request(&body, OTLP_LOGS, 1, "INFO");
+    start_sim(&s, &b, STAMPED(500), 1);
+    CHECK(sim_post_to(&s, sim_connect(&s), "/v1/logs", buf_slice(&body)) == 200);
+    sim_run(&s, 5 * NS_PER_S);
+    CHECK(given(&b, OTLP_LOGS) == 5000);
+    end_sim(&s, &b);
+    buf_fini(&body);
+}
+
+/* And not as overload, which its sender would repeat. */
+static void what_stamping_makes_far_too_long_is_refused_for_good(void)
+{
+    struct signal_backend b;
+    struct sim s;
+    struct buf body;
+
+    buf_init(&body, 1 << 20, NULL);
+    put_request(&body, OTLP_LOGS, 1, "INFO");
+    for (int i = 0; i < 200000; i++)
+        wire_put_bytes(&body, 1, slice_make("", 0));
+    start_sim(&s, &b, STAMPED(500), 1);
+    CHECK(sim_post_to(&s, sim_connect(&s), "/v1/logs", buf_slice(&body)) == 400);
+    CHECK(sim_ledger(&s)->sum.passed[OTLP_LOGS].received == 0);
+    end_sim(&s, &b);
+    buf_fini(&body);
+}
+
 static void rejected_items_are_cut_out_and_counted_and_empty_requests_go_nowhere(void)
 {
     struct signal_backend b;
@@ -486,6 +526,8 @@ int main(void)
     RUN(what_processors_drop_of_metrics_and_logs_is_filtered_and_the_rest_kept);
     RUN(edits_come_before_the_stamp_of_resources_and_leave_the_rest_as_it_was);
     RUN(a_body_that_processors_make_much_longer_is_taken);
+    RUN(a_body_of_many_small_resources_is_stamped_and_taken);
+    RUN(what_stamping_makes_far_too_long_is_refused_for_good);
     RUN(rejected_items_are_cut_out_and_counted_and_empty_requests_go_nowhere);
     RUN(one_signal_waits_for_its_backend_while_others_go);
     RUN(a_full_queue_gives_up_the_oldest_of_any_signal);
