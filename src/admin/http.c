@@ -74,6 +74,12 @@ static int on_value(llhttp_t *p, const char *at, size_t n)
     return 0;
 }
 
+static int on_headers(llhttp_t *p)
+{
+    p->upgrade = 0; /* nothing to upgrade to: RFC 9110 section 7.8 lets us go on */
+    return 0;
+}
+
 static int on_complete(llhttp_t *p)
 {
     (void)p;
@@ -86,6 +92,7 @@ static const llhttp_settings_t http_settings = {
     .on_header_field = on_field,
     .on_header_field_complete = on_field_end,
     .on_header_value = on_value,
+    .on_headers_complete = on_headers,
     .on_message_complete = on_complete,
 };
 

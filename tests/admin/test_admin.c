@@ -190,6 +190,21 @@ static void a_connection_serves_pipelined_requests_in_order(void)
     stop();
 }
 
+/* As some HTTP clients (Java's, curl --http2) begin each request. */
+static void offers_to_upgrade_are_passed_over(void)
+{
+    static const char request[] = "GET /livez HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+                                  "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n";
+    int fd;
+
+    start();
+    fd = client();
+    for (int i = 0; i < 3; i++)
+        CHECK(exchange(fd, request, "ok\n", "200 OK"));
+    close(fd);
+    stop();
+}
+
 static void the_metrics_format_follows_the_accept_header(void)
 {
     start();
@@ -389,6 +404,7 @@ int main(void)
     RUN(everything_else_is_refused);
     RUN(head_has_the_length_and_no_body);
     RUN(a_connection_serves_pipelined_requests_in_order);
+    RUN(offers_to_upgrade_are_passed_over);
     RUN(the_metrics_format_follows_the_accept_header);
     RUN(the_better_weighted_format_wins);
     RUN(long_requests_are_refused);
