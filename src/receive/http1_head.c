@@ -200,6 +200,13 @@ static bool framing_is_plain(const llhttp_t *parser, const struct head *head)
     return !(is_1_0 && head->codings);
 }
 
+/* Before HTTP/1.1 a body may end with the connection, and a half would look like the whole: a
+ * length is wanted of a POST (RFC 1945 section 8.3). */
+static bool body_has_an_end(const llhttp_t *parser, const struct head *head)
+{
+    return parser->http_minor == 1 || !head->is_post || head->lengths == 1;
+}
+
 int head_on_complete(llhttp_t *parser)
 {
     struct head *head = parser->data;
@@ -212,7 +219,8 @@ int head_on_complete(llhttp_t *parser)
     head->content_length = head->chunked ? 0 : parser->content_length;
     head->has_body = head->chunked || head->content_length > 0;
     head->keep_alive = llhttp_should_keep_alive(parser) != 0;
-    head->bad |= !framing_is_plain(parser, head) || (head->codings && !head->chunked);
+    head->bad |= !framing_is_plain(parser, head) || !body_has_an_end(parser, head) ||
+                 (head->codings && !head->chunked);
     return head->bad ? -1 : 0;
 }
 

@@ -344,6 +344,7 @@ static void what_another_reader_may_understand_otherwise_is_refused(void)
         "POST /v1/traces HTTP/1.1\r\n" PROTOBUF "Content-Length: 0\r\n\r\n",
         "POST /v1/traces HTTP/1.0\r\nHost: x\r\n" PROTOBUF
         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /v1/traces HTTP/1.0\r\nHost: x\r\n" PROTOBUF "\r\n",
         "POST /v1/traces HTTP/2.0\r\nHost: x\r\n" PROTOBUF "Content-Length: 0\r\n\r\n",
         "POST /v1/traces HTTP/1.12\r\nHost: x\r\n" PROTOBUF "Content-Length: 0\r\n\r\n",
         "POST /v1/traces\r\nHost: x\r\n" PROTOBUF "Content-Length: 0\r\n\r\n",
