@@ -418,10 +418,22 @@ static bool is_idle(const struct http1 *h)
     return h->phase == PHASE_HEAD && !h->in_head;
 }
 
+/* Who is at work is told with the next answer: closed between two requests it may lose the second.
+ */
+static uint64_t age_end_of(const struct connection *c)
+{
+    const struct http1 *h = c->state;
+    uint64_t quiet_ns = h->active_ns + LEAVE_NS;
+
+    if (c->max_age_ns == NEVER_NS)
+        return NEVER_NS;
+    return c->opened_ns + c->max_age_ns > quiet_ns ? c->opened_ns + c->max_age_ns : quiet_ns;
+}
+
 static uint64_t due_of(const struct connection *c)
 {
     const struct http1 *h = c->state;
-    uint64_t age_end = c->max_age_ns == NEVER_NS ? NEVER_NS : c->opened_ns + c->max_age_ns;
+    uint64_t age_end = age_end_of(c);
     uint64_t idle_end = h->active_ns + c->listener->idle_timeout_ns;
 
     if (is_idle(h))

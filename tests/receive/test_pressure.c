@@ -403,6 +403,27 @@ static void an_old_http_connection_is_closed_with_an_answer_or_when_idle(void)
     scene_fini(&s);
 }
 
+static void an_old_connection_at_work_is_not_closed_between_two_requests(void)
+{
+    struct scene s;
+    struct http_answer a;
+    int quiet;
+
+    scene_init(&s, RECEIVE_HTTP, 1);
+    s.f.listener.max_connection_age_ns = 10 * NS_PER_S;
+    fixture_start(&s.f);
+    s.fd = fixture_connect(&s.f);
+    quiet = fixture_connect(&s.f);
+    fixture_advance(&s.f, 8 * NS_PER_S);
+    fixture_send(&s.f, s.fd, s.request.data, s.request.len);
+    CHECK(read_answer(&s.f, s.fd, &a) && a.status == 200 && !has(&a, "Connection: close"));
+    fixture_advance(&s.f, 4 * NS_PER_S);
+    CHECK(fake_net_is_closed(s.f.net, quiet) && !fake_net_is_closed(s.f.net, s.fd));
+    fixture_send(&s.f, s.fd, s.request.data, s.request.len);
+    CHECK(read_answer(&s.f, s.fd, &a) && a.status == 200 && has(&a, "Connection: close"));
+    scene_fini(&s);
+}
+
 static void a_client_that_only_stops_sending_still_gets_its_answer(void)
 {
     struct scene s;
@@ -543,6 +564,7 @@ int main(void)
     RUN(idle_connections_end_after_their_time);
     RUN(draining_answers_what_is_open_and_closes_the_rest);
     RUN(an_old_http_connection_is_closed_with_an_answer_or_when_idle);
+    RUN(an_old_connection_at_work_is_not_closed_between_two_requests);
     RUN(a_client_that_only_stops_sending_still_gets_its_answer);
     RUN(pipelined_requests_are_all_answered_after_the_client_stops_sending);
     RUN(a_client_with_a_shut_window_loses_the_stream);
