@@ -29,7 +29,23 @@ local CONDITION_KEYS = { field = true, fields = true, operator = true, value = t
 local DATATYPES = { string = true, int = true, float = true, bool = true }
 
 local function quoted(text) return '"' .. text:gsub('[\\"]', "\\%0"):gsub("\n", "\\n"):gsub("\t", "\\t"):gsub("\r", "\\r") .. '"' end
-local function literal(value) return type(value) == "string" and quoted(value) or tostring(value) end
+
+-- All its digits, of which tostring has 14; from 2^53 on OTTL takes them with an exponent alone.
+local function number_text(n)
+  if n % 1 == 0 and math.abs(n) < 2 ^ 53 then return ("%.0f"):format(n) end
+  local short = tostring(n)
+  return tonumber(short) == n and short or ("%.16e"):format(n)
+end
+
+local function text_of_value(value) return type(value) == "number" and number_text(value) or tostring(value) end
+local function literal(value) return type(value) == "string" and quoted(value) or text_of_value(value) end
+
+-- The number or boolean that a text says, or nil; "nan" and "inf" say none.
+local function said_by(value)
+  local number = tonumber(value)
+  if number then return number - number == 0 and number or nil end
+  if value == "true" or value == "false" then return value end
+end
 local function plain_regex(text) return (text:gsub("[%^%$%(%)%.%[%]%*%+%-%?{}|\\]", "\\%0")) end
 
 -- ---- one test of one path, as a condition of OTTL ----
@@ -37,11 +53,8 @@ local function plain_regex(text) return (text:gsub("[%^%$%(%)%.%[%]%*%+%-%?{}|\\
 -- The values that count as equal: with a datatype also the text, or what the text says.
 local function equal_values(value, datatype)
   local values = { literal(value) }
-  if datatype and type(value) ~= "string" then values[2] = quoted(tostring(value)) end
-  if datatype and type(value) == "string" then
-    local other = tonumber(value) or (value == "true" or value == "false") and value or nil
-    if other ~= nil then values[2] = tostring(other) end
-  end
+  if datatype and type(value) ~= "string" then values[2] = quoted(text_of_value(value)) end
+  if datatype and type(value) == "string" and said_by(value) then values[2] = text_of_value(said_by(value)) end
   return values
 end
 
@@ -58,7 +71,7 @@ local function present_and_not(path, test) return "(" .. path .. " != nil and no
 local function ordered(sign)
   return function(path, c)
     if type(c.value) ~= "number" then error("the value of " .. sign .. " is " .. tostring(c.value) .. "; allowed: a number", 0) end
-    return path .. " " .. sign .. " " .. ("%.17g"):format(c.value)
+    return path .. " " .. sign .. " " .. number_text(c.value)
   end
 end
 

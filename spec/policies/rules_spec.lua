@@ -57,6 +57,28 @@ describe("rules", function()
     is(false, "not-in", { "a", "b" }, "a")
   end)
 
+  it("compares all digits of a number", function()
+    is(true, "=", 1234567890123456, 1234567890123456)
+    is(false, "=", 1234567890123456, 1234567890123457)
+    is(true, "in", { 1, 1234567890123456 }, 1234567890123456)
+    is(true, "=", 1234567890123456, "1234567890123456", "int")
+    is(true, "=", "1234567890123456", 1234567890123456, "string")
+    is(true, "=", 1 / 3, t.double(1 / 3))
+    is(true, "=", 0.1, "0.1", "float")
+    for _, large in ipairs { 2 ^ 53, 2 ^ 53 + 2, 1e16, 1e20, -1e16 } do
+      is(true, "=", large, t.double(large))
+      is(false, "=", large, t.double(large + 2 ^ 20))
+      is(true, ">=", large, t.double(large))
+      is(false, ">", large, t.double(large))
+    end
+  end)
+
+  it("takes no text for a number that can't be compared", function()
+    is(true, "=", "nan", "nan", "string")
+    is(true, "=", "inf", "inf", "string")
+    is(true, "in", { "Infinity", "a" }, "a", "string")
+  end)
+
   it("compares for order", function()
     is(true, ">", 4, 5)
     is(false, ">", 5, 5)
