@@ -20,7 +20,7 @@ local AGENTS = {
   "datadog synthetics", "newrelicpinger", "cloudfront health",
 }
 
-local MAX_AGENTS = 1000 -- different user agents whose answer is remembered
+local MAX_AGENTS, AGENT_BYTES = 1000, 512 -- user agents whose answer is remembered; clients choose them
 
 -- The part of the path that is compared: without a trailing slash and the query.
 local function normal_path(path)
@@ -38,6 +38,7 @@ local function is_agent(my, agent)
   for _, part in ipairs(my.agents) do
     found = found or text.contains(lower, part)
   end
+  if #agent > AGENT_BYTES then return found end
   if my.answer_count == MAX_AGENTS then my.answers, my.answer_count = {}, 0 end
   my.answers[agent], my.answer_count = found, my.answer_count + 1
   return found

@@ -11,7 +11,8 @@
 --     policy "xray_sampling_rules/checkout" { rules = [[{ "SamplingRule": { "RuleName": "checkout", "Priority": 1,
 --       "FixedRate": 0.1, "ReservoirSize": 5, "ServiceName": "checkout", "URLPath": "/pay/*", "Version": 1 } }]] },
 
-local MAX_RULES, MAX_ATTRIBUTES, MAX_ANSWERS = 1000, 5, 10000
+local MAX_RULES, MAX_ATTRIBUTES = 1000, 5
+local MAX_ANSWERS, ANSWER_BYTES = 10000, 512 -- that are remembered, by the values that spans had
 local FALLBACK = { RuleName = "fallback", Priority = 10001, FixedRate = 0.05, ReservoirSize = 1 }
 
 -- ---- reading ----
@@ -159,8 +160,9 @@ local function rule_of(my, entry)
   local key = table.concat(values, "\0")
   local known = my.answers[key]
   if known ~= nil then return known end
-  if my.count == MAX_ANSWERS then my.answers, my.count = {}, 0 end
   known = find(my, values)
+  if #key > ANSWER_BYTES then return known end
+  if my.count == MAX_ANSWERS then my.answers, my.count = {}, 0 end
   my.answers[key], my.count = known, my.count + 1
   return known
 end

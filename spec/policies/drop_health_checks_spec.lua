@@ -75,4 +75,17 @@ describe("drop_health_checks", function()
     assert.same(dropped, more:decide(t.trace { { kind = "server", attr = { ["url.path"] = "/", ["user_agent.original"] = "our-checker" } } }))
     assert.same(dropped, more:decide(t.trace { { kind = "server", attr = { ["url.path"] = "/health" } } }))
   end)
+
+  it("does not remember long user agents, which clients choose", function()
+    local function ask(i)
+      local agent = "kube-probe/" .. i .. ("x"):rep(8192)
+      for _ = 1, 2 do assert.same(dropped, request { ["url.path"] = "/", ["user_agent.original"] = agent }) end
+    end
+    ask(0)
+    collectgarbage()
+    local before = collectgarbage "count"
+    for i = 1, 200 do ask(i) end
+    collectgarbage()
+    assert.is_true(collectgarbage "count" - before < 512, "KiB: " .. collectgarbage "count" - before)
+  end)
 end)

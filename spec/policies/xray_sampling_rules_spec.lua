@@ -80,6 +80,20 @@ describe("xray_sampling_rules", function()
     assert.same({ "sample", 0.05, "fallback" }, p:decide(server()))
   end)
 
+  it("does not remember long values, which senders choose", function()
+    local p = policy(rule '"URLPath":"/pay/*"')
+    local function ask(i)
+      local path = "/pay/" .. i .. ("x"):rep(8192)
+      for _ = 1, 2 do assert.same(SAMPLED, p:decide(server { attr = { ["url.path"] = path } })) end
+    end
+    ask(0)
+    collectgarbage()
+    local before = collectgarbage "count"
+    for i = 1, 200 do ask(i) end
+    collectgarbage()
+    assert.is_true(collectgarbage "count" - before < 512, "KiB: " .. collectgarbage "count" - before)
+  end)
+
   it("says what is wrong", function()
     for rules, said in pairs {
       ["{"] = "rules is not JSON", ["{}"] = false, ['{"a":1}'] = "this is no sampling rule", ["3"] = "neither an object nor a list",
