@@ -21,6 +21,27 @@ describe("a processor", function()
     assert.same({ { "x", { b = 1 } }, "renamed", "error", "why", true, "a", "shop" }, seen)
   end)
 
+  it("leaves text, whatever it writes", function()
+    local cut = ("né"):sub(1, 2)
+    local function edit(span)
+      span:set_name(cut)
+      span:set_status("error", cut)
+      span:set("a", cut)
+      span:set(cut, { cut, { [cut] = "\xff\xfe" } })
+      span:set("b", "né")
+      span:rename("old", "k\xff")
+      span.resource:set("r", cut)
+      for _, event in span:events() do event:set("e", cut) end
+    end
+    local fixed = "n\239\191\189"
+    assert.same({ fixed, fixed, fixed, { fixed, { [fixed] = "\239\191\189\239\191\189" } }, "né", 1, fixed, fixed }, after(
+      { { attr = { old = 1 }, events = { { name = "x" } } } }, edit, function(span)
+        local event
+        for _, e in span:events() do event = e:attr "e" end
+        return { span.name, span.status_message, span:attr "a", span:attr(fixed), span:attr "b", span:attr "k\239\191\189", span.resource:attr "r", event }
+      end))
+  end)
+
   it("edits events and links while it walks them", function()
     local spans = { { events = { { name = "a", attr = { x = 1 } }, { name = "b" }, { name = "c", attr = { x = 3 } } }, links = { { attr = { y = 1 } } } } }
     local function edit(span)

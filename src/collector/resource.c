@@ -2,6 +2,7 @@
 
 #include "config/config.h"
 #include "lua/schema.h"
+#include "otlp/utf8.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -81,6 +82,19 @@ static bool add_options(struct resource_edits *r, const struct options *o)
     return true;
 }
 
+/* Strict decoders refuse all that leaves with what is not UTF-8. */
+static void check_texts(const struct resource_edits *r, size_t from, const char *name,
+                        struct buf *errors)
+{
+    for (size_t i = from; i < r->count; i++) {
+        const struct splice_edit *e = &r->list[i];
+
+        if (!utf8_valid(e->key) || (e->value.type == VALUE_STRING && !utf8_valid(e->value.bytes)))
+            buf_printf(errors, "%s: the attribute '%.*s' or its value is not UTF-8\n", name,
+                       (int)e->key.len, (const char *)e->key.data);
+    }
+}
+
 /* Reads the table of options on the top of the stack, which it pops. component: its place on the
  * stack, 0: none. */
 static void read_options(lua_State *L, struct resource_edits *r, const char *name, int component,
@@ -89,11 +103,13 @@ static void read_options(lua_State *L, struct resource_edits *r, const char *nam
     struct schema_where where = {.name = name, .component = component};
     struct options o = {0};
     int table = lua_gettop(L);
+    size_t count = r->count;
 
     if (schema_read(L, table, fields, sizeof(fields) / sizeof(fields[0]), &where, &o, &r->store,
                     errors, NULL) == ERR_OK &&
         !add_options(r, &o))
         buf_printf(errors, "%s: at most %d resource attributes can be edited\n", name, EDITS_MAX);
+    check_texts(r, count, name, errors);
     lua_settop(L, table - 1);
 }
 

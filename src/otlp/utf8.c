@@ -92,3 +92,12 @@ bool utf8_valid(struct slice text)
         at += len;
     }
 }
+
+struct slice utf8_next_valid(struct slice *rest)
+{
+    size_t len = utf8_char(rest->data, rest->data + rest->len), taken = len ? len : 1;
+    struct slice piece = len ? slice_make(rest->data, len) : slice_str("\xef\xbf\xbd");
+
+    *rest = slice_make(rest->data + taken, rest->len - taken);
+    return piece;
+}

@@ -14,3 +14,7 @@ const uint8_t *utf8_skip_ascii(const uint8_t *at, const uint8_t *end);
 size_t utf8_char(const uint8_t *at, const uint8_t *end);
 
 bool utf8_valid(struct slice text);
+
+/* Cuts the first character off *rest, or U+FFFD for a byte that is no part of one: text that leaves
+ * piece by piece is valid. rest->len > 0. Borrowed from *rest, or static. */
+struct slice utf8_next_valid(struct slice *rest);

@@ -2,6 +2,7 @@
 #include "lua/host.h"
 #include "lua/state.h"
 #include "otlp/items.h"
+#include "otlp/utf8.h"
 #include "otlp/write.h"
 #include "policy/access.h"
 #include "policy/edit.h"
@@ -130,6 +131,27 @@ static int edit_inner_at(lua_State *L)
 
 /* ---- values ---- */
 
+/* The string at `index` (not from the top). One that is not UTF-8, cut within a character, say, is
+ * replaced there by one that is: for its sake a strict decoder would refuse all that leaves with
+ * it.
+ */
+static struct slice check_text(lua_State *L, int index)
+{
+    struct slice text = lua_check_slice(L, index), piece;
+    luaL_Buffer made;
+
+    if (utf8_valid(text))
+        return text;
+    luaL_buffinit(L, &made);
+    while (text.len > 0) {
+        piece = utf8_next_valid(&text);
+        luaL_addlstring(&made, (const char *)piece.data, piece.len);
+    }
+    luaL_pushresult(&made);
+    lua_replace(L, index);
+    return lua_check_slice(L, index);
+}
+
 static void put_value(lua_State *L, int index, int depth, struct buf *b);
 
 /* lua/moontail/edit.lua says what it is: { list = true, ... } or { map = true, key, value, ... }.
@@ -147,7 +169,7 @@ static void put_table(lua_State *L, int index, int depth, struct buf *b)
         if (is_map) {
             lua_rawgeti(L, index, (int)i++);
             pair = otlp_write_begin(b, 1);
-            wire_put_bytes(b, 1, lua_check_slice(L, lua_gettop(L)));
+            wire_put_bytes(b, 1, check_text(L, lua_gettop(L)));
             lua_pop(L, 1);
         }
         lua_rawgeti(L, index, (int)i);
@@ -167,7 +189,7 @@ static struct value scalar(lua_State *L, int index)
 
     switch (lua_type(L, index)) {
     case LUA_TSTRING:
-        return (struct value){.type = VALUE_STRING, .bytes = lua_check_slice(L, index)};
+        return (struct value){.type = VALUE_STRING, .bytes = check_text(L, index)};
     case LUA_TBOOLEAN:
         return (struct value){.type = VALUE_BOOL, .boolean = lua_toboolean(L, index)};
     default:
@@ -278,7 +300,7 @@ static int edit_set(lua_State *L)
     enum attr_owner owner;
     struct slice message = check_owner(L, e, &owner);
     struct splice_edit edit = {.action = (enum splice_action)luaL_checkinteger(L, 4),
-                               .key = lua_check_slice(L, 5)};
+                               .key = check_text(L, 5)};
 
     if (edit.action != SPLICE_DELETE)
         edit.value = check_value(L, e, 6);
@@ -292,7 +314,7 @@ static int edit_rename(lua_State *L)
     struct editor *e = check_span(L);
     enum attr_owner owner;
     struct slice message = check_owner(L, e, &owner);
-    struct splice_edit edits[2] = {{.action = SPLICE_UPSERT, .key = lua_check_slice(L, 5)},
+    struct splice_edit edits[2] = {{.action = SPLICE_UPSERT, .key = check_text(L, 5)},
                                    {.action = SPLICE_DELETE, .key = lua_check_slice(L, 4)}};
     bool found = view_owner_attr(owner, message, edits[1].key, &edits[0].value);
 
@@ -317,7 +339,7 @@ static int edit_name(lua_State *L)
 {
     struct editor *e = check_item(L, OWNER_SPAN);
 
-    set_field(L, e, SPLICE_SPAN_NAME, lua_check_slice(L, 2));
+    set_field(L, e, SPLICE_SPAN_NAME, check_text(L, 2));
     return 0;
 }
 
@@ -329,7 +351,7 @@ static int edit_status(lua_State *L)
 
     buf_clear(&e->values);
     if (!lua_isnoneornil(L, 3))
-        wire_put_bytes(&e->values, 2, lua_check_slice(L, 3));
+        wire_put_bytes(&e->values, 2, check_text(L, 3));
     if (code)
         wire_put_uint(&e->values, 3, code);
     e->no_memory |= !buf_ok(&e->values);
@@ -345,7 +367,7 @@ static int edit_metric(lua_State *L)
 
     luaL_argcheck(L, field >= SPLICE_METRIC_NAME && field <= SPLICE_METRIC_UNIT, 2,
                   "no such field");
-    set_field(L, e, (uint32_t)field, lua_check_slice(L, 3));
+    set_field(L, e, (uint32_t)field, check_text(L, 3));
     return 0;
 }
 
@@ -374,7 +396,7 @@ static int edit_severity(lua_State *L)
     splice_number(e->view.span, SPLICE_LOG_SEVERITY, (uint64_t)number, b);
     take_span(L, e, b);
     if (!lua_isnoneornil(L, 3))
-        set_field(L, e, SPLICE_LOG_SEVERITY_TEXT, lua_check_slice(L, 3));
+        set_field(L, e, SPLICE_LOG_SEVERITY_TEXT, check_text(L, 3));
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "policy/labels.h"
 
 #include "base/err.h"
+#include "otlp/utf8.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -56,19 +57,24 @@ void labels_free(struct labels *l)
     free(l);
 }
 
-/* Length without a part of a UTF-8 sequence at the cut. */
-static struct slice cut(struct slice text, size_t max)
+/* `text` as it is kept, in `space` of `max` bytes: valid, up to a NUL, and cut between characters.
+ */
+static struct slice tidy(struct slice text, char *space, size_t max)
 {
     const uint8_t *nul = text.len ? memchr(text.data, 0, text.len) : NULL;
+    size_t len = 0;
 
     if (nul)
         text.len = (size_t)(nul - text.data);
-    if (text.len > max) {
-        text.len = max;
-        while (text.len > 0 && (text.data[text.len] & 0xc0) == 0x80)
-            text.len--;
+    while (text.len > 0) {
+        struct slice piece = utf8_next_valid(&text);
+
+        if (len + piece.len > max)
+            break;
+        memcpy(space + len, piece.data, piece.len);
+        len += piece.len;
     }
-    return text;
+    return slice_make((const uint8_t *)space, len);
 }
 
 /* The label, or 0; *reasons says how many the policy has. */
@@ -103,11 +109,12 @@ static uint16_t add(struct labels *l, struct slice policy, struct slice reason)
 
 uint16_t labels_intern(struct labels *l, struct slice policy, struct slice reason)
 {
+    char policy_space[POLICY_BYTES], reason_space[LABEL_BYTES];
     size_t reasons;
     uint16_t label;
 
-    policy = cut(policy, POLICY_BYTES - 1);
-    reason = cut(reason, LABEL_BYTES);
+    policy = tidy(policy, policy_space, POLICY_BYTES - 1);
+    reason = tidy(reason, reason_space, LABEL_BYTES);
     pthread_mutex_lock(&l->lock);
     label = find(l, policy, reason, &reasons);
     if (label == 0 && reasons >= LABEL_REASONS_PER_POLICY) {

@@ -20,7 +20,8 @@ struct labels *labels_new(void);
 void labels_free(struct labels *l); /* NULL is allowed */
 
 /* The number of (policy, reason); new ones are added (copied; a reason is cut after 64 bytes, both
- * end at a NUL). 0, which reads "other" "other", when the table is full. Any thread. */
+ * end at a NUL, and what is not UTF-8 becomes U+FFFD). 0, which reads "other" "other", when the
+ * table is full. Any thread. */
 uint16_t labels_intern(struct labels *l, struct slice policy, struct slice reason);
 /* Valid for any number that was returned; borrowed for life. */
 const char *labels_policy(const struct labels *l, uint16_t label);

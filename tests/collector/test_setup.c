@@ -203,6 +203,19 @@ static void options_of_processor_resource_are_checked(void)
     fixture_free(f);
 }
 
+static void resource_attributes_are_text(void)
+{
+    struct fixture *f = fixture_new("return { processors = { kept = {\n"
+                                    "  processor 'resource' { insert = { a = '\\255' } } } },\n"
+                                    "  resource = { ['\\254'] = 1, b = 'caf\xc3\xa9' },\n"
+                                    "  exporters = { exporter 'nop' } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(f, "processor \"resource\": the attribute 'a' or its value is not UTF-8\n"
+                       "resource: the attribute '\xfe' or its value is not UTF-8\n"));
+    fixture_free(f);
+}
+
 static void bounds_of_span_metrics_are_ascending_durations(void)
 {
     static const struct {
@@ -387,6 +400,7 @@ int main(void)
     RUN(a_journal_without_files_is_not_too_small);
     RUN(a_wrong_default_comes_together_with_errors_of_policies);
     RUN(options_of_processor_resource_are_checked);
+    RUN(resource_attributes_are_text);
     RUN(bounds_of_span_metrics_are_ascending_durations);
     RUN(errors_of_keys_hide_none_of_what_they_name);
     RUN(what_env_did_not_answer_is_said_once);

@@ -43,6 +43,26 @@ static void the_sixty_fifth_reason_is_other(void)
     labels_free(l);
 }
 
+static void labels_are_utf_8_whatever_scripts_say(void)
+{
+    struct labels *l = labels_new();
+    char reason[80];
+
+    CHECK(strcmp(labels_reason(l, intern(l, "p", "for a\xc3")), "for a\xef\xbf\xbd") == 0);
+    CHECK(intern(l, "p", "\xff") == intern(l, "p", "\xef\xbf\xbd"));
+    CHECK(strcmp(labels_policy(l, intern(l, "\xfe-x", "r")), "\xef\xbf\xbd-x") == 0);
+    CHECK(strcmp(labels_reason(l, intern(l, "p", "caf\xc3\xa9")), "caf\xc3\xa9") == 0);
+    for (size_t len = 60; len <= 66; len++) { /* cut between characters */
+        memset(reason, 'x', len);
+        snprintf(reason + len, sizeof(reason) - len, "\xe2\x82\xac.");
+        CHECK(strlen(labels_reason(l, intern(l, "p", reason))) == (len == 60   ? 64
+                                                                   : len == 61 ? 64
+                                                                   : len < 64  ? len
+                                                                               : 64));
+    }
+    labels_free(l);
+}
+
 static void a_full_table_gives_other(void)
 {
     struct labels *l = labels_new();
@@ -123,6 +143,7 @@ int main(void)
 {
     RUN(a_pair_has_one_number);
     RUN(the_sixty_fifth_reason_is_other);
+    RUN(labels_are_utf_8_whatever_scripts_say);
     RUN(a_full_table_gives_other);
     RUN(long_reasons_are_cut_between_characters);
     RUN(workers_share_labels_and_one_bucket);
