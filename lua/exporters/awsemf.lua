@@ -173,7 +173,7 @@ local function reply_of(r, tag, my)
   if answer then return answer end
   if r.status == 400 and aws.is_throttling(code) then
     count "throttled"
-    return retry(tonumber(r.headers["retry-after"]))
+    return retry()
   end
   if r.status == 401 or r.status == 403 or r.status == 408 or r.status == 429 or r.status >= 500 then return nil end
   return reject(("HTTP status %d, %s"):format(r.status, code))

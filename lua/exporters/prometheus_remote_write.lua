@@ -189,8 +189,7 @@ return exporter {
   end,
   reply = function(r, request, _, my)
     if r.status >= 200 and r.status <= 299 then return go_on(request.tag, my) end
-    if r.status == 429 or r.status >= 500 then return retry(tonumber(r.headers["retry-after"])) end
-    if r.status == 401 or r.status == 403 or r.status == 408 then return nil end
+    if r.status == 401 or r.status == 403 or r.status == 408 or r.status == 429 or r.status >= 500 then return nil end
     return refused(r, request, my)
   end,
 }

@@ -182,7 +182,7 @@ end
 local function reply_of(r, part, my)
   if r.status >= 200 and r.status <= 299 then return taken(r, part, my) end
   if r.status >= 500 then my.http_5xx = my.http_5xx + 1 else my.http_4xx = my.http_4xx + 1 end
-  if r.status == 400 and aws.is_throttling(aws.error_code(r)) then return retry(tonumber(r.headers["retry-after"])) end
+  if r.status == 400 and aws.is_throttling(aws.error_code(r)) then return retry() end
   if r.status == 401 or r.status == 403 or r.status == 408 or r.status == 429 or r.status >= 500 then return nil end
   my.rejected = my.rejected + #part.ids
   return reject(("HTTP status %d, %s"):format(r.status, aws.error_code(r)))

@@ -54,7 +54,7 @@ M.globals = {
   { "file", "fun(path:string):string", "the text of a file beside config.lua, without its last newline", only = "config" },
   { group = "In exporters" },
   { "ok", "fun(refused?:integer, reason?:string):Reply", "of reply: it has arrived, but for so many of its items, which are given up", only = "exporter" },
-  { "retry", "fun(after_s?:number, request?:Request):Reply", "of reply: again later, or later that request (what was refused for now) in its place", only = "exporter" },
+  { "retry", "fun(after_s?:number, request?:Request):Reply", "of reply: again later, or later that request (what was refused for now) in its place; without seconds when Retry-After says", only = "exporter" },
   { "reject", "fun(reason?:string):Reply", "of reply: gives up, counted", only = "exporter" },
   { "send", "fun(request:Request):Reply", "of reply: another request for the same spans", only = "exporter" },
   { "count", "fun(what:string, n?:integer)", "in encode and reply: adds n (1) to moontail_export_script_total{exporter, what}; 16 names at most", only = "exporter" },
@@ -340,7 +340,7 @@ M.classes = {
     { "queue", "{in_order?:boolean}?", "in_order: one request at a time, so that nothing passes what is sent again" },
     { "setup", "(fun(opt:table):any)?", "" },
     { "encode", "fun(batch:Batch, opt:table, my:any):Request|Request[]|nil", "" },
-    { "reply", "(fun(r:{status:integer, body:string, headers:table}, request:Request, opt:table, my:any):Reply?)?", "nil: 2xx is ok; 401 403 408 429 5xx are tried again; else rejected" },
+    { "reply", "(fun(r:{status:integer, body:string, headers:table}, request:Request, opt:table, my:any):Reply?)?", "nil: 2xx is ok; 401 403 408 429 5xx are tried again, when Retry-After says where it does; else rejected" },
   },
   {
     "AwsLib", "aws", "Of calls that a service of AWS refused.",

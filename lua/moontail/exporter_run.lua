@@ -220,6 +220,9 @@ local function reply(how, value, more) return setmetatable({ how = how, value = 
 
 local function is_between(n, least, most) return type(n) == "number" and n >= least and n < most end
 
+-- Mostly it is the other end that says it: what can't be meant is as if nothing was said.
+local function told(after_s) return after_s and after_s >= 0 and math.min(after_s, 1e6) or nil end
+
 -- In config.lua's environment there is the log of policies and processors already: redacted, bounded, and silent
 -- in trials. That of exporters is for the state in which they run.
 local function line_of_log(level, of_policies)
@@ -236,8 +239,8 @@ function M.api(t)
     return reply("ok", refused, reason ~= nil and tostring(reason) or nil)
   end
   t.retry = function(after_s, request)
-    if after_s ~= nil and not is_between(after_s, 0, 1e6) then error("retry takes seconds, not " .. tostring(after_s), 2) end
-    return reply("retry", after_s, request)
+    if after_s ~= nil and type(after_s) ~= "number" then error("retry takes seconds, not " .. tostring(after_s), 2) end
+    return reply("retry", told(after_s), request)
   end
   t.reject = function(reason) return reply("reject", tostring(reason or "rejected")) end
   t.send = function(request) return reply("send", request) end

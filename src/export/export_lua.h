@@ -67,9 +67,10 @@ struct lua_job {
     char why[128]; /* AWS refused the request; empty: it did not, or nobody knows */
     struct buf answer, answer_headers;
     enum job_verdict verdict;
-    double retry_s;  /* < 0: not said */
-    char error[200]; /* a script's error, or the reason of a reject; empty: none */
-    bool failed;     /* the script raised */
+    double retry_s;   /* < 0: not said */
+    uint64_t told_ns; /* what Retry-After of that answer says; 0: nothing */
+    char error[200];  /* a script's error, or the reason of a reject; empty: none */
+    bool failed;      /* the script raised */
 
     /* export thread only: */
     uint64_t http; /* id of the request in flight; 0: none */

@@ -83,6 +83,7 @@ static struct lua_job *job_new(struct exporter *x, struct part *part)
                             .batch_id = part->batch->id,
                             .part_index = (size_t)(part - part->batch->parts),
                             .unix_ns = clock_unix_ns(x->owner->config.clock),
+                            .retry_s = -1,
                             .signal = part->batch->signal,
                             .items = part->items,
                             .budgets = 1 + part->items / (uint32_t)limits->batch_spans,
@@ -145,6 +146,18 @@ static void request_done(struct export *e, struct lua_job *job, bool rejected)
     go_on(e, job);
 }
 
+/* When the script says, else Retry-After, else the backoff. */
+static void again(struct export *e, struct lua_job *job, const char *error)
+{
+    struct sent_result r = {.how = SENT_RETRY, .answered = true, .retry_after_ns = job->told_ns};
+
+    if (job->retry_s >= 0)
+        r.retry_after_ns = (uint64_t)(job->retry_s * (double)NS_PER_S);
+    r.told = job->retry_s >= 0 || job->told_ns > 0;
+    snprintf(r.error, sizeof(r.error), "%s", error);
+    end_part(e, job, &r);
+}
+
 /* 2xx is good; 401 and 403 hold; 408, 429 and 5xx come again; the rest is refused. */
 static void default_rule(struct export *e, struct lua_job *job)
 {
@@ -157,7 +170,7 @@ static void default_rule(struct export *e, struct lua_job *job)
     } else if (job->status == 401 || job->status == 403) {
         end_with(e, job, SENT_HOLD, error);
     } else if (job->status == 408 || job->status == 429 || job->status >= 500) {
-        end_with(e, job, SENT_RETRY, error);
+        again(e, job, error);
     } else {
         snprintf(job->error, sizeof(job->error), "%s", error);
         request_done(e, job, true);
@@ -179,6 +192,7 @@ static void on_answer(void *arg, struct http_answer *answer)
     }
     snprintf(job->why, sizeof(job->why), "%.*s", (int)sizeof(job->why) - 1, answer->error);
     job->status = answer->status;
+    (void)http_answer_retry_after(answer, clock_unix_ns(x->owner->config.clock), &job->told_ns);
     if (!job->has_reply) {
         default_rule(x->owner, job);
         return;
@@ -237,18 +251,10 @@ static void encoded(struct export *e, struct lua_job *job)
         go_on(e, job);
 }
 
-static void again(struct export *e, struct lua_job *job)
-{
-    struct sent_result r = {.how = SENT_RETRY, .answered = true, .told = job->retry_s >= 0};
-
-    if (r.told)
-        r.retry_after_ns = (uint64_t)(job->retry_s * (double)NS_PER_S);
-    snprintf(r.error, sizeof(r.error), "HTTP status %d", job->status);
-    end_part(e, job, &r);
-}
-
 static void replied(struct export *e, struct lua_job *job)
 {
+    char error[32];
+
     switch (job->failed ? JOB_REJECT : job->verdict) {
     case JOB_DEFAULT:
         default_rule(e, job);
@@ -257,7 +263,8 @@ static void replied(struct export *e, struct lua_job *job)
         request_done(e, job, false);
         break;
     case JOB_AGAIN:
-        again(e, job);
+        snprintf(error, sizeof(error), "HTTP status %d", job->status);
+        again(e, job, error);
         break;
     case JOB_REJECT:
         request_done(e, job, true);

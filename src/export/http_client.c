@@ -37,3 +37,31 @@ bool http_date(struct slice value, int64_t *unix_s)
     *unix_s = curl_getdate(text, NULL);
     return *unix_s >= 0;
 }
+
+static bool read_seconds(struct slice value, uint64_t *seconds)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9' || n > 1000000000)
+            return false;
+        n = n * 10 + (uint64_t)(value.data[i] - '0');
+    }
+    *seconds = n;
+    return value.len > 0;
+}
+
+bool http_answer_retry_after(const struct http_answer *a, uint64_t unix_ns, uint64_t *after_ns)
+{
+    struct slice value = http_answer_header(a, "retry-after");
+    uint64_t seconds;
+    int64_t date;
+
+    *after_ns = 0;
+    if (read_seconds(value, &seconds))
+        *after_ns = seconds * NS_PER_S;
+    else if (http_date(value, &date) && (uint64_t)date <= UINT64_MAX / NS_PER_S &&
+             (uint64_t)date * NS_PER_S > unix_ns)
+        *after_ns = (uint64_t)date * NS_PER_S - unix_ns;
+    return *after_ns > 0;
+}

@@ -49,6 +49,9 @@ struct http_answer {
 struct slice http_answer_header(const struct http_answer *a, const char *name);
 /* A date as headers have it (RFC 9110, 5.6.7). False: it is none, or before 1970. */
 bool http_date(struct slice value, int64_t *unix_s);
+/* How long Retry-After asks to wait (RFC 9110, 10.2.3: seconds, or a date). False: it says nothing,
+ * or no time at all, as a date does that has passed: then it is the backoff that says it. */
+bool http_answer_retry_after(const struct http_answer *a, uint64_t unix_ns, uint64_t *after_ns);
 
 /* `answer` is borrowed for the call; its bufs may be taken. */
 typedef void http_done_fn(void *arg, struct http_answer *answer);

@@ -76,22 +76,6 @@ static void read_response(struct slice message, struct sent_result *r)
 
 /* ---- HTTP ---- */
 
-/* Seconds or a date (RFC 9110, 10.2.3). */
-static bool read_retry_after(struct slice value, uint64_t unix_ns, uint64_t *after_ns)
-{
-    uint64_t seconds;
-    int64_t date;
-
-    if (parse_number(value, &seconds)) {
-        *after_ns = seconds * NS_PER_S;
-        return true;
-    }
-    if (!http_date(value, &date))
-        return false;
-    *after_ns = (uint64_t)date * NS_PER_S > unix_ns ? (uint64_t)date * NS_PER_S - unix_ns : 0;
-    return true;
-}
-
 static bool read_http(const struct http_answer *a, uint64_t unix_ns, struct sent_result *r)
 {
     snprintf(r->error, sizeof(r->error), "HTTP status %d%s%.100s", a->status,
@@ -106,8 +90,7 @@ static bool read_http(const struct http_answer *a, uint64_t unix_ns, struct sent
     case 503:
     case 504:
         r->how = SENT_RETRY;
-        r->told =
-            read_retry_after(http_answer_header(a, "retry-after"), unix_ns, &r->retry_after_ns);
+        r->told = http_answer_retry_after(a, unix_ns, &r->retry_after_ns);
         return a->status >= 500;
     default:
         if (a->status < 200 || a->status > 299) {
@@ -227,6 +210,16 @@ static void read_grpc_body(const struct http_answer *a, struct sent_result *r)
         read_response(slice_make(body.data + GRPC_PREFIX, len), r);
 }
 
+/* Notes what RetryInfo says; one of no time at all leaves it to the backoff. Returns whether it is
+ * there. */
+static bool take_retry_info(const struct http_answer *a, struct sent_result *r)
+{
+    bool found = find_retry_info(a, &r->retry_after_ns);
+
+    r->told = found && r->retry_after_ns > 0;
+    return found;
+}
+
 static bool read_grpc(const struct http_answer *a, struct sent_result *r)
 {
     struct slice text = http_answer_header(a, "grpc-status");
@@ -254,11 +247,10 @@ static bool read_grpc(const struct http_answer *a, struct sent_result *r)
     case GRPC_UNAVAILABLE:
     case GRPC_DATA_LOSS:
         r->how = SENT_RETRY;
-        r->told = find_retry_info(a, &r->retry_after_ns);
+        (void)take_retry_info(a, r);
         return status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED;
     case GRPC_RESOURCE_EXHAUSTED:
-        r->told = find_retry_info(a, &r->retry_after_ns);
-        r->how = r->told ? SENT_RETRY : SENT_PERMANENT;
+        r->how = take_retry_info(a, r) ? SENT_RETRY : SENT_PERMANENT;
         return false;
     default:
         r->how = SENT_PERMANENT;

@@ -421,6 +421,55 @@ static const char *aws_env(const char *name)
            : strstr(name, "ACCESS_KEY")                                                  ? "key"
                                                                                          : NULL;
 }
+/* Requests in the first seconds of a server that answers 429 with this header. */
+static unsigned requests_until(const char *headers, const char *reply, uint64_t ns)
+{
+    struct rig r;
+    struct server s;
+    unsigned requests;
+
+    CHECK(inline_start(&r, &s, "return " POST, reply));
+    s.status = 429;
+    s.headers = headers;
+    rig_keep(&r, 3, 10);
+    rig_run(&r, ns);
+    CHECK(rig_stats(&r, 0).queued == 3);
+    requests = (unsigned)s.requests;
+    s.status = 200;
+    rig_run(&r, 3700 * NS_PER_S); /* nothing makes it wait for more than an hour */
+    CHECK(rig_stats(&r, 0).delivered == 3);
+    rig_close(&r);
+    return requests;
+}
+
+static void retry_after_is_obeyed_where_the_script_does_not_say(void)
+{
+    static const char *const replies[] = {NULL, "reply = function() end",
+                                          "reply = function(r) if r.status == 429 then "
+                                          "return retry() end end"};
+
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        CHECK(requests_until("retry-after: 20\n", replies[i], 19 * NS_PER_S) == 1);
+        CHECK(requests_until("retry-after: 20\n", replies[i], 21 * NS_PER_S) == 2);
+        CHECK(requests_until("retry-after: Tue, 14 Nov 2023 22:13:40 GMT\n", replies[i],
+                             19 * NS_PER_S) == 1);
+        CHECK(requests_until("retry-after: 0\n", replies[i], 3 * NS_PER_S) <= 4);
+    }
+}
+
+static void a_wait_that_cannot_be_meant_loses_nothing(void)
+{
+    static const char *const said[] = {"-5", "1e300", "inf", "nan"};
+    const char *reply = "reply = function(r) if r.status == 429 then "
+                        "return retry(tonumber(r.headers['retry-after'])) end end";
+    char header[64];
+
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        snprintf(header, sizeof(header), "retry-after: %s\n", said[i]);
+        CHECK(requests_until(header, reply, 3 * NS_PER_S) <= 4);
+    }
+}
+
 
 static void telemetry_goes_to_xray_with_the_first_batch_after_thirty_seconds(void)
 {
@@ -698,3 +747,5 @@ int main(int argc, char **argv)
     RUN(a_script_takes_traces_alone_unless_it_says_more);
     return DONE();
 }
+    RUN(retry_after_is_obeyed_where_the_script_does_not_say);
+    RUN(a_wait_that_cannot_be_meant_loses_nothing);

@@ -272,6 +272,39 @@ static void a_retry_after_is_obeyed_and_not_counted_by_the_circuit(void)
     }
 }
 
+/* A date that has passed is one of a server whose clock is behind. */
+static void a_retry_after_of_no_time_leaves_it_to_the_backoff(void)
+{
+    static const struct {
+        const char *options, *headers;
+        int status;
+    } said[] = {
+        {HTTP, "retry-after: 0\n", 429},
+        {HTTP, "retry-after: Tue, 14 Nov 2023 22:13:19 GMT\n", 503},
+        {"endpoint = 'http://a'", "grpc-status: 8\ngoogle.rpc.retryinfo-bin: CgIIAA\n", 200},
+        {"endpoint = 'http://a'", "grpc-status: 14\ngoogle.rpc.retryinfo-bin: CgIIAA\n", 200},
+    };
+
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        struct rig r;
+        struct backend b;
+        char options[256];
+
+        snprintf(options, sizeof(options),
+                 "%s, batch = { timeout = '0s' }, circuit = { failures = 3 }", said[i].options);
+        CHECK(start(&r, &b, options));
+        b.status[0] = said[i].status;
+        b.headers[0] = said[i].headers;
+        rig_keep(&r, 3, 100);
+        rig_run(&r, 400 * NS_PER_MS);
+        CHECK(b.requests[0] == 1);
+        rig_run(&r, 15 * NS_PER_S);
+        CHECK(b.requests[0] == 3 && rig_stats(&r, 0).circuit_open);
+        CHECK(rig_stats(&r, 0).queued == 3);
+        rig_close(&r);
+    }
+}
+
 static void retry_info_of_grpc_is_obeyed_in_both_places(void)
 {
     /* RetryInfo { retry_delay { seconds: 4 } }, alone and in google.rpc.Status.details */
@@ -674,6 +707,7 @@ int main(void)
     RUN(a_large_record_is_split_and_settles_as_one);
     RUN(a_retry_waits_longer_each_time_and_then_succeeds);
     RUN(a_retry_after_is_obeyed_and_not_counted_by_the_circuit);
+    RUN(a_retry_after_of_no_time_leaves_it_to_the_backoff);
     RUN(retry_info_of_grpc_is_obeyed_in_both_places);
     RUN(every_status_has_the_fate_that_the_protocol_says);
     RUN(every_grpc_code_has_the_fate_that_the_protocol_says);
