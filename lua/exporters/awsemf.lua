@@ -30,6 +30,8 @@ local PER_EVENT = 26 -- bytes that count for each event
 local DAY_MS = 24 * 3600 * 1000
 local SENDS_MAX = 8 -- requests that replies send in a row
 
+local REFUSED = "CloudWatch takes no events of that time or size"
+
 local ROLLUPS = { "ZeroAndSingleDimensionRollup", "SingleDimensionRollupOnly", "NoDimensionRollup" }
 
 -- ---- requests ----
@@ -85,7 +87,7 @@ local function lines_of(streams, refused)
   for _, stream in ipairs(streams) do
     for _, event in ipairs(stream.events) do lines[#lines + 1] = event.message end
   end
-  if #lines == 0 and refused == 0 then return nil end
+  if #lines == 0 then return nil end
   count("events", #lines)
   lines[#lines + 1] = ""
   return { url = "stdout:", body = table.concat(lines, "\n"), tag = { stage = "stdout", refused = refused } }
@@ -143,7 +145,7 @@ local function taken(r, tag)
   local info = type(body) == "table" and body.rejectedLogEventsInfo
   local refused = tag.refused
   if type(info) == "table" then refused = refused + rejected(info, tag) end
-  return refused > 0 and ok(refused, "CloudWatch takes no events of that time or size") or ok()
+  return refused > 0 and ok(refused, REFUSED) or ok()
 end
 
 local NEXT = { retention = "stream", stream = "put" }
@@ -162,7 +164,7 @@ local function failed(my, tag, code)
 end
 
 local function reply_of(r, tag, my)
-  if tag.stage == "stdout" then return tag.refused > 0 and ok(tag.refused, "events of that time or size are not taken") or ok() end
+  if tag.stage == "stdout" then return tag.refused > 0 and ok(tag.refused, REFUSED) or ok() end
   if r.status >= 200 and r.status <= 299 then
     if tag.stage == "put" then return taken(r, tag) end
     if tag.stage ~= "retention" then count "created" end
@@ -246,6 +248,7 @@ return exporter {
   encode = function(batch, _, my)
     local streams, refused, counts = my.mapping:events(batch)
     for what, n in pairs(counts) do count(what, n) end
+    if #streams == 0 and refused > 0 then return ok(refused, REFUSED) end
     if my.to_stdout then return lines_of(streams, refused) end
     local tags, requests, sends = {}, {}, { count = 0 }
     for _, stream in ipairs(streams) do add_parts(tags, stream, sends) end

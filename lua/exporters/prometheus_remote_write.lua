@@ -185,6 +185,7 @@ return exporter {
       local tag = { rest = {}, halves = 0, refused = 0, dropped = i == 1 and dropped or 0, reason = reason and "dropped: " .. reason }
       requests[i] = post(my, part.body, tag)
     end
+    if #requests == 0 and dropped > 0 then return ok(dropped, "dropped: " .. reason) end
     return requests
   end,
   reply = function(r, request, _, my)

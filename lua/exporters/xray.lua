@@ -87,7 +87,7 @@ local function datagrams(batch, my)
     requests[#requests + 1] = { url = my.endpoint, body = UDP_HEADER .. encoded }
   end)
   if requests[1] then requests[1].tag = { refused = large, reason = "too large" } end
-  return requests
+  return requests, large
 end
 
 local function posts(batch, my)
@@ -105,7 +105,7 @@ local function posts(batch, my)
   if parts[1] and large > 0 then
     parts[1].refused, parts[1].reason = large, "too large"
   end
-  return requests
+  return requests, large
 end
 
 -- ---- telemetry ----
@@ -239,9 +239,9 @@ return exporter {
     return my
   end,
   encode = function(batch, opt, my)
-    if my.is_udp then return datagrams(batch, my) end
-    local requests = posts(batch, my)
-    add_telemetry(requests, batch, my, opt)
+    local requests, large = (my.is_udp and datagrams or posts)(batch, my)
+    if #requests == 0 and large > 0 then return ok(large, "too large") end
+    if not my.is_udp then add_telemetry(requests, batch, my, opt) end
     return requests
   end,
   reply = function(r, request, _, my)

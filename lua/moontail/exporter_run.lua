@@ -198,11 +198,17 @@ local function normal_request(r)
   }
 end
 
--- nil; or a list of requests, each checked.
+local meta = { __metatable = false, __kind = "reply" }
+
+local function reply(how, value, more) return setmetatable({ how = how, value = value, more = more }, meta) end
+
+-- nil; a list of requests, each checked; or, where nothing is sent, how that is taken: how, value and what belongs to it.
 function M.encode(instance, id, signal, item_count, bytes)
   local result = instance.spec.encode(new_batch(id, signal, item_count, bytes), instance.opt, instance.my)
   if result == nil then return nil end
-  if type(result) ~= "table" then error("encode must give a request, a list of requests or nil, not a " .. type(result), 0) end
+  local is_reply = debug.getmetatable(result) == meta
+  if is_reply and (result.how == "ok" or result.how == "reject") then return result.how, result.value, result.more end
+  if type(result) ~= "table" or is_reply then error("encode must give a request, a list of requests, ok(refused), reject(reason) or nil, not " .. (is_reply and result.how or "a " .. type(result)), 0) end
   if result.url ~= nil then result = { result } end
   local list = {}
   for key in pairs(result) do
@@ -213,10 +219,6 @@ function M.encode(instance, id, signal, item_count, bytes)
 end
 
 -- ---- replies ----
-
-local meta = { __metatable = false, __kind = "reply" }
-
-local function reply(how, value, more) return setmetatable({ how = how, value = value, more = more }, meta) end
 
 local function is_between(n, least, most) return type(n) == "number" and n >= least and n < most end
 

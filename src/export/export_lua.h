@@ -56,7 +56,7 @@ struct lua_job {
     size_t trace_count;
 
     enum job_ask ask;
-    /* the answer to encode: */
+    /* the answer to encode; or a verdict, where it sends nothing: */
     bool nothing; /* encode gave nil */
     struct job_request *requests;
     size_t request_count;

@@ -243,7 +243,7 @@ static void encoded(struct export *e, struct lua_job *job)
     struct sent_result filtered = {.how = SENT_DELIVERED, .answered = true, .filtered = job->items};
 
     buf_fini(&job->body);
-    if (job->failed)
+    if (job->failed || job->verdict == JOB_REJECT)
         end_with(e, job, SENT_PERMANENT, job->error);
     else if (job->nothing)
         end_part(e, job, &filtered);

@@ -222,47 +222,6 @@ static void take_requests(lua_State *L, struct lua_job *job)
     lua_pop(L, 1);
 }
 
-/* What can't be cut, a metric with many data points, may take as long as so many batches. */
-static enum err run_encode(lua_State *L, const struct lua_job *job, struct err_info *info)
-{
-    uint64_t bound_ns = lua_state_cpu_bound(L);
-    enum err err;
-
-    lua_state_bound_cpu(L, bound_ns * job->budgets);
-    err = lua_run_bounded(L, 5, 1, info);
-    lua_state_bound_cpu(L, bound_ns);
-    return err;
-}
-
-void lua_job_encode(struct export_lua *l, struct lua_job *job)
-{
-    lua_State *L = l->L;
-    int top = lua_gettop(L);
-    struct err_info info;
-    enum err result = push_call(L, "encode", job, &info);
-
-    if (result == ERR_OK) {
-        job->has_reply = has_reply(L);
-        lua_pushfstring(L, "%s-%d-%d", l->owner->exporters[job->exporter].name, (int)job->batch_id,
-                        (int)job->part_index);
-        lua_pushstring(L, otlp_signal_name(job->signal));
-        lua_pushnumber(L, job->items);
-        lua_pushnumber(L, (lua_Number)job->body.len);
-        l->current = l->running = job;
-        result = run_encode(L, job, &info);
-        l->current = l->running = NULL;
-        if (l->owner->config.hooks.end_trace)
-            l->owner->config.hooks.end_trace(l->owner->config.hooks.arg, L);
-    }
-    if (result != ERR_OK)
-        fail(job, info.text);
-    else if (lua_isnil(L, -1))
-        job->nothing = true;
-    else
-        take_requests(L, job);
-    lua_settop(L, top);
-}
-
 /* Pushes the job's list of requests. */
 static void push_requests(lua_State *L, const struct lua_job *job)
 {
@@ -332,6 +291,59 @@ static void take_verdict(lua_State *L, struct lua_job *job)
         job->verdict = JOB_SEND;
         take_replacement(L, job);
     }
+}
+
+/* What encode gave is the three on the top: nil, requests, or how it is taken that there are none.
+ */
+static void take_encoded(lua_State *L, struct lua_job *job)
+{
+    if (lua_isnil(L, -3)) {
+        job->nothing = true;
+    } else if (lua_isstring(L, -3)) {
+        take_verdict(L, job);
+    } else {
+        lua_pop(L, 2);
+        take_requests(L, job);
+    }
+}
+
+/* What can't be cut, a metric with many data points, may take as long as so many batches. */
+static enum err run_encode(lua_State *L, const struct lua_job *job, struct err_info *info)
+{
+    uint64_t bound_ns = lua_state_cpu_bound(L);
+    enum err err;
+
+    lua_state_bound_cpu(L, bound_ns * job->budgets);
+    err = lua_run_bounded(L, 5, 3, info);
+    lua_state_bound_cpu(L, bound_ns);
+    return err;
+}
+
+void lua_job_encode(struct export_lua *l, struct lua_job *job)
+{
+    lua_State *L = l->L;
+    int top = lua_gettop(L);
+    struct err_info info;
+    enum err result = push_call(L, "encode", job, &info);
+
+    if (result == ERR_OK) {
+        job->has_reply = has_reply(L);
+        lua_pushfstring(L, "%s-%d-%d", l->owner->exporters[job->exporter].name, (int)job->batch_id,
+                        (int)job->part_index);
+        lua_pushstring(L, otlp_signal_name(job->signal));
+        lua_pushnumber(L, job->items);
+        lua_pushnumber(L, (lua_Number)job->body.len);
+        l->current = l->running = job;
+        result = run_encode(L, job, &info);
+        l->current = l->running = NULL;
+        if (l->owner->config.hooks.end_trace)
+            l->owner->config.hooks.end_trace(l->owner->config.hooks.arg, L);
+    }
+    if (result != ERR_OK)
+        fail(job, info.text);
+    else
+        take_encoded(L, job);
+    lua_settop(L, top);
 }
 
 void lua_job_reply(struct export_lua *l, struct lua_job *job)

@@ -13,7 +13,7 @@ struct export_lua *lua_batch_this(lua_State *L);
 struct lua_job *lua_batch_current(lua_State *L);
 /* lua_prometheus.c: adds what exporters of metrics to Prometheus call. */
 void lua_prometheus_add(lua_State *L);
-/* Fills requests, or `nothing`, or failed and error. */
+/* Fills requests, or `nothing`, or verdict (JOB_OK, JOB_REJECT) and error, or failed and error. */
 void lua_job_encode(struct export_lua *l, struct lua_job *job);
 /* Fills verdict, retry_s, error; replaces requests[at] for JOB_SEND. */
 void lua_job_reply(struct export_lua *l, struct lua_job *job);

@@ -195,6 +195,31 @@ static void nil_is_filtered_and_an_error_is_lost(void)
     rig_close(&r);
 }
 
+static void encode_may_say_how_much_is_lost_where_nothing_is_sent(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s, "return ok(2, 'too large')", "reply = function() return ok(1) end"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(s.requests == 0 && export_is_idle(r.export));
+    CHECK(rig_stats(&r, 0).delivered == 1 && rig_stats(&r, 0).lost_permanent == 2);
+    rig_close(&r);
+    CHECK(inline_start(&r, &s, "return reject('all too large')", NULL));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(s.requests == 0 && export_is_idle(r.export));
+    CHECK(rig_stats(&r, 0).delivered == 0 && rig_stats(&r, 0).lost_permanent == 3);
+    CHECK(strstr(rig_stats(&r, 0).last_error, "all too large"));
+    rig_close(&r);
+    CHECK(inline_start(&r, &s, "return retry(1)", NULL));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, NS_PER_S);
+    CHECK(strstr(rig_stats(&r, 0).last_error, "encode must give a request"));
+    rig_close(&r);
+}
+
 static int batches = 2; /* of each hostile exporter; the campaign says 1000 */
 
 /* What a batch adds. */
@@ -396,31 +421,6 @@ static void a_reply_may_say_how_many_items_were_refused(void)
     rig_close(&r);
 }
 
-static void what_was_refused_for_now_is_sent_again_later_and_alone(void)
-{
-    struct rig r;
-    struct server s;
-
-    CHECK(inline_start(&r, &s, "return " POST,
-                       "reply = function(r, q) if q.tag ~= 'rest' then return retry(3, { url = "
-                       "'http://x/rest', tag = 'rest' }) end return ok() end"));
-    rig_keep(&r, 3, 10);
-    rig_run(&r, 2 * NS_PER_S);
-    CHECK(s.requests == 1 && rig_stats(&r, 0).queued == 3);
-    rig_run(&r, 2 * NS_PER_S);
-    CHECK(s.requests == 2 && strstr(s.last, "http://x/rest"));
-    CHECK(rig_stats(&r, 0).delivered == 3);
-    rig_close(&r);
-}
-
-/* A key of AWS, and nothing to ask for one. */
-static const char *aws_env(const char *name)
-{
-    return strncmp(name, "AWS_", 4) != 0 || strstr(name, "_URI") || strstr(name, "_URL") ? NULL
-           : strstr(name, "DISABLED")                                                    ? "true"
-           : strstr(name, "ACCESS_KEY")                                                  ? "key"
-                                                                                         : NULL;
-}
 /* Requests in the first seconds of a server that answers 429 with this header. */
 static unsigned requests_until(const char *headers, const char *reply, uint64_t ns)
 {
@@ -470,6 +470,31 @@ static void a_wait_that_cannot_be_meant_loses_nothing(void)
     }
 }
 
+static void what_was_refused_for_now_is_sent_again_later_and_alone(void)
+{
+    struct rig r;
+    struct server s;
+
+    CHECK(inline_start(&r, &s, "return " POST,
+                       "reply = function(r, q) if q.tag ~= 'rest' then return retry(3, { url = "
+                       "'http://x/rest', tag = 'rest' }) end return ok() end"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(s.requests == 1 && rig_stats(&r, 0).queued == 3);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(s.requests == 2 && strstr(s.last, "http://x/rest"));
+    CHECK(rig_stats(&r, 0).delivered == 3);
+    rig_close(&r);
+}
+
+/* A key of AWS, and nothing to ask for one. */
+static const char *aws_env(const char *name)
+{
+    return strncmp(name, "AWS_", 4) != 0 || strstr(name, "_URI") || strstr(name, "_URL") ? NULL
+           : strstr(name, "DISABLED")                                                    ? "true"
+           : strstr(name, "ACCESS_KEY")                                                  ? "key"
+                                                                                         : NULL;
+}
 
 static void telemetry_goes_to_xray_with_the_first_batch_after_thirty_seconds(void)
 {
@@ -724,6 +749,7 @@ int main(int argc, char **argv)
     RUN(debug_writes_what_its_verbosity_says);
     RUN(a_request_leaves_as_encode_says);
     RUN(nil_is_filtered_and_an_error_is_lost);
+    RUN(encode_may_say_how_much_is_lost_where_nothing_is_sent);
     RUN(a_script_that_never_ends_loses_its_batch_and_stops_nothing_else);
     RUN(a_batch_that_holds_more_than_a_batch_has_more_time);
     RUN(wrong_requests_are_said_and_not_sent);
@@ -731,6 +757,8 @@ int main(int argc, char **argv)
     RUN(only_the_requests_that_were_not_taken_are_sent_again);
     RUN(a_reply_may_reject_or_send_something_else);
     RUN(a_reply_may_say_how_many_items_were_refused);
+    RUN(retry_after_is_obeyed_where_the_script_does_not_say);
+    RUN(a_wait_that_cannot_be_meant_loses_nothing);
     RUN(what_was_refused_for_now_is_sent_again_later_and_alone);
     RUN(telemetry_goes_to_xray_with_the_first_batch_after_thirty_seconds);
     RUN(a_script_counts_under_sixteen_names);
@@ -747,5 +775,3 @@ int main(int argc, char **argv)
     RUN(a_script_takes_traces_alone_unless_it_says_more);
     return DONE();
 }
-    RUN(retry_after_is_obeyed_where_the_script_does_not_say);
-    RUN(a_wait_that_cannot_be_meant_loses_nothing);

@@ -240,6 +240,20 @@ def test_requests_and_documents_stay_below_the_bounds(judge, front, xray):
     assert collector.scrape().by("moontail_export_script_total", "what") == {"documents": 27, "without_metadata": 1}
 
 
+@pytest.mark.parametrize("scheme", ["http", "udp"])
+def test_a_batch_of_documents_that_are_all_too_large_is_lost(scheme, front, xray):
+    collector = xray(front.url if scheme == "http" else "udp://127.0.0.1:9")
+    with Application(collector).tracer.start_as_current_span("query") as span:
+        span.set_attributes({"db.system": "mysql", "db.statement": "x" * 70_000})
+    metrics = collector.wait_metrics(
+        lambda m: m.total("moontail_export_lost_spans_total", reason="permanent") == 1)
+    assert metrics.total("moontail_export_delivered_spans_total") == 0
+    assert metrics.by("moontail_export_script_total", "what") == {
+        "documents": 0, "too_large": 1}
+    assert front.bodies == []
+    assert fields(collector.wait_line(lambda x: "spans are lost" in x))["error"].endswith("too large")
+
+
 def test_a_daemon_gets_a_datagram_a_document(xray):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
         daemon.bind(("127.0.0.1", 0))
