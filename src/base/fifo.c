@@ -3,11 +3,29 @@
 #include <assert.h>
 #include <string.h>
 
-bool fifo_init(struct fifo *f, struct memory *memory, size_t item_size, size_t first)
+static void *allocate(const struct fifo *f, size_t items, bool forced)
+{
+    size_t bytes = items * f->item_size;
+
+    return forced ? counted_realloc_forced(f->memory, NULL, bytes)
+                  : counted_alloc(f->memory, bytes);
+}
+
+static bool init(struct fifo *f, struct memory *memory, size_t item_size, size_t first, bool forced)
 {
     *f = (struct fifo){.memory = memory, .item_size = item_size, .capacity = first};
-    f->items = counted_alloc(memory, first * item_size);
+    f->items = allocate(f, first, forced);
     return f->items != NULL;
+}
+
+bool fifo_init(struct fifo *f, struct memory *memory, size_t item_size, size_t first)
+{
+    return init(f, memory, item_size, first, false);
+}
+
+bool fifo_init_forced(struct fifo *f, struct memory *memory, size_t item_size, size_t first)
+{
+    return init(f, memory, item_size, first, true);
 }
 
 void fifo_fini(struct fifo *f)
@@ -39,8 +57,7 @@ static bool make_room(struct fifo *f, size_t more, bool forced)
     }
     while (grown - len < more)
         grown *= 2;
-    space = forced ? counted_realloc_forced(f->memory, NULL, grown * f->item_size)
-                   : counted_alloc(f->memory, grown * f->item_size);
+    space = allocate(f, grown, forced);
     if (!space)
         return false;
     move_to(f, space);

@@ -15,6 +15,8 @@ struct fifo {
 
 /* `first`: items that it has room for at once, > 0. False over the limit; nothing to free. */
 bool fifo_init(struct fifo *f, struct memory *memory, size_t item_size, size_t first);
+/* The same whatever the limit. False: the kernel has no memory. */
+bool fifo_init_forced(struct fifo *f, struct memory *memory, size_t item_size, size_t first);
 void fifo_fini(struct fifo *f); /* also after {0} */
 
 /* Room for `more` items behind the last. False over the limit; nothing changed. */

@@ -19,7 +19,7 @@ static struct tally_run *run_at(const struct tally *t, size_t i)
 void tally_init(struct tally *t, struct memory *memory)
 {
     *t = (struct tally){.records = 0};
-    if (!fifo_init(&t->runs, memory, sizeof(struct tally_run), FIRST_RUNS))
+    if (!fifo_init_forced(&t->runs, memory, sizeof(struct tally_run), FIRST_RUNS))
         err_no_memory("an exporter's queue");
 }
 

@@ -17,7 +17,7 @@ struct tally {
     uint32_t records; /* in the last one */
 };
 
-/* Start-up only: aborts over the memory limit. */
+/* Counted whatever the limit: a reload makes exporters too. Ends without memory. */
 void tally_init(struct tally *t, struct memory *memory);
 void tally_fini(struct tally *t);
 

@@ -44,6 +44,9 @@ static void without_memory_nothing_changes(void)
     memory_init(&memory, 16, 0);
     CHECK(!fifo_init(&f, &memory, 8, 100));
     fifo_fini(&f);
+    CHECK(fifo_init_forced(&f, &memory, 8, 100) && memory_used(&memory) >= 800);
+    fifo_fini(&f);
+    CHECK(memory_used(&memory) == 0);
 }
 
 int main(void)

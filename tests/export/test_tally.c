@@ -88,10 +88,27 @@ static void without_memory_runs_are_longer_and_still_right(void)
     tally_fini(&t);
 }
 
+/* A reload makes exporters while others hold all of it. */
+static void one_is_begun_where_memory_is_full(void)
+{
+    struct memory memory;
+    struct tally t;
+    uint64_t begin;
+
+    memory_init(&memory, 1 << 20, 0);
+    memory_add(&memory, 1 << 20);
+    tally_init(&t, &memory);
+    tally_add(&t, 0, 2);
+    CHECK(tally_beyond(&t, 0, &begin) == 2 && begin == 0);
+    tally_fini(&t);
+    CHECK(memory_used(&memory) == 1 << 20);
+}
+
 int main(void)
 {
     RUN(what_lies_beyond_a_position_takes_the_reading_of_one_run);
     RUN(what_is_forgotten_changes_nothing_beyond_it);
     RUN(without_memory_runs_are_longer_and_still_right);
+    RUN(one_is_begun_where_memory_is_full);
     return DONE();
 }
