@@ -73,6 +73,7 @@ static enum err compile_counting(lua_State *L, struct slice text, const char *na
     enum err e;
 
     buf_init(&counting, REWRITTEN_MAX, heap_of(L)->memory);
+    counting.forced = true; /* as the heap: another configuration may be what makes room */
     e = lua_rewrite(text, name, &counting, info);
     if (!e)
         e = compile(L, buf_slice(&counting), name, info);

@@ -170,6 +170,31 @@ static void limits_follow_and_what_wants_a_restart_is_named(void)
     backend_fini(&b);
 }
 
+/* Another endpoint or another limit may be what makes room. */
+static void where_memory_is_full_another_configuration_is_taken(void)
+{
+    struct backend b;
+    struct sim s;
+    size_t all;
+    int fd;
+
+    sim_with_backend(&s, &b, keep_all);
+    fd = sim_connect(&s);
+    all = (size_t)atomic_load(&s.memory.limit);
+    memory_add(&s.memory, all);
+    sim_write(&s,
+              CONFIG("decision_wait = '1s', policies = { policy 'latency' { threshold_ms = 500 } }",
+                     OTLP("b", "2", "") ", exporter 'debug'"));
+    CHECK(reload(&s));
+    memory_release(&s.memory, all);
+    post_trace(&s, fd, 1);
+    sim_run(&s, 1500 * NS_PER_MS);
+    CHECK(sim_dropped(&s, "default", "default") == 1);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void tail_sampling_comes_and_goes(void)
 {
     static const char none[] = "return { receivers = { otlp = { grpc = false, http = "
@@ -342,6 +367,7 @@ int main(void)
     RUN(a_syntax_error_and_a_file_that_is_gone_are_refused);
     RUN(a_script_that_changed_is_another_version);
     RUN(limits_follow_and_what_wants_a_restart_is_named);
+    RUN(where_memory_is_full_another_configuration_is_taken);
     RUN(tail_sampling_comes_and_goes);
     RUN(an_exchange_holds_a_worker_up_for_less_than_a_millisecond);
     RUN(a_hundred_reloads_a_third_of_them_broken_lose_nothing);
