@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     WORST = 20,      /* operations on a page */
@@ -33,6 +34,31 @@ static void name_of(const struct audit_operation *o, struct named *n)
 {
     copy_text(n->service, o->service);
     copy_text(n->name, o->name);
+}
+
+static bool look_the_same(const struct audit_operation *a, const struct audit_operation *b)
+{
+    struct named x, y;
+
+    name_of(a, &x);
+    name_of(b, &y);
+    return strcmp(x.service, y.service) == 0 && strcmp(x.name, y.name) == 0;
+}
+
+/* The worst operations, each name once: senders may put a NUL in one, which ends it here. */
+static size_t find_worst(const struct collector *c, struct audit_operation *worst)
+{
+    size_t count = audit_worst(c->shared.audit, worst, WORST), left = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t same = 0;
+
+        while (same < left && !look_the_same(&worst[same], &worst[i]))
+            same++;
+        if (same == left)
+            worst[left++] = worst[i];
+    }
+    return left;
 }
 
 /* ---- life ---- */
@@ -172,7 +198,7 @@ void bias_write_metrics(struct collector *c, struct metrics *m)
 
     if (!c->shared.audit)
         return;
-    count = audit_worst(c->shared.audit, worst, WORST);
+    count = find_worst(c, worst);
     for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
         metrics_family(m, gauges[i].name, METRIC_GAUGE, gauges[i].help);
         write_gauge(m, worst, count, gauges[i].value);

@@ -141,3 +141,15 @@ def test_it_can_be_turned_off(start):
     metrics = collector.wait_decided(200)
     assert not [n for n, _ in metrics if n.startswith("moontail_sampling")]
     collector.stop()
+
+
+def test_operations_that_look_the_same_on_the_page_are_one_sample(start):
+    """A NUL ends a label; a family may have each set of labels once, which every scrape checks."""
+    collector = start(config('exporter "nop"', tail=tail(DRAW % 100)))
+    grpc = Grpc(collector.grpc)
+    for number, name in enumerate(["", "\0", "a", "a\0b", "a\0c", "(others)"]):
+        grpc.export(request_with(span(trace_id(number), name=name)).SerializeToString())
+    grpc.close()
+    metrics = collector.wait_metrics(
+        lambda m: m.total("moontail_sampling_audit_operations") == 6)
+    assert set(metrics.by(BIAS, "operation")) == {"", "a", "(others)"}
