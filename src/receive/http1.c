@@ -406,11 +406,14 @@ static void http1_resume(struct connection *c, struct receive_request *q)
 
 /* --- time --- */
 
+static bool is_waiting_for_us(const struct http1 *h)
+{
+    return h->phase == PHASE_ANSWER || (h->request && request_is_paused(h->request));
+}
+
 static bool http1_is_busy(const struct connection *c)
 {
-    const struct http1 *h = c->state;
-
-    return h->phase == PHASE_ANSWER;
+    return is_waiting_for_us(c->state);
 }
 
 static bool is_idle(const struct http1 *h)
@@ -439,11 +442,6 @@ static uint64_t due_of(const struct connection *c)
     if (is_idle(h))
         return age_end < idle_end ? age_end : idle_end;
     return h->progress_ns + c->listener->read_timeout_ns;
-}
-
-static bool is_waiting_for_us(const struct http1 *h)
-{
-    return h->phase == PHASE_ANSWER || (h->request && request_is_paused(h->request));
 }
 
 static uint64_t http1_tick(struct connection *c, uint64_t now_ns)

@@ -442,6 +442,31 @@ static void a_client_that_only_stops_sending_still_gets_its_answer(void)
     scene_fini(&s);
 }
 
+static void a_client_that_stops_sending_while_its_body_waits_for_memory_gets_its_answer(void)
+{
+    struct scene s;
+    struct http_answer a;
+    size_t filled, head;
+
+    for (int has_room = 0; has_room < 2; has_room++) {
+        scene_connected(&s, 10);
+        filled = fill(&s, 0);
+        head = s.request.len - s.body.len;
+        fixture_send(&s.f, s.fd, s.request.data, head);
+        fixture_send(&s.f, s.fd, s.request.data + head, s.body.len);
+        fake_net_shutdown(s.f.net, s.fd);
+        fixture_advance(&s.f, NS_PER_S);
+        if (has_room)
+            memory_release(&s.f.memory, filled);
+        fixture_advance(&s.f, 2 * NS_PER_S);
+        CHECK(read_answer(&s.f, s.fd, &a) && a.status == (has_room ? 200 : 503));
+        CHECK(fixture_stats(&s.f).connections == 0);
+        if (!has_room)
+            memory_release(&s.f.memory, filled);
+        scene_fini(&s);
+    }
+}
+
 static void pipelined_requests_are_all_answered_after_the_client_stops_sending(void)
 {
     static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -566,6 +591,7 @@ int main(void)
     RUN(an_old_http_connection_is_closed_with_an_answer_or_when_idle);
     RUN(an_old_connection_at_work_is_not_closed_between_two_requests);
     RUN(a_client_that_only_stops_sending_still_gets_its_answer);
+    RUN(a_client_that_stops_sending_while_its_body_waits_for_memory_gets_its_answer);
     RUN(pipelined_requests_are_all_answered_after_the_client_stops_sending);
     RUN(a_client_with_a_shut_window_loses_the_stream);
     RUN(a_connection_that_was_looked_at_while_it_waited_still_ends_when_idle);
