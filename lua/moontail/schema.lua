@@ -176,7 +176,9 @@ local function set_default(run, node, keys, required)
     return
   end
   local ok, normal = types.check(field, value, run, keys)
-  if not ok then error("the default of " .. field.path .. " is not allowed: " .. types.show(value)) end
+  if not ok then
+    return run:fail(keys, "the default of " .. field.path .. " is " .. types.show(value) .. "; allowed: " .. types.allowed(field))
+  end
   run.values[node.path] = normal
 end
 

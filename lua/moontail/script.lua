@@ -119,6 +119,14 @@ function M.kind(of)
     return env.seal(target)
   end
 
+  -- What the file called `name` returns. Errors that have no line, such as those of memory, say at least the file.
+  local function run_file(chunk, name)
+    local ok, spec = pcall(chunk)
+    if ok then return spec end
+    if type(spec) ~= "string" then spec = "error value of type " .. type(spec) end
+    error(spec:find "^[^\n:]+:%d+: " and spec or name .. ": " .. spec, 0)
+  end
+
   -- What the file of component `c` returns, or what was written inline; raises where that is wrong.
   -- `read` (may be nil) is told the file's name and text. Each instance runs its file anew, so that
   -- instances share no locals (and no compiled code).
@@ -131,7 +139,7 @@ function M.kind(of)
     local chunk, name, source = core.load_script(c.type, environment(), of.name)
     if not chunk then error(M.place(c) .. name, 0) end
     if read then read(name, source) end
-    local spec = chunk()
+    local spec = run_file(chunk, name)
     if not made[spec or false] then error(name .. ": the file must return " .. of.name .. " { ... }", 0) end
     local wrong = spec_error(spec, false)
     if wrong then error(name .. ": " .. wrong, 0) end

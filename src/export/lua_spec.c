@@ -46,9 +46,9 @@ static enum err push_spec(lua_State *L, const struct exporter_source *source, in
     top = lua_gettop(L);
     push_env(L, source->env);
     result = lua_load_script(L, slice_make(script.text, script.len), script.name, top + 1, info);
+    if (result == ERR_OK && (result = lua_run(L, 0, 1, info)) != ERR_OK)
+        lua_name_in_full(info, script.name);
     lua_script_fini(&script);
-    if (result == ERR_OK)
-        result = lua_run(L, 0, 1, info);
     if (result == ERR_OK)
         lua_remove(L, top + 1);
     else

@@ -17,9 +17,13 @@ void lua_name_in_full(struct err_info *info, const char *name)
     const char *tail = copy.text + 3, *end;
     size_t len, name_len = strlen(name);
 
-    if (!info || strncmp(info->text, "...", 3) != 0)
+    if (!info)
         return;
     copy = *info;
+    if (!strchr(copy.text, ':'))
+        err_fail(info, copy.code, "%s: %s", name, copy.text);
+    if (strncmp(copy.text, "...", 3) != 0)
+        return;
     end = strchr(tail, ':');
     len = end ? (size_t)(end - tail) : SIZE_MAX;
     if (len > name_len || strncmp(name + name_len - len, tail, len) != 0)

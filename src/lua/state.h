@@ -66,7 +66,8 @@ enum err lua_load_script(lua_State *L, struct slice text, const char *name, int 
                          struct err_info *info) MUST_CHECK;
 
 /* Lua shortens long names in messages ("...d/config.lua:3: no"): puts `name` back in full, if the
- * message begins with a shortened form of it. */
+ * message begins with a shortened form of it, or in front of one that has no place ("not enough
+ * memory"). */
 void lua_name_in_full(struct err_info *info, const char *name);
 
 /* pcall with a readable message, for what runs once: files, setup, modules. args are popped; on

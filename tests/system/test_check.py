@@ -3,6 +3,8 @@ import os
 import re
 import subprocess
 
+import pytest
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.join(ROOT, "build", "moontail")
 
@@ -51,6 +53,38 @@ def test_a_long_path_is_said_in_full(tmp_path):
     for text, line in [("return {\n  workers = \n}", 3), ("local a = 1\nerror('no')", 2)]:
         path = write(folder, "config.lua", text)
         assert moontail("check", "--config", path).stderr.startswith(f"{path}:{line}: ")
+
+
+HOG = "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(60000) .. i end"
+
+
+@pytest.mark.parametrize("wrong, said", [
+    (HOG, "not enough memory"), ("error({})", "error value of type table"), ("error('mine', 0)", "mine")])
+def test_what_has_no_line_says_the_file(wrong, said, tmp_path):
+    scripts = {name: write(tmp_path, f"{folder}/mine.lua", wrong)
+               for name, folder in [("policy", "policies"), ("processor", "processors"), ("exporter", "exporters")]}
+    for name, use in [
+            ("policy", 'tail_sampling = { policies = { policy "mine" } }, exporters = { exporter "nop" }'),
+            ("processor", 'processors = { kept = { processor "mine" } }, exporters = { exporter "nop" }'),
+            ("exporter", 'exporters = { exporter "mine" }')]:
+        path = write(tmp_path, "config.lua", f"return {{ {use} }}")
+        done = moontail("check", "--config", path)
+        assert done.returncode == 78 and done.stderr.startswith(f"{scripts[name]}: {said}\n")
+    path = write(tmp_path, "config.lua", wrong)
+    assert moontail("check", "--config", path).stderr.startswith(f"{path}: {said}\n")
+
+
+def test_a_default_that_is_not_allowed_is_said_where_the_policy_is_used(tmp_path):
+    path = write(tmp_path, "config.lua", """
+return { tail_sampling = { policies = { policy "mine" } }, exporters = { exporter "nop" } }
+""")
+    write(tmp_path, "policies/mine.lua", """
+return policy { doc = "x", options = { least = option.number { default = 1, min = 2 } }, decide = function() end }
+""")
+    done = moontail("check", "--config", path)
+    assert done.returncode == 78
+    assert done.stderr.startswith(
+        f'{path}:2: policy "mine": the default of least is 1; allowed: a number, at least 2\n')
 
 
 def test_a_policy_is_one_file_beside_the_config(tmp_path):
