@@ -74,7 +74,8 @@ local function read_local(doc)
   end
   for i, rule in ipairs(doc.rules or {}) do
     if i >= 9999 then break end
-    add(rule, type(rule.description) == "string" and rule.description:sub(1, 64) or "rule-" .. i, i)
+    local name = type(rule.description) == "string" and rule.description:sub(1, 64) or ""
+    add(rule, name ~= "" and name or "rule-" .. i, i)
   end
   add(doc.default, "default", 10000)
   return list

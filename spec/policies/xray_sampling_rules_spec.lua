@@ -72,6 +72,8 @@ describe("xray_sampling_rules", function()
     assert.same({ "sample", 0.05, "default" }, p:decide(server { attr = { ["url.path"] = "/x" } }))
     local old = policy '{"version":1,"default":{"fixed_target":0,"rate":0.1},"rules":[{"service_name":"a","fixed_target":0,"rate":1}]}'
     assert.same({ "sample", 1, "rule-1" }, old:decide(pay))
+    local blank = policy '{"version":2,"default":{"fixed_target":0,"rate":0.1},"rules":[{"description":"","host":"a","fixed_target":0,"rate":1}]}'
+    assert.same({ "sample", 1, "rule-1" }, blank:decide(pay))
   end)
 
   it("without any rule keeps one a second and a twentieth", function()
