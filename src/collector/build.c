@@ -230,6 +230,13 @@ static void log_recovered(const struct recovered *r)
             "decisions", log_number((double)r->found.unlogged));
 }
 
+static void log_gone(const struct recovered *r)
+{
+    for (size_t i = 0; i < r->gone_count; i++)
+        log_event(LOG_WARN, "an exporter is not there any more", "exporter", r->gone[i].name,
+                  "items_lost", log_number((double)ledger_sum(r->gone[i].items, OTLP_SIGNALS)));
+}
+
 static enum err init_recovered(struct collector *c, struct err_info *info)
 {
     enum err err = recover(&c->shared, c->admin ? serve_admin : NULL, c, &c->recovered, info);
@@ -237,6 +244,7 @@ static enum err init_recovered(struct collector *c, struct err_info *info)
     if (err != ERR_OK)
         return ERR_IO;
     log_recovered(&c->recovered);
+    log_gone(&c->recovered);
     export_recover(c->export);
     return ERR_OK;
 }

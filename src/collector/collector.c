@@ -104,6 +104,7 @@ void collector_free(struct collector *c)
         c->http->free(c->http);
     journal_free(c->journal);
     exporter_specs_unref(c->exporters);
+    recovered_fini(&c->recovered);
     for (size_t i = 0; i < EXPORTER_MAX; i++)
         free(c->exporter_names[i]);
     for (unsigned i = 0; i < c->task_count; i++)

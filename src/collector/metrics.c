@@ -329,10 +329,10 @@ int collector_write_metrics(void *collector, bool openmetrics, struct buf *out)
     write_spans(&p);
     write_traces(&p);
     write_requests(&p);
-    metrics_write_exporters(&p.m, p.l);
+    metrics_write_exporters(&p.m, p.l, &p.c->recovered);
     write_ledgers(&p, age_ns);
     metrics_write_journal(&p.m, p.l, &p.c->recovered);
-    metrics_write_items(&p.m, p.l, collector_policy_shared(p.c)->filters);
+    metrics_write_items(&p.m, p.l, &p.c->recovered, collector_policy_shared(p.c)->filters);
     write_policy_errors(&p);
     write_quarantine(&p);
     write_state(&p);

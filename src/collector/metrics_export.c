@@ -17,15 +17,37 @@ static void per_exporter(struct metrics *m, const struct ledger *l, const char *
 #define PER_EXPORTER(m, l, name, type, help, field)                                                \
     per_exporter(m, l, name, type, help, offsetof(struct export_stats, field))
 
-static void write_lost(struct metrics *m, const struct ledger *l)
+uint64_t metrics_lost(const struct ledger_exporter *e, const struct export_loss *loss,
+                      const struct recovered *r, enum otlp_signal signal)
+{
+    uint64_t lost = export_count_at(&e->stats, loss->offset);
+
+    return loss->offset == offsetof(struct export_stats, lost_removed)
+               ? lost + recovered_lost(r, e->name, signal)
+               : lost;
+}
+
+bool metrics_has_exporter(const struct ledger *l, const char *name)
+{
+    for (size_t i = 0; i < l->exporter_count; i++)
+        if (strcmp(l->exporters[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void write_lost(struct metrics *m, const struct ledger *l, const struct recovered *r)
 {
     metrics_family(m, "moontail_export_lost_spans_total", METRIC_COUNTER,
                    "Spans that an exporter gave up, by reason.");
     for (size_t i = 0; i < l->exporter_count; i++)
-        for (int r = 0; r < EXPORT_LOSSES; r++)
+        for (int k = 0; k < EXPORT_LOSSES; k++)
             metrics_sample(
-                m, (double)export_count_at(&l->exporters[i].stats, export_losses[r].offset),
-                "exporter", l->exporters[i].name, "reason", export_losses[r].name, (char *)0);
+                m, (double)metrics_lost(&l->exporters[i], &export_losses[k], r, OTLP_TRACES),
+                "exporter", l->exporters[i].name, "reason", export_losses[k].name, (char *)0);
+    for (size_t i = 0; i < r->gone_count; i++)
+        if (!metrics_has_exporter(l, r->gone[i].name))
+            metrics_sample(m, (double)r->gone[i].items[OTLP_TRACES], "exporter", r->gone[i].name,
+                           "reason", "removed", (char *)0);
 }
 
 static void write_script_counts(struct metrics *m, const struct ledger *l)
@@ -41,7 +63,7 @@ static void write_script_counts(struct metrics *m, const struct ledger *l)
     }
 }
 
-void metrics_write_exporters(struct metrics *m, const struct ledger *l)
+void metrics_write_exporters(struct metrics *m, const struct ledger *l, const struct recovered *r)
 {
     write_script_counts(m, l);
     PER_EXPORTER(m, l, "moontail_export_enqueued_spans_total", METRIC_COUNTER,
@@ -58,7 +80,7 @@ void metrics_write_exporters(struct metrics *m, const struct ledger *l)
     for (size_t i = 0; i < l->exporter_count; i++)
         metrics_sample(m, (double)l->exporters[i].stats.filtered, "exporter", l->exporters[i].name,
                        "reason", "encode", (char *)0);
-    write_lost(m, l);
+    write_lost(m, l, r);
     PER_EXPORTER(m, l, "moontail_export_queued_spans", METRIC_GAUGE, "Spans that wait to be sent.",
                  queued);
     PER_EXPORTER(m, l, "moontail_export_queued_bytes", METRIC_GAUGE, "Bytes that wait to be sent.",

@@ -97,20 +97,28 @@ static void per_exporter(struct metrics *m, const struct ledger *l, const struct
     }
 }
 
-static void write_lost(struct metrics *m, const struct ledger *l)
+static void write_lost_of(struct metrics *m, const struct ledger *l, const struct recovered *r,
+                          enum otlp_signal s)
+{
+    for (size_t i = 0; i < l->exporter_count; i++) {
+        const struct ledger_exporter *e = &l->passed[s].exporters[i];
+
+        for (int k = 0; k < EXPORT_LOSSES; k++)
+            metrics_sample(m, (double)metrics_lost(e, &export_losses[k], r, s), "exporter", e->name,
+                           "signal", signal_name(s), "reason", export_losses[k].name, (char *)0);
+    }
+    for (size_t i = 0; i < r->gone_count; i++)
+        if (!metrics_has_exporter(l, r->gone[i].name))
+            metrics_sample(m, (double)r->gone[i].items[s], "exporter", r->gone[i].name, "signal",
+                           signal_name(s), "reason", "removed", (char *)0);
+}
+
+static void write_lost(struct metrics *m, const struct ledger *l, const struct recovered *r)
 {
     metrics_family(m, "moontail_export_lost_items_total", METRIC_COUNTER,
                    "Data points and log records that an exporter gave up, by reason.");
-    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++) {
-        for (size_t i = 0; i < l->exporter_count; i++) {
-            const struct ledger_exporter *e = &l->passed[s].exporters[i];
-
-            for (int r = 0; r < EXPORT_LOSSES; r++)
-                metrics_sample(m, (double)export_count_at(&e->stats, export_losses[r].offset),
-                               "exporter", e->name, "signal", signal_name(s), "reason",
-                               export_losses[r].name, (char *)0);
-        }
-    }
+    for (int s = OTLP_METRICS; s < OTLP_SIGNALS; s++)
+        write_lost_of(m, l, r, (enum otlp_signal)s);
 }
 
 static void write_unaccounted(struct metrics *m, const struct ledger *l)
@@ -132,7 +140,8 @@ static void write_unaccounted(struct metrics *m, const struct ledger *l)
     }
 }
 
-void metrics_write_items(struct metrics *m, const struct ledger *l, const struct labels *filters)
+void metrics_write_items(struct metrics *m, const struct ledger *l, const struct recovered *r,
+                         const struct labels *filters)
 {
     static const struct family families[] = {
         {"moontail_export_enqueued_items_total",
@@ -159,7 +168,7 @@ void metrics_write_items(struct metrics *m, const struct ledger *l, const struct
     write_filtered(m, l, filters);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
         per_exporter(m, l, &families[i]);
-    write_lost(m, l);
+    write_lost(m, l, r);
     write_unaccounted(m, l);
 }
 

@@ -210,14 +210,21 @@ static inline void metrics_gauge(struct metrics *m, const char *name, const char
 
 /* ---- metrics_export.c ---- */
 
-void metrics_write_exporters(struct metrics *m, const struct ledger *l);
+/* What an exporter gave up for this reason, and at the start what had been queued before for one of
+ * its name. */
+uint64_t metrics_lost(const struct ledger_exporter *e, const struct export_loss *loss,
+                      const struct recovered *r, enum otlp_signal signal);
+/* Whether it has, or had since the start, an exporter of that name: its sample stands there. */
+bool metrics_has_exporter(const struct ledger *l, const char *name);
+void metrics_write_exporters(struct metrics *m, const struct ledger *l, const struct recovered *r);
 /* labels: of decisions. */
 void metrics_write_aliases(struct metrics *m, const struct ledger *l, const struct labels *labels);
 
 /* ---- metrics_items.c: the part of /metrics about metrics and logs ---- */
 
 /* filters: the labels of what processors dropped. */
-void metrics_write_items(struct metrics *m, const struct ledger *l, const struct labels *filters);
+void metrics_write_items(struct metrics *m, const struct ledger *l, const struct recovered *r,
+                         const struct labels *filters);
 void metrics_write_item_aliases(struct metrics *m, const struct ledger *l);
 
 /* ---- metrics_journal.c ---- */

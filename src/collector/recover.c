@@ -17,6 +17,7 @@ struct recovering {
     void *pump_arg;
     uint64_t calls;
     uint64_t now_ns;
+    struct recovered *out;
     uint64_t last_ns; /* when the frame before came */
     uint64_t spans;
     struct scan_span *sorted; /* by owner, with several workers */
@@ -55,6 +56,32 @@ static void on_decision(void *arg, const struct decision_record *d)
                                                   .threshold = d->threshold,
                                                   .probability = d->probability,
                                                   .exporters = d->exporters});
+}
+
+static size_t find_gone(const struct recovered *r, const char *exporter)
+{
+    size_t i = 0;
+
+    while (i < r->gone_count && strcmp(r->gone[i].name, exporter) != 0)
+        i++;
+    return i;
+}
+
+/* Nobody is to send it. */
+static void on_gone(void *arg, const char *exporter, const struct decision_record *d)
+{
+    struct recovering *r = arg;
+    struct recovered *out = r->out;
+    size_t i = find_gone(out, exporter);
+
+    if (i == EXPORTER_MAX)
+        return; /* never: the journal knows as many names */
+    if (i == out->gone_count) {
+        out->gone[i] = (struct recovered_gone){.name = strdup(exporter)};
+        if (!out->gone[out->gone_count++].name)
+            err_no_memory("an exporter's name");
+    }
+    out->gone[i].items[decision_signal(d)] += d->payload_spans;
 }
 
 /* ---- frames ---- */
@@ -221,8 +248,10 @@ enum err recover(struct worker_shared *shared, void (*pump)(void *arg), void *ar
                  struct recovered *out, struct err_info *info)
 {
     uint64_t began_ns = clock_now_ns(shared->clock), ready_ns;
-    struct recovering r = {.shared = shared, .pump = pump, .pump_arg = arg, .now_ns = began_ns};
-    const struct recovery to = {.arg = &r, .decision = on_decision, .frame = on_frame};
+    struct recovering r = {
+        .shared = shared, .pump = pump, .pump_arg = arg, .now_ns = began_ns, .out = out};
+    const struct recovery to = {
+        .arg = &r, .decision = on_decision, .frame = on_frame, .gone = on_gone};
     enum err err = journal_recover(shared->journal, &to, began_ns, &out->found, info);
 
     free(r.sorted);
@@ -233,4 +262,17 @@ enum err recover(struct worker_shared *shared, void (*pump)(void *arg), void *ar
     out->traces = finish(shared, ready_ns);
     out->ns = ready_ns - began_ns;
     return ERR_OK;
+}
+
+void recovered_fini(struct recovered *r)
+{
+    for (size_t i = 0; i < r->gone_count; i++)
+        free(r->gone[i].name);
+}
+
+uint64_t recovered_lost(const struct recovered *r, const char *exporter, enum otlp_signal signal)
+{
+    size_t i = find_gone(r, exporter);
+
+    return i < r->gone_count ? r->gone[i].items[signal] : 0;
 }

@@ -11,8 +11,16 @@
 
 #include "collector/worker.h"
 
+/* An exporter that is none any more: what was queued for it when the process before ended. */
+struct recovered_gone {
+    char *name;
+    uint64_t items[OTLP_SIGNALS];
+};
+
 struct recovered {
     struct journal_recovered found;
+    struct recovered_gone gone[EXPORTER_MAX];
+    size_t gone_count;
     uint64_t spans, traces; /* that wait again, or follow their trace's decision now */
     uint64_t ns;            /* it took */
 };
@@ -21,3 +29,6 @@ struct recovered {
  * ERR_IO: the disk fails. */
 enum err recover(struct worker_shared *shared, void (*pump)(void *arg), void *arg,
                  struct recovered *out, struct err_info *info) MUST_CHECK;
+void recovered_fini(struct recovered *r);
+/* What was queued for an exporter of that name and is lost, because it was none at the start. */
+uint64_t recovered_lost(const struct recovered *r, const char *exporter, enum otlp_signal signal);

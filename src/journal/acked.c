@@ -140,23 +140,25 @@ static void each_line(struct journal *j, const char *text,
     }
 }
 
-enum err acked_read(struct journal *j, uint64_t begin, struct err_info *info)
+enum err acked_read(struct journal *j, struct acked_past *past, struct err_info *info)
 {
-    char text[STORE_ACKED_MAX + 1];
-    bool damaged = false;
     size_t len = 0;
-    enum err err = store_read_acked(j->files.store, text, &len, &damaged, info);
+    enum err err = store_read_acked(j->files.store, past->text, &len, &past->damaged, info);
 
     if (err != ERR_OK)
         return err;
-    text[len] = '\0';
-    if (damaged)
+    past->text[len] = '\0';
+    if (past->damaged)
         log_event(LOG_WARN, "the exporters' positions are damaged: what is queued is sent again");
-    each_line(j, text, begin_behind);
+    return ERR_OK;
+}
+
+void acked_resume(struct journal *j, const struct acked_past *past, uint64_t begin)
+{
+    each_line(j, past->text, begin_behind);
     outbox_start(&j->outbox, begin);
-    if (damaged || len == 0)
+    if (past->damaged || !past->text[0])
         resume_at_begin(j);
     else
-        each_line(j, text, resume);
-    return ERR_OK;
+        each_line(j, past->text, resume);
 }

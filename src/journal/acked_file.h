@@ -1,4 +1,5 @@
-/* acked_file.h: the two copies in the file `acked`, for the store that owns it and for fsck. */
+/* acked_file.h: the two copies in the file `acked`, for the store that owns it and for fsck; and
+ * what its text says. */
 #pragma once
 
 #include "base/disk.h"
@@ -17,3 +18,6 @@ enum err acked_load(struct disk *disk, int fd, void *text, struct acked_copies *
 /* Writes a copy with this number, where the one before it does not lie. */
 enum err acked_store(struct disk *disk, int fd, struct slice text, uint64_t number,
                      struct err_info *info) MUST_CHECK;
+
+/* Where an exporter was, by the lines "ORDINAL OFFSET NAME" of `text`. False: none is about it. */
+bool acked_find(const char *text, const char *exporter, uint64_t *position);

@@ -136,6 +136,9 @@ struct recovery {
     /* Each live frame, by the time it came: takes a reference for each item that it keeps, and
      * returns how many it took (0: the frame is free again). */
     uint32_t (*frame)(void *arg, const struct recovered_frame *f);
+    /* Each record that an exporter had not settled which is none any more; NULL: nobody asks. The
+     * name is borrowed for the call. */
+    void (*gone)(void *arg, const char *exporter, const struct decision_record *d);
 };
 
 /* Reads back what the files hold: decisions, then live frames. Call it once, before journal_step;

@@ -177,6 +177,13 @@ void house_collect(struct journal *j);
 /* Writes them if they changed, at most every 100 ms. Returns when to look again. */
 uint64_t acked_step(struct journal *j, uint64_t now_ns);
 void acked_write(struct journal *j, uint64_t now_ns);
-/* Reads them, starts the outbox at `begin` and lets the exporters go on where they were; those that
- * are new begin at the end. */
-enum err acked_read(struct journal *j, uint64_t begin, struct err_info *info) MUST_CHECK;
+
+/* Where they were when the process before ended. */
+struct acked_past {
+    char text[STORE_ACKED_MAX + 1]; /* "": nothing is known of them */
+    bool damaged;
+};
+enum err acked_read(struct journal *j, struct acked_past *past, struct err_info *info) MUST_CHECK;
+/* Starts the outbox at `begin` and lets the exporters go on there; those that are new begin at the
+ * end. */
+void acked_resume(struct journal *j, const struct acked_past *past, uint64_t begin);

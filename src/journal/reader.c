@@ -246,26 +246,9 @@ static void read_acked(struct reader *r)
     free(text);
 }
 
-/* Lines of "ORDINAL OFFSET NAME". */
 bool reader_settled(const struct reader *r, const char *exporter, uint64_t *position)
 {
-    const char *line = r->acked ? r->acked : "";
-    size_t len = strlen(exporter);
-
-    for (; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        char *end;
-        uint64_t ordinal = strtoull(line, &end, 10), offset;
-
-        if (*end != ' ')
-            continue;
-        offset = strtoull(end + 1, &end, 10);
-        if (*end != ' ' || strncmp(end + 1, exporter, len) != 0 ||
-            (end[1 + len] != '\n' && end[1 + len] != '\0'))
-            continue;
-        *position = ordinal << 32 | (offset & UINT32_MAX);
-        return true;
-    }
-    return false;
+    return r->acked && acked_find(r->acked, exporter, position);
 }
 
 enum err reader_open(struct disk *disk, const char *path, struct reader **out,

@@ -209,11 +209,12 @@ static uint64_t first_outbox(const struct recovered *r)
 static void read_all(struct recovered *r)
 {
     look_at_regions(r);
+    r->err = acked_read(r->journal, &r->acked, r->info);
     each_region(r, USE_DECISIONS, recover_decisions);
     each_region(r, USE_OUTBOX, recover_outbox);
     recover_outbox_end(r);
     if (r->err == ERR_OK)
-        r->err = acked_read(r->journal, first_outbox(r), r->info);
+        acked_resume(r->journal, &r->acked, first_outbox(r));
     each_region(r, USE_FRAMES, recover_frames);
     if (r->err == ERR_OK)
         recover_hand_on(r);
@@ -244,6 +245,7 @@ enum err journal_recover(struct journal *j, const struct recovery *to, uint64_t 
     hash_set_fini(&r.seen);
     hash_set_fini(&r.moved);
     free(r.map);
+    names_free(&r.names);
     free(r.frames);
     free(r.segments);
     return r.err;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/hash.h"
+#include "journal/entry.h"
 #include "journal/frame.h"
 #include "journal/hash_set.h"
 #include "journal/journal_impl.h"
@@ -29,15 +30,19 @@ struct recovered {
     struct hash_key key;
     uint64_t now_ns, unix_ns;
     const uint8_t *boot_id;
-    struct hash_set decisions; /* that were handed on */
-    struct hash_set sources;   /* of decided traces */
-    uint64_t newest[1 << 8];   /* sequence of each writer */
-    struct hash_set seen;      /* frames: one may be there twice, in a region that failed too */
-    struct hash_set moved;     /* spans that were moved: by frame that they came in, and place */
-    struct outbox_map *map;    /* of the segment that is read; NULL: it has no names */
-    uint32_t waiting;          /* segment of the outbox, of which copies may come; 0: none */
-    bool is_merged;            /* its copies had frames that its region has not */
-    unsigned unwritten;        /* such ones that could not be written again */
+    struct hash_set decisions;    /* that were handed on */
+    struct hash_set sources;      /* of decided traces */
+    uint64_t newest[1 << 8];      /* sequence of each writer */
+    struct hash_set seen;         /* frames: one may be there twice, in a region that failed too */
+    struct hash_set moved;        /* spans that were moved: by frame that they came in, and place */
+    struct outbox_map *map;       /* of the segment that is read; NULL: it has no names */
+    struct names_read names;      /* that it was made of */
+    uint64_t gone[EXPORTERS_MAX]; /* by their numbers: where an exporter was that is none any more;
+                                   * UINT64_MAX: it is one, or nothing is known of it */
+    struct acked_past acked;
+    uint32_t waiting;   /* segment of the outbox, of which copies may come; 0: none */
+    bool is_merged;     /* its copies had frames that its region has not */
+    unsigned unwritten; /* such ones that could not be written again */
     struct live_frame *frames;
     size_t frame_count, frame_capacity;
     uint32_t *segments; /* of frames, by age */

@@ -1,5 +1,5 @@
 /* recover_decided.c: what was decided: names, the log of decisions, and the outbox. */
-#include "journal/entry.h"
+#include "journal/acked_file.h"
 #include "journal/recover.h"
 
 #include <stdlib.h>
@@ -30,6 +30,17 @@ static uint64_t present_exporter(const struct journal *j, const char *name)
     return 0;
 }
 
+static void find_gone(struct recovered *r)
+{
+    for (size_t i = 0; i < EXPORTERS_MAX; i++) {
+        const char *name = i < r->names.exporter_count ? r->names.exporters[i] : NULL;
+
+        if (!name || present_exporter(r->journal, name) ||
+            !acked_find(r->acked.text, name, &r->gone[i]))
+            r->gone[i] = UINT64_MAX;
+    }
+}
+
 /* What the names in `body` are now; NULL: they are damaged, or it has failed. */
 static struct outbox_map *map_names(struct recovered *r, struct slice body)
 {
@@ -53,7 +64,9 @@ static struct outbox_map *map_names(struct recovered *r, struct slice body)
         map->labels[i] = now->intern(now->arg, names.labels[i].policy, names.labels[i].reason);
     for (size_t i = 0; i < names.exporter_count; i++)
         map->exporters[i] = present_exporter(r->journal, names.exporters[i]);
-    names_free(&names);
+    names_free(&r->names);
+    r->names = names;
+    find_gone(r);
     return map;
 }
 
@@ -231,8 +244,16 @@ static void log_again(struct recovered *r, const struct entry *e)
     free(sources);
 }
 
+/* Exporters that are none any more, and had not settled this record. */
+static void tell_gone(const struct recovered *r, const struct decision_record *d, uint64_t position)
+{
+    for (size_t i = 0; i < EXPORTERS_MAX; i++)
+        if (d->exporters >> i & 1 && position >= r->gone[i] && r->to->gone)
+            r->to->gone(r->to->arg, r->names.exporters[i], d);
+}
+
 /* False: it is damaged, or nobody can tell for whom it is. */
-static bool take_keep(struct recovered *r, const struct frame *frame)
+static bool take_keep(struct recovered *r, const struct frame *frame, uint64_t ordinal)
 {
     struct entry e;
     size_t at = 0;
@@ -243,6 +264,7 @@ static bool take_keep(struct recovered *r, const struct frame *frame)
     }
     if (e.source_count > 0 && take_entry(r, &e))
         log_again(r, &e);
+    tell_gone(r, &e.record, outbox_position(ordinal, frame->at));
     return true;
 }
 
@@ -251,11 +273,19 @@ static struct frame_header *header_in(struct segment *segment, size_t at)
     return (struct frame_header *)(segment->bytes + at);
 }
 
+static uint64_t ordinal_of(const struct recovered *r, uint32_t number)
+{
+    const struct journal *j = r->journal;
+
+    return store_region(j->files.store, segment_at(&j->segments, number)->region)->header.ordinal;
+}
+
 /* A segment in memory; returns where its frames end. */
 static size_t read_keeps(struct recovered *r, uint32_t number)
 {
     struct segment *segment = segment_at(&r->journal->segments, number);
     struct frame_walk walk = recover_walk(r, number);
+    uint64_t ordinal = ordinal_of(r, number);
     size_t end = FORMAT_PAGE;
     struct frame frame;
 
@@ -265,17 +295,10 @@ static size_t read_keeps(struct recovered *r, uint32_t number)
         end = frame.at + frame_size(frame.header.tlv_len, frame.header.stored_len);
         if (frame.header.signal == FRAME_NAMES)
             read_names(r, frame.body);
-        else if (frame.header.signal != FRAME_KEEP || !take_keep(r, &frame))
+        else if (frame.header.signal != FRAME_KEEP || !take_keep(r, &frame, ordinal))
             header_in(segment, frame.at)->signal = FRAME_NAMES; /* readers pass by */
     }
     return end;
-}
-
-static uint64_t ordinal_of(const struct recovered *r, uint32_t number)
-{
-    const struct journal *j = r->journal;
-
-    return store_region(j->files.store, segment_at(&j->segments, number)->region)->header.ordinal;
 }
 
 void recover_outbox_end(struct recovered *r)

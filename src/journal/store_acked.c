@@ -128,3 +128,25 @@ enum err store_write_acked(struct store *s, struct slice text, struct err_info *
         s->acked_number++;
     return err;
 }
+
+/* ---- what it says ---- */
+
+bool acked_find(const char *text, const char *exporter, uint64_t *position)
+{
+    size_t len = strlen(exporter);
+
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        char *end;
+        uint64_t ordinal = strtoull(line, &end, 10), offset;
+
+        if (*end != ' ')
+            continue;
+        offset = strtoull(end + 1, &end, 10);
+        if (*end != ' ' || strncmp(end + 1, exporter, len) != 0 ||
+            (end[1 + len] != '\n' && end[1 + len] != '\0'))
+            continue;
+        *position = ordinal << 32 | (offset & UINT32_MAX);
+        return true;
+    }
+    return false;
+}

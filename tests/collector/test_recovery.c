@@ -179,6 +179,50 @@ static void what_was_queued_for_a_backend_is_sent_after_a_kill(void)
     backend_fini(&b);
 }
 
+static bool page_says(struct sim *s, const char *line)
+{
+    struct buf page;
+    bool says;
+
+    buf_init(&page, 1 << 20, NULL);
+    CHECK(collector_write_metrics(s->collector, false, &page) == 200);
+    buf_byte(&page, '\0');
+    says = buf_ok(&page) && strstr((const char *)page.data, line);
+    buf_fini(&page);
+    return says;
+}
+
+/* As a reload that takes it away counts it: nothing is lost without a word. */
+static void what_was_queued_for_an_exporter_that_is_gone_at_a_start_is_counted(void)
+{
+    enum { TRACES = 50, SETTLED = 20 };
+#define LOST "moontail_export_lost_spans_total{exporter=\"otlp/all\",reason=\"removed\"} "
+    struct backend b;
+    struct sim s;
+
+    sim_with_backend(&s, &b, CONFIG(SLOW, OTLP("all", "1", "") "," OTLP("two", "2", "")));
+    for (uint64_t i = 0; i < TRACES; i++) {
+        if (i == SETTLED)
+            sim_run(&s, 20 * NS_PER_S);
+        b.down[1] = i >= SETTLED;
+        post_one(&s, i, 1, 900);
+    }
+    sim_run(&s, 20 * NS_PER_S);
+    CHECK(backend_read(&b, 1) == SETTLED && backend_read(&b, 2) == TRACES);
+    sim_write(&s, CONFIG(SLOW, OTLP("two", "2", "")));
+    restart(&s, 1);
+    CHECK(page_says(&s, LOST "30\n"));
+    sim_run(&s, NS_PER_S);
+    restart(&s, 1); /* once */
+    CHECK(!page_says(&s, LOST));
+    sim_write(&s, CONFIG(SLOW, OTLP("all", "1", "") "," OTLP("two", "2", "")));
+    restart(&s, 1);
+    CHECK(page_says(&s, LOST "0\n"));
+    sim_fini(&s);
+    backend_fini(&b);
+#undef LOST
+}
+
 /* decision_wait is 10 s. Senders repeat what they could not deliver: 5 s are left to them. */
 static void what_is_recovered_keeps_its_deadline_but_no_sooner_than_five_seconds(void)
 {
@@ -425,6 +469,7 @@ int main(void)
     RUN(what_was_decided_is_not_decided_again_however_few_decisions_are_remembered);
     RUN(late_spans_of_a_trace_in_one_request_are_one_record);
     RUN(what_was_queued_for_a_backend_is_sent_after_a_kill);
+    RUN(what_was_queued_for_an_exporter_that_is_gone_at_a_start_is_counted);
     RUN(what_is_recovered_keeps_its_deadline_but_no_sooner_than_five_seconds);
     RUN(a_shutdown_that_keeps_decides_nothing_and_the_next_start_goes_on);
     RUN(after_a_shutdown_that_decides_nothing_is_left);

@@ -174,7 +174,7 @@ static void what_was_damaged_on_disk_counts_as_lost_and_the_rest_arrives(void)
 /* Ends as it is, and goes on with what is on disk, of which nothing fits into memory. */
 static void restart(struct rig *r, struct backends *b)
 {
-    struct recovery to = {r, on_decision, on_frame};
+    struct recovery to = {.arg = r, .decision = on_decision, .frame = on_frame};
     struct journal_recovered found;
 
     export_free(r->export);

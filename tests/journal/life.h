@@ -297,7 +297,7 @@ static inline bool life_start(struct life *l, struct ledger *ledger, struct fake
 static inline bool life_begin(struct life *l, struct ledger *ledger, struct fake_disk *disk,
                               enum journal_ack ack, uint64_t seed)
 {
-    struct recovery to = {l, life_found_decision, life_found_frame};
+    struct recovery to = {.arg = l, .decision = life_found_decision, .frame = life_found_frame};
     struct err_info info;
 
     if (!life_start(l, ledger, disk, ack, seed))

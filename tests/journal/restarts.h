@@ -82,7 +82,7 @@ static inline uint32_t on_frame(void *arg, const struct recovered_frame *frame)
 static inline struct journal *recover(enum journal_ack ack, struct found *f)
 {
     struct journal *j = open_journal(ack);
-    struct recovery to = {f, on_decision, on_frame};
+    struct recovery to = {.arg = f, .decision = on_decision, .frame = on_frame};
     struct err_info info;
 
     *f = (struct found){.journal = j};

@@ -123,8 +123,9 @@ static void a_disk_that_cannot_take_it_now_loses_nothing(enum journal_ack ack, u
     j = open_journal(ack);
     disk.faults = (struct fake_faults){&rng, 1, calls, errors};
     f = (struct found){.journal = j};
-    CHECK(journal_recover(j, &(struct recovery){&f, on_decision, on_frame}, fake.now, &f.counts,
-                          NULL) == ERR_OK);
+    CHECK(journal_recover(j,
+                          &(struct recovery){.arg = &f, .decision = on_decision, .frame = on_frame},
+                          fake.now, &f.counts, NULL) == ERR_OK);
     check_all_are_queued(j);
     fake_disk_crash(&disk, CRASH_KILL, NULL, &after);
     disk.faults.chance = 0;

@@ -27,7 +27,7 @@ static struct journal *open_with(void)
 static struct journal *recover_all(struct found *f)
 {
     struct journal *j = open_with();
-    struct recovery to = {f, on_decision, on_frame};
+    struct recovery to = {.arg = f, .decision = on_decision, .frame = on_frame};
 
     *f = (struct found){.journal = j};
     CHECK(journal_recover(j, &to, fake.now, &f->counts, NULL) == ERR_OK);

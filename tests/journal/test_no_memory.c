@@ -167,7 +167,7 @@ static uint32_t keep_frame(void *arg, const struct recovered_frame *f)
 
 static bool read_back(struct fake_disk *disk, uint64_t seed)
 {
-    struct recovery to = {NULL, forget_decision, keep_frame};
+    struct recovery to = {.arg = NULL, .decision = forget_decision, .frame = keep_frame};
     struct err_info info = {0};
     struct life l;
     enum err err;

@@ -300,7 +300,7 @@ static uint32_t on_frame(void *arg, const struct recovered_frame *frame)
 static void check_order(size_t operations, uint64_t seed)
 {
     struct recovered_here found = {0};
-    struct recovery to = {&found, on_decision, on_frame};
+    struct recovery to = {.arg = &found, .decision = on_decision, .frame = on_frame};
     struct journal_recovered counts;
     struct fake_disk after;
     struct err_info info;

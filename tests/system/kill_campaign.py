@@ -98,6 +98,7 @@ class Campaign:
         self.kills, self.ready_s, self.begins = [], [], []
         self.recovered = self.scrapes = 0
         self.lost = collections.Counter()
+        self.has_side, self.removed = False, 0  # that exporter now; what waited for it where it was not
         self.collector = None
 
     def close(self):
@@ -112,7 +113,8 @@ class Campaign:
         r, exporters, workers = self.random, [self.main.exporter()], 2
         if self.mixed:
             workers = r.choice([1, 2, 4])
-            if r.random() < 0.5:
+            self.has_side = r.random() < 0.5
+            if self.has_side:
                 exporters.insert(r.randrange(2), self.side.exporter())
         wait = r.choice(["50ms", "300ms", "1500ms"])
         return config(", ".join(exporters), tail=POLICIES, workers=workers, wait=wait,
@@ -136,6 +138,10 @@ class Campaign:
         for name in ("moontail_lost_spans_total", "moontail_export_lost_spans_total"):
             for reason, count in metrics.by(name, "reason").items():
                 self.lost[reason] += count
+        removed = metrics.total("moontail_export_lost_spans_total", exporter=f"otlp/{self.side.name}", reason="removed")
+        assert removed == 0 or not self.has_side, removed
+        self.lost["removed"] -= removed
+        self.removed += removed
 
     def round(self):
         r = self.random
@@ -209,6 +215,7 @@ class Campaign:
             "unanswered requests": self.load.unanswered, "refused": sum(self.load.refused.values()),
             "recovered": int(self.recovered), "scrapes": self.scrapes,
             "lost": {k: int(v) for k, v in self.lost.items() if v},
+            "removed with their exporter": int(self.removed),
             "ready max s": round(max(self.ready_s), 3),
             "ready median s": round(sorted(self.ready_s)[len(self.ready_s) // 2], 3),
         }
