@@ -268,6 +268,8 @@ void reload_hear(struct reload *r)
         return;
     if (o->is_taken)
         take(r, o);
+    else if (collector_phase(r->collector) != PHASE_RUNNING)
+        log_event(LOG_INFO, "a reload was given up: the program ends");
     else
         reload_log_refused(o);
     outcome_free(r->last);

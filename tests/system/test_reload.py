@@ -239,3 +239,5 @@ def test_a_shutdown_does_not_wait_for_a_configuration_that_never_ends(start):
     began = time.monotonic()
     collector.stop()
     assert time.monotonic() - began < 9  # the file alone would take 10 seconds of CPU time
+    log = collector.output()
+    assert "a reload was given up" in log and "level=error" not in log
