@@ -255,12 +255,12 @@ static void count_edges(struct decider *d, const struct decision_record *r)
                                 &(struct spanmetrics_trace){r->spans, decider_span_at, d});
 }
 
-/* Their spans stand for their series: the references are still held. */
+/* Their spans stand for their series, where somebody gets them: the references are still held. */
 static void note_exemplars(struct decider *d, const struct decision_record *r)
 {
     struct worker *w = d->worker;
 
-    if (!w->recorder || !w->shared->config->span_metrics.exemplars || r->payload_spans == 0)
+    if (!w->recorder || !w->shared->config->span_metrics.exemplars || r->exporters == 0)
         return;
     for (uint32_t i = 0; i < r->spans && i < EXEMPLARS_MAX; i++) {
         struct span_view view = decider_span_at(d, i);

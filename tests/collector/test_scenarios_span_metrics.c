@@ -7,11 +7,12 @@
 
 enum { SERVICES = 3, NAMES = 5, TRACES = 300, BATCH = 40 };
 
-#define METRICS(more, sampling)                                                                    \
+#define METRICS_TO(exporter, more, sampling)                                                       \
     "return { receivers = { otlp = { grpc = false, http = '127.0.0.1:0' } },\n"                    \
     "  span_metrics = { metrics_flush_interval = '3s', " more " },\n" sampling                     \
-    "  exporters = { exporter 'otlp/a' { endpoint = 'http://h:1', compression = 'none',"           \
+    "  exporters = { exporter 'otlp/a' { endpoint = 'http://h:1', compression = 'none'," exporter  \
     "    protocol = 'http/protobuf', batch = { timeout = '10ms' } } } }\n"
+#define METRICS(more, sampling) METRICS_TO("", more, sampling)
 
 /* Of a hundred traces some twenty come in, and of these the slow ones are kept. */
 #define NEARLY_NOTHING                                                                             \
@@ -247,13 +248,13 @@ static void what_leaves_as_otlp_is_what_came_in(void)
 }
 
 /* Each exemplar of the page is a trace that the backend has. */
-static void exemplars_are_of_traces_that_are_kept(void)
+static void check_exemplars(const char *config)
 {
     struct scan_span *kept = calloc(50UL * BATCH, sizeof(*kept));
     struct scan_result result;
     unsigned exemplars = 0;
 
-    begin(METRICS("exemplars = { enabled = true }", NEARLY_NOTHING), 2);
+    begin(config, 2);
     send_requests(50);
     sim_run(&w.sim, 3 * NS_PER_S);
     CHECK(kept && scan_traces(buf_slice(&w.spans), kept, 50UL * BATCH, &result) == ERR_OK);
@@ -274,6 +275,17 @@ static void exemplars_are_of_traces_that_are_kept(void)
     free(kept);
     balanced(&w.sim);
     end();
+}
+
+static void exemplars_are_of_traces_that_are_kept(void)
+{
+    check_exemplars(METRICS("exemplars = { enabled = true }", NEARLY_NOTHING));
+}
+
+static void exemplars_are_of_traces_that_an_exporter_gets(void)
+{
+    check_exemplars(METRICS_TO(" where = match { name = 'op 2' },",
+                               "exemplars = { enabled = true }", ONLY_SLOW));
 }
 
 static void nothing_is_sent_twice_as_a_delta(void)
@@ -329,6 +341,7 @@ int main(void)
     RUN(all_is_counted_though_nearly_nothing_is_kept);
     RUN(what_leaves_as_otlp_is_what_came_in);
     RUN(exemplars_are_of_traces_that_are_kept);
+    RUN(exemplars_are_of_traces_that_an_exporter_gets);
     RUN(nothing_is_sent_twice_as_a_delta);
     RUN(spans_that_come_back_from_the_journal_were_counted_before);
     RUN(without_span_metrics_there_is_nothing_of_it);
