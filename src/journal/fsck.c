@@ -352,10 +352,23 @@ static enum err check(struct fsck *f)
     return err;
 }
 
-static void ignore_name(void *arg, const char *name)
+static void see_journal(void *arg, const char *name)
 {
-    (void)arg;
-    (void)name;
+    struct segment_name segments;
+
+    *(bool *)arg |= strcmp(name, "lock") == 0 || header_parse_name(name, &segments);
+}
+
+/* Nothing is made here: neither a folder, nor a lock in somebody else's. */
+static enum err expect_journal(struct disk *disk, const char *path, struct err_info *info)
+{
+    bool is_journal = false;
+    enum err err = disk->list(disk, path, see_journal, &is_journal, info);
+
+    if (!err && !is_journal)
+        err =
+            err_fail(info, ERR_CONFIG, "%s is no journal's folder: nothing of one is in it", path);
+    return err;
 }
 
 enum err fsck_run(struct disk *disk, const char *path, bool repair,
@@ -373,7 +386,7 @@ enum err fsck_run(struct disk *disk, const char *path, bool repair,
     enum err err;
 
     *counts = (struct fsck_counts){0};
-    err = disk->list(disk, path, ignore_name, NULL, info); /* a folder is not made here */
+    err = expect_journal(disk, path, info);
     if (!err)
         err = store_lock(disk, path, &lock, info);
     if (err)

@@ -51,8 +51,8 @@ struct fsck_counts {
 };
 
 /* Calls fn for each damage; names in it are borrowed for the call. ERR_FULL: another process holds
- * the folder (the sentence says which), or no memory; ERR_IO: it can't be read, or (repair) not be
- * written. */
+ * the folder (the sentence says which), or no memory; ERR_CONFIG: it is no journal's; ERR_IO: it
+ * can't be read, or (repair) not be written. */
 enum err fsck_run(struct disk *disk, const char *path, bool repair,
                   void (*fn)(void *arg, const struct fsck_damage *damage), void *arg,
                   struct fsck_counts *counts, struct err_info *info) MUST_CHECK;

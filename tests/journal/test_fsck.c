@@ -348,6 +348,18 @@ static void a_folder_that_is_not_there_is_not_made(void)
     fake_disk_fini(&fake);
 }
 
+static void a_folder_of_something_else_gets_no_lock_and_no_good_report(void)
+{
+    int fd;
+
+    fake_disk_init(&fake);
+    CHECK(fake.disk.open(&fake.disk, "j/mine", O_RDWR | O_CREAT, 0600, &fd, &info) == ERR_OK);
+    fake.disk.close(&fake.disk, fd);
+    CHECK(fsck(true) == ERR_CONFIG && strstr(info.text, "is no journal's folder"));
+    CHECK(fake.disk.open(&fake.disk, "j/lock", O_RDWR, 0, &fd, &info) == ERR_IO);
+    fake_disk_fini(&fake);
+}
+
 static void a_disk_that_fails_at_any_call_repairs_less_and_spoils_nothing(void)
 {
     for (unsigned n = 1; n < 60; n++) {
@@ -381,6 +393,7 @@ int main(void)
     RUN(every_flipped_bit_that_matters_is_found);
     RUN(a_folder_in_use_is_left_alone);
     RUN(a_folder_that_is_not_there_is_not_made);
+    RUN(a_folder_of_something_else_gets_no_lock_and_no_good_report);
     RUN(a_disk_that_fails_at_any_call_repairs_less_and_spoils_nothing);
     segment_close(&segment);
     return DONE();
