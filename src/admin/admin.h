@@ -45,6 +45,10 @@ enum err admin_move(struct admin *a, int fd) MUST_CHECK;
 /* Closes everything and removes the control socket. NULL is allowed. */
 void admin_free(struct admin *a);
 
+/* Whether a control socket may be at `path`; nothing is made. ERR_CONFIG: the path is too long;
+ * ERR_IO: another kind of file is there, or it can't be looked at. The sentence is in info. */
+enum err admin_control_look(const char *path, struct err_info *info) MUST_CHECK;
+
 /* The client's side of the control socket: one command, one answer, appended to `answer`. Blocks at
  * most timeout_ns. ERR_IO: nobody answers; ERR_SCRIPT: the command failed, the sentence is in info;
  * ERR_FULL: the answer is larger than answer's bound. */

@@ -56,18 +56,38 @@ static enum err address_of(const char *path, struct sockaddr_un *address, struct
     return ERR_OK;
 }
 
+/* What is at `path`: nothing, or a socket; another kind of file is an error. */
+static enum err look_at(const char *path, bool *is_there, struct err_info *info)
+{
+    struct stat st;
+
+    *is_there = lstat(path, &st) == 0;
+    if (!*is_there)
+        return errno == ENOENT ? ERR_OK : err_fail(info, ERR_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISSOCK(st.st_mode))
+        return err_fail(info, ERR_IO, "%s is there and is not a socket", path);
+    return ERR_OK;
+}
+
+enum err admin_control_look(const char *path, struct err_info *info)
+{
+    struct sockaddr_un address;
+    bool is_there;
+    enum err e = address_of(path, &address, info);
+
+    return e ? e : look_at(path, &is_there, info);
+}
+
 /* Removes a socket that nobody answers on. Another kind of file, and a live socket, are left. */
 static enum err remove_stale(const char *path, const struct sockaddr_un *address,
                              struct err_info *info)
 {
-    struct stat st;
+    bool is_there, refused;
+    enum err e = look_at(path, &is_there, info);
     int fd;
-    bool refused;
 
-    if (lstat(path, &st) < 0)
-        return errno == ENOENT ? ERR_OK : err_fail(info, ERR_IO, "%s: %s", path, strerror(errno));
-    if (!S_ISSOCK(st.st_mode))
-        return err_fail(info, ERR_IO, "%s is there and is not a socket", path);
+    if (e || !is_there)
+        return e;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_fail(info, ERR_IO, "socket: %s", strerror(errno));

@@ -62,6 +62,7 @@ static void check_all(struct doctor *d, const struct setup *s, const struct setu
     doctor_check_jit(d, c);
     doctor_check_memory(d, c);
     doctor_check_journal(d, c);
+    doctor_check_control(d, c);
     doctor_check_ports(d, c);
     doctor_check_files(d, s, l);
     doctor_check_clock(d);

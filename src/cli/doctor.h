@@ -42,6 +42,7 @@ void doctor_targets_read(lua_State *L, struct doctor_targets *t);
 /* doctor_machine.c */
 void doctor_check_ports(struct doctor *d, const struct config *config);
 void doctor_check_journal(struct doctor *d, const struct config *config);
+void doctor_check_control(struct doctor *d, const struct config *config);
 void doctor_check_memory(struct doctor *d, const struct config *config);
 void doctor_check_jit(struct doctor *d, const struct config *config);
 

@@ -226,6 +226,47 @@ void doctor_check_journal(struct doctor *d, const struct config *config)
                   (unsigned)getuid());
 }
 
+/* ---- the control socket ---- */
+
+/* In a folder of its own: that of the journal is looked at already. */
+static enum err look_at_folder(const char *socket, struct err_info *info)
+{
+    char folder[4096], *slash;
+
+    snprintf(folder, sizeof(folder), "%s", socket);
+    slash = strrchr(folder, '/');
+    if (!slash)
+        snprintf(folder, sizeof(folder), ".");
+    else
+        slash[slash == folder] = '\0'; /* "/x" is in "/" */
+    if (access(folder, W_OK | X_OK) == 0)
+        return ERR_OK;
+    return err_fail(info, ERR_IO, "%s can't be made in its folder %s: %s", socket, folder,
+                    strerror(errno));
+}
+
+void doctor_check_control(struct doctor *d, const struct config *config)
+{
+    bool is_in_journal = strcmp(config->admin_control, "unix") == 0;
+    char path[4096];
+    struct err_info info;
+    enum err e;
+
+    if (strcmp(config->admin_control, "off") == 0)
+        return;
+    if (is_in_journal)
+        snprintf(path, sizeof(path), "%s/control.sock", config->journal.path);
+    else
+        snprintf(path, sizeof(path), "%s", config->admin_control);
+    e = is_in_journal ? ERR_OK : look_at_folder(path, &info);
+    if (!e)
+        e = admin_control_look(path, &info);
+    if (!e)
+        return;
+    doctor_say(d, FINDING_FAIL, "control", "%s", info.text);
+    doctor_advise("another path in admin.control, of a folder that is there, or \"off\"");
+}
+
 /* ---- ports ---- */
 
 /* What helps depends on why it can't be listened on. */

@@ -131,6 +131,24 @@ def test_what_helps_depends_on_why_a_port_is_not_had(tmp_path):
         x for x in lines if "192.0.2.1" in x)) + 1]
 
 
+def test_a_control_socket_that_the_start_could_not_make_fails(tmp_path):
+    def control(path):
+        code, lines = doctor(tmp_path, config(exporter("nop")).replace(
+            "admin = { ", f'admin = {{ control = "{path}", '))
+        return code, of(lines, "control")
+    (tmp_path / "file").write_text("mine")
+    for path, why in [
+            (f"{tmp_path}/no/sock", f"{tmp_path}/no/sock can't be made in its folder {tmp_path}/no: "),
+            (f"{tmp_path}/file", f"{tmp_path}/file is there and is not a socket"),
+            ("/" + "x" * 110, "admin.control: /xxx")]:
+        code, found = control(path)
+        assert code == 1 and found[0][0] == "FAIL" and found[0][1].startswith(why), found
+    assert control("sock") == (0, []) and not (tmp_path / "sock").exists()
+    code, lines = doctor(tmp_path, config(exporter("nop")).replace(
+        "FOLDER/journal", f"FOLDER/{'x' * 110}"))
+    assert code == 1 and "longer than the 107 bytes" in of(lines, "control")[0][1], lines
+
+
 def test_a_journal_too_small_for_the_cpus_of_this_machine_fails(tmp_path):
     code, lines = doctor(tmp_path, config(exporter("nop"), workers=0, journal='max_size = "16MiB"'))
     assert code == 1
