@@ -17,7 +17,8 @@ bool trace_id_parse(const char *text, uint8_t trace_id[16])
 {
     size_t len;
 
-    return strlen(text) == 32 && decode_hex(slice_str(text), trace_id, &len) && len == 16;
+    return strlen(text) == 32 && strspn(text, "0") < 32 &&
+           decode_hex(slice_str(text), trace_id, &len) && len == 16;
 }
 
 /* ---- decisions ---- */

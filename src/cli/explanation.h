@@ -80,5 +80,5 @@ void explanation_fini(struct explanation *x);
 void explanation_text(const struct explanation *x, uint64_t now_unix_ns, struct buf *out);
 void explanation_json(const struct explanation *x, struct buf *out);
 
-/* 32 hex digits; false: they are not. */
+/* 32 hex digits, not all of them 0 (what came without an id has that one); false: they are not. */
 bool trace_id_parse(const char *text, uint8_t trace_id[16]);

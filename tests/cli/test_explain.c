@@ -394,6 +394,7 @@ static void ids_are_32_hex_digits(void)
     CHECK(!trace_id_parse("4bf92f3577b34da6a3ce929d0e0e473", parsed));
     CHECK(!trace_id_parse("4bf92f3577b34da6a3ce929d0e0e47366", parsed));
     CHECK(!trace_id_parse("4bf92f3577b34da6a3ce929d0e0e473g", parsed));
+    CHECK(!trace_id_parse("00000000000000000000000000000000", parsed)); /* no trace has it */
     CHECK(!trace_id_parse("", parsed));
 }
 
