@@ -43,6 +43,7 @@ static char *control_in(const char *folder)
 static void take_config(struct journal_place *p, const struct config *config)
 {
     p->path = strdup(config->journal.path);
+    memcpy(p->hash, config->hash, sizeof(p->hash));
     if (strcmp(config->admin_control, "unix") == 0)
         p->control = control_in(config->journal.path);
     else if (strcmp(config->admin_control, "off") != 0)

@@ -39,12 +39,26 @@ static bool begins(const struct buf *answer, const char *word)
     return strncmp((const char *)answer->data, word, strlen(word)) == 0;
 }
 
-static int say(const struct buf *answer)
+/* A collector reads its own file, whichever the command was given. */
+static void compare(const struct journal_place *place, const char *hash)
+{
+    if (!place->config || strncmp(hash, place->hash, strlen(place->hash)) == 0)
+        return;
+    fflush(stdout);
+    fprintf(stderr,
+            "moontail: %s has the hash %s here: the collector read another file, or has other "
+            "environment variables; its log names the file\n",
+            place->config, place->hash);
+}
+
+static int say(const struct journal_place *place, const struct buf *answer)
 {
     const char *text = (const char *)answer->data;
 
     if (begins(answer, "taken ")) {
-        printf("reloaded, hash %s", text + strlen("taken "));
+        text += strlen("taken ");
+        printf("reloaded, hash %s", text);
+        compare(place, text);
         return EXIT_OK;
     }
     fputs(text + strlen("refused\n"), stderr);
@@ -52,7 +66,7 @@ static int say(const struct buf *answer)
     return EXIT_CONFIG;
 }
 
-static int wait_for(const char *path, struct buf *answer)
+static int wait_for(const struct journal_place *place, struct buf *answer)
 {
     uint64_t until = clock_now_ns(clock_system()) + patience_ns;
     struct err_info info;
@@ -62,10 +76,10 @@ static int wait_for(const char *path, struct buf *answer)
              (const char *)answer->data + strlen("asked "));
     question[strcspn(question, "\n")] = '\0';
     while (clock_now_ns(clock_system()) < until) {
-        if (call(path, question, answer, &info) != ERR_OK)
+        if (call(place->control, question, answer, &info) != ERR_OK)
             return fail(info.text);
         if (!begins(answer, "working"))
-            return say(answer);
+            return say(place, answer);
         (void)poll(NULL, 0, LOOK_MS);
     }
     return fail("it was asked for, but nothing has come of it yet: see the collector's log");
@@ -100,7 +114,7 @@ static int reload(const struct journal_place *place)
     if (err)
         code = err == ERR_IO ? fail_to_reach(place, info.text) : fail(info.text);
     else
-        code = begins(&answer, "asked ") ? wait_for(path, &answer) : fail("not a control socket");
+        code = begins(&answer, "asked ") ? wait_for(place, &answer) : fail("not a control socket");
     buf_fini(&answer);
     return code;
 }

@@ -189,6 +189,13 @@ def test_a_signal_and_a_command_reload_and_say_what_wants_a_restart(start):
     assert "needs a restart: workers\n" in done.stdout
     collector.wait_line(lambda line: "needs a restart" in line and "keys=workers" in line)
     assert "config needs a restart: workers\n" in collector.get("/readyz?verbose")[2]
+    assert not done.stderr
+    other = os.path.join(collector.folder, "other.lua")
+    in_place(other, text_of(collector, MINE.replace("mine", "status_code")))
+    done = run("reload", "--config", other, folder=collector.folder)
+    assert done.returncode == 0 and done.stdout.startswith("reloaded, hash "), done
+    assert f"moontail: {other} has the hash " in done.stderr
+    assert " here: the collector read another file, or " in done.stderr
     collector.stop()
     done = run("reload", "--config", path, folder=collector.folder)
     assert done.returncode == 1 and "is moontail running" in done.stderr, done
