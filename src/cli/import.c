@@ -163,14 +163,17 @@ static int run(int argc, char **argv)
     struct arguments a = {0};
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--output") == 0 && i + 1 < argc)
-            a.output = argv[++i];
-        else if (argv[i][0] == '-' && argv[i][1] != '\0')
+        if (strcmp(argv[i], "--output") == 0) {
+            if (++i == argc)
+                return cli_usage(&import, "--output needs a file");
+            a.output = argv[i];
+        } else if (argv[i][0] == '-' && argv[i][1] != '\0') {
             return cli_usage(&import, "there is no argument '%s'", argv[i]);
-        else if (a.file)
+        } else if (a.file) {
             return cli_usage(&import, "one file at a time");
-        else
+        } else {
             a.file = argv[i];
+        }
     }
     if (!a.file)
         return cli_usage(&import, "which file?");

@@ -152,14 +152,19 @@ static enum err write_all(lua_State *L, const char *out, const char *folder, str
         {"policy", "policies"}, {"processor", "processors"}, {"exporter", "exporters"}};
     struct types *types = calloc(1, sizeof(*types));
     enum err e = ERR_OK;
+    size_t count = 0;
 
     if (!types)
         return err_fail(info, ERR_FULL, "no memory");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds) && !e; i++) {
         find_types(types, &kinds[i], folder);
+        count += types->count;
         e = write_kind(L, &kinds[i], types, out, info);
     }
     free(types);
+    if (!e && count == 0)
+        e = err_fail(info, ERR_CONFIG,
+                     "there is no script in policies, processors or exporters of %s", folder);
     return e;
 }
 

@@ -277,6 +277,8 @@ def test_adding_a_policy_a_processor_and_an_exporter_touches_their_files_only(tm
                                                        folder=tmp_path)
     assert moontail("test", folder=tmp_path, env=NO_BUSTED) == "2 passed, 0 failed\n"
     assert moontail("api", "--pages", "docs", ".", folder=tmp_path) == ""
+    assert "there is no script in policies, processors or exporters of spec" in moontail(
+        "api", "--pages", "none", "spec", folder=tmp_path, code=1)
     pages = {os.path.relpath(os.path.join(folder, name), tmp_path / "docs")
              for folder, _, names in os.walk(tmp_path / "docs") for name in names}
     assert pages == {"policies/README.md", "policies/long.md", "processors/README.md",

@@ -168,6 +168,8 @@ def test_what_it_is_not_is_said(tmp_path):
         assert done.returncode == 78 and said in done.stderr and done.stdout == "", done.stderr
     done = moontail("import", str(tmp_path / "absent.yaml"))
     assert done.returncode == 1 and "absent.yaml" in done.stderr
+    done = moontail("import", str(path), "--output")
+    assert done.returncode == 2 and "--output needs a file" in done.stderr
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path):
