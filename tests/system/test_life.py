@@ -162,6 +162,22 @@ def test_it_takes_as_many_descriptors_as_it_may(start):
     assert collector.scrape().total("process_max_fds") == hard
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_nothing_of_its_own_takes_the_place_of_a_standard_file(tmp_path, closed):
+    (tmp_path / "config.lua").write_text(config(exporter("nop")).replace("FOLDER", str(tmp_path)))
+    collector = subprocess.Popen([PROGRAM, "run", "--config", tmp_path / "config.lua"],
+                                 cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL,
+                                 preexec_fn=lambda: [os.close(fd) for fd in closed])
+    socket, until = tmp_path / "journal" / "control.sock", time.monotonic() + PATIENCE
+    while not socket.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    held = [os.readlink(f"/proc/{collector.pid}/fd/{fd}") for fd in range(3)]
+    collector.send_signal(signal.SIGTERM)
+    assert held == [os.devnull] * 3
+    assert collector.wait(PATIENCE) == 0
+
+
 def test_health_of_grpc_says_serving(start):
     collector = start(config(exporter("nop")))
     client = Grpc(collector.grpc)
