@@ -233,9 +233,9 @@ describe("a reason", function()
   end)
 
   it("of a shipped policy is bounded", function()
-    for _, name in ipairs { "always_sample", "drop_health_checks", "latency", "probabilistic", "status_code" } do
-      local file = assert(io.open("lua/policies/" .. name .. ".lua"))
-      assert.same({}, hints(file:read "*a"))
+    for path in assert(io.popen "ls lua/policies/*.lua"):lines() do
+      local file = assert(io.open(path))
+      assert.same({}, hints(file:read "*a"), path)
       file:close()
     end
   end)

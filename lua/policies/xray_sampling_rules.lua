@@ -179,7 +179,7 @@ return policy {
       if rule.reservoir > 0 then
         rule.limit = limit { rate = rule.reservoir, per = "1s", burst = math.max(1, rule.reservoir), name = "rule." .. i }
       end
-      rule.kept, rule.sampled = keep(rule.name), sample(rule.rate, rule.name)
+      rule.kept, rule.sampled = keep(my.rules[i].name), sample(rule.rate, my.rules[i].name) -- a name a rule: they are few
       for _, attribute in ipairs(rule.attributes) do
         if not my.places[attribute.name] then
           table.insert(my.attributes, attribute.name)
