@@ -1,13 +1,16 @@
 """moontail doctor: one line for each thing that a configuration needs."""
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from aws import REGION
 from harness import HERE, PATIENCE, PROGRAM, config, exporter
 
@@ -147,6 +150,22 @@ def test_a_control_socket_that_the_start_could_not_make_fails(tmp_path):
     code, lines = doctor(tmp_path, config(exporter("nop")).replace(
         "FOLDER/journal", f"FOLDER/{'x' * 110}"))
     assert code == 1 and "longer than the 107 bytes" in of(lines, "control")[0][1], lines
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user is had by root alone")
+def test_a_journal_of_somebody_else_is_one_line():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        os.mkdir(f"{folder}/journal", mode=0o700)
+        program, path = shutil.copy(PROGRAM, folder), f"{folder}/config.lua"
+        with open(path, "w") as f:
+            f.write(config(exporter("nop")).replace("FOLDER", folder))
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                               program, "doctor", "--config", path], cwd="/", capture_output=True,
+                              text=True, timeout=PATIENCE, check=False)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1 and of(lines, "control") == [], done
+    assert "can't be written to: Permission denied" in of(lines, "journal")[0][1]
 
 
 def test_a_journal_too_small_for_the_cpus_of_this_machine_fails(tmp_path):
