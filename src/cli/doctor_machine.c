@@ -207,8 +207,7 @@ void doctor_check_journal(struct doctor *d, const struct config *config)
     struct err_info info;
     int error;
 
-    if (setup_journal_fits(config, config->workers ? (unsigned)config->workers : process_cpus(),
-                           &info)) {
+    if (setup_journal_fits(config, setup_workers(config, process_cpus()), &info)) {
         doctor_say(d, FINDING_FAIL, "journal", "%s", info.text);
         doctor_advise("workers = 0 is as many as this machine has CPUs");
         return;

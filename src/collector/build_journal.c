@@ -2,25 +2,14 @@
 #include "collector/parts.h"
 
 enum {
-    SMALL_SEGMENT_BYTES = 1 << 20, /* where memory is short: a worker has up to four ahead */
-    ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
     UNPACK_SHARE = 32, /* of the limit, for a worker to look at what is compressed as it was */
 };
-
-/* In files it is always the same, whatever the limit is at the next start. */
-static size_t segment_bytes(const struct collector *c)
-{
-    size_t share = (size_t)c->memory->limit / c->shared.count;
-
-    return c->shared.ack != ACK_MEMORY || share >= ROOMY_BYTES ? SETUP_SEGMENT_BYTES
-                                                               : SMALL_SEGMENT_BYTES;
-}
 
 /* A segment of the outbox is open all the time, so decisions need room for a second one. */
 void build_hold_back(struct collector *c)
 {
     if (c->segment_bytes == 0)
-        c->segment_bytes = segment_bytes(c);
+        c->segment_bytes = setup_segment_bytes(c->shared.config, c->shared.count);
     memory_hold_back(c->memory, c->segment_bytes + exporter_specs_request_bytes(c->exporters),
                      2 * c->segment_bytes);
 }
@@ -158,6 +147,8 @@ enum err build_journal(struct collector *c, struct err_info *info)
     enum err err;
 
     err = setup_journal_fits(c->shared.config, c->shared.count, info);
+    if (err == ERR_OK)
+        err = setup_memory_fits(c->shared.config, c->shared.count, info);
     if (err != ERR_OK)
         return err;
     find_names(c);

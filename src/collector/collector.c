@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "collector/bias.h"
 #include "collector/detection.h"
 #include "collector/parts.h"
@@ -27,12 +28,19 @@ static void init_shared(struct collector *c, const struct config *config)
     c->shared.clock = c->host.clock;
     c->shared.key =
         c->host.seed ? (struct hash_key){c->host.seed, ~c->host.seed} : hash_key_random();
-    c->shared.count = config->workers ? (unsigned)config->workers : c->host.cpus;
+    c->shared.count = setup_workers(config, c->host.cpus);
     c->shared.ack = ack_of(config->journal.ack);
     c->shared.keeps =
         c->shared.ack != ACK_MEMORY && strcmp(config->journal.on_shutdown, "keep") == 0;
     c->started_ns = clock_now_ns(c->host.clock);
     c->started_unix_ns = clock_unix_ns(c->host.clock);
+}
+
+static void say_fewer_workers(const struct collector *c)
+{
+    if (!c->shared.config->workers && c->shared.count < c->host.cpus)
+        log_event(LOG_WARN, "memory_limiter has no room for as many workers as there are CPUs",
+                  "workers", log_number(c->shared.count), "cpus", log_number(c->host.cpus));
 }
 
 enum err collector_new(const struct collector_host *host, const char *config_path,
@@ -65,6 +73,7 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
             host->configured(host->arg, c->loaded.config);
         detection_run(&c->host, c->loaded.config, &c->is_stopping);
         init_shared(c, c->loaded.config);
+        say_fewer_workers(c);
         err = build_rooms(c, &info);
         if (err != ERR_OK)
             buf_printf(report, "%s\n", info.text);

@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BYTES_BEFORE_CONFIG = 64 * 1024 * 1024, DESCRIPTION_MAX = 16 * 1024 * 1024 };
+enum {
+    MAX_BYTES_BEFORE_CONFIG = 64 * 1024 * 1024,
+    DESCRIPTION_MAX = 16 * 1024 * 1024,
+    SMALL_SEGMENT_BYTES = 1 << 20, /* where memory is short */
+    ROOMY_BYTES = 96 << 20,        /* of the limit for each worker */
+};
 
 static enum err install_rooms(void *arg, lua_State *L, int env, struct err_info *info)
 {
@@ -210,15 +215,65 @@ enum err setup_journal_fits(const struct config *config, unsigned workers, struc
         max, workers, least, least);
 }
 
-static void check_journal(const struct setup_loaded *l, struct buf *errors)
+/* In files it is always the same, whatever the limit is at the next start. */
+size_t setup_segment_bytes(const struct config *config, unsigned workers)
+{
+    return strcmp(config->journal.ack, "memory") != 0 ||
+                   config->memory.limit / workers >= ROOMY_BYTES
+               ? SETUP_SEGMENT_BYTES
+               : SMALL_SEGMENT_BYTES;
+}
+
+static uint64_t held_by(const struct config *config, unsigned workers)
+{
+    return (uint64_t)workers * JOURNAL_WORKER_HOLDS * setup_segment_bytes(config, workers);
+}
+
+static uint64_t soft_limit(const struct config *config)
+{
+    return config->memory.limit - config->memory.spike_limit;
+}
+
+unsigned setup_workers(const struct config *config, unsigned cpus)
+{
+    unsigned workers = config->workers ? (unsigned)config->workers : cpus;
+
+    while (!config->workers && workers > 1 && held_by(config, workers) > soft_limit(config) / 2)
+        workers--;
+    return workers;
+}
+
+/* With less memory is full of empty segments, and all is refused. */
+enum err setup_memory_fits(const struct config *config, unsigned workers, struct err_info *info)
+{
+    uint64_t held = held_by(config, workers), soft = soft_limit(config);
+
+    if (workers == 1 || held <= soft / 4 * 3)
+        return ERR_OK;
+    return err_fail(
+        info, ERR_CONFIG,
+        "memory_limiter.limit less spike_limit is %lluMiB; the segments that %u workers "
+        "hold take %lluMiB, of which three quarters may be: write a larger limit, or "
+        "fewer workers",
+        (unsigned long long)soft >> 20, workers, (unsigned long long)held >> 20);
+}
+
+static void check_fits(const struct setup_loaded *l, const char *key,
+                       enum err (*fits)(const struct config *, unsigned, struct err_info *),
+                       struct buf *errors)
 {
     struct err_info info;
 
-    if (l->config->workers == 0 ||
-        !setup_journal_fits(l->config, (unsigned)l->config->workers, &info))
+    if (l->config->workers == 0 || !fits(l->config, (unsigned)l->config->workers, &info))
         return;
-    config_place(l->L, "journal.max_size", errors);
+    config_place(l->L, key, errors);
     buf_printf(errors, "%s\n", info.text);
+}
+
+static void check_room(const struct setup_loaded *l, struct buf *errors)
+{
+    check_fits(l, "journal.max_size", setup_journal_fits, errors);
+    check_fits(l, "memory_limiter.limit", setup_memory_fits, errors);
 }
 
 /* Tries what config.lua names: all are asked, so that their errors come together. */
@@ -236,7 +291,7 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     if (l->config && span_metrics_check(l->config, &info))
         buf_printf(errors, "%s\n", info.text);
     if (l->config)
-        check_journal(l, errors);
+        check_room(l, errors);
     check_processors(s, l->L, "received", errors);
     check_processors(s, l->L, "kept", errors);
     if (!read_policies(l->L, s->shared, &policies, errors) && policies) {

@@ -47,6 +47,14 @@ enum { SETUP_SEGMENT_BYTES = 2 << 20 }; /* of a journal with files: one huge pag
  * asks where the configuration says how many; else it depends on the machine. */
 enum err setup_journal_fits(const struct config *config, unsigned workers,
                             struct err_info *info) MUST_CHECK;
+/* Of the journal's segments. */
+size_t setup_segment_bytes(const struct config *config, unsigned workers);
+/* How many workers there are on a machine of so many CPUs. Where that is left to the machine, no
+ * more than half of the memory has room for, with the segments that each of them holds. */
+unsigned setup_workers(const struct config *config, unsigned cpus);
+/* Whether memory_limiter has room for the segments of so many; as setup_journal_fits. */
+enum err setup_memory_fits(const struct config *config, unsigned workers,
+                           struct err_info *info) MUST_CHECK;
 /* Logs the lines of a report as warnings: what is accepted and may not be meant. */
 void setup_log_hints(struct slice report);
 

@@ -54,7 +54,8 @@
 
 const struct schema_field config_fields[] = {
     {"workers", NUMBER, "0", 0, 256, .offset = OF(workers),
-     .doc = "threads that receive and decide; 0 = the CPUs of the cgroup"},
+     .doc = "threads that receive and decide; 0 = the CPUs of the cgroup, as far as memory_limiter has "
+            "room: 6MiB each in half of what lies below spike_limit"},
     {"jit", SCHEMA_STRING, "\"auto\"", .one_of = "auto|on|off", .offset = OF(jit),
      .doc = "compile Lua to machine code; auto = where the system allows it"},
     {"shutdown_timeout", SCHEMA_DURATION, "\"25s\"", 0, H_NS, .offset = OF(shutdown_timeout_ns),

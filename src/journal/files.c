@@ -10,7 +10,6 @@
 enum {
     GROW_FREE = 4,    /* regions that are free ahead of need */
     RESERVE = 4,      /* that only the outbox and the decisions get */
-    WORKER_HOLDS = 3, /* the open segment of a worker, and those that it has ahead */
     SHED_SHARE = 8,   /* of files_bound: with less left the outbox sheds, */
     EARLY_SHARE = 16, /* and with less than this traces are decided early */
     WRITE_TRIES = 3   /* regions tried for one segment in one round */
@@ -21,7 +20,7 @@ static const uint64_t grow_every_ns = 5 * NS_PER_MS, longest_pause_ns = 500 * NS
 
 uint64_t journal_least_bytes(unsigned workers, size_t segment_bytes)
 {
-    return (uint64_t)(workers * WORKER_HOLDS + 2 * RESERVE) * segment_bytes;
+    return (uint64_t)(workers * JOURNAL_WORKER_HOLDS + 2 * RESERVE) * segment_bytes;
 }
 
 /* A folder with nothing in it and no room is no place to start; one with something is started on,

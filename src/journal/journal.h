@@ -91,6 +91,8 @@ struct journal_config {
 /* The least max_bytes with which every worker can go on, also while a backend is down: the segments
  * that each holds, what the outbox and the decisions have, and what only they may take. */
 uint64_t journal_least_bytes(unsigned workers, size_t segment_bytes);
+/* The open segment of a worker, and those that it has ahead. */
+enum { JOURNAL_WORKER_HOLDS = 3 };
 
 /* Opens the folder where there is one: ERR_FULL: another process has it; ERR_IO: it can't be used.
  * Start-up only: ends without memory. */

@@ -29,6 +29,27 @@ static const struct ledger_exporter *exporter(struct sim *s)
     return &sim_ledger(s)->exporters[0];
 }
 
+/* With the default limit of memory, from more connections than it has room for segments. */
+static void a_machine_of_many_cpus_takes_requests(void)
+{
+    enum { CONNECTIONS = 100 };
+    struct backend b;
+    struct sim s;
+
+    backend_init(&b);
+    sim_init(&s, &(struct sim_options){
+                     .config = CONFIG("decision_wait = '1s', " EVERYTHING, OTLP("all", "1", "")),
+                     .cpus = 96,
+                     .serve = backend_serve,
+                     .serve_arg = &b});
+    for (uint64_t i = 0; i < CONNECTIONS; i++)
+        CHECK(post_traces(&s, sim_connect(&s), i * PER_REQUEST) == 200);
+    CHECK(sim_ledger(&s)->sum.received == CONNECTIONS * PER_REQUEST);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+}
+
 static void a_full_queue_that_refuses_makes_senders_wait_and_loses_nothing(void)
 {
     uint64_t taken = 0;
@@ -367,6 +388,7 @@ static void a_failed_endpoint_is_left_and_come_back_to(void)
 
 int main(void)
 {
+    RUN(a_machine_of_many_cpus_takes_requests);
     RUN(a_full_queue_that_refuses_makes_senders_wait_and_loses_nothing);
     RUN(a_full_queue_that_drops_counts_the_oldest_as_lost);
     RUN(without_memory_a_request_waits_two_seconds_and_nothing_is_stuck_for_good);

@@ -171,6 +171,36 @@ static void a_journal_without_files_is_not_too_small(void)
     fixture_free(f);
 }
 
+static void memory_too_small_for_its_workers_is_refused_with_its_line(void)
+{
+    struct fixture *f = fixture_new("return {\n"
+                                    "  workers = 48,\n"
+                                    "  memory_limiter = {\n"
+                                    "    limit = '400MiB' },\n"
+                                    "  exporters = { exporter 'nop' } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(f, "m/config.lua:4: memory_limiter.limit less spike_limit is 300MiB; the "
+                       "segments that 48 workers hold take 288MiB, of which three quarters may be: "
+                       "write a larger limit, or fewer workers\n"));
+    fixture_free(f);
+}
+
+static void as_many_workers_as_memory_has_room_for(void)
+{
+    struct config c = {.journal.ack = "written", .memory = {.limit = UINT64_C(400) << 20}};
+
+    c.memory.spike_limit = UINT64_C(100) << 20;
+    CHECK(setup_workers(&c, 4) == 4);
+    CHECK(setup_workers(&c, 64) == 25); /* 6 MiB each, in half of 300 */
+    c.journal.ack = "memory";
+    CHECK(setup_workers(&c, 64) == 50);
+    c.memory.limit = UINT64_C(101) << 20;
+    CHECK(setup_workers(&c, 64) == 1);
+    c.workers = 64;
+    CHECK(setup_workers(&c, 4) == 64);
+}
+
 static void a_wrong_default_comes_together_with_errors_of_policies(void)
 {
     struct fixture *f = fixture_new("return {\n"
@@ -398,6 +428,8 @@ int main(void)
     RUN(two_of_one_name_are_one_error_each);
     RUN(a_journal_too_small_for_its_workers_is_refused_with_its_line);
     RUN(a_journal_without_files_is_not_too_small);
+    RUN(memory_too_small_for_its_workers_is_refused_with_its_line);
+    RUN(as_many_workers_as_memory_has_room_for);
     RUN(a_wrong_default_comes_together_with_errors_of_policies);
     RUN(options_of_processor_resource_are_checked);
     RUN(resource_attributes_are_text);
