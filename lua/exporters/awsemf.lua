@@ -201,7 +201,7 @@ return exporter {
   signals = { "metrics" },
   options = {
     region = option.string { optional = true, doc = "such as eu-west-1; else as AWS SDKs find it: environment, profile, the machine" },
-    endpoint = option.string { optional = true, doc = "instead of CloudWatch Logs' of the region: https://..." },
+    endpoint = option.url { optional = true, doc = "instead of CloudWatch Logs' of the region: https://..." },
     role_arn = option.string { optional = true, doc = "the role to take on for it" },
     external_id = option.string { optional = true, doc = "what that role's trust policy asks for as sts:ExternalId" },
     namespace = option.string { optional = true, doc = "of CloudWatch; else service.namespace/service.name, else either, else default" },
@@ -219,7 +219,7 @@ return exporter {
     output_destination = option.string { default = "cloudwatch", one_of = { "cloudwatch", "stdout" }, doc = "stdout: each event is a line of standard output, and nothing is sent" },
     version = option.string { default = "1", one_of = { "0", "1" }, doc = "of the format" },
     no_verify_ssl = option.boolean { default = false, doc = "takes any certificate" },
-    proxy_address = option.string { optional = true, doc = "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
+    proxy_address = option.url { optional = true, doc = "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
     num_workers = option.integer { default = 0, doc = "for configurations of the collector; as many requests are on the way as the endpoint bears" },
     max_retries = option.integer { default = 0, doc = "for configurations of the collector; retry.max_elapsed says how long is tried" },
   },

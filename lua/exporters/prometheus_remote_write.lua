@@ -132,8 +132,8 @@ return exporter {
   doc = "Sends OTLP metrics to Prometheus by remote write.",
   signals = { "metrics" },
   options = {
-    endpoint = option.string { doc = "http://HOST/api/v1/write, https://aps-workspaces.REGION.amazonaws.com/workspaces/ID/api/v1/remote_write" },
-    headers = option.map { default = {}, doc = "sent with each request" },
+    endpoint = option.url { doc = "http://HOST/api/v1/write, https://aps-workspaces.REGION.amazonaws.com/workspaces/ID/api/v1/remote_write" },
+    headers = option.map { default = {}, secret = true, doc = "sent with each request" },
     namespace = option.string { optional = true, doc = "before the name of each metric" },
     external_labels = option.map { default = {}, doc = "labels of all series, where they have none of that name" },
     add_metric_suffixes = option.boolean { default = true, doc = "units and _total, _ratio in names" },
@@ -149,7 +149,7 @@ return exporter {
     max_stale = option.duration { default = "5m", min = "1s", doc = "a delta series without a point for so long begins anew" },
     sigv4 = option.map { optional = true, doc = '{ service = "aps", region, role_arn, external_id }: signed for AWS' },
     tls = option.map { optional = true, doc = "{ ca_file, cert_file, key_file, insecure_skip_verify }" },
-    proxy_address = option.string { optional = true, doc = "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
+    proxy_address = option.url { optional = true, doc = "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
   },
   batch = { max_spans = 8192, max_bytes = "1MiB", timeout = "1s" },
   queue = { in_order = true }, -- a sample must not come before an older one of its series

@@ -201,7 +201,7 @@ return exporter {
   doc = "Sends spans to AWS X-Ray as segments and subsegments.",
   options = {
     region = option.string { optional = true, doc = "such as eu-west-1; else as AWS SDKs find it: environment, profile, the machine" },
-    endpoint = option.string { optional = true, doc = "instead of the region's: https://..., or udp://127.0.0.1:2000 for a daemon" },
+    endpoint = option.url { optional = true, doc = "instead of the region's: https://..., or udp://127.0.0.1:2000 for a daemon" },
     role_arn = option.string { optional = true, doc = "the role to take on for it" },
     external_id = option.string { optional = true, doc = "what that role's trust policy asks for as sts:ExternalId" },
     index_all_attributes = option.boolean { default = false, doc = "every attribute that can be becomes an annotation, by which X-Ray searches" },
@@ -214,7 +214,7 @@ return exporter {
     },
     compat = option.boolean { default = false, doc = "exactly as the collector's awsxray exporter maps, quirks included" },
     no_verify_ssl = option.boolean { default = false, doc = "takes any certificate" },
-    proxy_address = option.string { optional = true, doc = "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
+    proxy_address = option.url { optional = true, doc = "http://HOST:PORT; else as HTTPS_PROXY and NO_PROXY say" },
     telemetry = option.map { optional = true, doc = "{ enabled = true, hostname, instance_id, resource_arn }: counts of documents go to X-Ray, each 30 s" },
     local_mode = option.boolean { default = false, doc = "for configurations of the collector; nothing needs it: the machine is asked only where nothing else says the region" },
     num_workers = option.integer { default = 0, doc = "for configurations of the collector; as many requests are on the way as the endpoint bears" },

@@ -371,7 +371,7 @@ M.attributes = ATTRIBUTES
 -- Without their own entry here: what policies hand out and take, but never look into.
 M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option", "Secret", "Reply", "Redaction" }
 
-M.option_types = { "number", "integer", "string", "boolean", "duration", "size", "list", "map", "tables", "match", "policies" }
+M.option_types = { "number", "integer", "string", "boolean", "duration", "size", "url", "list", "map", "tables", "match", "policies" }
 
 -- The fields of a policy { ... }: also what is checked of it.
 M.policy_spec = {

@@ -161,7 +161,7 @@ local function check_way(r, url)
     return
   end
   local udp = url:find "^udp://" ~= nil
-  if udp and not url:find "^udp://[^%c /?#]+:%d+$" then error("url must be udp://HOST:PORT", 0) end
+  if udp and not url:find "^udp://[^%c @/?#]+:%d+$" then error("url must be udp://HOST:PORT", 0) end
   if not udp and not url:find "^https?://[^%c ]+$" then error("url must be http://..., https://..., udp://HOST:PORT or stdout:", 0) end
   if udp and r.sigv4 ~= nil then error("sigv4 is for http:// and https:// alone: a datagram has no headers", 0) end
   if r.no_verify_ssl ~= nil and type(r.no_verify_ssl) ~= "boolean" then error("no_verify_ssl must be true or false", 0) end

@@ -152,6 +152,18 @@ known.string = {
   end,
   allowed = function(field) return field.one_of and quoted(field.one_of) or "a string" end,
 }
+-- What is before an "@" would be shown wherever the URL is.
+known.url = {
+  check = function(field, v)
+    local ok, normal, why = known.string.check(field, v)
+    if not ok or field.secret then return ok, normal, why end
+    if v:find("@", 1, true) then
+      return false, nil, "is a URL with an @ in it; credentials belong in headers, those of a proxy in HTTPS_PROXY (in a path write %40)"
+    end
+    return v:find "^%a+://[^%s%c]+$" ~= nil, v
+  end,
+  allowed = function() return 'a URL such as "https://HOST:PORT"' end,
+}
 known.duration = {
   check = function(field, v, run)
     local ns = type(v) == "string" and host.duration(v)

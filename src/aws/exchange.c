@@ -53,6 +53,14 @@ static void again(struct exchange *x)
     x->due_ns = 0;
 }
 
+const char *exchange_place(const struct exchange *x)
+{
+    const char *scheme = strstr(x->url, "://"), *host = scheme ? scheme + 3 : x->url;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+
+    return at ? at + 1 : x->url;
+}
+
 static void on_answer(void *arg, const struct aws_http_answer *answer)
 {
     struct exchange *x = arg;
@@ -62,7 +70,7 @@ static void on_answer(void *arg, const struct aws_http_answer *answer)
     if (answer->status)
         next = x->kind->answer(x, answer);
     else
-        snprintf(x->error, sizeof(x->error), "%.200s: %.160s", x->url,
+        snprintf(x->error, sizeof(x->error), "%.200s: %.160s", exchange_place(x),
                  answer->error && *answer->error ? answer->error : "no answer");
     switch (next) {
     case EXCHANGE_SEND:
@@ -108,7 +116,7 @@ static void send_now(struct exchange *x)
     if (x->http.send(x->http.arg, &request, on_answer, x, &x->request) == ERR_OK)
         return;
     x->request = 0;
-    snprintf(x->error, sizeof(x->error), "%.200s: too many requests at once", x->url);
+    snprintf(x->error, sizeof(x->error), "%.200s: too many requests at once", exchange_place(x));
     again(x);
 }
 

@@ -55,6 +55,8 @@ void exchange_fini(struct exchange *x);
 uint64_t exchange_step(struct exchange *x, uint64_t now_ns);
 /* "Name: value"; the value must not have a line break in it. False: no room. */
 bool exchange_header(struct exchange *x, const char *name, struct slice value);
+/* Where the request goes, as an error says it: without who is named before the host. Borrowed. */
+const char *exchange_place(const struct exchange *x);
 /* A byte of an answer as it may stand in a sentence: "?" for what is not printable. */
 char exchange_shown(uint8_t byte);
 /* Writes x->error: "WHAT: status 503 (text)"; what is not printable becomes "?". */

@@ -176,8 +176,8 @@ static enum exchange_next sts_refused(struct exchange *x, struct sts *s,
 
     read_text(answer->body, "ErrorResponse/Error/Code", code, sizeof(code));
     read_text(answer->body, "ErrorResponse/Error/Message", message, sizeof(message));
-    snprintf(x->error, sizeof(x->error), "%.120s: status %d %s %s", x->url, answer->status, code,
-             message);
+    snprintf(x->error, sizeof(x->error), "%.120s: status %d %s %s", exchange_place(x),
+             answer->status, code, message);
     if (answer->status >= 500 || answer->status == 429 || is_one_of(code, later))
         return EXCHANGE_RETRY;
     if (is_web(s) && !s->read_again && is_one_of(code, stale)) {
@@ -203,7 +203,7 @@ static enum exchange_next sts_answer(struct exchange *x, const struct aws_http_a
                                 : "AssumeRoleResponse/AssumeRoleResult"))
         return EXCHANGE_DONE;
     snprintf(x->error, sizeof(x->error), "%.200s answered with something else than credentials",
-             x->url);
+             exchange_place(x));
     return EXCHANGE_FAILED;
 }
 

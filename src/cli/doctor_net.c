@@ -29,7 +29,7 @@ static bool read_place(const char *url, struct place *p)
     *p = (struct place){.is_udp = strncmp(url, "udp:", 4) == 0};
     from = from ? from + 3 : url;
     authority = strcspn(from, "/?#");
-    at = memchr(from, '@', authority);
+    at = memrchr(from, '@', authority);
     if (at) {
         authority -= (size_t)(at + 1 - from);
         from = at + 1;

@@ -192,6 +192,14 @@ static struct slice nth_line(struct slice text, unsigned long n)
     return text;
 }
 
+/* Whether a URL in it may have a password: there is an @ behind its scheme. */
+static bool names_somebody(struct slice line)
+{
+    struct slice url = from(line, find(line, slice_str("://")));
+
+    return find(url, slice_str("@")) < url.len;
+}
+
 static void put_excerpt(struct disk *disk, const struct place *p, struct buf *out)
 {
     struct slice line;
@@ -201,7 +209,7 @@ static void put_excerpt(struct disk *disk, const struct place *p, struct buf *ou
     if (disk_read_file(disk, p->path, FILE_MAX, &text, &len, NULL) != ERR_OK)
         return;
     line = nth_line(slice_make(text, len), p->line);
-    if (line.len > 0 && find(line, slice_str("secret")) == line.len)
+    if (line.len > 0 && find(line, slice_str("secret")) == line.len && !names_somebody(line))
         put_line(out, p, line);
     free(text);
 }

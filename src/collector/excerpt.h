@@ -14,5 +14,5 @@
  *       3 |   decison_wait = "5s",
  *         |   ^~~~~~~~~~~~
  *
- * A line with a secret in it is not shown. */
+ * A line with a secret in it, or a URL with an @, is not shown. */
 void excerpt_write(struct disk *disk, struct slice report, struct buf *out);

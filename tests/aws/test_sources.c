@@ -131,6 +131,30 @@ static void a_stale_identity_token_is_read_again_once(void)
     fake_aws_free(f);
 }
 
+static int serve_nothing(struct fake_aws *f, const char *text, struct buf *body)
+{
+    (void)f;
+    (void)text;
+    (void)body;
+    return 0;
+}
+
+static void an_error_does_not_say_the_password_of_a_url(void)
+{
+    struct fake_aws *f = irsa(STS_WELL);
+    struct credentials *c;
+
+    f->serve = serve_nothing;
+    fake_set("AWS_ENDPOINT_URL_STS", "https://me:hunter2@sts.example.com");
+    c = fake_credentials(f, NULL);
+    credentials_get(c, f->unix_ns);
+    fake_run(f, c, 30);
+    CHECK(strstr(credentials_error(c), "sts.example.com/: ") != NULL);
+    CHECK(strstr(credentials_error(c), "hunter2") == NULL);
+    credentials_free(c);
+    fake_aws_free(f);
+}
+
 static void a_busy_sts_is_asked_again(void)
 {
     struct fake_aws *f = irsa(STS_BUSY);
@@ -489,6 +513,7 @@ int main(void)
 {
     RUN(a_web_identity_is_exchanged_unsigned_at_the_regions_sts);
     RUN(a_stale_identity_token_is_read_again_once);
+    RUN(an_error_does_not_say_the_password_of_a_url);
     RUN(a_busy_sts_is_asked_again);
     RUN(a_role_is_assumed_with_what_was_found);
     RUN(a_region_without_sts_falls_back_to_its_partitions_first);

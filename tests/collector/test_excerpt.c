@@ -103,6 +103,7 @@ static void what_cannot_be_shown_is_left_out(void)
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
         CHECK(gives(file, errors[i], errors[i]));
     CHECK(gives("x = secret 'word'", "/c.lua:1: x is wrong\n", "/c.lua:1: x is wrong\n"));
+    CHECK(gives("x = 'http://me:word@h'", "/c.lua:1: x is wrong\n", "/c.lua:1: x is wrong\n"));
 }
 
 static void a_long_line_is_cut_around_the_word(void)

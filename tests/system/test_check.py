@@ -148,6 +148,31 @@ return {
                            "write env(\"TOKEN\", \"...\")\n")
 
 
+AT = ("is a URL with an @ in it; credentials belong in headers, those of a proxy in HTTPS_PROXY "
+      "(in a path write %40)")
+
+
+@pytest.mark.parametrize("kind, option", [
+    ("xray", "endpoint"), ("xray", "proxy_address"), ("awsemf", "endpoint"),
+    ("awsemf", "proxy_address"), ("prometheus_remote_write", "endpoint"),
+    ("prometheus_remote_write", "proxy_address"), ("otlp", "endpoint")])
+def test_a_password_in_a_url_is_refused_and_shows_nowhere(kind, option, tmp_path):
+    options = {"region": '"eu-west-1"'} if kind in ("xray", "awsemf") else {}
+    if kind == "prometheus_remote_write":
+        options = {"endpoint": '"http://127.0.0.1/"', "headers": '{ x = secret "hunter2" }'}
+    for url in ["http://me:hunter2@127.0.0.1:9", "http://127.0.0.1:9"]:
+        text = ", ".join(f"{k} = {v}" for k, v in {**options, option: f'"{url}"'}.items())
+        path = write(tmp_path, "config.lua",
+                     f'return {{ exporters = {{ exporter "{kind}" {{ {text} }} }} }}')
+        for command in ["check", "print-config"]:
+            done = moontail(command, "--config", path)
+            assert "hunter2" not in done.stdout + done.stderr, done
+            assert done.returncode == (78 if "@" in url else 0), done
+            assert "@" not in url or "credentials belong in headers" in done.stderr
+            if "@" in url and kind != "otlp":
+                assert done.stderr == f'{path}:1: exporter "{kind}": {option} {AT}\n'
+
+
 def test_what_print_config_prints_is_a_config(tmp_path):
     first = moontail("print-config")
     path = write(tmp_path, "config.lua", first.stdout)
