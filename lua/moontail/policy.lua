@@ -150,7 +150,7 @@ local function prepare(c, errors, names, owner)
     return ready
   end)
   local opt, check = script.frozen_options(values, fields)
-  local ok, made = pcall(set_up, scope, spec, opt, check, when)
+  local ok, made = script.protected(set_up, scope, spec, opt, check, when)
   if not ok then error(script.place(c) .. tostring(c) .. ": " .. tostring(made), 0) end
   asked.leave(before)
   local my, said = made.my, made.said
@@ -180,7 +180,7 @@ function M.prepare(list)
       errors[#errors + 1] = "tail_sampling.policies[" .. i .. "] is " .. schema.show(c) .. "; allowed: policy \"NAME\" { ... }"
     else
       asked.leave(nil)
-      local ok, result = pcall(prepare, c, errors, names)
+      local ok, result = script.protected(prepare, c, errors, names)
       if ok then
         ready[#ready + 1] = result
       elseif result ~= nil then

@@ -111,7 +111,7 @@ end
 -- At the door it is C that edits, whole bodies by what `body` gives: many spans share a resource.
 local function body_redaction(c, spec, opt, my, values)
   if values and matcher(values.when) then error(script.place(c) .. tostring(c) .. ": in processors.received it redacts whole bodies: it takes no when", 0) end
-  local ok, made = pcall(spec.body, opt, my)
+  local ok, made = script.protected(spec.body, opt, my)
   if ok and type(made) == "userdata" and getmetatable(made) == "redaction" then return made end
   error(script.place(c) .. tostring(c) .. ": " .. (ok and "body returned no redaction { ... }" or tostring(made)), 0)
 end
@@ -156,7 +156,7 @@ local function prepare(c, on, errors, names)
   local name = values.name or c.name
   kind.check_name(c, name, names)
   local opt, check = script.frozen_options(values, fields)
-  local ok, my = pcall(script.set_up, scope, spec, opt, check)
+  local ok, my = script.protected(script.set_up, scope, spec, opt, check)
   if not ok then error(script.place(c) .. tostring(c) .. ": " .. tostring(my), 0) end
   local asked = signals_of(c, spec, values)
   local at_body = on == "received" and spec.body
@@ -184,7 +184,7 @@ function M.prepare(list, on)
   local errors, names, ready = {}, {}, {}
   for _, c in ipairs(list or {}) do
     if c.type ~= "resource" or on == "received" then -- "resource" is in C, for all signals
-      local ok, result = pcall(prepare, c, on, errors, names)
+      local ok, result = script.protected(prepare, c, on, errors, names)
       if ok then
         ready[#ready + 1] = result
       else

@@ -7,6 +7,7 @@ local component = require "moontail.component"
 local core = require "moontail.policy_core"
 local env = require "moontail.env"
 local frozen = require "moontail.frozen"
+local host = require "moontail.host"
 local match = require "moontail.match"
 local option = require "moontail.option"
 local ottl_match = require "moontail.ottl_match"
@@ -51,6 +52,14 @@ function M.set_up(scope, spec, opt, check)
   return my
 end
 
+local function tidied(...)
+  host.tidy()
+  return ...
+end
+
+-- pcall of what a script gave: it leaves room for what is said of it, and for the next one.
+function M.protected(fn, ...) return tidied(pcall(fn, ...)) end
+
 -- ---- what a component is called, and what it declares ----
 
 -- Its name, as far as that can be known before its file has run.
@@ -59,7 +68,7 @@ function M.name_of(c) return tostring(type(c.options) == "table" and c.options.n
 -- What `fn` gives or raises, with its limits and the like declared in `scope`.
 function M.declaring(scope, fn, ...)
   local before = cells.enter(scope)
-  local ok, result = pcall(fn, ...)
+  local ok, result = M.protected(fn, ...)
   cells.enter(before)
   if not ok then error(result, 0) end
   return result
@@ -121,7 +130,7 @@ function M.kind(of)
 
   -- What the file called `name` returns. Errors that have no line, such as those of memory, say at least the file.
   local function run_file(chunk, name)
-    local ok, spec = pcall(chunk)
+    local ok, spec = M.protected(chunk)
     if ok then return spec end
     if type(spec) ~= "string" then spec = "error value of type " .. type(spec) end
     error(spec:find "^[^\n:]+:%d+: " and spec or name .. ": " .. spec, 0)

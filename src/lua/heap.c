@@ -66,8 +66,10 @@ static bool refuses(struct heap *h, size_t old, size_t size)
 {
     if (!h->runs || size <= old)
         return false;
-    if (h->max && size - old > h->max - (h->used < h->max ? h->used : h->max))
+    if (h->max && size - old > h->max - (h->used < h->max ? h->used : h->max)) {
+        h->call.is_full = true;
         return true;
+    }
     return takes_too_long(h, size);
 }
 
@@ -141,7 +143,7 @@ void heap_begin(struct heap *h, uint64_t budget_ns, const atomic_bool *stop)
     h->call.stop = stop;
     h->pcalls = 0;
     h->call.looks = 0;
-    h->call.overrun = false;
+    h->call.overrun = h->call.is_full = false;
 }
 
 static bool is_stopped(struct heap_call *c)
@@ -212,6 +214,14 @@ const char *heap_overrun_text(struct heap *h)
                  "more than %.6g ms of CPU time, at a large string or table",
                  (double)h->call.budget_ns / 1e6);
     return h->call.where;
+}
+
+void heap_tidy(lua_State *L, struct heap *h)
+{
+    if (!h->call.is_full)
+        return;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    h->call.is_full = false;
 }
 
 void heap_check(lua_State *L)

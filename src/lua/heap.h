@@ -34,6 +34,7 @@ struct heap {
         uint64_t start_ns, start_cpu_ns; /* of its second look */
         uint64_t looks;
         bool overrun;
+        bool is_full;             /* memory was refused, whatever became of the error */
         enum lua_failure failure; /* of the lua_run that ended last */
         char where[200];          /* of the overrun: the message that was raised first */
     } call;
@@ -55,6 +56,8 @@ bool heap_over(struct heap *h);
 
 /* __mtt of rewritten scripts: raises over the budget, else gives the next count. */
 int heap_tick(lua_State *L);
+/* A full collection, if memory was refused in the call that runs, or ran last. */
+void heap_tidy(lua_State *L, struct heap *h);
 /* For functions that work long without a tick: raises over the budget. */
 void heap_check(lua_State *L);
 /* What is said of the call that was over its budget; borrowed until the next one. */

@@ -87,16 +87,20 @@ static int host_look(lua_State *L)
     return 0;
 }
 
+/* For those who go on after a script that may have filled the heap, and may have caught the error.
+ */
+static int host_tidy(lua_State *L)
+{
+    heap_tidy(L, heap_of(L));
+    return 0;
+}
+
 void lua_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"duration", host_duration},
-        {"size", host_size},
-        {"address", host_address},
-        {"nearest", host_nearest},
-        {"file", host_file},
-        {"look", host_look},
-        {NULL, NULL},
+        {"duration", host_duration}, {"size", host_size}, {"address", host_address},
+        {"nearest", host_nearest},   {"file", host_file}, {"look", host_look},
+        {"tidy", host_tidy},         {NULL, NULL},
     };
 
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);

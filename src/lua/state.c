@@ -259,7 +259,7 @@ static enum err run(lua_State *L, int args, int results, bool once, struct err_i
 {
     struct heap *h = heap_of(L);
     int base = lua_gettop(L) - args - 1, status;
-    enum err e;
+    enum err e = ERR_OK;
 
     if (h->runs++ == 0)
         heap_begin(h, once ? ONCE_NS : h->bound_ns, once ? h->stop : NULL);
@@ -267,15 +267,16 @@ static enum err run(lua_State *L, int args, int results, bool once, struct err_i
     h->runs--;
     if (status == 0 && (h->runs > 0 || !h->call.overrun)) {
         h->call.failure = LUA_RAN;
-        return ERR_OK;
+    } else {
+        h->call.failure = h->call.overrun        ? LUA_OVERRUN
+                          : status == LUA_ERRMEM ? LUA_NO_MEMORY
+                                                 : LUA_RAISED;
+        e = fail_run(L, h, info);
+        lua_settop(L, base);
     }
-    h->call.failure = h->call.overrun        ? LUA_OVERRUN
-                      : status == LUA_ERRMEM ? LUA_NO_MEMORY
-                                             : LUA_RAISED;
-    e = fail_run(L, h, info);
-    lua_settop(L, base);
-    if (h->call.failure != LUA_RAISED && h->runs == 0)
-        lua_gc(L, LUA_GCCOLLECT, 0);
+    h->call.is_full |= h->call.failure == LUA_OVERRUN || h->call.failure == LUA_NO_MEMORY;
+    if (h->runs == 0)
+        heap_tidy(L, h); /* else the next call fails of it, also if the script caught the error */
     return e;
 }
 

@@ -195,6 +195,24 @@ static void a_state_stops_at_its_own_bound_and_returns_every_byte(void)
     stops_at_its_bound(true);
 }
 
+static void a_full_heap_is_collected_also_if_the_script_caught_the_error(void)
+{
+    lua_State *L = lua_state_new(&(struct lua_options){.max_bytes = 4 << 20});
+    size_t before;
+
+    CHECK(!run(L, "return 1"));
+    before = lua_state_bytes(L);
+    lua_gc(L, LUA_GCSTOP, 0);
+    CHECK(!run(L, "pcall(function() local t = {} for i = 1, 1e9 do t[i] = { i } end end)"));
+    CHECK(lua_state_bytes(L) < before + (64 << 10));
+    CHECK(run(L, "pcall(function() local t = {} for i = 1, 1e9 do t[i] = { i } end end) error'x'"));
+    CHECK(lua_state_bytes(L) < before + (64 << 10));
+    lua_gc(L, LUA_GCSTOP, 0);
+    CHECK(!run(L, "local t = {} for i = 1, 1e4 do t[i] = { i } end")); /* nothing is collected */
+    CHECK(lua_state_bytes(L) > before + (256 << 10));
+    lua_state_close(L);
+}
+
 /* Elsewhere LuaJIT would lose the upper bits of addresses: it refuses to make the state. */
 static void memory_lies_where_pointers_of_47_bits_reach(void)
 {
@@ -291,6 +309,7 @@ int main(void)
     RUN(a_comparison_with_no_kind_or_status_is_refused);
     RUN(compiled_lua_is_refused);
     RUN(a_state_stops_at_its_own_bound_and_returns_every_byte);
+    RUN(a_full_heap_is_collected_also_if_the_script_caught_the_error);
     RUN(memory_lies_where_pointers_of_47_bits_reach);
     RUN(trusted_code_requires_embedded_modules_and_no_files);
     RUN(compiling_can_be_switched_off);

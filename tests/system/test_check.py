@@ -74,6 +74,20 @@ def test_what_has_no_line_says_the_file(wrong, said, tmp_path):
     assert moontail("check", "--config", path).stderr.startswith(f"{path}: {said}\n")
 
 
+def test_a_policy_that_takes_all_memory_leaves_enough_for_the_next(tmp_path):
+    caught = f"pcall(function() {HOG} end)"
+    setups = [HOG, f"{caught} error('mine', 0)", caught, "return ('x'):rep(60000)"]
+    policies = ", ".join(f'policy {{ name = "p{i}", setup = function() {text} end, decide = function() end }}'
+                         for i, text in enumerate(setups))
+    path = write(tmp_path, "config.lua", f"""
+return {{ tail_sampling = {{ policies = {{ {policies} }} }}, exporters = {{ exporter "nop" }} }}
+""")
+    done = moontail("check", "--config", path)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("    ") and " | " not in line[:8]]
+    assert done.returncode == 78 and said == [
+        f'{path}:2: policy "p0": not enough memory', f'{path}:2: policy "p1": mine']
+
+
 def test_a_default_that_is_not_allowed_is_said_where_the_policy_is_used(tmp_path):
     path = write(tmp_path, "config.lua", """
 return { tail_sampling = { policies = { policy "mine" } }, exporters = { exporter "nop" } }
