@@ -364,12 +364,13 @@ M.classes = {
     { "mapping", "fun(o:table):EmfMapping", 'how metrics become log events, by the options of exporter "awsemf" of the same names; make it in setup' },
   },
   { "EmfMapping", "emf mapping", "Made by emf.mapping().", { "events", "fun(self, batch:Batch):table[], integer, table<string, integer>", "by log stream { group, stream, events = { { at, message, points } } } in the order of time; how many data points can't go; what was counted" } },
+  { "Policy", "policy", "One of an option of type policies: for vote(policy, trace).", { "name", "string", "as it was given it: without those of the policies that it stands in" } },
   { "LogLib", "log", "", { "info", "fun(...)", "" }, { "warn", "fun(...)", "" } },
 }
 M.attributes = ATTRIBUTES
 
 -- Without their own entry here: what policies hand out and take, but never look into.
-M.opaque = { "Matcher", "Condition", "Verdict", "Policy", "Option", "Secret", "Reply", "Redaction" }
+M.opaque = { "Matcher", "Condition", "Verdict", "Option", "Secret", "Reply", "Redaction" }
 
 M.option_types = { "number", "integer", "string", "boolean", "duration", "size", "url", "list", "map", "tables", "match", "policies" }
 

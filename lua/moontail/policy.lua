@@ -157,6 +157,7 @@ local function prepare(c, errors, names, owner)
   local ask = plain_ask(spec, opt, my, said)
   return {
     name = as.name,
+    own_name = name,
     type = c.type,
     ask = guarded(ask, made.guards),
     plain_ask = ask,

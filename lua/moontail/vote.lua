@@ -9,14 +9,17 @@ local asks = setmetatable({}, { __mode = "k" }) -- by what scripts hold
 local meta = {
   __kind = "policy_option",
   __metatable = false,
-  __index = function(_, key) error("a policy has no '" .. tostring(key) .. "': it is for vote(policy, trace)", 2) end,
+  __index = function(self, key)
+    if key == "name" then return asks[self].own_name end
+    error("a policy has no '" .. tostring(key) .. "': it is for vote(policy, trace)", 2)
+  end,
   __newindex = function(_, key) error("a policy can't be changed: '" .. tostring(key) .. "'", 2) end,
 }
 function meta.__tostring(self) return "policy '" .. asks[self].name .. "'" end
 
 local M = {}
 
--- What scripts get for a policy that is ready ({ name, ask }).
+-- What scripts get for a policy that is ready ({ name, own_name, ask }): its name is without those that it stands in.
 function M.policy(ready)
   local handle = {}
   asks[handle] = ready

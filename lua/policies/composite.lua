@@ -17,13 +17,10 @@
 --       rate_allocation = { errors = 50, slow = 30 },
 --     }
 
--- policy 'composite>errors' -> errors
-local function name_of(p) return (tostring(p):match "([^>']+)'$") end
-
 local function ordered(policies, order)
   if not order then return policies end
   local by_name, list = {}, {}
-  for _, p in ipairs(policies) do by_name[name_of(p)] = p end
+  for _, p in ipairs(policies) do by_name[p.name] = p end
   for i, name in ipairs(order) do
     local p = by_name[name]
     if not p then error("policy_order names '" .. tostring(name) .. "', which composite_sub_policy does not have", 0) end
@@ -37,17 +34,17 @@ end
 local function parts(policies, allocation)
   local of, given, without = {}, 0, 0
   for _, p in ipairs(policies) do
-    local percent = allocation[name_of(p)]
+    local percent = allocation[p.name]
     if percent == nil then
       without = without + 1
     elseif type(percent) ~= "number" or percent < 0 or percent > 100 then
-      error("rate_allocation." .. name_of(p) .. " is " .. tostring(percent) .. "; allowed: a number from 0 to 100", 0)
+      error("rate_allocation." .. p.name .. " is " .. tostring(percent) .. "; allowed: a number from 0 to 100", 0)
     else
-      of[name_of(p)], given = percent, given + percent
+      of[p.name], given = percent, given + percent
     end
   end
   if given > 100 then error("rate_allocation adds up to " .. given .. " percent; allowed: at most 100", 0) end
-  for _, p in ipairs(policies) do of[name_of(p)] = of[name_of(p)] or (100 - given) / without end
+  for _, p in ipairs(policies) do of[p.name] = of[p.name] or (100 - given) / without end
   for name in pairs(allocation) do
     if not of[name] then error("rate_allocation names '" .. name .. "', which composite_sub_policy does not have", 0) end
   end
@@ -74,8 +71,8 @@ return policy {
     local my = { policies = {}, names = {}, own = {}, reserve = total }
     my.total = limit { rate = total, per = "1s", burst = 2 * total, name = "total" }
     for i, p in ipairs(list) do
-      my.policies[i], my.names[i] = p, name_of(p)
-      my.own[i] = own_limit(name_of(p), total * percent[name_of(p)] / 100)
+      my.policies[i], my.names[i] = p, p.name
+      my.own[i] = own_limit(p.name, total * percent[p.name] / 100)
     end
     return my
   end,

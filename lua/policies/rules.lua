@@ -245,7 +245,7 @@ return policy {
   },
   setup = function(opt)
     local samplers, my = {}, { keeps = opt.no_match == "keep" }
-    for _, p in ipairs(opt.samplers) do samplers[tostring(p):match "([^>']+)'$"] = p end
+    for _, p in ipairs(opt.samplers) do samplers[p.name] = p end
     for i, given in ipairs(opt.rules) do
       local ok, result = pcall(compile, given, samplers)
       if not ok then error("rules[" .. i .. "]: " .. tostring(result), 0) end

@@ -88,6 +88,15 @@ describe("composite", function()
     assert.equal(20, said)
   end)
 
+  it("takes policies of any name", function()
+    local list = {}
+    for i, name in ipairs { "it's", "a>b", "'>'" } do list[i] = t.make "always_sample" { name = name } end
+    local p = composite { composite_sub_policy = list, policy_order = { "'>'", "a>b", "it's" }, rate_allocation = { ["'>'"] = 50, ["a>b"] = 20 } }
+    assert.same({ "keep", "'>'" }, p:decide(plain))
+    list[4] = t.make "always_sample" { name = "a<b" }
+    assert.error_matches(function() composite { composite_sub_policy = list } end, "two of limit{} are called 'part.a%-b' here")
+  end)
+
   it("says what is wrong", function()
     local function wrong(pattern, options) assert.error_matches(function() composite(options) end, pattern) end
     wrong("policy_order names 'x'", { policy_order = { "errors", "x" } })

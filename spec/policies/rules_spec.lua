@@ -169,6 +169,13 @@ describe("rules", function()
     assert.same({ "drop", "rest" }, errors:decide(t.trace { {} }))
   end)
 
+  it("takes samplers of any name", function()
+    for _, name in ipairs { "it's", "a>b", "'>'" } do
+      local p = policy({ { sampler = name } }, { samplers = { t.make "deterministic" { name = name, sample_rate = 10 } } })
+      assert.same({ "sample", 0.1, "rules" }, p:decide(t.trace { {} }))
+    end
+  end)
+
   it("says what is wrong", function()
     local function wrong(pattern, rule) assert.error_matches(function() policy { {}, rule } end, pattern) end
     wrong("rules%[2%]: the operator is like; known are", { conditions = one("f", "like", 1) })
