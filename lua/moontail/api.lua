@@ -16,7 +16,7 @@ M.globals = {
   { "match", "fun(t:table):Matcher", "compiles a condition; all its fields hold on one span. At file level, in setup or in config.lua." },
   { "any", "Condition", "present, with any value" },
   { "none", "Condition", "absent" },
-  { "glob", "fun(pattern:string):Condition", "`*` any run, `?` one byte, `\\` escapes; the whole value" },
+  { "glob", "fun(pattern:string):Condition", "`*` any run, `?` one character, `\\` escapes; the whole value" },
   { "regex", "fun(pattern:string):Condition", "RE2 syntax, unanchored" },
   { "range", "fun(low?:number, high?:number):Condition", "from low to high, both included" },
   { "ottl", "fun(condition:string, context?:string):Matcher", 'compiles a condition of OTTL about a span, or with the context "spanevent" about an event' },

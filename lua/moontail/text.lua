@@ -29,7 +29,7 @@ function text.contains(s, part)
   return find(s, part, 1, true) ~= nil
 end
 
--- * any run, ? one byte, \ escapes; the whole of s.
+-- * any run, ? one character, \ escapes; the whole of s.
 function text.glob(s, pattern)
   check(s, "glob")
   check(pattern, "glob")

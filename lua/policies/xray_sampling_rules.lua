@@ -17,6 +17,19 @@ local FALLBACK = { RuleName = "fallback", Priority = 10001, FixedRate = 0.05, Re
 
 -- ---- reading ----
 
+-- What is null is as if it were not there.
+local function without_nulls(value)
+  if type(value) ~= "table" then return value end
+  for key, inner in pairs(value) do
+    if inner ~= json.null then
+      without_nulls(inner)
+    elseif type(key) == "string" then
+      value[key] = nil
+    end
+  end
+  return value
+end
+
 local function wrong(rule, key, allowed)
   error(("rule '%s': %s is %s; allowed: %s"):format(tostring(rule.RuleName), key, tostring(rule[key]), allowed), 0)
 end
@@ -174,7 +187,7 @@ return policy {
   setup = function(opt)
     local doc, why = json.decode(opt.rules)
     if doc == nil then error("rules is not JSON: " .. tostring(why), 0) end
-    local my = { rules = read(doc), attributes = {}, places = {}, answers = {}, count = 0 }
+    local my = { rules = read(without_nulls(doc)), attributes = {}, places = {}, answers = {}, count = 0 }
     for i, rule in ipairs(my.rules) do
       if rule.reservoir > 0 then
         rule.limit = limit { rate = rule.reservoir, per = "1s", burst = math.max(1, rule.reservoir), name = "rule." .. i }

@@ -54,6 +54,18 @@ describe("xray_sampling_rules", function()
     end
   end)
 
+  it("takes any character for a question mark, and null for what is not there", function()
+    local p = policy(rule '"ServiceName":"caf?"')
+    assert.same(SAMPLED, p:decide(server { service = "café" }))
+    assert.same(SAMPLED, p:decide(server { service = "cafe" }))
+    assert.is_nil(p:decide(server { service = "caféé" }))
+    local nulls = '"Attributes":null,"Host":null,"HTTPMethod":null,"ResourceARN":null,"ServiceName":null,"ServiceType":null,"URLPath":null'
+    assert.same(SAMPLED, policy(rule(nulls)):decide(server()))
+    assert.same(SAMPLED, policy(rule '"Attributes":{"team":null}'):decide(server()))
+    assert.same(SAMPLED, policy('{"NextToken":null,"SamplingRuleRecords":[' .. rule(nulls) .. "]}"):decide(server()))
+    assert.error_matches(function() policy "[null]" end, "a rule is an object")
+  end)
+
   it("takes what a span does not say as a match, but not an attribute", function()
     assert.same(SAMPLED, policy(rule '"Host":"x","URLPath":"/y","HTTPMethod":"GET"'):decide(server()))
     local p = policy(rule '"Attributes":{"team":"R*"}')

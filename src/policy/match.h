@@ -112,6 +112,7 @@ struct value match_value(struct reader *r, size_t span, const struct match_term 
 enum { SCALAR_TEXT = 32 };
 struct slice match_text(const struct value *v, char text[SCALAR_TEXT]);
 bool match_test_value(const struct match_test *t, const struct value *v);
+/* `*` any run, `?` one character of UTF-8, `\` escapes; the whole text. */
 bool match_glob(struct slice pattern, struct slice text);
 
 /* Adds match_new, match_term, match_test and the like to the table on top: for moontail.match. */

@@ -6,6 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Of the character at `at`, as UTF-8 has it; of what is none, the bytes up to the next one. */
+static size_t character_len(struct slice text, size_t at)
+{
+    size_t len = 1;
+
+    while (at + len < text.len && (text.data[at + len] & 0xC0) == 0x80)
+        len++;
+    return len;
+}
+
 /* A run of any bytes is tried as short as possible first; only the last `*` needs remembering. */
 bool match_glob(struct slice pattern, struct slice text)
 {
@@ -20,10 +30,11 @@ bool match_glob(struct slice pattern, struct slice text)
         if (p < pattern.len && t < text.len) {
             bool escaped = pattern.data[p] == '\\' && p + 1 < pattern.len;
             uint8_t want = pattern.data[p + escaped];
+            bool any = want == '?' && !escaped;
 
-            if (want == text.data[t] || (want == '?' && !escaped)) {
+            if (any || want == text.data[t]) {
+                t += any ? character_len(text, t) : 1;
                 p += 1 + escaped;
-                t++;
                 continue;
             }
         }

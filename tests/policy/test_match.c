@@ -24,6 +24,17 @@ static void a_glob_is_the_whole_value(void)
     CHECK(globs("a\\", "a\\"));
 }
 
+static void a_question_mark_is_one_character(void)
+{
+    CHECK(globs("caf?", "caf\xc3\xa9") && !globs("caf??", "caf\xc3\xa9"));
+    CHECK(globs("?", "\xf0\x9f\x98\x80") && globs("*?", "\xe6\x97\xa5"));
+    CHECK(!globs("*??", "\xe6\x97\xa5") && globs("*??x*", "a\xe6\x97\xa5x"));
+    CHECK(globs("\xc3\xa9?", "\xc3\xa9\xc3\xa9") && !globs("?", "\xc3\xa9\xc3\xa9"));
+    CHECK(globs("a?b", "a\xff"
+                       "b") &&
+          globs("?", "\x80") && !globs("?", ""));
+}
+
 static void a_hard_glob_ends_soon(void)
 {
     char text[20001], pattern[] = "*a*a*a*a*a*a*a*a*a*a*b";
@@ -98,6 +109,7 @@ static void integers_are_compared_exactly(void)
 int main(void)
 {
     RUN(a_glob_is_the_whole_value);
+    RUN(a_question_mark_is_one_character);
     RUN(a_hard_glob_ends_soon);
     RUN(a_regex_is_unanchored_and_says_what_is_wrong);
     RUN(integers_are_compared_exactly);
