@@ -259,6 +259,18 @@ describe("values", function()
     assert.same({ 0, { not_a_number = 4, no_value = 1, empty = 1 }, 0 }, { #made, counts, refused })
   end)
 
+  it("have metrics and labels with names alone", function()
+    local made, counts, refused = documents(mapping { namespace = "n" }, {
+      { name = "", { value = 1 } },
+      { name = "m", { value = 2, attributes = { [""] = "x", a = "y" } }, { value = 3, attributes = { [""] = "z", a = "y" } } },
+    })
+    assert.same({ 2, { unnamed = 1, unnamed_labels = 2 }, 1 }, { #made, counts, refused })
+    for i, d in ipairs(made) do
+      assert.same({ { Namespace = "n", Dimensions = { {}, { "a" } }, Metrics = { { Name = "m", StorageResolution = 60 } } } }, d._aws.CloudWatchMetrics)
+      assert.same({ i + 1, "y", nil }, { d.m, d.a, d[""] })
+    end
+  end)
+
   it("of histograms are statistics", function()
     local d = one({}, { { type = "histogram", temporality = "delta", { count = 4, sum = 10, min = 1, max = 5, bounds = { 2 }, counts = { 1, 3 } } } })
     assert.same({ Max = 5, Min = 1, Count = 4, Sum = 10 }, d.m)

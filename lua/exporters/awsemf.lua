@@ -22,7 +22,8 @@
 --
 -- It counts in `moontail_export_script_total{exporter, what}`: `events` that went out; `baseline`, first points that
 -- say nothing yet; `out_of_order`; `duplicate` metrics of one event; `not_a_number`, `no_value` and `empty` points;
--- `undeclared` metrics; `too_old`, `too_new` and `too_large`, which are given up; `created` groups and streams; `throttled`.
+-- `undeclared` metrics; `too_old`, `too_new`, `too_large` and `unnamed` ones, which are given up; `unnamed_labels`, which are
+-- left out; `created` groups and streams; `throttled`.
 -- [exporters.md](../exporters.md#cloudwatch-metrics) says how metrics are mapped.
 
 local BODY_MAX, EVENTS_MAX = 1048576, 10000 -- of a request
@@ -30,7 +31,7 @@ local PER_EVENT = 26 -- bytes that count for each event
 local DAY_MS = 24 * 3600 * 1000
 local SENDS_MAX = 8 -- requests that replies send in a row
 
-local REFUSED = "CloudWatch takes no events of that time or size"
+local REFUSED = "CloudWatch takes no events of that time, size or name"
 
 local ROLLUPS = { "ZeroAndSingleDimensionRollup", "SingleDimensionRollupOnly", "NoDimensionRollup" }
 

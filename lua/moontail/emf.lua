@@ -181,8 +181,16 @@ end
 function Run:add(place, metric, point)
   local at = math.floor(point.time_ms or self.now_ms)
   if not self:is_in_time(at) then return end
+  if metric.name == "" then
+    self.refused = self.refused + 1
+    return self:count "unnamed"
+  end
   local my = self.my
   local labels, key, resolution = labels_of(my, place, metric, point)
+  if labels[""] then -- CloudWatch takes no event with such a dimension; the key has it all the same
+    labels[""] = nil
+    self:count "unnamed_labels"
+  end
   local function see(of, value, diff, weight)
     local id = bytes.api.sha256(table.concat({ place.identity, metric.scope.name, metric.name, metric.unit, metric.type, key }, "\2")):sub(1, 16)
     -- not the whole milliseconds: a series may start in the one that its point is of
