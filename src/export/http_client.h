@@ -41,7 +41,7 @@ struct http_answer {
     bool unsigned_yet; /* with ERR_IO: it was not sent, as nobody may sign it now: see error */
     char error[256];   /* also of an answer: the code by which AWS refused it */
     int status;
-    struct buf body;    /* bounded at 1 MiB */
+    struct buf body;    /* bounded at 1 MiB; of a status from 400 on it may be cut off */
     struct buf headers; /* "name: value\n" lines, names lower-case; trailers follow the headers */
 };
 

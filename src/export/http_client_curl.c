@@ -27,6 +27,7 @@ struct transfer {
     http_done_fn *done;
     void *arg;
     struct http_answer answer;
+    bool has_headers; /* the answer's, all of them */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -128,15 +129,19 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 /* CURLOPT_HEADERFUNCTION: one line, also of trailers; a status line begins a new answer. */
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
-    struct buf *headers = &((struct transfer *)arg)->answer.headers;
+    struct transfer *t = arg;
+    struct buf *headers = &t->answer.headers;
     size_t len = size * count, line = len;
     const char *colon;
     uint8_t *at;
 
     while (line && (data[line - 1] == '\r' || data[line - 1] == '\n'))
         line--;
-    if (line >= 5 && memcmp(data, "HTTP/", 5) == 0)
+    if (line >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         buf_clear(headers);
+        t->has_headers = false;
+    }
+    t->has_headers |= line == 0;
     colon = memchr(data, ':', line);
     if (!colon || line + 1 > headers->max - headers->len || !(at = buf_reserve(headers, line + 1)))
         return len;
@@ -320,18 +325,26 @@ static void curl_cancel(struct http_client *base, uint64_t id)
         abandon(t);
 }
 
+/* A refusal is one without its body, too; of success the body may say that it was none. */
+static bool is_answered(const struct transfer *t, CURLcode code, long status)
+{
+    return code == CURLE_OK || (t->has_headers && status >= 400);
+}
+
 static void finish(struct transfer *t, CURLcode code)
 {
     struct client *c = t->client;
     long status = 0;
+    bool answered;
 
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    answered = is_answered(t, code, status);
     curl_multi_remove_handle(c->multi, t->easy);
     give_handle(c, t->easy);
     t->id = 0; /* can't be cancelled from its own answer */
-    t->answer.err = code == CURLE_OK ? ERR_OK : ERR_IO;
-    t->answer.status = code == CURLE_OK ? (int)status : 0;
-    if (code != CURLE_OK)
+    t->answer.err = answered ? ERR_OK : ERR_IO;
+    t->answer.status = answered ? (int)status : 0;
+    if (!answered)
         snprintf(t->answer.error, sizeof(t->answer.error), "%s",
                  t->error[0] ? t->error : curl_easy_strerror(code));
     t->done(t->arg, &t->answer);

@@ -76,6 +76,17 @@ static void answer_big(int fd)
     free(page);
 }
 
+/* The path ends with the status; the body breaks off. */
+static void answer_cut(int fd, const char *text)
+{
+    char head[128];
+    int len =
+        snprintf(head, sizeof(head),
+                 "HTTP/1.1 %.3s X\r\nRetry-After: 7\r\nContent-Length: 100\r\n\r\nhalf", text + 9);
+
+    put(fd, head, (size_t)len);
+}
+
 /* Echoes what came; the path says how. */
 static bool answer(int fd, const char *text)
 {
@@ -85,6 +96,10 @@ static bool answer(int fd, const char *text)
         return recv(fd, head, 1, 0) > 0; /* until the client goes */
     if (strncmp(text, "POST /close", 11) == 0)
         return false;
+    if (strncmp(text, "POST /cut", 9) == 0) {
+        answer_cut(fd, text);
+        return false;
+    }
     if (strncmp(text, "POST /big", 9) == 0) {
         answer_big(fd);
     } else if (strncmp(text, "POST /trailer", 13) == 0) {
@@ -277,6 +292,26 @@ static void a_connection_that_breaks_or_is_refused_is_an_error(void)
     end(&r);
 }
 
+static void a_refusal_counts_without_its_body(void)
+{
+    static const struct {
+        const char *path;
+        int status; /* 0: it is no answer */
+    } cuts[] = {{"/cut400", 400}, {"/cut503", 503}, {"/cut200", 0}};
+
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        struct result r;
+        uint64_t id;
+
+        start(cuts[i].path, port, slice_str("x"), &r, &id);
+        wait_for(&r);
+        CHECK(r.status == cuts[i].status && (r.err == ERR_OK) == (cuts[i].status != 0));
+        CHECK(!r.status || (slice_is(buf_slice(&r.body), "half") && !r.error[0]));
+        CHECK(!r.status || memmem(r.headers.data, r.headers.len, "retry-after: 7\n", 15));
+        end(&r);
+    }
+}
+
 static void a_cancelled_request_is_never_answered(void)
 {
     struct result r, other;
@@ -386,6 +421,7 @@ int main(void)
     RUN(an_answer_is_bounded);
     RUN(no_answer_in_time_is_an_error_that_says_so);
     RUN(a_connection_that_breaks_or_is_refused_is_an_error);
+    RUN(a_refusal_counts_without_its_body);
     RUN(a_cancelled_request_is_never_answered);
     RUN(requests_of_both_protocols_to_one_port_do_not_meet);
     RUN(a_proxy_is_taken_unless_no_proxy_says_otherwise);
