@@ -176,8 +176,8 @@ static bool hand_on_run(struct decider *d)
     if (!decider_scratch(d, count) || !fifo_room(&d->releases, count))
         return false;
     copy_refs(d, late, count);
-    if (r.keep && (!decider_has_bodies(d, count) || !process(d, late, count, &r)))
-        return false;
+    if (!decider_has_bodies(d, count) || (r.keep && !process(d, late, count, &r)))
+        return false; /* the names of frames are read from them, for what is dropped too */
     edit(d, &r, &edits);
     sequence = decider_hand_on(d, &r, decider_details(d, count, true), &edits);
     decider_end_processing(d);

@@ -151,6 +151,39 @@ static void late_spans_of_a_trace_in_one_request_are_one_record(void)
     backend_fini(&b);
 }
 
+/* They wait for their turn to be handed on, and meanwhile their bodies leave memory. */
+static void late_spans_of_dropped_traces_may_be_on_disk_only(void)
+{
+    enum { TRACES = 20000, TIMES = 4 };
+    static const char config[] = "local c = (function() " CONFIG(
+        SLOW,
+        OTLP(
+            "all", "1",
+            "")) " end)() c.memory_limiter = { limit = '128MiB', spike_limit = '100MiB' } return c";
+    struct test_span *spans = calloc(TRACES, sizeof(*spans));
+    struct backend b;
+    char name[400];
+    struct sim s;
+
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = 0;
+    for (uint64_t i = 0; i < TRACES; i++) {
+        spans[i] = span_of(i, 1, 1);
+        spans[i].name = name;
+    }
+    sim_with_backend(&s, &b, config);
+    for (unsigned i = 0; i < TIMES; i++) {
+        post(&s, sim_connect(&s), spans, TRACES);
+        sim_run(&s, 12 * NS_PER_S);
+    }
+    CHECK(sums(&s)->late_dropped == (TIMES - 1) * TRACES && sim_ledger(&s)->pending == 0);
+    CHECK(sim_dropped(&s, "default", "default") == TIMES * TRACES);
+    balanced(&s);
+    sim_fini(&s);
+    backend_fini(&b);
+    free(spans);
+}
+
 static void what_was_queued_for_a_backend_is_sent_after_a_kill(void)
 {
     enum { TRACES = 50 };
@@ -468,6 +501,7 @@ int main(void)
     RUN(a_decision_is_remembered_over_kills_and_late_spans_follow_it);
     RUN(what_was_decided_is_not_decided_again_however_few_decisions_are_remembered);
     RUN(late_spans_of_a_trace_in_one_request_are_one_record);
+    RUN(late_spans_of_dropped_traces_may_be_on_disk_only);
     RUN(what_was_queued_for_a_backend_is_sent_after_a_kill);
     RUN(what_was_queued_for_an_exporter_that_is_gone_at_a_start_is_counted);
     RUN(what_is_recovered_keeps_its_deadline_but_no_sooner_than_five_seconds);
