@@ -103,6 +103,16 @@ static bool fits(const struct memory *m, int64_t most, size_t bytes)
     return used <= most && bytes <= (size_t)(most - used);
 }
 
+size_t memory_most(const struct memory *m)
+{
+    return (size_t)(m->limit - m->held_back);
+}
+
+size_t memory_intake_most(const struct memory *m)
+{
+    return (size_t)(m->limit - m->held_back - m->drain);
+}
+
 bool memory_has_room(const struct memory *m, size_t bytes)
 {
     return fits(m, m->limit - m->held_back, bytes);

@@ -49,6 +49,10 @@ bool memory_reserve(struct memory *m, size_t bytes);
  * again. */
 bool memory_has_intake_room(const struct memory *m, size_t bytes);
 
+/* The most that memory_reserve lets `used` become, and the most that what comes in may. */
+size_t memory_most(const struct memory *m);
+size_t memory_intake_most(const struct memory *m);
+
 /* Whether memory_reserve would count as many now. */
 bool memory_has_room(const struct memory *m, size_t bytes);
 

@@ -20,6 +20,15 @@
 enum err json_to_body(enum otlp_signal signal, struct slice json, struct buf *out,
                       size_t scratch_limit, struct err_info *info) MUST_CHECK;
 
+/* The parser's memory. */
+struct json_scratch {
+    size_t limit; /* as scratch_limit */
+    size_t used;  /* after json_to_body_in: what it took, and what it was refused */
+};
+/* The same, and says how much memory it took. */
+enum err json_to_body_in(enum otlp_signal signal, struct slice json, struct buf *out,
+                         struct json_scratch *scratch, struct err_info *info) MUST_CHECK;
+
 /* Appends one line (no newline) of OTLP/JSON for a valid body. ERR_FULL at out's bound; ERR_PARSE
  * for a body that the scan would refuse. Invalid UTF-8 is written as U+FFFD. */
 enum err json_from_body(enum otlp_signal signal, struct slice body, struct buf *out) MUST_CHECK;

@@ -16,7 +16,7 @@ struct scratch {
     struct memory *memory;
     size_t used;
     size_t limit;
-    bool refused;
+    size_t refused; /* bytes; 0: none were */
 };
 
 /* One transcoding. An error is set once and ends it. */
@@ -37,7 +37,7 @@ static void *scratch_alloc(void *ctx, size_t size)
     if (size <= s->limit - s->used)
         p = counted_alloc(s->memory, size);
     if (!p) {
-        s->refused = true;
+        s->refused = size;
         return NULL;
     }
     s->used += size;
@@ -53,7 +53,7 @@ static void *scratch_realloc(void *ctx, void *old, size_t old_size, size_t size)
     if (size <= old_size || size - old_size <= s->limit - s->used)
         p = counted_realloc(s->memory, old, size);
     if (!p) {
-        s->refused = true;
+        s->refused = size - old_size;
         return NULL;
     }
     s->used = s->used - old_size + size;
@@ -384,10 +384,10 @@ static enum err parse_failed(const struct scratch *scratch, const yyjson_read_er
                     error->pos);
 }
 
-enum err json_to_body(enum otlp_signal signal, struct slice json, struct buf *out,
-                      size_t scratch_limit, struct err_info *info)
+enum err json_to_body_in(enum otlp_signal signal, struct slice json, struct buf *out,
+                         struct json_scratch *room, struct err_info *info)
 {
-    struct scratch scratch = {.memory = out->memory, .limit = scratch_limit};
+    struct scratch scratch = {.memory = out->memory, .limit = room->limit};
     yyjson_alc allocator = {scratch_alloc, scratch_realloc, scratch_free, &scratch};
     struct reader r = {.out = out, .info = info, .key = ""};
     size_t start = out->len;
@@ -397,6 +397,7 @@ enum err json_to_body(enum otlp_signal signal, struct slice json, struct buf *ou
 
     /* The cast only drops const: without YYJSON_READ_INSITU the input is not written to. */
     doc = yyjson_read_opts((char *)(uintptr_t)json.data, json.len, 0, &allocator, &error);
+    room->used = scratch.used + scratch.refused;
     if (!doc)
         return parse_failed(&scratch, &error, info);
     if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
@@ -409,4 +410,12 @@ enum err json_to_body(enum otlp_signal signal, struct slice json, struct buf *ou
     if (err)
         out->len = start;
     return err;
+}
+
+enum err json_to_body(enum otlp_signal signal, struct slice json, struct buf *out,
+                      size_t scratch_limit, struct err_info *info)
+{
+    struct json_scratch scratch = {.limit = scratch_limit};
+
+    return json_to_body_in(signal, json, out, &scratch, info);
 }

@@ -67,7 +67,7 @@ struct receive_request {
     uint8_t *data;                   /* gathered here otherwise */
     size_t len;                      /* bytes in staged or data */
     size_t capacity;                 /* of data, counted in the memory limiter */
-    size_t wanted;                   /* paused while READING: the capacity to reserve */
+    size_t wanted;                   /* paused: bytes beside `capacity` that it lacks; 0: others */
     uint64_t retry_ns, retry_gap_ns; /* paused while STAGING: not staged again before */
     uint64_t pause_end_ns;           /* refused then; 0: never paused yet */
     uint64_t patience_ns;            /* the longest pause */
@@ -226,7 +226,8 @@ struct receive {
     struct buf scratch; /* for encoding answers */
     struct link connections, dirty, requests, paused;
     uint64_t scan_due_ns, scanned_ns;
-    uint64_t jitter; /* state of a small generator */
+    size_t least_used; /* of memory, at any step: what is held without requests */
+    uint64_t jitter;   /* state of a small generator */
     struct h2_memory *h2_memory;
     char date[32]; /* of HTTP answers */
     uint64_t date_ns;

@@ -27,6 +27,7 @@ struct receive *receive_new(const struct receive_config *config)
     link_init(&r->paused);
     r->now_ns = clock_now_ns(loop_clock(config->loop));
     r->scan_due_ns = NEVER_NS;
+    r->least_used = memory_used(config->memory);
     r->jitter = (uint64_t)(uintptr_t)r ^ r->now_ns;
     return r;
 }
@@ -130,9 +131,12 @@ static uint64_t scan_at(const struct receive *r)
 
 uint64_t receive_step(struct receive *r, uint64_t now_ns)
 {
+    size_t used = memory_used(r->config.memory);
     uint64_t due;
 
     r->now_ns = now_ns;
+    if (used < r->least_used)
+        r->least_used = used;
     retry_paused(r);
     if (now_ns >= scan_at(r))
         scan(r);

@@ -10,7 +10,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { JSON_SCRATCH_FACTOR = 32, JSON_SCRATCH_MIN = 64 * 1024 };
+/* The parser copies the text, and its values take as much again at least. */
+enum { JSON_SCRATCH_LEAST = 2, JSON_SCRATCH_FACTOR = 32, JSON_SCRATCH_MIN = 64 * 1024 };
+
+static const char beyond_limit[] =
+    "the request needs more memory than memory_limiter.limit has for it; send smaller batches";
 
 enum attempt { ATTEMPT_STAGED, ATTEMPT_PAUSE, ATTEMPT_REFUSED };
 
@@ -122,7 +126,7 @@ bool request_reserve(struct receive_request *q, size_t capacity)
 {
     if (try_reserve(q, capacity))
         return true;
-    q->wanted = capacity;
+    q->wanted = capacity - q->capacity;
     pause_request(q);
     return false;
 }
@@ -197,8 +201,10 @@ static enum attempt stage_copy(struct receive_request *q, struct slice body, siz
 {
     uint8_t *space = take_stage(q, body.len);
 
-    if (!space)
+    if (!space) {
+        q->wanted = body.len;
         return ATTEMPT_PAUSE;
+    }
     if (body.len)
         memcpy(space, body.data, body.len);
     *len = body.len;
@@ -207,15 +213,27 @@ static enum attempt stage_copy(struct receive_request *q, struct slice body, siz
 
 static uint8_t *stage_space(void *arg, size_t size)
 {
-    return take_stage(arg, size);
+    struct receive_request *q = arg;
+    uint8_t *space = take_stage(q, size);
+
+    q->wanted = space ? 0 : size;
+    return space;
 }
+
+struct inflated {
+    struct receive_request *request;
+    struct buf json;
+};
 
 static uint8_t *buf_space(void *arg, size_t size)
 {
-    struct buf *b = arg;
+    struct inflated *to = arg;
+    uint8_t *space;
 
-    buf_clear(b);
-    return buf_reserve(b, size);
+    buf_clear(&to->json);
+    space = buf_reserve(&to->json, size);
+    to->request->wanted = space ? 0 : size;
+    return space;
 }
 
 static enum attempt inflate_into(struct receive_request *q, struct slice body,
@@ -236,17 +254,22 @@ static enum attempt inflate_into(struct receive_request *q, struct slice body,
     return ATTEMPT_REFUSED;
 }
 
+static size_t most_of(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* `reply->message` points into `info`. */
 static enum attempt stage_json(struct receive_request *q, struct slice json, size_t *len,
                                struct reply *reply, struct err_info *info)
 {
-    size_t scratch = JSON_SCRATCH_MIN + JSON_SCRATCH_FACTOR * json.len;
+    struct json_scratch scratch = {.limit = JSON_SCRATCH_MIN + JSON_SCRATCH_FACTOR * json.len};
     struct buf out;
     enum attempt result;
     enum err err;
 
     buf_init(&out, listener_of(q)->max_inflated + 1, q->receive->config.memory);
-    err = json_to_body(q->signal, json, &out, scratch, info);
+    err = json_to_body_in(q->signal, json, &out, &scratch, info);
     if (err == ERR_OK) {
         result = stage_copy(q, buf_slice(&out), len);
     } else if (out.too_long) {
@@ -254,6 +277,7 @@ static enum attempt stage_json(struct receive_request *q, struct slice json, siz
                                 .message = "the body as protobuf is larger than allowed"};
         result = ATTEMPT_REFUSED;
     } else if (err == ERR_FULL) {
+        q->wanted = out.cap + most_of(scratch.used, JSON_SCRATCH_LEAST * json.len);
         result = ATTEMPT_PAUSE;
     } else {
         *reply = (struct reply){.code = REPLY_MALFORMED, .message = info->text};
@@ -266,15 +290,17 @@ static enum attempt stage_json(struct receive_request *q, struct slice json, siz
 static enum attempt stage_inflated_json(struct receive_request *q, struct slice body, size_t *len,
                                         struct reply *reply, struct err_info *info)
 {
-    struct buf json;
+    struct inflated to = {.request = q};
     enum attempt result;
     size_t json_len = 0;
 
-    buf_init(&json, listener_of(q)->max_inflated, q->receive->config.memory);
-    result = inflate_into(q, body, buf_space, &json, &json_len, reply);
-    if (result == ATTEMPT_STAGED)
-        result = stage_json(q, slice_make(json.data, json_len), len, reply, info);
-    buf_fini(&json);
+    buf_init(&to.json, listener_of(q)->max_inflated, q->receive->config.memory);
+    result = inflate_into(q, body, buf_space, &to, &json_len, reply);
+    if (result == ATTEMPT_STAGED) {
+        result = stage_json(q, slice_make(to.json.data, json_len), len, reply, info);
+        q->wanted += q->wanted ? to.json.cap : 0;
+    }
+    buf_fini(&to.json);
     return result;
 }
 
@@ -344,6 +370,7 @@ static void stage(struct receive_request *q, struct slice body)
     struct err_info info;
     size_t len = 0;
 
+    q->wanted = 0;
     switch (stage_body(q, body, &len, &reply, &info)) {
     case ATTEMPT_STAGED:
         give(q, body, len);
@@ -385,9 +412,19 @@ void request_reply(struct receive_request *q, const struct reply *reply)
     request_free(q);
 }
 
+/* Whether what it lacks can't be had though no other request held anything: that stays so. */
+static bool is_beyond_limit(const struct receive_request *q)
+{
+    const struct memory *m = q->receive->config.memory;
+    size_t most = q->state == REQUEST_READING ? memory_intake_most(m) : memory_most(m);
+
+    return q->receive->least_used + q->capacity + q->wanted > most;
+}
+
 static void resume(struct receive_request *q)
 {
     link_remove(&q->paused);
+    q->wanted = 0;
     q->connection->protocol->resume(q->connection, q);
 }
 
@@ -395,8 +432,10 @@ void request_retry(struct receive_request *q)
 {
     struct connection *c = q->connection;
 
-    if (q->state == REQUEST_READING && try_reserve(q, q->wanted)) {
+    if (q->state == REQUEST_READING && try_reserve(q, q->capacity + q->wanted)) {
         resume(q);
+    } else if (is_beyond_limit(q)) {
+        request_reply(q, &(struct reply){.code = REPLY_TOO_LARGE, .message = beyond_limit});
     } else if (q->receive->now_ns >= q->pause_end_ns) {
         request_reply(q, &(struct reply){.code = REPLY_NO_MEMORY});
     } else if (q->state == REQUEST_STAGING && q->receive->now_ns >= q->retry_ns) {

@@ -1,6 +1,7 @@
 #include "check.h"
 #include "grpc_client.h"
 #include "http_client.h"
+#include "otlp/json.h"
 #include "receive/receive.h"
 
 #include <libdeflate.h>
@@ -371,6 +372,30 @@ static void a_rejected_json_span_is_a_partial_success_in_json(void)
     fixture_fini(&f);
 }
 
+/* Told to try again, its sender would do so for ever: all of memory is not enough. */
+static void json_that_never_fits_into_memory_is_413_and_names_the_limit(void)
+{
+    enum { SPANS = 2000 };
+    struct fixture f;
+    struct buf traces, json;
+    struct http_answer a;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    memory_init(&f.memory, 2 << 20, 512 << 10);
+    buf_init(&traces, 8 << 20, NULL);
+    buf_init(&json, 8 << 20, NULL);
+    put_traces(&traces, SPANS, 0);
+    CHECK(json_from_traces(buf_slice(&traces), &json) == ERR_OK && json.len < 1 << 20);
+    fixture_start(&f);
+    send_post(&f, "/v1/traces", JSON, buf_slice(&json), &a);
+    fixture_advance(&f, 10 * NS_PER_MS);
+    CHECK(a.status == 413 && strstr(a.text, "memory_limiter.limit"));
+    CHECK(fixture_stats(&f).refused[REFUSED_TOO_LARGE] == 1 && f.accepted == 0);
+    buf_fini(&traces);
+    buf_fini(&json);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     RUN(every_encoding_arrives_as_what_was_sent);
@@ -383,6 +408,7 @@ int main(void)
     RUN(json_that_is_none_is_400_and_says_where);
     RUN(json_of_many_small_values_is_taken);
     RUN(json_whose_protobuf_is_too_large_is_413);
+    RUN(json_that_never_fits_into_memory_is_413_and_names_the_limit);
     RUN(a_rejected_json_span_is_a_partial_success_in_json);
     return DONE();
 }

@@ -241,6 +241,25 @@ static void a_stream_without_memory_is_refused_when_its_client_or_we_lose_patien
     scene_fini(&s);
 }
 
+static void a_message_that_is_larger_than_memory_is_refused_for_good(void)
+{
+    struct scene s;
+    struct grpc_client g;
+    struct grpc_call call;
+
+    scene_init(&s, RECEIVE_GRPC, SPANS);
+    memory_init(&s.f.memory, 512 << 10, 128 << 10);
+    fixture_start(&s.f);
+    grpc_connect(&g, &s.f);
+    grpc_send(&g, &call, EXPORT, NULL, buf_slice(&s.request));
+    fixture_advance(&s.f, 10 * NS_PER_MS);
+    grpc_pump(&g);
+    CHECK(call_is_refused(&call, 3) && strstr(call.headers, "memory_limiter.limit"));
+    CHECK(fixture_stats(&s.f).refused[REFUSED_TOO_LARGE] == 1);
+    grpc_close(&g);
+    scene_fini(&s);
+}
+
 static void a_reservation_without_progress_is_taken_back(void)
 {
     struct scene s;
@@ -581,6 +600,7 @@ int main(void)
     RUN(a_grpc_message_gathered_in_the_sinks_space_survives_a_full_inbox);
     RUN(a_stream_without_memory_gets_no_more_window);
     RUN(a_stream_without_memory_is_refused_when_its_client_or_we_lose_patience);
+    RUN(a_message_that_is_larger_than_memory_is_refused_for_good);
     RUN(a_reservation_without_progress_is_taken_back);
     RUN(dripping_bytes_are_no_progress);
     RUN(a_slow_but_steady_body_arrives);
