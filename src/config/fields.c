@@ -36,7 +36,7 @@
     {p ".idle_timeout", SCHEMA_DURATION, "\"5m\"", S_NS, 24 * H_NS, .offset = OF(m.idle_timeout_ns), \
      .doc = "a connection without a request is closed after this"}, \
     {p ".read_timeout", SCHEMA_DURATION, "\"10s\"", S_NS / 10, H_NS, .offset = OF(m.read_timeout_ns), \
-     .doc = "a request whose bytes stop coming is given up after this"}, \
+     .doc = "a request is given up that brings less than a 32nd of its length, or 4 KiB, in this time"}, \
     {p ".auth", SCHEMA_SECTION, "nil", .flags = SCHEMA_OPTIONAL, .offset = NO, \
      .doc = "who may send: { bearer = { secret(env \"TOKEN\") } }"}, \
     {p ".auth.bearer", SCHEMA_STRINGS, NULL, 1, 64, .flags = SCHEMA_REQUIRED | SCHEMA_SECRET, .offset = OF(m.bearer), \

@@ -223,7 +223,7 @@ static void note_progress(struct h2_stream *s)
 {
     const struct connection *c = s->connection;
 
-    if (s->got < s->progress_got + PROGRESS_BYTES)
+    if (s->got < s->progress_got + request_progress(s->request))
         return;
     s->progress_got = s->got;
     s->progress_ns = c->receive->now_ns;

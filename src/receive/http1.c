@@ -317,7 +317,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
     struct slice bytes = slice_make(at, len);
 
     h->body_len += len;
-    if (h->body_len >= h->progress_len + PROGRESS_BYTES)
+    if (h->body_len >= h->progress_len + request_progress(h->request))
         note_progress(c);
     if (h->body_len > c->listener->max_body)
         h->too_large = true;

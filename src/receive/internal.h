@@ -22,7 +22,8 @@ enum {
     READ_SIZE = 256 * 1024,       /* one read of a socket, shared by all connections */
     READ_SIZE_PAUSED = 16 * 1024, /* the same while a request waits for memory */
     OUT_BOUND = 64 * 1024,        /* answers waiting for a slow reader before reading stops */
-    PROGRESS_BYTES = 4 * 1024,    /* what a body must bring within each read_timeout */
+    PROGRESS_BYTES = 4 * 1024,    /* what a body must bring at least within each read_timeout, */
+    PROGRESS_PARTS = 32,          /* or as large a part of what is reserved for it */
     TOKEN_HASH_SIZE = 32,
 };
 
@@ -192,6 +193,8 @@ void request_count(struct receive *r, enum reply_code code);
 void request_reply(struct receive_request *q, const struct reply *reply);
 /* Asks again for what a paused request waits for. May answer and free it. */
 void request_retry(struct receive_request *q);
+/* What the body of `q` (NULL: no request) must bring within each read_timeout. */
+size_t request_progress(const struct receive_request *q);
 bool request_is_paused(const struct receive_request *q);
 
 /* h2_memory.c: nghttp2's allocations, counted. */

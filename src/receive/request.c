@@ -85,6 +85,13 @@ bool request_is_paused(const struct receive_request *q)
     return !link_is_empty(&q->paused);
 }
 
+size_t request_progress(const struct receive_request *q)
+{
+    size_t part = q ? q->capacity / PROGRESS_PARTS : 0;
+
+    return part > PROGRESS_BYTES ? part : PROGRESS_BYTES;
+}
+
 static void pause_request(struct receive_request *q)
 {
     struct receive *r = q->receive;

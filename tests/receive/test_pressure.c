@@ -300,6 +300,59 @@ static void dripping_bytes_are_no_progress(void)
     scene_fini(&s);
 }
 
+/* Sends `step` bytes of a body of some 3.9 MiB a second; the status. */
+static int send_slowly(size_t step, int *seconds)
+{
+    struct http_answer a = {0};
+    struct scene s;
+    bool closed = false;
+
+    memset(&s, 0, sizeof s);
+    scene_init(&s, RECEIVE_HTTP, 41000);
+    s.f.listener.max_body = 8 << 20;
+    fixture_start(&s.f);
+    s.fd = fixture_connect(&s.f);
+    *seconds = 0;
+    for (size_t at = 0; !closed && *seconds < 600; at += step, (*seconds)++) {
+        size_t left = at < s.request.len ? s.request.len - at : 0;
+
+        fixture_send(&s.f, s.fd, s.request.data + at, left < step ? left : step);
+        fixture_advance(&s.f, NS_PER_S);
+        closed = read_answer(&s.f, s.fd, &a);
+    }
+    scene_fini(&s);
+    return a.status;
+}
+
+/* A thirty-second in 10 s is asked for: 13 kB/s here, a tenth of 1 Mbit/s. */
+static void a_large_body_must_come_in_a_time_that_its_length_allows(void)
+{
+    int seconds;
+
+    CHECK(send_slowly(125000, &seconds) == 200 && seconds < 40);
+    CHECK(send_slowly(28000, &seconds) == 200);
+    CHECK(send_slowly(5000, &seconds) == 408 && seconds <= 11);
+}
+
+static void a_large_message_must_come_in_a_time_that_its_length_allows(void)
+{
+    struct grpc_call call = {.hold_end = true};
+    struct grpc_client g;
+    struct scene s;
+
+    scene_grpc(&s, SPANS, &g);
+    grpc_submit(&g, &call, EXPORT, NULL, slice_make(s.request.data, 10000));
+    grpc_pump(&g);
+    fixture_advance(&s.f, 9 * NS_PER_S);
+    CHECK(fixture_stats(&s.f).open_bytes > 0);
+    fixture_advance(&s.f, NS_PER_S);
+    fixture_advance(&s.f, NS_PER_S);
+    grpc_pump(&g);
+    CHECK(call_is_refused(&call, 4) && fixture_stats(&s.f).open_bytes == 0);
+    grpc_close(&g);
+    scene_fini(&s);
+}
+
 static void a_slow_but_steady_body_arrives(void)
 {
     struct scene s;
@@ -603,6 +656,8 @@ int main(void)
     RUN(a_message_that_is_larger_than_memory_is_refused_for_good);
     RUN(a_reservation_without_progress_is_taken_back);
     RUN(dripping_bytes_are_no_progress);
+    RUN(a_large_body_must_come_in_a_time_that_its_length_allows);
+    RUN(a_large_message_must_come_in_a_time_that_its_length_allows);
     RUN(a_slow_but_steady_body_arrives);
     RUN(a_client_that_reads_no_answers_is_closed);
     RUN(connections_over_the_bound_are_closed_at_once);
