@@ -25,6 +25,7 @@ enum {
     PROGRESS_BYTES = 4 * 1024,    /* what a body must bring at least within each read_timeout, */
     PROGRESS_PARTS = 32,          /* or as large a part of what is reserved for it */
     TOKEN_HASH_SIZE = 32,
+    RETRY_COST_FACTOR = 32, /* so often what a try took, the next one is waited for */
 };
 
 #define LINGER_NS     (1 * NS_PER_S)   /* reading on after the last answer, so that it arrives */
@@ -229,8 +230,9 @@ struct receive {
     struct buf scratch; /* for encoding answers */
     struct link connections, dirty, requests, paused;
     uint64_t scan_due_ns, scanned_ns;
-    size_t least_used; /* of memory, at any step: what is held without requests */
-    uint64_t jitter;   /* state of a small generator */
+    uint64_t retry_began_ns; /* while a request is staged again, else 0 */
+    size_t least_used;       /* of memory, at any step: what is held without requests */
+    uint64_t jitter;         /* state of a small generator */
     struct h2_memory *h2_memory;
     char date[32]; /* of HTTP answers */
     uint64_t date_ns;

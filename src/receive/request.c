@@ -334,10 +334,15 @@ static bool keep(struct receive_request *q, struct slice body)
 }
 
 /* What is short may be there at the next step, or for a long time not: each try copies and scans
- * all of the body. */
+ * all of the body, or inflates or parses it. */
 static void pace_staging(struct receive_request *q)
 {
-    q->retry_ns = q->receive->now_ns + q->retry_gap_ns;
+    const struct receive *r = q->receive;
+    uint64_t least = 0;
+
+    if (r->retry_began_ns)
+        least = RETRY_COST_FACTOR * (clock_now_ns(loop_clock(r->config.loop)) - r->retry_began_ns);
+    q->retry_ns = r->now_ns + (q->retry_gap_ns > least ? q->retry_gap_ns : least);
     q->retry_gap_ns = q->retry_gap_ns ? q->retry_gap_ns * 2 : FIRST_GAP_NS;
     if (q->retry_gap_ns > PAUSE_STEP_NS)
         q->retry_gap_ns = PAUSE_STEP_NS;
@@ -435,6 +440,16 @@ static void resume(struct receive_request *q)
     q->connection->protocol->resume(q->connection, q);
 }
 
+static void restage(struct receive_request *q)
+{
+    struct receive *r = q->receive;
+
+    r->retry_began_ns = clock_now_ns(loop_clock(r->config.loop));
+    link_remove(&q->paused);
+    stage(q, slice_make(q->data, q->len)); /* it may be answered and gone */
+    r->retry_began_ns = 0;
+}
+
 void request_retry(struct receive_request *q)
 {
     struct connection *c = q->connection;
@@ -446,8 +461,7 @@ void request_retry(struct receive_request *q)
     } else if (q->receive->now_ns >= q->pause_end_ns) {
         request_reply(q, &(struct reply){.code = REPLY_NO_MEMORY});
     } else if (q->state == REQUEST_STAGING && q->receive->now_ns >= q->retry_ns) {
-        link_remove(&q->paused);
-        stage(q, slice_make(q->data, q->len));
+        restage(q);
     } else {
         return;
     }

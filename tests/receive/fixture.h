@@ -31,9 +31,10 @@ struct fixture {
     /* The sink. */
     uint8_t *staged;
     size_t staged_size;
-    bool no_stage; /* stage gives nothing */
-    int full;      /* accept says ERR_FULL so often */
-    bool later;    /* accept answers nothing now */
+    bool no_stage;     /* stage gives nothing */
+    uint64_t stage_ns; /* what it takes */
+    int full;          /* accept says ERR_FULL so often */
+    bool later;        /* accept answers nothing now */
     struct receive_request *open[MAX_OPEN];
     size_t open_count;
     unsigned stages, accepted;
@@ -47,6 +48,7 @@ FN uint8_t *fixture_stage(void *arg, size_t size)
     struct fixture *f = arg;
 
     f->stages++;
+    fake_clock_advance(&f->clock, f->stage_ns);
     free(f->staged); /* what an earlier stage gave is gone */
     f->staged = NULL;
     if (f->no_stage)

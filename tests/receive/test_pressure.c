@@ -169,6 +169,25 @@ static void a_body_for_which_there_is_no_room_is_not_staged_at_every_step(void)
     scene_fini(&s);
 }
 
+/* Others that are answered by the worker must not wait for what is tried in vain. */
+static void tries_that_take_long_are_few_and_the_answer_comes_in_time(void)
+{
+    struct http_answer a;
+    struct scene s;
+    uint64_t began;
+
+    scene_connected(&s, 10);
+    s.f.no_stage = true;
+    s.f.stage_ns = 10 * NS_PER_MS;
+    began = s.f.clock.now;
+    fixture_send(&s.f, s.fd, s.request.data, s.request.len);
+    while (!read_answer(&s.f, s.fd, &a) && s.f.clock.now - began < 4 * NS_PER_S)
+        fixture_advance(&s.f, NS_PER_MS);
+    CHECK(a.status == 503 && s.f.stages <= 10);
+    CHECK(s.f.clock.now - began <= 2050 * NS_PER_MS);
+    scene_fini(&s);
+}
+
 static void a_grpc_message_gathered_in_the_sinks_space_survives_a_full_inbox(void)
 {
     struct scene s;
@@ -650,6 +669,7 @@ int main(void)
     RUN(a_request_that_finds_no_space_is_refused_after_its_patience);
     RUN(a_full_inbox_is_asked_again_with_the_same_bytes);
     RUN(a_body_for_which_there_is_no_room_is_not_staged_at_every_step);
+    RUN(tries_that_take_long_are_few_and_the_answer_comes_in_time);
     RUN(a_grpc_message_gathered_in_the_sinks_space_survives_a_full_inbox);
     RUN(a_stream_without_memory_gets_no_more_window);
     RUN(a_stream_without_memory_is_refused_when_its_client_or_we_lose_patience);
