@@ -92,7 +92,8 @@ static int run(int argc, char **argv)
     int code = read_arguments(argc, argv, &id, &json, &place);
 
     if (!code && !trace_id_parse(id, trace_id))
-        code = cli_usage(&command, "'%s' is no trace id: it has 32 hex digits, not all of them 0", id);
+        code =
+            cli_usage(&command, "'%s' is no trace id: it has 32 hex digits, not all of them 0", id);
     if (!code)
         code = journal_place_find(&place);
     if (!code)

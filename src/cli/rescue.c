@@ -220,7 +220,8 @@ static int read_arguments(int argc, char **argv, struct rescuing *r, struct jour
     if (!code && !r->id)
         code = cli_usage(&command, "which trace?");
     if (!code && !trace_id_parse(r->id, r->trace_id))
-        code = cli_usage(&command, "'%s' is no trace id: it has 32 hex digits, not all of them 0", r->id);
+        code = cli_usage(&command, "'%s' is no trace id: it has 32 hex digits, not all of them 0",
+                         r->id);
     return code;
 }
 

@@ -73,8 +73,8 @@ void lua_name_in_full(struct err_info *info, const char *name);
 /* pcall with a readable message, for what runs once: files, setup, modules. args are popped; on
  * failure nothing is pushed. The state's bound of memory holds in here only, so that calls around
  * it can't fail. Scripts may use 10 s of CPU time, so that an endless loop in a file ends. A call
- * that met a bound is followed by a full collection, also if the script caught the error. Other values than strings: "error value of
- * type table". Calls nest: the outermost one's bounds hold. */
+ * that met a bound is followed by a full collection, also if the script caught the error. Other
+ * values than strings: "error value of type table". Calls nest: the outermost one's bounds hold. */
 enum err lua_run(lua_State *L, int args, int results, struct err_info *info) MUST_CHECK;
 
 /* As lua_run, for what is called over and over (a policy, a processor, an exporter): within
