@@ -38,7 +38,7 @@ bool http_date(struct slice value, int64_t *unix_s)
     return *unix_s >= 0;
 }
 
-static bool read_seconds(struct slice value, uint64_t *seconds)
+bool http_number(struct slice value, uint64_t *number)
 {
     uint64_t n = 0;
 
@@ -47,7 +47,7 @@ static bool read_seconds(struct slice value, uint64_t *seconds)
             return false;
         n = n * 10 + (uint64_t)(value.data[i] - '0');
     }
-    *seconds = n;
+    *number = n;
     return value.len > 0;
 }
 
@@ -58,7 +58,7 @@ bool http_answer_retry_after(const struct http_answer *a, uint64_t unix_ns, uint
     int64_t date;
 
     *after_ns = 0;
-    if (read_seconds(value, &seconds))
+    if (http_number(value, &seconds))
         *after_ns = seconds * NS_PER_S;
     else if (http_date(value, &date) && (uint64_t)date <= UINT64_MAX / NS_PER_S &&
              (uint64_t)date * NS_PER_S > unix_ns)

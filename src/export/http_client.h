@@ -47,6 +47,8 @@ struct http_answer {
 
 /* The value of a header or trailer (the last one of that name), or an empty slice. */
 struct slice http_answer_header(const struct http_answer *a, const char *name);
+/* A run of digits and nothing else, of 11 at most. */
+bool http_number(struct slice value, uint64_t *number);
 /* A date as headers have it (RFC 9110, 5.6.7). False: it is none, or before 1970. */
 bool http_date(struct slice value, int64_t *unix_s);
 /* How long Retry-After asks to wait (RFC 9110, 10.2.3: seconds, or a date). False: it says nothing,

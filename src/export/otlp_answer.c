@@ -35,20 +35,6 @@ static void put_text(char *to, size_t size, struct slice text)
     to[len] = '\0';
 }
 
-/* A run of digits and nothing else. */
-static bool parse_number(struct slice text, uint64_t *value)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || n > 1000000000)
-            return false;
-        n = n * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    *value = n;
-    return text.len > 0;
-}
-
 /* ---- partial success ---- */
 
 /* Export...ServiceResponse { partial_success = 1 { rejected_... = 1, error_message = 2 } }, the
@@ -226,7 +212,7 @@ static bool read_grpc(const struct http_answer *a, struct sent_result *r)
     char message[128];
     uint64_t status;
 
-    if (!parse_number(text, &status))
+    if (!http_number(text, &status))
         status = status_of_http(a->status);
     put_text(message, sizeof(message), http_answer_header(a, "grpc-message"));
     snprintf(r->error, sizeof(r->error), "gRPC status %llu %s", (unsigned long long)status,
