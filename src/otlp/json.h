@@ -27,7 +27,7 @@ struct json_scratch {
 };
 /* The same, and says how much memory it took. */
 enum err json_to_body_in(enum otlp_signal signal, struct slice json, struct buf *out,
-                         struct json_scratch *scratch, struct err_info *info) MUST_CHECK;
+                         struct json_scratch *room, struct err_info *info) MUST_CHECK;
 
 /* Appends one line (no newline) of OTLP/JSON for a valid body. ERR_FULL at out's bound; ERR_PARSE
  * for a body that the scan would refuse. Invalid UTF-8 is written as U+FFFD. */
