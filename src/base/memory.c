@@ -55,10 +55,20 @@ static void note_peak(struct memory *m, int64_t used)
         ;
 }
 
+size_t memory_most(const struct memory *m)
+{
+    return (size_t)(m->limit - m->held_back);
+}
+
+size_t memory_intake_most(const struct memory *m)
+{
+    return (size_t)(m->limit - m->held_back - m->drain);
+}
+
 bool memory_reserve(struct memory *m, size_t bytes)
 {
     int64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
-    int64_t most = m->limit - m->held_back;
+    int64_t most = (int64_t)memory_most(m);
 
     /* Compare and exchange, not add and take back: a large request that fails must not make a
      * small one beside it fail. */
@@ -96,31 +106,21 @@ bool memory_is_filling(const struct memory *m)
     return atomic_load_explicit(&m->used, memory_order_relaxed) > m->soft_limit / 4 * 3;
 }
 
-static bool fits(const struct memory *m, int64_t most, size_t bytes)
+static bool fits(const struct memory *m, size_t most, size_t bytes)
 {
-    int64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
+    size_t used = (size_t)atomic_load_explicit(&m->used, memory_order_relaxed);
 
-    return used <= most && bytes <= (size_t)(most - used);
-}
-
-size_t memory_most(const struct memory *m)
-{
-    return (size_t)(m->limit - m->held_back);
-}
-
-size_t memory_intake_most(const struct memory *m)
-{
-    return (size_t)(m->limit - m->held_back - m->drain);
+    return used <= most && bytes <= most - used;
 }
 
 bool memory_has_room(const struct memory *m, size_t bytes)
 {
-    return fits(m, m->limit - m->held_back, bytes);
+    return fits(m, memory_most(m), bytes);
 }
 
 bool memory_has_intake_room(const struct memory *m, size_t bytes)
 {
-    return fits(m, m->limit - m->held_back - m->drain, bytes);
+    return fits(m, memory_intake_most(m), bytes);
 }
 
 size_t memory_used(const struct memory *m)
