@@ -1,5 +1,6 @@
 /* How far each exporter is, on disk: a line "ORDINAL OFFSET NAME" each. */
 #include "base/log.h"
+#include "journal/acked_file.h"
 #include "journal/journal_impl.h"
 
 #include <stdio.h>
@@ -88,10 +89,12 @@ uint64_t acked_step(struct journal *j, uint64_t now_ns)
     return j->acked_failed ? now_ns + j->acked_pause_ns : NEVER_NS;
 }
 
-static void resume(struct journal *j, const char *name, uint64_t position)
+static void resume_all(struct journal *j, const char *text)
 {
+    uint64_t position;
+
     for (unsigned i = 0; i < outbox_exporters(&j->outbox); i++)
-        if (strcmp(j->config.names->exporters[i], name) == 0)
+        if (acked_find(text, j->config.names->exporters[i], &position))
             outbox_resume(&j->outbox, i, position);
 }
 
@@ -104,40 +107,14 @@ static void resume_at_begin(struct journal *j)
 
 /* Nothing is ever appended before a position that was acked: it would be skipped. The segments that
  * it was in may be gone, or in use for something else. */
-static void begin_behind(struct journal *j, const char *name, uint64_t position)
+static void begin_behind(struct journal *j, const char *text)
 {
     uint64_t *next = &j->files.ordinals[USE_OUTBOX];
+    struct acked_line line;
 
-    (void)name;
-    if (*next <= outbox_ordinal(position))
-        *next = outbox_ordinal(position) + 1;
-}
-
-/* A number of at most 32 bits and the blank behind it. NULL: there is none. */
-static const char *read_number(const char *at, uint64_t *number)
-{
-    char *end;
-
-    if (*at < '0' || *at > '9')
-        return NULL;
-    *number = strtoull(at, &end, 10);
-    return *end == ' ' && *number <= UINT32_MAX ? end + 1 : NULL;
-}
-
-static void each_line(struct journal *j, const char *text,
-                      void (*fn)(struct journal *j, const char *name, uint64_t position))
-{
-    for (const char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        char name[STORE_ACKED_MAX];
-        uint64_t ordinal, offset;
-        const char *at = read_number(line, &ordinal);
-
-        at = at ? read_number(at, &offset) : NULL;
-        if (!at || ordinal == UINT32_MAX)
-            continue;
-        snprintf(name, sizeof(name), "%.*s", (int)(end - at), at);
-        fn(j, name, outbox_position(ordinal, offset));
-    }
+    while (acked_next(&text, &line))
+        if (*next <= outbox_ordinal(line.position))
+            *next = outbox_ordinal(line.position) + 1;
 }
 
 enum err acked_read(struct journal *j, struct acked_past *past, struct err_info *info)
@@ -155,10 +132,10 @@ enum err acked_read(struct journal *j, struct acked_past *past, struct err_info 
 
 void acked_resume(struct journal *j, const struct acked_past *past, uint64_t begin)
 {
-    each_line(j, past->text, begin_behind);
+    begin_behind(j, past->text);
     outbox_start(&j->outbox, begin);
     if (past->damaged || !past->text[0])
         resume_at_begin(j);
     else
-        each_line(j, past->text, resume);
+        resume_all(j, past->text);
 }

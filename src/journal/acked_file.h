@@ -19,5 +19,12 @@ enum err acked_load(struct disk *disk, int fd, void *text, struct acked_copies *
 enum err acked_store(struct disk *disk, int fd, struct slice text, uint64_t number,
                      struct err_info *info) MUST_CHECK;
 
-/* Where an exporter was, by the lines "ORDINAL OFFSET NAME" of `text`. False: none is about it. */
+/* Lines of the text: "ORDINAL OFFSET NAME". */
+struct acked_line {
+    uint64_t position; /* as of the outbox */
+    struct slice exporter;
+};
+/* The next line of *text, which moves behind it; others are passed over. False: there is none. */
+bool acked_next(const char **text, struct acked_line *line);
+/* Where an exporter was. False: no line is about it. */
 bool acked_find(const char *text, const char *exporter, uint64_t *position);

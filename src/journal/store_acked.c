@@ -131,22 +131,41 @@ enum err store_write_acked(struct store *s, struct slice text, struct err_info *
 
 /* ---- what it says ---- */
 
+/* A number of at most 32 bits and the blank behind it. NULL: there is none. */
+static const char *read_number(const char *at, uint64_t *number)
+{
+    char *end;
+
+    if (!at || *at < '0' || *at > '9')
+        return NULL;
+    *number = strtoull(at, &end, 10);
+    return *end == ' ' && *number <= UINT32_MAX ? end + 1 : NULL;
+}
+
+bool acked_next(const char **text, struct acked_line *line)
+{
+    for (const char *at = *text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
+        uint64_t ordinal, offset;
+        const char *name = read_number(read_number(at, &ordinal), &offset);
+
+        if (!name || ordinal == UINT32_MAX)
+            continue;
+        *line = (struct acked_line){ordinal << 32 | offset, slice_make(name, (size_t)(end - name))};
+        *text = end + 1;
+        return true;
+    }
+    return false;
+}
+
 bool acked_find(const char *text, const char *exporter, uint64_t *position)
 {
-    size_t len = strlen(exporter);
+    struct acked_line line;
 
-    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        char *end;
-        uint64_t ordinal = strtoull(line, &end, 10), offset;
-
-        if (*end != ' ')
-            continue;
-        offset = strtoull(end + 1, &end, 10);
-        if (*end != ' ' || strncmp(end + 1, exporter, len) != 0 ||
-            (end[1 + len] != '\n' && end[1 + len] != '\0'))
-            continue;
-        *position = ordinal << 32 | (offset & UINT32_MAX);
-        return true;
+    while (acked_next(&text, &line)) {
+        if (slice_is(line.exporter, exporter)) {
+            *position = line.position;
+            return true;
+        }
     }
     return false;
 }
