@@ -209,7 +209,8 @@ void doctor_check_journal(struct doctor *d, const struct config *config)
 
     if (setup_journal_fits(config, setup_workers(config, process_cpus()), &info)) {
         doctor_say(d, FINDING_FAIL, "journal", "%s", info.text);
-        doctor_advise("workers = 0 is as many as this machine has CPUs");
+        doctor_advise(
+            "workers = 0 is as many as this machine has CPUs, as far as memory_limiter has room");
         return;
     }
     parent_that_is(path, folder, sizeof(folder));
