@@ -248,19 +248,16 @@ static enum err look_at_folder(const char *socket, struct err_info *info)
 void doctor_check_control(struct doctor *d, const struct config *config)
 {
     bool is_in_journal = strcmp(config->admin_control, "unix") == 0;
-    char path[4096];
+    char *path = config_control_path(config->admin_control, config->journal.path);
     struct err_info info;
     enum err e;
 
-    if (strcmp(config->admin_control, "off") == 0)
+    if (!path)
         return;
-    if (is_in_journal)
-        snprintf(path, sizeof(path), "%s/control.sock", config->journal.path);
-    else
-        snprintf(path, sizeof(path), "%s", config->admin_control);
     e = is_in_journal ? ERR_OK : look_at_folder(path, &info);
     if (!e)
         e = admin_control_look(path, &info);
+    free(path);
     if (!e || (is_in_journal && access(config->journal.path, X_OK) != 0 && errno == EACCES))
         return; /* the journal's line says that its folder is somebody else's */
     doctor_say(d, FINDING_FAIL, "control", "%s", info.text);

@@ -33,21 +33,11 @@ bool journal_place_option(struct journal_place *p, const struct cli_command *com
     return true;
 }
 
-static char *control_in(const char *folder)
-{
-    char *path;
-
-    return asprintf(&path, "%s/control.sock", folder) < 0 ? NULL : path;
-}
-
 static void take_config(struct journal_place *p, const struct config *config)
 {
     p->path = strdup(config->journal.path);
     memcpy(p->hash, config->hash, sizeof(p->hash));
-    if (strcmp(config->admin_control, "unix") == 0)
-        p->control = control_in(config->journal.path);
-    else if (strcmp(config->admin_control, "off") != 0)
-        p->control = strdup(config->admin_control);
+    p->control = config_control_path(config->admin_control, config->journal.path);
 }
 
 static int read_config(struct journal_place *p)
@@ -96,7 +86,7 @@ int journal_place_find(struct journal_place *p)
     repeat_arguments(p);
     if (!p->path)
         return read_config(p);
-    p->control = control_in(p->path);
+    p->control = config_control_path("unix", p->path);
     return EXIT_OK;
 }
 

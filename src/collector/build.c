@@ -135,36 +135,33 @@ static int livez(void *arg, struct buf *out)
     return 200;
 }
 
-/* The control socket's path; "" where there is none. The directory is made if need be; where it
- * cannot be, the collector runs without. */
-static void find_control(const struct collector *c, char *path, size_t len)
+/* The control socket's path, owned by the caller; NULL: there is none. The journal's directory is
+ * made if need be; where it cannot be, the collector runs without. */
+static char *find_control(const struct collector *c)
 {
     const struct config *config = c->shared.config;
     struct err_info info;
 
-    path[0] = '\0';
-    if (c->host.any_port || strcmp(config->admin_control, "off") == 0)
-        return;
-    if (strcmp(config->admin_control, "unix") != 0) {
-        snprintf(path, len, "%s", config->admin_control);
-        return;
-    }
-    if (c->host.disk->mkdir(c->host.disk, config->journal.path, 0700, &info) != ERR_OK) {
+    if (c->host.any_port)
+        return NULL;
+    if (strcmp(config->admin_control, "unix") == 0 &&
+        c->host.disk->mkdir(c->host.disk, config->journal.path, 0700, &info) != ERR_OK) {
         log_event(LOG_WARN, "no control socket", "error", info.text);
-        return;
+        return NULL;
     }
-    snprintf(path, len, "%s/control.sock", config->journal.path);
+    return config_control_path(config->admin_control, config->journal.path);
 }
 
 static enum err init_admin(struct collector *c, struct err_info *info)
 {
     static struct admin_callbacks callbacks;
     const struct config *config = c->shared.config;
-    char control[512];
+    char *control;
+    enum err e;
 
     if (!c->host.has_admin)
         return ERR_OK;
-    find_control(c, control, sizeof(control));
+    control = find_control(c);
     callbacks = (struct admin_callbacks){.arg = c,
                                          .livez = livez,
                                          .readyz = collector_write_ready,
@@ -174,9 +171,10 @@ static enum err init_admin(struct collector *c, struct err_info *info)
                                                              ? collector_write_span_metrics
                                                              : NULL,
                                          .control = collector_control};
-    if (admin_new(c->tasks[0].loop, c->host.any_port ? "127.0.0.1:0" : config->admin_listen,
-                  control[0] ? control : NULL, &callbacks, c->admin_bound, &c->admin,
-                  info) != ERR_OK)
+    e = admin_new(c->tasks[0].loop, c->host.any_port ? "127.0.0.1:0" : config->admin_listen,
+                  control, &callbacks, c->admin_bound, &c->admin, info);
+    free(control);
+    if (e != ERR_OK)
         return ERR_IO;
     if (config->admin_listen)
         log_event(LOG_INFO, "listening", "admin", c->admin_bound);

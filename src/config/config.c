@@ -351,6 +351,21 @@ static void print_with(lua_State *L, const char *name, bool flag, struct buf *ou
     lua_pop(L, 1);
 }
 
+char *config_control_path(const char *control, const char *folder)
+{
+    char *path;
+
+    if (strcmp(control, "off") == 0)
+        return NULL;
+    if (strcmp(control, "unix") != 0)
+        path = strdup(control);
+    else if (asprintf(&path, "%s/control.sock", folder) < 0)
+        path = NULL;
+    if (!path)
+        err_no_memory("the control socket's path");
+    return path;
+}
+
 void config_print(lua_State *L, bool defaults, struct buf *out)
 {
     print_with(L, "print", defaults, out);

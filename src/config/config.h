@@ -131,6 +131,9 @@ enum err config_replay(lua_State *L, const struct config_source *source,
 /* Takes the scripts into the hash that were read since: after all that config.lua names is loaded.
  */
 void config_rehash(struct config *c, const struct config_recording *recording);
+/* The control socket's path that admin.control says, for a journal in `folder`. Owned by the
+ * caller. NULL: it is off. */
+char *config_control_path(const char *control, const char *folder);
 /* Before anybody else sees the snapshot: copies `pairs`, which end at key NULL. */
 void config_set_detected(struct config *c, const struct schema_pair *pairs);
 void config_free(struct config *c);

@@ -594,6 +594,21 @@ static void env_is_asked_only_while_the_file_is_read(void)
     fini(&l);
 }
 
+static void check_control(const char *control, const char *folder, const char *path)
+{
+    char *found = config_control_path(control, folder);
+
+    CHECK(found && strcmp(found, path) == 0);
+    free(found);
+}
+
+static void the_control_socket_is_in_the_journals_folder_or_where_it_is_said(void)
+{
+    check_control("unix", "/var/lib/moontail", "/var/lib/moontail/control.sock");
+    check_control("/run/moontail.sock", "/var/lib/moontail", "/run/moontail.sock");
+    CHECK(!config_control_path("off", "/var/lib/moontail"));
+}
+
 int main(void)
 {
     RUN(the_shipped_file_gives_the_documented_defaults);
@@ -619,5 +634,6 @@ int main(void)
     RUN(a_replay_sees_what_the_first_run_saw);
     RUN(the_hash_follows_text_and_answers);
     RUN(env_is_asked_only_while_the_file_is_read);
+    RUN(the_control_socket_is_in_the_journals_folder_or_where_it_is_said);
     return DONE();
 }
