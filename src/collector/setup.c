@@ -234,28 +234,34 @@ static uint64_t soft_limit(const struct config *config)
     return config->memory.limit - config->memory.spike_limit;
 }
 
-unsigned setup_workers(const struct config *config, unsigned cpus)
+/* How many of `workers` hold no more than that. */
+static unsigned that_fit(const struct config *config, unsigned workers, uint64_t bytes)
 {
-    unsigned workers = config->workers ? (unsigned)config->workers : cpus;
-
-    while (!config->workers && workers > 1 && held_by(config, workers) > soft_limit(config) / 2)
+    while (workers > 1 && held_by(config, workers) > bytes)
         workers--;
     return workers;
+}
+
+unsigned setup_workers(const struct config *config, unsigned cpus)
+{
+    return config->workers ? (unsigned)config->workers
+                           : that_fit(config, cpus, soft_limit(config) / 2);
 }
 
 /* With less memory is full of empty segments, and all is refused. */
 enum err setup_memory_fits(const struct config *config, unsigned workers, struct err_info *info)
 {
-    uint64_t held = held_by(config, workers), soft = soft_limit(config);
+    uint64_t soft = soft_limit(config);
+    unsigned most = that_fit(config, workers, soft / 4 * 3);
 
-    if (workers == 1 || held <= soft / 4 * 3)
+    if (workers == most)
         return ERR_OK;
     return err_fail(
         info, ERR_CONFIG,
-        "memory_limiter.limit less spike_limit is %lluMiB; the segments that %u workers "
-        "hold take %lluMiB, of which three quarters may be: write a larger limit, or "
-        "fewer workers",
-        (unsigned long long)soft >> 20, workers, (unsigned long long)held >> 20);
+        "memory_limiter.limit less spike_limit is %lluMiB; the empty segments of %u workers alone "
+        "take %lluMiB, and may take three quarters: write workers = %u or fewer, or a larger limit",
+        (unsigned long long)soft >> 20, workers, (unsigned long long)held_by(config, workers) >> 20,
+        most);
 }
 
 static void check_fits(const struct setup_loaded *l, const char *key,

@@ -181,8 +181,8 @@ static void memory_too_small_for_its_workers_is_refused_with_its_line(void)
 
     CHECK(fixture_load(f) == ERR_CONFIG);
     CHECK(report_is(f, "m/config.lua:4: memory_limiter.limit less spike_limit is 300MiB; the "
-                       "segments that 48 workers hold take 288MiB, of which three quarters may be: "
-                       "write a larger limit, or fewer workers\n"));
+                       "empty segments of 48 workers alone take 288MiB, and may take three "
+                       "quarters: write workers = 37 or fewer, or a larger limit\n"));
     fixture_free(f);
 }
 
