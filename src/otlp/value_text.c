@@ -1,40 +1,31 @@
 #include "otlp/value_text.h"
 
 #include "base/encode.h"
+#include "base/number_text.h"
 #include "otlp/scan.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-/* The shortest text that reads back as the same double. */
 static void put_double(struct buf *out, double number, bool json)
 {
-    char text[40];
+    const char *quote = json && !isfinite(number) ? "\"" : "";
+    char text[NUMBER_TEXT];
 
-    if (!isfinite(number)) {
-        const char *name = isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
-
-        buf_printf(out, json ? "\"%s\"" : "%s", name);
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    buf_str(out, text);
+    buf_printf(out, "%s%.*s%s", quote, (int)number_text(text, number), text, quote);
 }
 
 static void put_quoted(struct buf *out, struct slice text)
 {
+    static const char short_names[] = {['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+                                       ['\n'] = 'n', ['\r'] = 'r',  ['\t'] = 't'};
+
     buf_byte(out, '"');
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
 
-        if (c == '"' || c == '\\')
-            buf_byte(out, '\\');
-        if (c < 0x20)
+        if (c < sizeof(short_names) && short_names[c])
+            buf_printf(out, "\\%c", short_names[c]);
+        else if (c < 0x20)
             buf_printf(out, "\\u%04x", c);
         else
             buf_byte(out, c);

@@ -1,6 +1,7 @@
 /* match.h: a compiled match{}: terms that hold on one span. Internal to policy. */
 #pragma once
 
+#include "base/number_text.h"
 #include "policy/reader.h"
 #include "policy/regex.h"
 
@@ -109,7 +110,7 @@ bool match_trace(const struct match *m, struct reader *r);
 struct value match_value(struct reader *r, size_t span, const struct match_term *t);
 /* A string as it is; numbers as %d, or as %g with the digits that the double has; booleans as true
  * and false; else empty. `text` has room for those that need some. */
-enum { SCALAR_TEXT = 32 };
+enum { SCALAR_TEXT = NUMBER_TEXT };
 struct slice match_text(const struct value *v, char text[SCALAR_TEXT]);
 bool match_test_value(const struct match_test *t, const struct value *v);
 /* `*` any run, `?` one character of UTF-8, `\` escapes; the whole text. */

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* Of the character at `at`, as UTF-8 has it; of what is none, the bytes up to the next one. */
 static size_t character_len(struct slice text, size_t at)
@@ -80,11 +79,8 @@ struct slice match_text(const struct value *v, char text[SCALAR_TEXT])
         return slice_str(v->boolean ? "true" : "false");
     if (v->type == VALUE_INT)
         len = snprintf(text, SCALAR_TEXT, "%" PRId64, v->integer);
-    for (int digits = 15; v->type == VALUE_DOUBLE && digits <= 17; digits++) {
-        len = snprintf(text, SCALAR_TEXT, "%.*g", digits, v->number);
-        if (strtod(text, NULL) == v->number)
-            break;
-    }
+    else if (v->type == VALUE_DOUBLE)
+        len = (int)number_text(text, v->number);
     return slice_make(text, (size_t)len);
 }
 

@@ -1,6 +1,9 @@
 #include "prometheus/points.h"
 
+#include "base/number_text.h"
+
 #include <math.h>
+#include <stdio.h>
 
 #define STALE_BITS UINT64_C(0x7ff0000000000002)
 
@@ -128,7 +131,15 @@ static enum prom_reason add_number(struct point *x)
 
 /* ---- histograms ---- */
 
-static struct slice bound_text(struct prom_writer *w, double bound, char space[BOUND_TEXT])
+/* Of `le` and `quantile`. */
+static size_t put_bound(char out[NUMBER_PLAIN], double bound)
+{
+    if (isfinite(bound))
+        return number_plain(out, bound);
+    return (size_t)snprintf(out, NUMBER_PLAIN, isnan(bound) ? "NaN" : bound > 0 ? "+Inf" : "-Inf");
+}
+
+static struct slice bound_text(struct prom_writer *w, double bound, char space[NUMBER_PLAIN])
 {
     struct bound_text *kept;
     uint64_t bits;
@@ -138,7 +149,7 @@ static struct slice bound_text(struct prom_writer *w, double bound, char space[B
     kept = &w->bounds[(bits * UINT64_C(0x9e3779b97f4a7c15)) >> 58];
     if (kept->len && kept->bits == bits)
         return slice_make(kept->text, kept->len);
-    len = bound_put(space, bound);
+    len = put_bound(space, bound);
     if (len <= sizeof(kept->text)) {
         kept->bits = bits;
         kept->len = (uint16_t)len;
@@ -176,7 +187,7 @@ static enum prom_reason add_histogram(struct point *x)
     struct metric_numbers bounds = metric_bounds(x->bytes), counts = metric_bucket_counts(x->bytes);
     const struct delta_histogram *sum = NULL;
     double bound, before = -INFINITY;
-    char space[BOUND_TEXT];
+    char space[NUMBER_PLAIN];
     uint64_t count, up_to = 0;
     size_t n = 0;
 
@@ -260,7 +271,7 @@ static enum prom_reason add_exponential(struct point *x)
 static enum prom_reason add_summary(struct point *x)
 {
     struct metric_quantile q;
-    char space[BOUND_TEXT];
+    char space[NUMBER_PLAIN];
     size_t at = 0;
 
     add_sum_and_count(x, true, x->p.sum, x->p.count);

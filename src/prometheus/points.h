@@ -6,7 +6,6 @@
 #include "prometheus/series.h"
 
 enum {
-    BOUND_TEXT = 352,
     BOUND_CACHE = 64,
     POINT_BUCKETS_MAX = 16384,
     NS_PER_MILLISECOND = 1000000,
@@ -53,7 +52,3 @@ static inline double number_as_double(const struct metric_number *n)
 {
     return n->type == NUMBER_INT ? (double)n->integer : n->type == NUMBER_DOUBLE ? n->number : 0;
 }
-
-/* The shortest decimal text that reads back as the same number, without an exponent; "+Inf",
- * "-Inf", "NaN". Returns its length. */
-size_t bound_put(char out[BOUND_TEXT], double bound);

@@ -2,7 +2,6 @@
 #include "spanmetrics/parts.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- texts ---- */
@@ -30,18 +29,6 @@ uint8_t *key_put_text(uint8_t *at, struct slice text)
     return at + len;
 }
 
-size_t print_shortest(double number, char *text, size_t size)
-{
-    int len = 0;
-
-    for (int digits = 15; digits <= 17; digits++) {
-        len = snprintf(text, size, "%.*g", digits, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    return (size_t)len;
-}
-
 bool key_text_of(const struct value *v, char *number, struct slice *out)
 {
     switch (v->type) {
@@ -52,10 +39,11 @@ bool key_text_of(const struct value *v, char *number, struct slice *out)
         *out = slice_str(v->boolean ? "true" : "false");
         return true;
     case VALUE_INT:
-        *out = slice_make(number, (size_t)snprintf(number, 32, "%lld", (long long)v->integer));
+        *out = slice_make(number,
+                          (size_t)snprintf(number, NUMBER_TEXT, "%lld", (long long)v->integer));
         return true;
     case VALUE_DOUBLE:
-        *out = slice_make(number, print_shortest(v->number, number, 32));
+        *out = slice_make(number, number_text(number, v->number));
         return true;
     default:
         return false;

@@ -141,9 +141,8 @@ static void put_bucket(struct page *p, const struct line *l, double above, doubl
 {
     double unit_ns = p->m->options.shape.unit_ns;
     double exemplar = (double)l->exemplar->duration_ns / unit_ns;
-    char name[80], le[32], more[48];
-    size_t len = isinf(bound) ? (size_t)snprintf(le, sizeof(le), "+Inf")
-                              : print_shortest(bound, le, sizeof(le));
+    char name[80], le[NUMBER_TEXT], more[48];
+    size_t len = isinf(bound) ? (size_t)snprintf(le, sizeof(le), "+Inf") : number_text(le, bound);
 
     snprintf(name, sizeof(name), "%s_bucket", l->name);
     snprintf(more, sizeof(more), ",le=\"%.*s\"", (int)len, le);

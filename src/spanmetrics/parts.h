@@ -1,6 +1,7 @@
 /* parts.h: what the files of this room share. */
 #pragma once
 
+#include "base/number_text.h"
 #include "otlp/view.h"
 #include "spanmetrics/spanmetrics.h"
 #include "spanmetrics/table.h"
@@ -43,8 +44,8 @@ struct side {
     uint64_t duration_ns;  /* of this span */
     struct slice database; /* its name, of a call of one; NULL: none */
     bool is_server, is_message, has_failed;
-    bool is_paired;  /* of a client: the other side is here */
-    char number[32]; /* of a database whose name is one */
+    bool is_paired;           /* of a client: the other side is here */
+    char number[NUMBER_TEXT]; /* of a database whose name is one */
 };
 
 struct spanmetrics_recorder {
@@ -158,7 +159,7 @@ uint32_t key_find_built(struct spanmetrics_recorder *r, size_t len);
 
 /* service.name of a resource, or what stands for it. */
 struct slice key_service(struct slice resource_spans);
-/* What a value that is no list reads as; `number` has 32 bytes. False: it has no text. */
+/* What a value that is no list reads as; `number` has NUMBER_TEXT. False: it has no text. */
 bool key_text_of(const struct value *v, char *number, struct slice *out);
 /* Appends to a key; returns what is behind it. */
 uint8_t *key_put_text(uint8_t *at, struct slice text);
@@ -169,9 +170,6 @@ uint8_t *key_put_dimension(uint8_t *at, struct slice span, struct slice resource
 struct slice key_take_text(const uint8_t **at);
 
 /* ---- */
-
-/* A number that reads back as the same, in as few digits; its length. */
-size_t print_shortest(double number, char *text, size_t size);
 
 /* The key of series i > 0. */
 static inline const struct key *key_of(const struct spanmetrics *m, uint32_t i)
