@@ -44,8 +44,11 @@ static struct label_part borrowed(struct slice s)
     return (struct label_part){s.len ? s.data : (const uint8_t *)"", 0, s.len};
 }
 
+/* An empty label is none. */
 static void add(struct label_set *l, struct label item)
 {
+    if (item.value.len == 0)
+        return;
     if (l->count == LABELS_MAX || !buf_ok(&l->text))
         l->is_full = true;
     else
@@ -229,6 +232,13 @@ static struct label_place place_of(const struct label_list *l, struct slice name
     return (struct label_place){l->at[i], l->at[i + is_there]};
 }
 
+bool labels_have(const struct label_list *l, const char *name)
+{
+    struct label_place at = place_of(l, slice_str(name));
+
+    return at.end > at.begin;
+}
+
 void labels_finish(struct label_set *from, struct label_list *to)
 {
     struct label merged[LABELS_MAX];
@@ -247,8 +257,7 @@ void labels_finish(struct label_set *from, struct label_list *to)
     }
     list_clear(to);
     for (size_t i = 0; i < count; i++)
-        if (merged[i].value.len > 0) /* an empty label is none */
-            list_add(to, part_of(from, merged[i].name), part_of(from, merged[i].value));
+        list_add(to, part_of(from, merged[i].name), part_of(from, merged[i].value));
     to->of_name = place_of(to, slice_str("__name__"));
 }
 

@@ -76,6 +76,9 @@ void label_list_fini(struct label_list *l);
 /* Overwrites `to`. */
 void labels_finish(struct label_set *from, struct label_list *to);
 
+/* Right after labels_finish. */
+bool labels_have(const struct label_list *l, const char *name);
+
 /* Appends the labels of a series: the list, its name, and one more label over those of the list
  * (extra NULL: none), a string that stays, whose name is behind "__name__". */
 void labels_put(struct buf *out, struct label_list *l, struct slice name, const char *extra,

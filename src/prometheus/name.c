@@ -142,30 +142,52 @@ static size_t without_last_underscore(const char *text, size_t len)
     return len && text[len - 1] == '_' ? len - 1 : len;
 }
 
-/* Appends the unit's words where the name does not have them. `space` holds them. */
-static void add_units(struct tokens *t, struct slice unit, char space[2 * UNIT_MAX + 4])
+/* A unit in words: what stands before the slash, and "per_" what stands behind it. */
+struct unit_words {
+    char main[UNIT_MAX], per[UNIT_MAX + 4];
+    size_t main_len, per_len;
+};
+
+static void read_unit(struct unit_words *w, struct slice unit)
 {
+    static const char prefix[] = {'p', 'e', 'r', '_'};
     const uint8_t *slash = unit.len ? memchr(unit.data, '/', unit.len) : NULL;
     struct slice main_unit = slash ? slice_make(unit.data, (size_t)(slash - unit.data)) : unit;
-    size_t main_len = put_unit(space, main_unit, units), per_len = 0;
-    char *per = space + UNIT_MAX;
 
-    if (slash) {
-        static const char prefix[] = {'p', 'e', 'r', '_'};
-        struct slice rest = slice_make(slash + 1, unit.len - main_unit.len - 1);
+    w->main_len = put_unit(w->main, main_unit, units);
+    w->per_len = 0;
+    if (!slash)
+        return;
+    memcpy(w->per, prefix, sizeof(prefix));
+    w->per_len = put_unit(w->per + sizeof(prefix),
+                          slice_make(slash + 1, unit.len - main_unit.len - 1), per_units);
+    if (w->per_len)
+        w->per_len = without_last_underscore(w->per, w->per_len + sizeof(prefix));
+}
 
-        memcpy(per, prefix, sizeof(prefix));
-        per_len = put_unit(per + 4, rest, per_units);
-        per_len = per_len ? without_last_underscore(per, per_len + 4) : 0;
-    }
-    if (has_token(t, slice_make(space, main_len)))
-        main_len = 0;
-    if (per_len && has_token(t, slice_make(per, per_len)))
-        per_len = 0;
-    if (per_len)
-        main_len = without_last_underscore(space, main_len);
-    add_token(t, slice_make(space, main_len));
-    add_token(t, slice_make(per, per_len));
+/* Appends the unit's words where the name does not have them. */
+static void add_units(struct tokens *t, struct unit_words *w)
+{
+    if (has_token(t, slice_make(w->main, w->main_len)))
+        w->main_len = 0;
+    if (w->per_len && has_token(t, slice_make(w->per, w->per_len)))
+        w->per_len = 0;
+    if (w->per_len)
+        w->main_len = without_last_underscore(w->main, w->main_len);
+    add_token(t, slice_make(w->main, w->main_len));
+    add_token(t, slice_make(w->per, w->per_len));
+}
+
+void name_unit(struct buf *out, struct slice unit)
+{
+    struct unit_words w;
+
+    read_unit(&w, unit);
+    w.main_len = without_last_underscore(w.main, w.main_len);
+    buf_append(out, w.main, w.main_len);
+    if (w.main_len && w.per_len)
+        buf_byte(out, '_');
+    buf_append(out, w.per, w.per_len);
 }
 
 /* ---- metrics ---- */
@@ -187,9 +209,12 @@ static bool only_underscores(struct slice s) /* or nothing at all */
     return true;
 }
 
-static void add_suffixes_to(struct tokens *t, struct slice unit, enum name_kind kind, char *space)
+/* `words` holds what is added. */
+static void add_suffixes_to(struct tokens *t, struct slice unit, enum name_kind kind,
+                            struct unit_words *words)
 {
-    add_units(t, unit, space);
+    read_unit(words, unit);
+    add_units(t, words);
     if (kind == NAME_COUNTER) {
         remove_token(t, "total");
         add_token(t, slice_str("total"));
@@ -204,7 +229,7 @@ bool name_metric(struct buf *out, struct slice name, struct slice unit, enum nam
                  const char *prefix, bool add_suffixes)
 {
     struct tokens t = {.count = 0};
-    char space[2 * UNIT_MAX + 4];
+    struct unit_words words;
     size_t start = out->len;
 
     split(&t, name, !add_suffixes);
@@ -213,7 +238,7 @@ bool name_metric(struct buf *out, struct slice name, struct slice unit, enum nam
     if (t.count == 0)
         return false;
     if (add_suffixes)
-        add_suffixes_to(&t, unit, kind, space);
+        add_suffixes_to(&t, unit, kind, &words);
     if (prefix[0]) {
         buf_str(out, prefix);
         buf_byte(out, '_');

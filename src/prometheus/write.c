@@ -97,14 +97,13 @@ static bool resource_text(struct slice resource, const char *key, struct buf *sp
 }
 
 /* job = service.namespace/service.name, instance = service.instance.id. Their text is kept in the
- * set, since it is of no attribute. False if there is neither. */
-static bool add_identity(struct prom_writer *w, struct slice resource)
+ * set, since it is of no attribute. */
+static void add_identity(struct prom_writer *w, struct slice resource)
 {
     static const struct slice job = {(const uint8_t *)"job", 3},
                               instance = {(const uint8_t *)"instance", 8};
     struct value v = {.type = VALUE_STRING};
     struct buf *text = &w->suffixed, *space = &w->exemplar;
-    bool any = false;
 
     if (resource_text(resource, "service.name", space)) {
         buf_clear(text);
@@ -116,13 +115,9 @@ static bool add_identity(struct prom_writer *w, struct slice resource)
         buf_append(text, space->data, space->len);
         v.bytes = buf_slice(text);
         labels_add_copy(&w->labels, LABEL_IDENTITY, job, v.bytes);
-        any = true;
     }
-    if (resource_text(resource, "service.instance.id", space)) {
+    if (resource_text(resource, "service.instance.id", space))
         labels_add_copy(&w->labels, LABEL_IDENTITY, instance, buf_slice(space));
-        any = true;
-    }
-    return any;
 }
 
 static bool is_identifying(struct slice key)
@@ -161,7 +156,7 @@ static void begin_resource(struct prom_writer *w, struct slice resource)
     labels_reset(&w->labels, (struct label_mark){0});
     w->latest_ns = 0;
     add_external(w);
-    (void)add_identity(w, resource);
+    add_identity(w, resource);
     if (w->config.resource_as_labels)
         (void)add_resource_attrs(w, resource, w->config.no_service_labels);
     w->of_resource = labels_mark(&w->labels);
@@ -181,7 +176,8 @@ static void begin_scope(struct prom_writer *w, struct slice scope)
     w->of_scope = labels_mark(&w->labels);
 }
 
-/* target_info{job, instance, what else the resource has} 1, at the time of its latest point. */
+/* target_info{job, instance, what else the resource has} 1, at the time of its latest point; none
+ * where there is neither job nor instance, or nothing else. */
 static void end_resource(struct prom_writer *w, struct slice resource)
 {
     struct buf *labels = series_labels(&w->series);
@@ -193,7 +189,8 @@ static void end_resource(struct prom_writer *w, struct slice resource)
         return;
     labels_reset(&w->labels, (struct label_mark){0});
     add_external(w);
-    if (!add_identity(w, resource) || add_resource_attrs(w, resource, true) == 0)
+    add_identity(w, resource);
+    if (add_resource_attrs(w, resource, true) == 0)
         return;
     if (w->config.prefix[0]) {
         buf_clear(&w->name);
@@ -201,7 +198,7 @@ static void end_resource(struct prom_writer *w, struct slice resource)
         name = buf_slice(&w->name);
     }
     labels_finish(&w->labels, &w->list);
-    if (w->labels.is_full)
+    if (w->labels.is_full || !(labels_have(&w->list, "job") || labels_have(&w->list, "instance")))
         return;
     labels_put(labels, &w->list, name, NULL, (struct slice){0});
     if (!buf_ok(labels) ||
@@ -245,10 +242,12 @@ static void add_metadata(struct prom_writer *w, const struct metric_view *m)
     struct buf *out = series_labels(&w->families);
     size_t at = out->len;
 
+    buf_clear(&w->suffixed);
+    name_unit(&w->suffixed, m->unit);
     wire_put_uint(out, 1, metadata_type(m));
     wire_put_bytes(out, 2, buf_slice(&w->name));
     wire_put_bytes(out, 4, m->description);
-    wire_put_bytes(out, 5, m->unit);
+    wire_put_bytes(out, 5, buf_slice(&w->suffixed));
     (void)series_of_labels(&w->families, at);
 }
 

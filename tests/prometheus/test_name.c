@@ -47,6 +47,26 @@ static void units_are_appended_in_words_unless_the_name_has_them(void)
     CHECK(metric_is("load", "%", NAME_GAUGE, "", true, "load_percent"));
 }
 
+static bool unit_is(const char *unit, const char *expected)
+{
+    struct buf out;
+    bool same;
+
+    buf_init(&out, 1024, NULL);
+    name_unit(&out, slice_str(unit));
+    same = slice_is(buf_slice(&out), expected);
+    buf_fini(&out);
+    return same;
+}
+
+static void units_have_words_of_their_own(void)
+{
+    CHECK(unit_is("By", "bytes") && unit_is("By/s", "bytes_per_second") &&
+          unit_is("/s", "per_second"));
+    CHECK(unit_is("1", "") && unit_is("", "") && unit_is("{req}", "") && unit_is("{a}/{b}", ""));
+    CHECK(unit_is("{a}/mo", "per_month") && unit_is("$", "") && unit_is("foo bar?", "foo_bar"));
+}
+
 static void counters_end_in_total_and_gauges_of_one_in_ratio(void)
 {
     CHECK(metric_is("http.requests", "1", NAME_COUNTER, "", true, "http_requests_total"));
@@ -93,6 +113,7 @@ static void labels_have_one_underscore_for_each_other_character(void)
 int main(void)
 {
     RUN(units_are_appended_in_words_unless_the_name_has_them);
+    RUN(units_have_words_of_their_own);
     RUN(counters_end_in_total_and_gauges_of_one_in_ratio);
     RUN(names_are_made_of_what_prometheus_takes);
     RUN(without_suffixes_a_name_is_only_cleaned);

@@ -72,7 +72,7 @@ static void labels_collide_join_and_give_way(void)
 
     CHECK(gives(&config,
                 RESOURCE("", GAUGE(TEXT("a.b", "1") "," TEXT("a_b", "2") "," TEXT(
-                                       "a-b", "1") "," TEXT("none", ""),
+                                       "a-b", "1") "," TEXT("a:b", "") "," TEXT("none", ""),
                                    "1")),
                 "{__name__=g,a_b=1;2,} 1 @1700000000500\n"));
     config.target_info = false;
@@ -84,6 +84,14 @@ static void labels_collide_join_and_give_way(void)
                              "service.instance.id", "7"),
                          GAUGE(TEXT("job", "mine"), "1")),
                 "{__name__=g,b=outer,instance=7,job=eu/shop,} 1 @1700000000500\n"));
+}
+
+static void a_scope_without_a_name_hides_no_attribute(void)
+{
+    struct prom_config config = default_config();
+
+    CHECK(gives(&config, RESOURCE("", GAUGE(TEXT("otel_scope_name", "a"), "1")),
+                "{__name__=g,otel_scope_name=a,} 1 @1700000000500\n"));
 }
 
 static void resources_become_labels_where_asked(void)
@@ -110,6 +118,9 @@ static void target_info_needs_an_identity_and_something_to_say(void)
                 "{__name__=g,job=shop,} 1 @1700000000500\n"));
     CHECK(gives(&config, RESOURCE(TEXT("host", "a"), GAUGE("", "1")),
                 "{__name__=g,} 1 @1700000000500\n"));
+    CHECK(gives(
+        &config, RESOURCE(TEXT("host", "a") "," TEXT("job", "j"), GAUGE("", "1")),
+        "{__name__=g,} 1 @1700000000500\n{__name__=target_info,host=a,job=j,} 1 @1700000000500\n"));
     config.prefix = "shop";
     CHECK(gives(&config, RESOURCE(TEXT("host", "a") "," TEXT("service.name", "s"), GAUGE("", "1")),
                 "{__name__=shop_g,job=s,} 1 @1700000000500\n"
@@ -273,6 +284,7 @@ int main(void)
 {
     RUN(metrics_of_every_type_become_series);
     RUN(labels_collide_join_and_give_way);
+    RUN(a_scope_without_a_name_hides_no_attribute);
     RUN(resources_become_labels_where_asked);
     RUN(target_info_needs_an_identity_and_something_to_say);
     RUN(scopes_are_labels_where_asked);
