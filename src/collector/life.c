@@ -55,12 +55,13 @@ static bool everything_settled(const struct ledger *l)
     return l->pending == 0 && l->passed[OTLP_LOGS].pending == 0 && ledger_unsettled(l) == 0;
 }
 
+/* By a snapshot of now: what one from before counts as settled was not all there yet. */
 static bool is_flushed(struct collector *c, uint64_t now_ns)
 {
     uint64_t age_ns;
     const struct ledger *l = collector_ledger(c, now_ns, &age_ns);
 
-    if (atomic_load(&c->shared.span_bodies))
+    if (age_ns > 0 || atomic_load(&c->shared.span_bodies))
         return false;
     return c->shared.keeps ? nothing_in_flight(l) : everything_settled(l);
 }

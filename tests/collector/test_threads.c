@@ -39,12 +39,14 @@ struct run {
     struct connection connections[CONNECTIONS];
     pthread_t senders[SENDERS];
     _Atomic unsigned senders_done;
-    unsigned stop_after;               /* requests: then the shutdown begins; 0: all of them */
-    _Atomic unsigned answered;         /* requests, with 200 */
-    _Atomic unsigned acknowledged;     /* their spans */
-    _Atomic unsigned refused;          /* requests not answered with 200 */
-    uint8_t delivered[TRACES];         /* spans of each trace, by the export thread */
-    unsigned strangers;                /* spans of no trace of ours */
+    unsigned stop_after;           /* requests: then the shutdown begins; 0: all of them */
+    _Atomic unsigned answered;     /* requests, with 200 */
+    _Atomic unsigned acknowledged; /* their spans */
+    _Atomic unsigned refused;      /* requests not answered with 200 */
+    uint8_t delivered[TRACES];     /* spans of each trace, by the export thread */
+    unsigned strangers;            /* spans of no trace of ours */
+    useconds_t serve_us;           /* so long the backend holds the export thread up */
+    _Atomic bool is_serving;
     unsigned fresh, balanced, holding; /* snapshots: taken in time, exact, with spans waiting */
 };
 
@@ -152,6 +154,8 @@ static uint64_t serve(void *arg, const struct http_request *request, struct http
     enum err err = scan_traces(request->body, NULL, 0, &result);
 
     answer->status = 200;
+    atomic_store(&run->is_serving, true);
+    usleep(run->serve_us);
     if (err != ERR_FULL) {
         run->strangers++;
         return 0;
@@ -275,15 +279,28 @@ static void free_collector(struct run *run)
         abort();
 }
 
+static void connect_all(struct run *run)
+{
+    for (int i = 0; i < CONNECTIONS; i++) {
+        pthread_mutex_init(&run->connections[i].lock, NULL);
+        run->connections[i].fd = connect_to(collector_address(run->collector, RECEIVE_HTTP));
+    }
+}
+
+static void close_all(struct run *run)
+{
+    for (int i = 0; i < CONNECTIONS; i++) {
+        close(run->connections[i].fd);
+        pthread_mutex_destroy(&run->connections[i].lock);
+    }
+}
+
 static void run_all(struct run *run)
 {
     struct sender senders[SENDERS];
 
     make_collector(run);
-    for (int i = 0; i < CONNECTIONS; i++) {
-        pthread_mutex_init(&run->connections[i].lock, NULL);
-        run->connections[i].fd = connect_to(collector_address(run->collector, RECEIVE_HTTP));
-    }
+    connect_all(run);
     for (unsigned i = 0; i < SENDERS; i++) {
         senders[i] = (struct sender){run, i};
         if (pthread_create(&run->senders[i], NULL, send_groups, &senders[i]) != 0)
@@ -292,10 +309,7 @@ static void run_all(struct run *run)
     threads_run(run->collector, tick, run);
     for (unsigned i = 0; i < SENDERS; i++)
         pthread_join(run->senders[i], NULL);
-    for (int i = 0; i < CONNECTIONS; i++) {
-        close(run->connections[i].fd);
-        pthread_mutex_destroy(&run->connections[i].lock);
-    }
+    close_all(run);
 }
 
 /* How many traces did not come out as the integers say: whole, or not at all. */
@@ -378,9 +392,60 @@ static void a_shutdown_amid_traffic_decides_exactly_what_was_acknowledged(void)
     free(run);
 }
 
+/* ---- a shutdown while the export thread can't be asked ---- */
+
+static void *send_while_it_exports(void *arg)
+{
+    struct run *run = arg;
+
+    send_group(run, 0);
+    while (!atomic_load(&run->is_serving))
+        usleep(1000);
+    send_group(run, 1);
+    atomic_store(&run->senders_done, SENDERS);
+    return NULL;
+}
+
+static uint64_t stop_once_sent(void *arg, uint64_t now_ns)
+{
+    struct run *run = arg;
+
+    if (atomic_load(&run->senders_done) == SENDERS)
+        collector_stop(run->collector, now_ns);
+    return now_ns + NS_PER_MS;
+}
+
+/* A snapshot that was not taken in time is an old one: here that of the start, when nothing waited.
+ */
+static void a_shutdown_does_not_end_by_a_snapshot_from_before(void)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    const struct ledger *l;
+    uint64_t age_ns;
+
+    if (!run)
+        abort();
+    run->serve_us = 300000;
+    make_collector(run);
+    connect_all(run);
+    if (pthread_create(&run->senders[0], NULL, send_while_it_exports, run) != 0)
+        abort();
+    threads_run(run->collector, stop_once_sent, run);
+    pthread_join(run->senders[0], NULL);
+    close_all(run);
+    l = collector_ledger(run->collector, clock_now_ns(clock_system()), &age_ns);
+    CHECK(run->refused == 0);
+    CHECK(l->sum.received == 2 * TRACES_IN_GROUP * SPANS && l->pending == 0);
+    CHECK(l->exporters[0].stats.delivered == l->exporters[0].stats.enqueued);
+    CHECK(run->delivered[TRACES_IN_GROUP] == SPANS);
+    free_collector(run);
+    free(run);
+}
+
 int main(void)
 {
     RUN(traces_that_cross_workers_are_decided_whole_and_every_snapshot_balances);
     RUN(a_shutdown_amid_traffic_decides_exactly_what_was_acknowledged);
+    RUN(a_shutdown_does_not_end_by_a_snapshot_from_before);
     return DONE();
 }
