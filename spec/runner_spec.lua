@@ -68,6 +68,13 @@ describe("d", function() setup(function() error "setup" end) it("is not run", fu
     assert.equal("ok a\n1 passed, 0 failed\n", (run("leaked_by_a_spec = 1\nit('a', function() assert(leaked_by_a_spec == 1) end)", true)))
     assert.is_nil(rawget(_G, "leaked_by_a_spec"))
   end)
+
+  it("says which file has no test", function()
+    local said = 'NO TEST in FILE: a test is it("what it does", function() ... end)\n0 passed, 0 failed\n'
+    assert.equal(said, (run "local x = 1"))
+    assert.equal(said, (run "describe('a', function() end)"))
+    assert.equal("PENDING  b\n0 passed, 0 failed, 1 pending\n", (run "it 'b'"))
+  end)
 end)
 
 describe("an assertion", function()

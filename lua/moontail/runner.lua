@@ -136,18 +136,26 @@ function Run:environment(path)
   })
 end
 
+local NO_TEST = [[
+NO TEST in %s: a test is it("what it does", function() ... end)
+]]
+
+function Run:count() return self.passed + self.failed + self.pending end
+
 function Run:file(path)
   local chunk, why = loadfile(path)
   if not chunk then return self:fail(path, why) end
+  local before = self:count()
   current = block(nil)
   local root = current
   local failure = failure_of(path, setfenv(chunk, self:environment(path)))
   if failure then return self:fail(path, failure) end
   self:block(path, root)
+  if self:count() == before then self.write(NO_TEST:format(path)) end
 end
 
--- Runs the specs in `files`. write(text) gets what fails (verbose: each test) and a last line, "N passed, N
--- failed". Gives how many passed, failed and are pending.
+-- Runs the specs in `files`. write(text) gets what fails (verbose: each test), files without a test, and a last line,
+-- "N passed, N failed". Gives how many passed, failed and are pending.
 function M.run(files, write, verbose)
   local run = setmetatable({ passed = 0, failed = 0, pending = 0, write = write, verbose = verbose }, Run)
   for _, path in ipairs(files) do run:file(path) end
