@@ -149,7 +149,65 @@ local function fields_of(c)
   return #of_root > 0 and of_root or others, #of_root > 0
 end
 
+-- ---- long lists: a table of the values, asked span by span ----
+
+local MANY = 50
+
+local function is_long_list(c)
+  return (c.operator == "in" or c.operator == "not-in") and type(c.value) == "table" and #c.value > MANY
+end
+
+local BOOLEANS = { ["true"] = true, ["false"] = false }
+
+-- What equal_values says, as keys.
+local function set_of(list, datatype)
+  local set = {}
+  for _, value in ipairs(list) do
+    set[value] = true
+    if datatype and type(value) ~= "string" then set[text_of_value(value)] = true end
+    local said = datatype and type(value) == "string" and said_by(value)
+    if BOOLEANS[said] ~= nil then said = BOOLEANS[said] end
+    if said ~= nil then set[said] = true end
+  end
+  return set
+end
+
+local function value_of(span, fields)
+  for i = 1, #fields do
+    if fields[i] == "name" then return span.name end
+    local value = span:attr(fields[i])
+    if value == nil then value = span.resource:attr(fields[i]) end
+    if value ~= nil then return value end
+  end
+end
+
+-- A function of a span.
+local function list_test(fields, c)
+  local set, wanted = set_of(c.value, c.datatype), c.operator == "in"
+  for _, name in ipairs(fields) do
+    if name == "duration_ms" or name == "error" then error(name .. " has no list of values to be in", 0) end
+  end
+  return function(span)
+    local value = value_of(span, fields)
+    return value ~= nil and (set[value] == true) == wanted
+  end
+end
+
+local function all_hold(tests, span)
+  for i = 1, #tests do
+    if not tests[i](span) then return false end
+  end
+  return true
+end
+
 -- ---- rules ----
+
+local MAX_BYTES = 16384 -- that ottl takes
+
+local function matcher(text)
+  if #text <= MAX_BYTES then return ottl(text) end
+  error(("what has to hold on one span has %d bytes, as conditions of OTTL; allowed: at most %d"):format(#text, MAX_BYTES), 0)
+end
 
 local function check_keys(t, known, what)
   for key in pairs(t) do
@@ -171,12 +229,13 @@ local function add_condition(rule, c, texts)
     error("the operator is " .. tostring(c.operator) .. "; known are = != < <= > >= starts-with contains does-not-contain matches in not-in exists not-exists has-root-span", 0)
   else
     local fields, of_root = fields_of(c)
-    local text = test_of(fields, c)
-    if of_root then
-      table.insert(rule.of_root, ottl(text))
-      rule.root_needed = rule.root_needed or c.operator ~= "not-exists"
+    rule.root_needed = rule.root_needed or (of_root and c.operator ~= "not-exists")
+    if is_long_list(c) then
+      table.insert(of_root and rule.root_lists or rule.lists, list_test(fields, c))
+    elseif of_root then
+      table.insert(rule.of_root, matcher(test_of(fields, c)))
     else
-      table.insert(texts, text)
+      table.insert(texts, test_of(fields, c))
     end
   end
 end
@@ -191,12 +250,13 @@ end
 
 local function compile(given, samplers)
   check_keys(given, RULE_KEYS, "a rule")
-  local rule, texts = { on_spans = {}, of_root = {}, counts = {}, name = given.name, never = false }, {}
+  local rule, texts = { on_spans = {}, of_root = {}, lists = {}, root_lists = {}, counts = {}, name = given.name, never = false }, {}
   local scope = given.scope or "trace"
   if scope ~= "trace" and scope ~= "span" then error("scope is " .. tostring(scope) .. '; allowed: "trace", "span"', 0) end
   for _, c in ipairs(given.conditions or {}) do add_condition(rule, c, texts) end
   if scope == "span" and #texts > 0 then texts = { table.concat(texts, " and ") } end
-  for i, text in ipairs(texts) do rule.on_spans[i] = ottl(text) end
+  for i, text in ipairs(texts) do rule.on_spans[i] = matcher(text) end
+  rule.on_one = scope == "span"
   rule.never = scope == "span" and rule.wants_root ~= nil -- as Refinery has it
   if given.sampler ~= nil then
     rule.sampler = samplers[given.sampler] or error("there is no sampler '" .. tostring(given.sampler) .. "' in samplers", 0)
@@ -221,6 +281,32 @@ local function root_holds(rule, trace)
   for i = 1, #rule.of_root do
     if not root:matches(rule.of_root[i]) then return false end
   end
+  return all_hold(rule.root_lists, root)
+end
+
+-- Whether one span has all that is asked of it, lists too.
+local function one_span_holds(rule, trace)
+  for _, span in trace:spans() do
+    if (not rule.on_spans[1] or span:matches(rule.on_spans[1])) and all_hold(rule.lists, span) then return true end
+  end
+  return false
+end
+
+local function some_span_holds(test, trace)
+  for _, span in trace:spans() do
+    if test(span) then return true end
+  end
+  return false
+end
+
+local function spans_hold(rule, trace)
+  if rule.on_one and #rule.lists > 0 then return one_span_holds(rule, trace) end
+  for i = 1, #rule.on_spans do
+    if not trace:find(rule.on_spans[i]) then return false end
+  end
+  for i = 1, #rule.lists do
+    if not some_span_holds(rule.lists[i], trace) then return false end
+  end
   return true
 end
 
@@ -229,11 +315,9 @@ local function holds(rule, trace)
   for i = 1, #rule.counts do
     if not count_holds(rule.counts[i][1], trace.span_count, rule.counts[i][2]) then return false end
   end
-  if (rule.wants_root ~= nil or #rule.of_root > 0) and not root_holds(rule, trace) then return false end
-  for i = 1, #rule.on_spans do
-    if not trace:find(rule.on_spans[i]) then return false end
-  end
-  return true
+  local asks_root = rule.wants_root ~= nil or #rule.of_root > 0 or #rule.root_lists > 0
+  if asks_root and not root_holds(rule, trace) then return false end
+  return spans_hold(rule, trace)
 end
 
 return policy {

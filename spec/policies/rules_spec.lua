@@ -161,6 +161,39 @@ describe("rules", function()
     assert.is_true(matches(one("?.NUM_DESCENDANTS", "=", 2), { {}, {} }))
   end)
 
+  it("takes long lists as it takes short ones", function()
+    local function list(count, ...)
+      local values = { ... }
+      for i = 1, count do values[#values + 1] = "customer-" .. i end
+      return values
+    end
+    local traces = {
+      { { attr = { f = "x" } } }, { { attr = { f = "customer-9" }, resource = { f = "x" } } }, { { resource = { f = "x" } } }, { {} },
+      { { attr = { f = 5 } } }, { { attr = { f = "5" } } }, { { attr = { f = true } } }, { { attr = { f = { "x" } } } },
+      { { attr = { f = "y" } }, { attr = { f = "x", g = 1 } } }, { { attr = { f = "y", g = 1 } }, { attr = { f = "x" } } },
+      { { parent = "00000000000000ff", attr = { f = "x" } } }, { { name = "x", attr = { h = "x" } } }, { { attr = { h = "x" } } },
+    }
+    for _, operator in ipairs { "in", "not-in" } do
+      for _, datatype in ipairs { false, "string", "int" } do
+        for _, scope in ipairs { "trace", "span" } do
+          for _, field in ipairs { "f", "root.f", "name" } do
+            local function conditions(count)
+              local value = field == "name" and list(count, "x") or list(count, "x", 5, "true")
+              return {
+                { fields = field == "f" and { "f", "h" } or { field }, operator = operator, datatype = field ~= "name" and datatype or nil, value = value },
+                field == "f" and scope == "span" and { field = "g", operator = "not-exists" } or nil,
+              }
+            end
+            for i, spans in ipairs(traces) do
+              local said = table.concat({ operator, tostring(datatype), scope, field, i }, " ")
+              assert.equal(matches(conditions(9), spans, scope), matches(conditions(3000), spans, scope), said)
+            end
+          end
+        end
+      end
+    end
+  end)
+
   it("asks a rule's sampler", function()
     local p = policy({ { name = "rest", sampler = "tenth" } }, { samplers = { t.make "deterministic" { name = "tenth", sample_rate = 10 } } })
     assert.same({ "sample", 0.1, "rest" }, p:decide(t.trace { {} }))
@@ -187,6 +220,8 @@ describe("rules", function()
     wrong("rules%[2%]: a condition has no 'op'", { conditions = { { op = "=" } } })
     wrong("rules%[2%]: sample_rate is %-1", { sample_rate = -1 })
     wrong('rules%[2%]: scope is spans; allowed: "trace", "span"', { scope = "spans" })
+    local long = ("x"):rep(20000)
+    wrong("rules%[2%]: what has to hold on one span has %d+ bytes, as conditions of OTTL; allowed: at most 16384", { conditions = one("f", "=", long) })
     wrong("missing %)", { conditions = one("f", "matches", "(") })
     assert.error_matches(function() policy { 5 } end, "rules%[1%] is 5; allowed: a table")
     assert.error_matches(function() policy {} end, "at least 1")
