@@ -40,7 +40,7 @@ local function owner_of(context, node)
   return owner, table.concat(node.names, ".", from)
 end
 
--- plain: a text that is there with any value, so that "" and absent are one.
+-- plain: a text that is there with any value, so that "" and absent are one. absent: what it is there in OTTL, if not "".
 local FIELDS = {
   span = {
     name = { FIELD, "name", plain = true },
@@ -50,7 +50,7 @@ local FIELDS = {
     ["status.message"] = { FIELD, "status_message", plain = true },
     ["trace_id.string"] = { FIELD, "trace_id", plain = true },
     ["span_id.string"] = { FIELD, "id", plain = true },
-    ["parent_span_id.string"] = { FIELD, "parent_id", plain = true },
+    ["parent_span_id.string"] = { FIELD, "parent_id", plain = true, absent = ("0"):rep(16) },
     trace_id = { FIELD, "trace_id", id = "TraceID" },
     span_id = { FIELD, "id", id = "SpanID" },
     parent_span_id = { FIELD, "parent_id", id = "SpanID" },
@@ -83,7 +83,9 @@ local function resolve(run, node)
   if name == "attributes" then return keyed(node, ATTRIBUTES[owner]) end
   if name == "trace_state" and owner == "span" then
     if node.keys[1] == "ot" then fail(node.at, "the member ot is the draw's own and can't be asked") end
-    return keyed(node, TRACE_STATE)
+    local member = keyed(node, TRACE_STATE)
+    member.absent = ""
+    return member
   end
   local known = FIELDS[owner][name]
   if not known or #node.keys > 0 then
@@ -94,7 +96,7 @@ local function resolve(run, node)
   local fields = known.scope and access.fields.scope or access.fields.span
   return {
     place = known[1], field = known[2] and fields[known[2]].number or 0, name = name,
-    plain = known.plain, numbers = known.numbers, names = known.names, id = known.id,
+    plain = known.plain, absent = known.plain and (known.absent or ""), numbers = known.numbers, names = known.names, id = known.id,
   }
 end
 
@@ -167,7 +169,7 @@ local function compare_text(run, node, what, value, on_false, on_true)
     for number, name in ipairs(what.names) do
       if name == value.value then tests[1] = { TEXT, KINDS[number - 1] } end
     end
-  elseif what.plain and value.value == "" then
+  elseif value.value == what.absent or (what.plain and value.value == "") then
     tests[2] = { NONE }
   end
   return equals(run, what, node.sign, tests, on_false, on_true)
@@ -296,25 +298,32 @@ end
 
 local function escaped(text) return (text:gsub("[*?\\]", "\\%0")) end
 
-local function glob_call(pattern)
+-- A test of a text; it holds for what is absent too where it does for what that says.
+local function text_term(run, what, test, holds_absent, on_false, on_true)
+  return add_term(run, what, { test, holds_absent and { NONE } or nil }, on_false, on_true)
+end
+
+-- holds(text, of): what the glob says.
+local function glob_call(pattern, holds)
   return function(run, node, on_false, on_true)
     local text = text_arg(node, 2)
     local what = resolve(run, node.args[1])
     check_text(what, node.args[1])
-    return add_term(run, what, { { GLOB, pattern:format((escaped(text))) } }, on_false, on_true)
+    local holds_absent = what.absent and holds(text, what.absent)
+    return text_term(run, what, { GLOB, pattern:format((escaped(text))) }, holds_absent, on_false, on_true)
   end
 end
 
 local calls = {
-  HasPrefix = glob_call "%s*",
-  HasSuffix = glob_call "*%s",
+  HasPrefix = glob_call("%s*", function(text, of) return of:sub(1, #text) == text end),
+  HasSuffix = glob_call("*%s", function(text, of) return text == "" or of:sub(-#text) == text end),
   IsMatch = function(run, node, on_false, on_true)
     local pattern = text_arg(node, 2)
     local what = resolve(run, node.args[1])
     check_text(what, node.args[1])
-    local ok, why = pcall(core.match_regex, pattern)
-    if not ok then fail(node.args[2].at, "%s", tostring(why)) end
-    return add_term(run, what, { { what.plain and REGEX or REGEX_TEXT, pattern } }, on_false, on_true)
+    local ok, found = pcall(core.match_regex, pattern, what.absent)
+    if not ok then fail(node.args[2].at, "%s", tostring(found)) end
+    return text_term(run, what, { what.absent and REGEX or REGEX_TEXT, pattern }, found, on_false, on_true)
   end,
   IsRootSpan = function(run, node, on_false, on_true)
     if #node.args > 0 then fail(node.at, "IsRootSpan takes nothing") end
@@ -385,6 +394,7 @@ end
 
 local function build(tree, context)
   local run = { matcher = core.match_new(), context = context }
+  core.match_whole(run.matcher)
   if context == "spanevent" then core.match_each_event(run.matcher) end
   finish(run, compile(run, tree, REJECT, ACCEPT))
   return run.matcher

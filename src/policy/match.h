@@ -55,6 +55,7 @@ enum match_item { MATCH_OF_SPANS = 1, MATCH_OF_METRICS = 2, MATCH_OF_LOGS = 4 };
 
 struct match_test {
     enum match_kind kind;
+    bool whole; /* a list is a value of its own: no element of it counts */
     union {
         struct slice text; /* text, glob; owned */
         double number;
@@ -91,6 +92,7 @@ struct match {
     uint32_t term_count, test_count;
     struct match_step *steps; /* any condition of its terms, from the last step; NULL: all hold */
     uint32_t step_count;
+    bool whole;          /* of the tests that are added */
     bool each_event;     /* the steps are about one event, any of the span's */
     bool has_not;        /* a group in ["not"] */
     bool asks_trace;     /* has decision or trace fields: not for single spans */

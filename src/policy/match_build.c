@@ -165,6 +165,7 @@ static int build_test(lua_State *L)
         t = (struct match_test){.kind = MATCH_RANGE,
                                 .low = luaL_optnumber(L, 3, -HUGE_VAL),
                                 .high = luaL_optnumber(L, 4, HUGE_VAL)};
+    t.whole = m->whole && t.kind != MATCH_REGEX_TEXT;
     m->tests[m->test_count++] = t;
     m->terms[m->term_count - 1].count++;
     return 0;
@@ -201,6 +202,13 @@ static int build_each_event(lua_State *L)
     return 0;
 }
 
+/* match_whole(m): no test that follows but those of MATCH_REGEX_TEXT looks into lists. */
+static int build_whole(lua_State *L)
+{
+    build_check(L)->whole = true;
+    return 0;
+}
+
 /* match_asks(m) -> whether it has trace or decision fields, whether it has decision fields, and
  * whether it has fields of spans, of metrics and of logs alone. */
 static int build_asks(lua_State *L)
@@ -215,11 +223,16 @@ static int build_asks(lua_State *L)
     return 5;
 }
 
-/* match_regex(text) -> nil, or what is wrong with it. */
+/* match_regex(pattern, text or nil) -> whether it is found there. Raises what is wrong with it. */
 static int build_regex(lua_State *L)
 {
-    regex_free(compile_regex(L, 1));
-    return 0;
+    struct regex *regex = compile_regex(L, 1);
+    size_t len;
+    const char *text = lua_tolstring(L, 2, &len);
+
+    lua_pushboolean(L, text && regex_find(regex, slice_make(text, len)));
+    regex_free(regex);
+    return 1;
 }
 
 static int match_tostring(lua_State *L)
@@ -238,6 +251,7 @@ void match_register(lua_State *L)
         {"match_regex", build_regex},
         {"match_step", build_step},
         {"match_each_event", build_each_event},
+        {"match_whole", build_whole},
         {NULL, NULL},
     };
 

@@ -129,7 +129,7 @@ bool match_test_value(const struct match_test *t, const struct value *v)
         return t->kind == MATCH_ANY;
     if (v->type != VALUE_ARRAY)
         return test_scalar(t, v);
-    while (view_array_next(v->bytes, &at, &element))
+    while (!t->whole && view_array_next(v->bytes, &at, &element))
         if (element.type != VALUE_ABSENT && test_scalar(t, &element))
             return true;
     return false;
