@@ -11,9 +11,9 @@ local policy_of
 
 -- nil where one of them can't be: the others alone would say something else.
 local function sub_policies(s, key)
-  local list, all = {}, true
+  local list, all, taken = {}, true, {}
   for _, sub in ipairs(s:sections(key)) do
-    local made = policy_of(sub)
+    local made = policy_of(sub, taken)
     if made then list[#list + 1] = made.call else all = false end
   end
   return all and #list > 0 and list or nil
@@ -28,18 +28,46 @@ end
 
 local types = {}
 
+-- A number that says nothing where it is 0, as there.
+local function unless_zero(s, key)
+  local value = s:number(key)
+  return value ~= 0 and value or nil
+end
+
+-- A share that is not given is 0, one above 100 all.
+local function share(s, key)
+  local value = s:number(key) or 0
+  return type(value) == "number" and math.min(math.max(value, 0), 100) or value
+end
+
+-- Both bounds, of which a 0 is none there; nil where neither is one.
+local function bounds(s)
+  local low, high = unless_zero(s, "min_value"), unless_zero(s, "max_value")
+  if not low and not high then
+    s:add("not mapped", "min_value", "there is no bound: 0 is none there")
+    return nil
+  end
+  for _, key in ipairs { "min_value", "max_value" } do
+    if s.map[key] == 0 then s:add("different", key, "0 is no bound there, and is left out; here it can be one") end
+  end
+  return low, high
+end
+
 function types.always_sample() return map {} end
 function types.trace_flags() return map {} end
 
-function types.latency(s) return map { { "threshold_ms", s:number "threshold_ms" }, { "upper_threshold_ms", s:number "upper_threshold_ms" } } end
+function types.latency(s)
+  return map { { "threshold_ms", s:number "threshold_ms" or 0 }, { "upper_threshold_ms", unless_zero(s, "upper_threshold_ms") } }
+end
 
 function types.numeric_attribute(s)
-  return map { { "key", s:string "key" }, { "min_value", s:number "min_value" }, { "max_value", s:number "max_value" } }
+  local key, low, high = s:string "key", bounds(s)
+  return (low or high) and map { { "key", key }, { "min_value", low }, { "max_value", high } }
 end
 
 function types.probabilistic(s)
   if s:has "hash_salt" then s:ignore("hash_salt", "the draw is the consistent one of W3C trace context, equal on every node") end
-  return map { { "sampling_percentage", s:number "sampling_percentage" } }
+  return map { { "sampling_percentage", share(s, "sampling_percentage") } }
 end
 
 function types.status_code(s) return map { { "status_codes", s:list "status_codes" } } end
@@ -59,11 +87,11 @@ function types.boolean_attribute(s)
 end
 
 function types.rate_limiting(s)
-  return map { { "spans_per_second", s:number "spans_per_second" }, { "burst_capacity", s:number "burst_capacity" } }
+  return map { { "spans_per_second", s:number "spans_per_second" }, { "burst_capacity", unless_zero(s, "burst_capacity") } }
 end
 
 function types.bytes_limiting(s)
-  return map { { "bytes_per_second", s:number "bytes_per_second" }, { "burst_capacity", s:number "burst_capacity" } }
+  return map { { "bytes_per_second", s:number "bytes_per_second" }, { "burst_capacity", unless_zero(s, "burst_capacity") } }
 end
 
 function types.span_count(s) return map { { "min_spans", s:number "min_spans" }, { "max_spans", s:number "max_spans" } } end
@@ -80,14 +108,14 @@ types["and"] = function(s) return of_policies(s, "and_sub_policy") end
 types["drop"] = function(s) return of_policies(s, "drop_sub_policy") end
 
 types["not"] = function(s)
-  local made = policy_of(s:section "not_sub_policy")
+  local made = policy_of(s:section "not_sub_policy", {})
   return made and map { { "not_sub_policy", { made.call } } }
 end
 
 function types.composite(s)
-  local subs, names, allocation = {}, {}, map {}
+  local subs, names, allocation, taken = {}, {}, map {}, {}
   for _, sub in ipairs(s:sections "composite_sub_policy") do
-    local made = policy_of(sub)
+    local made = policy_of(sub, taken)
     if not made then return nil end
     subs[#subs + 1], names[made.theirs] = made.call, made.call.argument
   end
@@ -109,13 +137,21 @@ end
 
 -- ---- one policy ----
 
-local function name_of(type_, name)
+-- taken: the names beside it. Two that differ there, in characters that no name here has, differ here too.
+local function name_of(type_, name, taken)
   local instance = report.safe(name)
-  return (instance == "" or instance == type_) and type_ or type_ .. "/" .. instance
+  local first = (instance == "" or instance == type_) and type_ or type_ .. "/" .. instance
+  local unique, number = first, 1
+  while taken[unique] do
+    number = number + 1
+    unique = (first == type_ and type_ .. "/" or first .. "-") .. number
+  end
+  taken[unique] = true
+  return unique
 end
 
 -- { type, theirs = their name, options, call }, or nil where it can't be.
-function policy_of(s)
+function policy_of(s, taken)
   local type_, name = s:string "type", s:string "name"
   local read = types[type_]
   if not read then
@@ -137,7 +173,7 @@ function policy_of(s)
     type = type_,
     theirs = tostring(name),
     options = options,
-    call = call("policy", name_of(type_, tostring(name or "")), #options > 0 and options or nil),
+    call = call("policy", name_of(type_, tostring(name or ""), taken), #options > 0 and options or nil),
   }
 end
 
@@ -198,13 +234,11 @@ local IGNORED = {
 
 -- The map of tail_sampling. s: the section of the processor.
 function M.tail_sampling(s)
-  local policies, seen = {}, {}
+  local policies, taken = {}, {}
   for _, sub in ipairs(s:sections "policies") do
-    local made = policy_of(sub)
-    if made and seen[made.call.argument] then
-      sub:add("not mapped", "name", "a second policy " .. made.call.argument)
-    elseif made then
-      policies[#policies + 1], seen[made.call.argument] = made, true
+    local made = policy_of(sub, taken)
+    if made then
+      policies[#policies + 1] = made
       s.notes:add("mapped", sub.path, ('policy "%s"'):format(made.call.argument))
     end
   end

@@ -64,10 +64,14 @@ end
 -- ---- attributes ----
 
 local function put_actions(s, key, allowed)
-  local edits = {}
+  local edits, seen = {}, {}
   for _, action in ipairs(s:sections(key)) do
     local name, what = action:string "key", action:string "action"
     local value = action:value "value"
+    if name and seen[name] and (what ~= "upsert" or seen[name] ~= "upsert") then
+      action:add("different", "key", ("a second action on %s: here all inserts are done first, then update, upsert, delete, hash"):format(tostring(name)))
+    end
+    if name then seen[name] = what or "nothing" end
     if action:has "from_attribute" or action:has "pattern" or action:has "converted_type" or action:has "from_context" or not allowed[what] then
       for _, used in ipairs { "from_attribute", "pattern", "converted_type", "from_context" } do action:raw(used) end
       action:add("not mapped", "action", ("%s of %s: write a processor for it (docs/processors.md)"):format(tostring(what), tostring(name)))
@@ -86,6 +90,11 @@ end
 local RESOURCE = { insert = true, update = true, upsert = true, delete = true }
 local ATTRIBUTES = { insert = true, update = true, upsert = true, delete = true, hash = true }
 
+-- What the policies, and filters at the door, see of edits that stand in front of them there.
+local function note_late(s, steps, id, signals)
+  if signals.traces and not steps.decided then s.notes:add("different", "processors." .. id, "edits kept spans; the policies see what came in") end
+end
+
 local function only(edits, action)
   for key in pairs(edits) do
     if key ~= action then return false end
@@ -93,8 +102,9 @@ local function only(edits, action)
   return edits[action] ~= nil
 end
 
-function types.resource(s, steps, id)
+function types.resource(s, steps, id, signals)
   local edits = put_actions(s, "attributes", RESOURCE)
+  if steps.samples then note_late(s, steps, id, signals) end
   if only(edits, "upsert") and not steps.resource then
     steps.resource = edits.upsert
     return "resource"
@@ -157,7 +167,7 @@ function types.attributes(s, steps, id, signals)
   local edits = put_actions(s, "actions", ATTRIBUTES)
   local name = report.name_of("attributes", id)
   local others = signals.metrics or signals.logs
-  if signals.traces and not steps.decided then s.notes:add("different", "processors." .. id, "edits kept spans; the policies see what came in") end
+  note_late(s, steps, id, signals)
   local when = when_of(s)
   if when and others then s.notes:add("different", "processors." .. id, "include and exclude are of spans: metrics and logs are edited all") end
   table.insert(steps.kept, lua_text.call("processor", name, map {
@@ -280,6 +290,9 @@ function types.filter(s, steps, id, signals)
     if s:has(signal) and signals[signal] then became = add_old(s, steps, id, signal) or became end
   end
   if not signals.traces then return became end
+  if list == "received" and (#steps.kept > 0 or steps.resource) then
+    s.notes:add("different", "processors." .. id, "sees spans as they came, before the edits that stand in front of it there")
+  end
   if s:has "spans" then
     local spans = s:section "spans"
     local include = spans:has "include" and match_of(spans:section "include")
@@ -313,7 +326,10 @@ end
 -- steps: what the pipeline came to; comments where something is missing.
 function M.read(doc, pipelines, notes)
   local given = report.section(notes, doc.processors, "processors")
-  local steps, done = { received = {}, kept = {}, decided = false }, {}
+  local steps, done = { received = {}, kept = {}, decided = false, samples = false }, {}
+  for _, id in ipairs(pipelines.traces and pipelines.traces.processors or {}) do
+    steps.samples = steps.samples or id:find "^tail_sampling" ~= nil
+  end
   for _, signal in ipairs { "traces", "metrics", "logs" } do
     for _, id in ipairs(pipelines[signal] and pipelines[signal].processors or {}) do
       local kind = id:match "^([^/]+)"

@@ -150,6 +150,64 @@ def test_drops_come_first_and_shares_last(tmp_path):
     assert check(tmp_path, text).returncode == 0
 
 
+def test_a_zero_that_says_nothing_there_says_nothing_here(tmp_path):
+    text, report = from_text(tmp_path, collector([
+        "{name: a, type: latency, latency: {threshold_ms: 100, upper_threshold_ms: 0}}",
+        "{name: b, type: latency}",
+        "{name: c, type: numeric_attribute, numeric_attribute: {key: n, min_value: 0, max_value: 5}}",
+        "{name: d, type: rate_limiting, rate_limiting: {spans_per_second: 10, burst_capacity: 0}}",
+        "{name: e, type: probabilistic, probabilistic: {sampling_percentage: 150}}",
+        "{name: f, type: probabilistic}",
+    ]))
+    for made in ['"latency/a" { threshold_ms = 100 }', '"latency/b" { threshold_ms = 0 }',
+                 '"numeric_attribute/c" { key = "n", max_value = 5 }',
+                 '"rate_limiting/d" { spans_per_second = 10 }',
+                 '"probabilistic/e" { sampling_percentage = 100 }',
+                 '"probabilistic/f" { sampling_percentage = 0 }']:
+        assert made in text, text
+    assert "numeric_attribute.min_value: 0 is no bound there, and is left out" in report
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_policies_whose_names_are_alike_here_all_come_over(tmp_path):
+    text, report = from_text(tmp_path, collector([
+        "{name: a b, type: string_attribute, string_attribute: {key: k, values: [x]}}",
+        "{name: a/b, type: string_attribute, string_attribute: {key: k, values: [y]}}",
+        "{name: latency, type: latency, latency: {threshold_ms: 1}}",
+        "{name: '', type: latency, latency: {threshold_ms: 2}}",
+        "{name: both, type: and, and: {and_sub_policy: ["
+        "{name: s, type: string_attribute, string_attribute: {key: k, values: [x]}}, "
+        "{name: s, type: string_attribute, string_attribute: {key: l, values: [x]}}]}}",
+    ]))
+    for name in ["string_attribute/a-b", "string_attribute/a-b-2", "latency", "latency/2",
+                 "string_attribute/s", "string_attribute/s-2"]:
+        assert f'policy "{name}" {{' in text, text
+    assert "\nnot mapped" not in report
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_edits_that_policies_and_filters_see_there_are_said(tmp_path):
+    def report_of(before):
+        text, report = from_text(tmp_path, collector([
+            "{name: a, type: string_attribute, string_attribute: {key: env, values: [prod]}}",
+        ]).replace("processors:\n", """processors:
+  resource: {attributes: [{key: env, value: prod, action: upsert}, {key: env, value: dev, action: upsert}]}
+  resource/again: {attributes: [{key: env, action: delete}, {key: env, value: x, action: insert}]}
+  filter: {traces: {span: ['resource.attributes["env"] == "prod"']}}
+""").replace("[tail_sampling]", before))
+        assert check(tmp_path, text).returncode == 0
+        return report
+
+    edits = "processors.resource: edits kept spans; the policies see what came in"
+    filters = "processors.filter: sees spans as they came, before the edits that stand in front"
+    report = report_of("[resource, resource/again, filter, tail_sampling]")
+    assert edits in report and filters in report
+    assert "resource/again.attributes[2].key: a second action on env: here all inserts" in report
+    assert "processors.resource.attributes" not in report
+    report = report_of("[filter, tail_sampling, resource]")
+    assert edits not in report and filters not in report
+
+
 def test_an_inverted_match_stays_one(tmp_path):
     text, _ = from_text(tmp_path, collector([
         "{name: nohealth, type: string_attribute, string_attribute: "
