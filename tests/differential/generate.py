@@ -7,7 +7,8 @@ TEAMS = ["red", "blue"]
 CODES = [200, 201, 302, 404, 500, 503]
 DURATIONS = [1, 5, 10, 50, 99, 100, 101, 250, 500, 501, 1000]
 SHARES = [0, 10, 25, 50, 75, 100]
-STATES = ["", "vendor=a", "vendor=b,other=x", "ot=th:8;rv:abcdef01234567"]
+MIXED = ["text", "t", "", "7", 7, 0, -3, 2.5, 7.0, True, False, ["t", "7"], [7], []]  # of one key
+STATES = ["", "", "vendor=a", "vendor=b,other=x", "ot=th:8;rv:abcdef01234567"]
 
 
 # ---- traces ----
@@ -43,7 +44,11 @@ class Trace:
         put(resource.resource, "service.name", rng.choice(SERVICES))
         if rng.random() < 0.5:
             put(resource.resource, "team", rng.choice(TEAMS))
+        if rng.random() < 0.15:
+            put(resource.resource, "mixed", rng.choice(MIXED))
         scope = resource.scope_spans.add()
+        if rng.random() < 0.5:
+            scope.scope.name, scope.scope.version = "lib", "1.2"
         for _ in range(rng.choice([1, 1, 2, 3])):
             fill(scope.spans.add(), self.raw, rng)
         self.resource_spans.append(resource)
@@ -66,19 +71,31 @@ class Trace:
 
 
 def plain(owner):
-    return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in owner.attributes}
+    return {a.key: value_of(a.value) for a in owner.attributes}
+
+
+def value_of(item):
+    value = getattr(item, item.WhichOneof("value"))
+    return value if item.WhichOneof("value") != "array_value" else [value_of(v) for v in value.values]
 
 
 def put(owner, key, value):
-    item = owner.attributes.add(key=key)
+    put_value(owner.attributes.add(key=key).value, value)
+
+
+def put_value(item, value):
     if isinstance(value, bool):
-        item.value.bool_value = value
+        item.bool_value = value
     elif isinstance(value, int):
-        item.value.int_value = value
+        item.int_value = value
     elif isinstance(value, float):
-        item.value.double_value = value
+        item.double_value = value
+    elif isinstance(value, list):
+        item.array_value.SetInParent()
+        for one in value:
+            put_value(item.array_value.values.add(), one)
     else:
-        item.value.string_value = value
+        item.string_value = value
 
 
 START_NS = 1_790_000_000_000_000_000
@@ -101,6 +118,10 @@ def fill(span, trace_id, rng):
         put(span, "http.status_code", rng.choice(CODES))
     if rng.random() < 0.4:
         put(span, "cached", rng.random() < 0.5)
+    if rng.random() < 0.4:
+        put(span, "mixed", rng.choice(MIXED))
+    if span.status.code == 2 and rng.random() < 0.5:
+        span.status.message = "failed"
     if rng.random() < 0.3:
         put(span, "ratio", rng.choice([0.25, 0.5, 1.5]))
     if rng.random() < 0.2:
@@ -126,8 +147,31 @@ CONDITIONS = [
     'attributes["http.route"] == nil',
     'HasPrefix(name, "GET")',
     '(end_time - start_time) > Duration("100ms")',
+    'attributes["mixed"] == 7', 'attributes["mixed"] != 7', 'attributes["mixed"] < 5',
+    '5 <= attributes["mixed"]', 'attributes["mixed"] == "7"', 'attributes["mixed"] != "text"',
+    'attributes["mixed"] == ""', 'attributes["mixed"] == true', 'attributes["mixed"] != false',
+    'attributes["mixed"] != nil', 'IsMatch(attributes["mixed"], "7")',
+    'IsMatch(attributes["mixed"], "^$")', 'not IsMatch(attributes["mixed"], "t")',
+    'HasPrefix(attributes["mixed"], "t")', 'not HasPrefix(attributes["mixed"], "t")',
+    'HasSuffix(attributes["mixed"], "7") or name == "buy"',
+    'attributes["mixed"] == nil and resource.attributes["mixed"] != nil',
+    'not (attributes["mixed"] == 7 and kind == SPAN_KIND_SERVER)',
+    'span.attributes["http.status_code"] > 499.5 and span.name != "buy"',
+    'trace_state["vendor"] == "a"', 'trace_state["vendor"] == ""', 'trace_state["other"] != "x"',
+    'IsMatch(status.message, "^$")', 'IsMatch(trace_state["other"], "^$")',
+    'parent_span_id.string == "0000000000000000"',
+    'status.message == ""', 'status.message != "failed" and status.code == 2', 'IsRootSpan()',
+    'parent_span_id == SpanID(0x0000000000000000)', 'kind.string == "Server"',
+    'Milliseconds(end_time - start_time) >= 100', 'Seconds(end_time - start_time) > 0.5',
+    'end_time_unix_nano - start_time_unix_nano == 1000000',
+    'instrumentation_scope.name == "lib"', 'instrumentation_scope.name == ""',
+    'name == "buy" or name == "send" and kind == SPAN_KIND_CLIENT',
+    'kind >= SPAN_KIND_CLIENT', 'status.code != STATUS_CODE_UNSET', 'attributes["missing"] < 5',
+    'attributes["missing"] != "x"', 'not (attributes["missing"] == nil)',
 ]
-EVENTS = ['name == "exception"', 'attributes["exception.type"] == "TimeoutError"',
+EVENTS = ['attributes["exception.type"] != "ValueError"', 'span.name == "buy"',
+          'not (name == "retry") and resource.attributes["team"] == "red"', 'spanevent.name != "retry"',
+          'name == "exception"', 'attributes["exception.type"] == "TimeoutError"',
           'IsMatch(attributes["exception.type"], "Error$")']
 
 
@@ -135,23 +179,24 @@ def latency(rng):
     low = rng.choice([1, 50, 100, 500])
     options = {"threshold_ms": low}
     if rng.random() < 0.4:
-        options["upper_threshold_ms"] = rng.choice([250, 500, 1000, 5000])
+        options["upper_threshold_ms"] = rng.choice([0] + [u for u in (250, 500, 1000, 5000) if u > low])
     return options
 
 
 def numeric(rng):
-    options = {"key": rng.choice(["http.status_code", "http.status_code", "ratio"]),
-               "min_value": rng.choice([1, 200, 400]), "max_value": rng.choice([404, 499, 599])}
+    options = {"key": rng.choice(["http.status_code", "http.status_code", "ratio", "mixed"]),
+               "min_value": rng.choice([0, 1, 200, 400]), "max_value": rng.choice([404, 499, 599])}
     if rng.random() < 0.2:
         options["invert_match"] = True
     return options
 
 
 def string(rng):
-    key, values = rng.choice([("service.name", SERVICES), ("http.route", ROUTES), ("team", TEAMS)])
+    key, values = rng.choice([("service.name", SERVICES), ("http.route", ROUTES), ("team", TEAMS),
+                               ("mixed", ["text", "7", ""])])
     options = {"key": key, "values": rng.sample(values, rng.randrange(1, 3))}
     if rng.random() < 0.3:
-        options = {"key": key, "values": [rng.choice(["^c", "a", "/b.*", "t$"])],
+        options = {"key": key, "values": [rng.choice(["^c", "a", "/b.*", "t$", "7", ".*"])],
                    "enabled_regex_matching": True, "cache_max_size": 10}
     if rng.random() < 0.2:
         options["invert_match"] = True
@@ -159,7 +204,7 @@ def string(rng):
 
 
 def boolean(rng):
-    options = {"key": "cached", "value": rng.random() < 0.5}
+    options = {"key": rng.choice(["cached", "cached", "mixed"]), "value": rng.random() < 0.5}
     if rng.random() < 0.2:
         options["invert_match"] = True
     return options
@@ -243,6 +288,17 @@ def is_share(policy):
             and 0 < policy["probabilistic"]["sampling_percentage"] < 100)
 
 
+def of_mixed(policy):
+    """Whether it is about the attribute that has values of every type."""
+    return policy.get(policy["type"], {}).get("key") == "mixed"
+
+
+def may_fail(policy):
+    """Whether it has a condition that is an error there for values that are absent or no text."""
+    conditions = policy.get("ottl_condition", {}).get("span", [])
+    return any("fix(attributes" in condition for condition in conditions)
+
+
 def took_ms(spans):
     return (max(s.end_time_unix_nano for s in spans)
             - min(s.start_time_unix_nano for s in spans)) // 1_000_000
@@ -261,6 +317,10 @@ def cause(given, trace):
         if p["type"] == "numeric_attribute" and p["numeric_attribute"]["key"] == "ratio" and any(
                 "ratio" in plain(s) for s in spans):
             return "numeric_attribute: doubles count here; there whole numbers alone"
+        if of_mixed(p) and any("mixed" in plain(s) or "mixed" in r for r, s in trace.spans()):
+            return "attributes of another type: there 0, false or an empty text; here no match"
+        if may_fail(p):
+            return "HasPrefix and HasSuffix of what is no text: an error there"
         if is_share(p) and any("rv:" in s.trace_state for s in spans):
             return "probabilistic: the rv of tracestate is the randomness here; there a hash of the id"
         if is_share(p) and ("drop" in above or "not" in above):
