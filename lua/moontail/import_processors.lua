@@ -48,7 +48,8 @@ function types.tail_sampling(s, steps)
 end
 
 function types.probabilistic_sampler(s, steps, id)
-  local percentage = s:number "sampling_percentage"
+  local percentage = s:number "sampling_percentage" or 0
+  if type(percentage) == "number" then percentage = math.min(percentage, 100) end
   s:ignore("hash_seed", "the draw is by the trace id, equal on every node")
   for _, key in ipairs { "mode", "sampling_precision", "from_attribute", "attribute_source", "sampling_priority", "fail_closed" } do
     s:ignore(key, "the draw is the consistent one of W3C trace context")
@@ -56,6 +57,11 @@ function types.probabilistic_sampler(s, steps, id)
   if steps.decided then
     s.notes:add("not mapped", "processors." .. id, "behind tail_sampling it would thin out what the policies kept; use policy \"probabilistic\"")
     return nil
+  end
+  local before = steps.head_sampling and steps.head_sampling[1][2]
+  if before then
+    s.notes:add("different", "processors." .. id, "a second one: there is one draw here, with the smaller share")
+    if type(before) == "number" and (type(percentage) ~= "number" or before < percentage) then percentage = before end
   end
   steps.head_sampling = map { { "sampling_percentage", percentage } }
   return "head_sampling"

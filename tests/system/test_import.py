@@ -208,6 +208,21 @@ def test_edits_that_policies_and_filters_see_there_are_said(tmp_path):
     assert edits not in report and filters not in report
 
 
+def test_of_two_samplers_at_the_head_the_smaller_share_counts(tmp_path):
+    def head(first, second):
+        text, report = from_text(tmp_path, collector(["{name: a, type: always_sample}"]).replace("processors:\n", f"""processors:
+  probabilistic_sampler: {{sampling_percentage: {first}}}
+  probabilistic_sampler/2: {{sampling_percentage: {second}}}
+""").replace("[tail_sampling]", "[probabilistic_sampler, probabilistic_sampler/2, tail_sampling]"))
+        assert "probabilistic_sampler/2: a second one: there is one draw here" in report
+        assert check(tmp_path, text).returncode == 0
+        return text
+
+    assert "head_sampling = { sampling_percentage = 20 }" in head(20, 150)
+    assert "head_sampling = { sampling_percentage = 100 }" in head(150, 100)
+    assert "head_sampling = { sampling_percentage = 5 }" in head(20, 5)
+
+
 def test_an_inverted_match_stays_one(tmp_path):
     text, _ = from_text(tmp_path, collector([
         "{name: nohealth, type: string_attribute, string_attribute: "
