@@ -4,7 +4,8 @@
  * Data path: receive -> [json in] -> scan; outbox -> [json out] -> file and Lua exporters. Hex
  * trace and span ids, 64-bit integers as strings (numbers are taken too), enums as numbers (names
  * are taken too), lowerCamelCase (snake_case is taken too), base64 bytes, unknown keys ignored.
- * Any thread.
+ * Half a character, as JavaScript escapes what it cut within one (\ud83c), is read as U+FFFD. Any
+ * thread.
  */
 #pragma once
 

@@ -384,6 +384,59 @@ static enum err parse_failed(const struct scratch *scratch, const yyjson_read_er
                     error->pos);
 }
 
+/* The number of \uXXXX at `at`; -1: there is no such. */
+static int32_t escaped_unit(const uint8_t *at, const uint8_t *end)
+{
+    uint8_t unit[2];
+    size_t len;
+
+    if (end - at < 6 || at[0] != '\\' || at[1] != 'u' ||
+        !decode_hex(slice_make(at + 2, 4), unit, &len))
+        return -1;
+    return unit[0] << 8 | unit[1];
+}
+
+/* JavaScript cuts strings within a character: \ud83c, and the other half is gone. U+FFFD is written
+ * over each such half. False: there is none. */
+static bool replace_halves(uint8_t *at, const uint8_t *end)
+{
+    static const uint8_t replacement[] = {'\\', 'u', 'f', 'f', 'f', 'd'};
+    bool replaced = false;
+
+    while ((at = memchr(at, '\\', (size_t)(end - at)))) {
+        int32_t unit = escaped_unit(at, end);
+        size_t len = unit < 0 ? 2 : 6;
+
+        if (unit >> 10 == 0xd800 >> 10 && escaped_unit(at + 6, end) >> 10 == 0xdc00 >> 10) {
+            len = 12;
+        } else if (unit >> 11 == 0xd800 >> 11) {
+            memcpy(at, replacement, sizeof replacement);
+            replaced = true;
+        }
+        if ((size_t)(end - at) <= len)
+            break;
+        at += len;
+    }
+    return replaced;
+}
+
+/* A second try with a copy that has no halves of characters. *copy is the caller's. */
+static yyjson_doc *parse_mended(struct slice json, const yyjson_alc *allocator, uint8_t **copy,
+                                yyjson_read_err *error)
+{
+    struct scratch *scratch = allocator->ctx;
+
+    scratch->used = 0; /* the first try has freed what it took */
+    *copy = scratch_alloc(scratch, json.len + YYJSON_PADDING_SIZE);
+    if (!*copy)
+        return NULL;
+    memcpy(*copy, json.data, json.len);
+    memset(*copy + json.len, 0, YYJSON_PADDING_SIZE);
+    if (!replace_halves(*copy, *copy + json.len))
+        return NULL;
+    return yyjson_read_opts((char *)*copy, json.len, YYJSON_READ_INSITU, allocator, error);
+}
+
 enum err json_to_body_in(enum otlp_signal signal, struct slice json, struct buf *out,
                          struct json_scratch *room, struct err_info *info)
 {
@@ -391,20 +444,24 @@ enum err json_to_body_in(enum otlp_signal signal, struct slice json, struct buf 
     yyjson_alc allocator = {scratch_alloc, scratch_realloc, scratch_free, &scratch};
     struct reader r = {.out = out, .info = info, .key = ""};
     size_t start = out->len;
+    uint8_t *mended = NULL;
     yyjson_read_err error;
     yyjson_doc *doc;
     enum err err = ERR_OK;
 
     /* The cast only drops const: without YYJSON_READ_INSITU the input is not written to. */
     doc = yyjson_read_opts((char *)(uintptr_t)json.data, json.len, 0, &allocator, &error);
+    if (!doc && error.code == YYJSON_READ_ERROR_INVALID_STRING)
+        doc = parse_mended(json, &allocator, &mended, &error);
     room->used = scratch.used + scratch.refused;
     if (!doc)
-        return parse_failed(&scratch, &error, info);
-    if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
+        err = parse_failed(&scratch, &error, info);
+    else if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
         err = err_fail(info, ERR_PARSE, "the body is not a JSON object");
     else if (!read_object(&r, json_body(signal), yyjson_doc_get_root(doc), 0))
         err = ERR_PARSE;
     yyjson_doc_free(doc);
+    scratch_free(&scratch, mended);
     if (!buf_ok(out))
         err = err_fail(info, ERR_FULL, "the body is larger than it may be");
     if (err)

@@ -389,6 +389,22 @@ static void the_later_of_two_keys_wins_and_lists_are_joined(void)
     buf_fini(&out);
 }
 
+static void half_a_character_is_replaced(void)
+{
+    struct message span = {.len = 0}, two = {.len = 0};
+
+    put_text(&span, 5, "hello\xef\xbf\xbd");
+    CHECK(span_gives(SPAN("\"name\":\"hello\\ud83c\""), &span));
+    CHECK(span_gives(SPAN("\"name\":\"hello\\uDF1D\""), &span));
+    put_text(&two, 5, "\\ud83c\xef\xbf\xbd\xf0\x9f\x8c\x9d\xef\xbf\xbd\n\xef\xbf\xbd");
+    CHECK(span_gives(
+        SPAN("\"name\":\"\\\\ud83c\\ud83c\\ud83c\\udf1d\\udf1d\\u000a\\ud83c\",\"no\\udbff\":1"),
+        &two));
+    CHECK(is_refused(SPAN("\"name\":\"\\ud83c\",\"kind\":\"\\u12\""), "not JSON"));
+    CHECK(is_refused(SPAN("\"name\":\"\\ud83c"), "not JSON"));
+    CHECK(is_refused("{\"\\ud83c\\", "not JSON"));
+}
+
 static void wrong_types_are_named(void)
 {
     CHECK(is_refused("", "not JSON"));
@@ -572,6 +588,7 @@ int main(void)
     RUN(doubles_make_the_round_exactly);
     RUN(doubles_are_read_from_strings_and_integers);
     RUN(the_later_of_two_keys_wins_and_lists_are_joined);
+    RUN(half_a_character_is_replaced);
     RUN(wrong_types_are_named);
     RUN(nesting_is_bounded_as_in_the_scan);
     RUN(both_bounds_of_memory_hold_and_nothing_is_left);
