@@ -7,8 +7,9 @@ enum encoding encoding_of(struct slice name)
         const char *name;
         enum encoding encoding;
     } known[] = {
-        {"", ENCODING_IDENTITY},   {"identity", ENCODING_IDENTITY}, {"gzip", ENCODING_GZIP},
-        {"x-gzip", ENCODING_GZIP}, {"deflate", ENCODING_DEFLATE},   {"zstd", ENCODING_ZSTD},
+        {"", ENCODING_IDENTITY},    {"identity", ENCODING_IDENTITY}, {"gzip", ENCODING_GZIP},
+        {"x-gzip", ENCODING_GZIP},  {"deflate", ENCODING_DEFLATE},   {"zstd", ENCODING_ZSTD},
+        {"zlib", ENCODING_DEFLATE}, /* what the OpenTelemetry Collector calls it */
     };
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

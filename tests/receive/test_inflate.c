@@ -64,6 +64,7 @@ static const struct {
 } encodings[] = {
     {"gzip", put_gzip}, {"deflate", put_zlib},     {"deflate", put_raw_deflate},
     {"zstd", put_zstd}, {"zstd", put_zstd_stream}, {"x-gzip", put_gzip},
+    {"zlib", put_zlib},
 };
 
 enum { ENCODINGS = sizeof encodings / sizeof *encodings };

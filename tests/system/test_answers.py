@@ -161,7 +161,7 @@ def test_every_form_of_compression_that_clients_use_is_taken(collector):
     raw = zlib.compressobj(wbits=-15)
     raw_deflate = raw.compress(body) + raw.flush()
     for encoding, bytes_ in (("gzip", members), ("deflate", raw_deflate), ("identity", body),
-                             ("GZIP", gzip.compress(body))):
+                             ("zlib", zlib.compress(body)), ("GZIP", gzip.compress(body))):
         answer = post(collector.http, bytes_, headers={"Content-Encoding": encoding})
         assert answer.status == 200, encoding
 
