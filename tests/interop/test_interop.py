@@ -60,6 +60,7 @@ def check_spans(request, language, traces):
         assert values["text"].string_value == "é" and values["whole"].int_value == 42
         assert values["real"].double_value == 0.5 and values["yes"].bool_value
         assert [v.string_value for v in values["list"].array_value.values] == ["a", "b"]
+        assert language != "node" or values["cut"].string_value == "moon\ufffd"
         assert parent.events[0].name == "happened"
 
 

@@ -20,6 +20,7 @@ const tracer = provider.getTracer("interop", "1.0");
 for (let i = 0; i < Number(traces); i++) {
   const parent = tracer.startSpan("parent", { kind: SpanKind.SERVER });
   parent.setAttributes({ text: "é", whole: 42, real: 0.5, yes: true, list: ["a", "b"] });
+  parent.setAttribute("cut", "moon\u{1f31d}".slice(0, 5)); // half a character is left
   parent.addEvent("happened", { key: "value" });
   const inner = trace.setSpan(context.active(), parent);
   const child = tracer.startSpan("child", { kind: SpanKind.CLIENT, links: [{ context: parent.spanContext() }] }, inner);
