@@ -235,6 +235,7 @@ static enum err make(const struct run_options *options, struct collector **c)
                                   .configured = on_configured,
                                   .memory = count_memory(),
                                   .cpus = process_cpus(),
+                                  .max_fds = process_max_fds(),
                                   .has_admin = true,
                                   .watches_files = true,
                                   .journal_path = options->journal_path,

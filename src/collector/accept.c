@@ -6,7 +6,8 @@
 
 /* Who waits stays in the queue meanwhile, and the listener stays ready: without a pause the main
  * thread would spin. */
-#define PAUSE_NS (100 * NS_PER_MS)
+#define PAUSE_NS     (100 * NS_PER_MS)
+#define SAY_EVERY_NS (10 * NS_PER_S)
 
 struct receive_listener accept_options(const struct config *config, enum receive_protocol protocol)
 {
@@ -98,23 +99,37 @@ static enum err take_waiting(const struct listener *l)
     enum err err;
     int fd;
 
-    while ((err = net->accept(net, l->fd, &fd)) == ERR_OK)
+    while ((err = net->accept(net, l->fd, &fd)) == ERR_OK) {
+        if (fd >= l->collector->descriptors.connections) {
+            net->close(net, fd);
+            return ERR_FULL;
+        }
         hand_over(l->collector, l->port, fd);
+    }
     return err;
+}
+
+/* One line in ten seconds. */
+static void say_full(struct collector *c, const struct listener *l, uint64_t now_ns)
+{
+    if (c->accept_said_ns && now_ns - c->accept_said_ns < SAY_EVERY_NS)
+        return;
+    c->accept_said_ns = now_ns;
+    log_event(LOG_WARN, "cannot accept: out of file descriptors", "address", l->bound);
 }
 
 static void on_acceptable(void *arg, unsigned ready)
 {
     struct listener *l = arg;
-    enum err err;
+    uint64_t now_ns;
 
     (void)ready;
-    err = take_waiting(l);
-    if (err == ERR_FULL) {
-        log_event(LOG_WARN, "cannot accept: out of file descriptors", "address", l->bound);
-        loop_watch_set(l->watch, 0);
-        l->collector->accept_again_ns = collector_now_ns(l->collector) + PAUSE_NS;
-    }
+    if (take_waiting(l) != ERR_FULL)
+        return;
+    now_ns = collector_now_ns(l->collector);
+    say_full(l->collector, l, now_ns);
+    loop_watch_set(l->watch, 0);
+    l->collector->accept_again_ns = now_ns + PAUSE_NS;
 }
 
 /* Senders of a signal that nobody takes are told so at each request; the operator here. */

@@ -101,9 +101,8 @@ static enum err open_journal(struct collector *c, struct err_info *info)
         .ack = c->shared.ack,
         .disk = c->host.disk,
         .path = journal_path(c),
-        .file_bytes = config->journal.segment_size < SETUP_SEGMENT_BYTES
-                          ? SETUP_SEGMENT_BYTES
-                          : config->journal.segment_size,
+        .file_bytes = c->descriptors.file_bytes,
+        .fd_bound = c->descriptors.files,
         .max_bytes = config->journal.max_size,
         .history_bytes = config->journal.history,
         .wait_ns = build_wait_ns(config),
@@ -149,6 +148,9 @@ enum err build_journal(struct collector *c, struct err_info *info)
     err = setup_journal_fits(c->shared.config, c->shared.count, info);
     if (err == ERR_OK)
         err = setup_memory_fits(c->shared.config, c->shared.count, info);
+    if (err == ERR_OK)
+        err = descriptors_share(c->shared.config, c->shared.count, c->host.max_fds,
+                                &c->descriptors, info);
     if (err != ERR_OK)
         return err;
     find_names(c);

@@ -30,6 +30,7 @@ struct collector_host {
     void *arg;
     struct memory *memory; /* the one that the libraries' hooks count in; outlives the collector */
     unsigned cpus;         /* for workers = 0 */
+    unsigned max_fds;      /* descriptors that this process may have; 0: never too few */
     uint64_t seed;         /* 0: random */
     bool watches_files;    /* of the configuration, with the system's inotify */
     bool moves_eagerly;    /* for tests: see struct journal_config */

@@ -8,6 +8,7 @@
 
 #include "admin/admin.h"
 #include "collector/collector.h"
+#include "collector/descriptors.h"
 #include "collector/notices.h"
 #include "collector/recover.h"
 #include "collector/reload.h"
@@ -76,7 +77,9 @@ struct collector {
     struct export_stats export_stats[OTLP_SIGNALS][EXPORTER_MAX];
     size_t export_count; /* of them */
     uint64_t started_ns, started_unix_ns, stop_by_ns;
+    struct descriptors descriptors;
     uint64_t accept_again_ns; /* paused until then; 0: accepting */
+    uint64_t accept_said_ns;  /* that none is left */
     struct metrics_source metrics_sources[METRICS_SOURCES];
     bool has_sent_last; /* what was counted until the end */
     struct notices notices;

@@ -1,6 +1,7 @@
 #include "collector/process.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,13 +54,11 @@ static double seconds(struct timeval t)
 void process_figures_read(struct process_figures *f)
 {
     struct rusage usage;
-    struct rlimit limit;
 
     memset(f, 0, sizeof(*f));
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         f->cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        f->max_fds = limit.rlim_cur;
+    f->max_fds = process_max_fds();
     f->open_fds = count_fds();
     read_memory(f);
 }
@@ -93,6 +92,15 @@ void process_raise_fds(void)
         return;
     limit.rlim_cur = limit.rlim_max;
     (void)!setrlimit(RLIMIT_NOFILE, &limit); /* it stays as it was */
+}
+
+unsigned process_max_fds(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (unsigned)limit.rlim_cur;
 }
 
 unsigned process_cpus(void)

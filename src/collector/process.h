@@ -16,6 +16,9 @@ void process_figures_read(struct process_figures *f);
  * soft limit is below the bounds that config.lua has. */
 void process_raise_fds(void);
 
+/* Descriptors that this process may have. */
+unsigned process_max_fds(void);
+
 /* CPUs that the cgroup and the affinity mask allow, at least 1. */
 unsigned process_cpus(void);
 

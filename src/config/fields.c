@@ -89,7 +89,8 @@ const struct schema_field config_fields[] = {
     {"journal.history", SCHEMA_SIZE, "0", 0, 1024 * 1024 * GIB, .offset = OF(journal.history),
      .doc = "decided data that is kept so that explain and rescue find it; 0 = none"},
     {"journal.segment_size", SCHEMA_SIZE, "\"256MiB\"", MIB, GIB, .offset = OF(journal.segment_size),
-     .doc = "of one file, at least 2MiB"},
+     .doc = "of one file, at least 2MiB; more where all of max_size would take over an eighth of the file "
+            "descriptors"},
     {"journal.on_shutdown", SCHEMA_STRING, "\"decide\"", .one_of = "decide|keep", .offset = OF(journal.on_shutdown),
      .doc = "decide = judge and flush what waits; keep = leave it for the next start, on a volume that stays"},
 

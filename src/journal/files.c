@@ -52,6 +52,7 @@ enum err files_init(struct files *f, struct segments *segments, const struct jou
             .path = config->path,
             .region_bytes = config->segment_bytes,
             .file_bytes = config->file_bytes,
+            .fd_bound = config->fd_bound,
             .max_bytes = config->max_bytes,
             .min_free = config->min_free,
             .reserve = RESERVE,

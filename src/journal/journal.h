@@ -79,6 +79,7 @@ struct journal_config {
     struct disk *disk;
     const char *path;       /* borrowed for the call */
     uint64_t file_bytes;    /* of a segment file */
+    int fd_bound;           /* no more files are made where their descriptors are as high as this */
     uint64_t max_bytes;     /* of all files */
     double min_free;        /* share of the file system, 0 .. 1 */
     uint64_t history_bytes; /* of free segments that are kept for readers; 0: none */

@@ -22,6 +22,7 @@ struct store_config {
     const char *path;    /* the folder; made (0700) if it is not there */
     size_t region_bytes; /* a multiple of FORMAT_PAGE: two of them .. 2 MiB */
     size_t file_bytes;   /* at least region_bytes; what does not fit a region is not used */
+    int fd_bound;        /* no file is made whose descriptor is as high; 0: none is */
     uint64_t max_bytes;  /* of all files together */
     double min_free;     /* share of the file system that stays free, 0 .. 1 */
     unsigned reserve;    /* regions that only `reserved` takes get */

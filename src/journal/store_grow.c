@@ -39,6 +39,12 @@ static enum err check_space(struct store *s, uint64_t bytes, uint64_t limit, str
     return ERR_OK;
 }
 
+static void remove_new(struct store *s, const struct store_file *f, const char *path)
+{
+    s->disk->close(s->disk, f->fd);
+    (void)s->disk->unlink(s->disk, path, NULL);
+}
+
 /* An empty file with the next number, as store_add_file's place. */
 static enum err create(struct store *s, bool is_large, uint32_t *at, struct err_info *info)
 {
@@ -50,11 +56,14 @@ static enum err create(struct store *s, bool is_large, uint32_t *at, struct err_
 
     if (err)
         return err;
+    if (s->config.fd_bound && f.fd >= s->config.fd_bound) {
+        remove_new(s, &f, path);
+        return err_fail(info, ERR_FULL, "cannot make %s: too few file descriptors are left", path);
+    }
     *last = f.number;
     *at = store_add_file(s, f);
     if (*at == UINT32_MAX) {
-        s->disk->close(s->disk, f.fd);
-        (void)s->disk->unlink(s->disk, path, NULL);
+        remove_new(s, &f, path);
         return store_no_memory(s, info);
     }
     return ERR_OK;

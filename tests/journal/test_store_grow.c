@@ -33,6 +33,37 @@ static void max_bytes_and_min_free_bound_all_files_together(void)
     store_close(s);
 }
 
+static int next_descriptor(void)
+{
+    int fd;
+
+    CHECK(fake.disk.open(&fake.disk, "/j/lock", O_RDONLY, 0, &fd, &info) == ERR_OK);
+    fake.disk.close(&fake.disk, fd);
+    return fd;
+}
+
+static void no_file_takes_a_descriptor_that_others_need(void)
+{
+    struct store_config config = USUAL;
+    struct store *s = opened(config);
+    uint32_t n, large;
+
+    config.fd_bound = next_descriptor() + 2;
+    s = reopened(s, config);
+    CHECK(store_take(s, 2 * R, false, &large, &info) == ERR_OK);
+    while (store_grow(s, 100))
+        ;
+    CHECK(store_free_regions(s) == 4);
+    CHECK(store_take(s, 2 * R, false, &n, &info) == ERR_FULL && strstr(info.text, "descriptors"));
+    CHECK(size_of("/j/large-00000002") == UINT64_MAX);
+    store_put(s, large);
+    while (store_grow(s, 100))
+        ;
+    CHECK(store_free_regions(s) == 8);
+    CHECK(next_descriptor() == config.fd_bound);
+    store_close(s);
+}
+
 /* Else what was once used for small bodies would never be there for large ones. */
 static void files_that_nothing_lives_in_make_way_for_a_large_body(void)
 {
@@ -274,6 +305,7 @@ static void a_large_file_that_cannot_be_made_leaves_nothing(void)
 int main(void)
 {
     RUN_FRESH(max_bytes_and_min_free_bound_all_files_together);
+    RUN_FRESH(no_file_takes_a_descriptor_that_others_need);
     RUN_FRESH(files_that_nothing_lives_in_make_way_for_a_large_body);
     RUN_FRESH(a_lowered_max_bytes_removes_files_without_live_regions);
     RUN_FRESH(files_grow_in_bounded_steps);
