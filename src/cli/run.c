@@ -222,6 +222,7 @@ static void on_configured(void *arg, const struct config *config)
     our_signals(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file over RLIMIT_FSIZE is one that can't be written */
     log_configure(level_of(config->log_level), format_of(config->log_format));
 }
 

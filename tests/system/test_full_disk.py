@@ -106,3 +106,12 @@ def test_a_disk_that_is_too_small_loses_only_what_it_may(start, backend, small_d
     assert took < 2
     if on_full == "refuse":
         assert received >= taken, "lost although it was told to refuse"
+
+
+def test_a_limit_on_the_size_of_files_is_a_disk_that_is_full(start, backend):
+    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
+                             journal='ack = "written"'),
+                      under=("sh", "-c", 'ulimit -f 24576; exec "$@"', "sh"))  # 12 MiB
+    taken = fill(collector.http, 24).count(200)
+    assert taken > 0
+    backend.wait(spans=taken * 200)
