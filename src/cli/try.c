@@ -151,7 +151,8 @@ static int load(struct trying *t)
         cli_say_errors(&report);
         code = EXIT_CONFIG;
     } else {
-        fwrite(report.data, 1, report.len, stderr);
+        if (report.len > 0)
+            fwrite(report.data, 1, report.len, stderr);
         code = check_arguments(t);
     }
     buf_fini(&report);
