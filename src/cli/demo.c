@@ -1,7 +1,6 @@
 /* The demonstration behind `make run`: the collector with its shipped configuration on a free port,
  * `moontail load` as a second process that sends to it, and a live summary. */
 #include "base/log.h"
-#include "base/units.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/run.h"
@@ -208,9 +207,8 @@ static int parse(struct demo *d, struct run_options *o, int argc, char **argv)
     if (!load_parse_protocol(d->protocol, &d->grpc))
         return cli_usage(&demo_command, "--protocol is '%s'; allowed: " LOAD_PROTOCOLS,
                          d->protocol);
-    if (duration && *duration && units_duration(slice_str(duration), &d->duration_ns) != ERR_OK)
-        return cli_usage(&demo_command, "duration is '%s'; allowed: a time as in 20s or 5m",
-                         duration);
+    if (duration && *duration && !load_parse_duration(duration, &d->duration_ns))
+        return cli_usage(&demo_command, "duration is '%s'; allowed: " LOAD_DURATIONS, duration);
     return EXIT_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/gzip_out.h"
+#include "base/units.h"
 #include "cli/bench_pool.h"
 
 #include <stdlib.h>
@@ -173,6 +174,11 @@ bool load_parse_protocol(const char *text, bool *grpc)
 {
     *grpc = strcmp(text, "grpc") == 0;
     return *grpc || strcmp(text, "http/protobuf") == 0;
+}
+
+bool load_parse_duration(const char *text, uint64_t *ns)
+{
+    return units_duration(slice_str(text), ns) == ERR_OK && *ns > 0;
 }
 
 enum err load_run(const struct load_options *o, const _Atomic bool *stop,

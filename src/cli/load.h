@@ -25,11 +25,13 @@ struct load_report {
     struct sender_stats sender;
 };
 
-/* What --rate and --protocol may be, here and for `demo`; false: they may not. */
+/* What --rate, --protocol and --duration may be, here and for `demo`; false: they may not. */
 bool load_parse_rate(const char *text, double *traces_per_second);
 bool load_parse_protocol(const char *text, bool *grpc);
+bool load_parse_duration(const char *text, uint64_t *ns);
 #define LOAD_RATES     "0 (as many as it can) to 1000000 traces a second"
 #define LOAD_PROTOCOLS "grpc, http/protobuf"
+#define LOAD_DURATIONS "a time as in 20s or 5m, more than 0s"
 
 /* Sends until the time or the number of traces is reached, or *stop; then waits at most 10 s for
  * the last answers. Blocks; any thread. ERR_IO: nobody listens. */

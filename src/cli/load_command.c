@@ -1,6 +1,5 @@
 /* load_command.c: `moontail load`. */
 #include "base/clock.h"
-#include "base/units.h"
 #include "cli/bench_pool.h"
 #include "cli/cli.h"
 #include "cli/load.h"
@@ -117,7 +116,7 @@ static const char *const allowed[] = {
     [ENDPOINT] = "http://HOST:PORT, without TLS",
     [PROTOCOL] = LOAD_PROTOCOLS,
     [RATE] = LOAD_RATES,
-    [DURATION] = "a time as in 20s or 5m",
+    [DURATION] = LOAD_DURATIONS,
     [TRACES] = "a whole number of traces; 0: as many as fit into --duration",
     [CONNECTIONS] = "1 to 256",
     [SEED] = "a whole number",
@@ -153,7 +152,7 @@ static bool parse_option(struct arguments *a, int id)
     case RATE:
         return load_parse_rate(optarg, &a->load.traces_per_second);
     case DURATION:
-        return !units_duration(slice_str(optarg), &a->load.duration_ns);
+        return load_parse_duration(optarg, &a->load.duration_ns);
     case TRACES:
         return parse_count(optarg, UINT64_C(1) << 40, &a->load.traces);
     case CONNECTIONS:

@@ -260,6 +260,8 @@ def test_a_port_that_is_taken_is_said_and_ends_with_73(start, tmp_path):
     (["load", "--traces", "-1"], "--traces is '-1'; allowed: a whole number of traces"),
     (["load", "--rate", "fast"], "--rate is 'fast'; allowed: 0 (as many as it can) to 1000000"),
     (["load", "--duration", "5"], "--duration is '5'; allowed: a time as in 20s or 5m"),
+    (["load", "--duration", "0s"], "--duration is '0s'; allowed: a time as in 20s or 5m, more than"),
+    (["demo", "--duration", "0ms"], "duration is '0ms'; allowed: a time as in 20s or 5m, more than"),
     (["demo", "--rate", "abc"], "--rate is 'abc'; allowed: 0 (as many as it can) to 1000000"),
     (["demo", "--protocol", "http"], "--protocol is 'http'; allowed: grpc, http/protobuf"),
     (["demo", "now"], "there is no argument 'now'"),
