@@ -20,8 +20,8 @@ static int print(const char *what)
         size_t len;
         const char *text = lua_tolstring(L, -1, &len);
 
-        if (fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0)
-            code = EXIT_OK;
+        fwrite(text, 1, len, stdout);
+        code = EXIT_OK;
     } else {
         fprintf(stderr, "moontail: %s\n", info.text);
     }

@@ -72,12 +72,14 @@ int cli_usage(const struct cli_command *command, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
-int cli_main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
-    if (strcmp(name, "--version") == 0)
-        return puts("moontail " MOONTAIL_VERSION) < 0 ? EXIT_FAILED : EXIT_OK;
+    if (strcmp(name, "--version") == 0) {
+        puts("moontail " MOONTAIL_VERSION);
+        return EXIT_OK;
+    }
     if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
         return EXIT_OK;
@@ -92,4 +94,15 @@ int cli_main(int argc, char **argv)
         return c->run(argc - 1, argv + 1);
     }
     return cli_usage(NULL, *name ? "there is no command '%s'" : "no command given%s", name);
+}
+
+/* What a command said and a full disk or a closed file took nothing of is no success. */
+int cli_main(int argc, char **argv)
+{
+    int code = dispatch(argc, argv);
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fputs("moontail: cannot write to standard output\n", stderr);
+    return code == EXIT_OK ? EXIT_FAILED : code;
 }

@@ -283,6 +283,15 @@ def test_usage_errors_end_with_2(tmp_path):
     assert helped.returncode == 0 and max(map(len, helped.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["check", "--help"], ["check"],
+                                       ["api"], ["print-config", "--docs"]])
+def test_output_that_finds_no_room_is_a_failure(tmp_path, arguments):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([PROGRAM, *arguments], cwd=tmp_path, stdout=full, text=True,
+                              stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "moontail: cannot write to standard output\n")
+
+
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_load_is_judged_as_it_says(protocol, start, backend, tmp_path):
     """What `load` counts as errors, slow and health checks is what the policies find."""
