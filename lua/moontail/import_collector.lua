@@ -72,12 +72,13 @@ local function auth_of(s, extensions)
   local auth = s:section "auth"
   local name = auth:string "authenticator"
   local extension = type(name) == "string" and type_of(name) == "bearertokenauth" and extensions[name]
-  if not report.is_map(extension) or not extension.token then
+  local token = section(s.notes, extension, "extensions." .. tostring(name)):string "token"
+  if not token then
     auth:add("not mapped", "authenticator", "only bearertokenauth with a token is known here")
     return nil
   end
   auth:done()
-  return map { { "bearer", { lua_text.call("secret", report.expand(tostring(extension.token))) } } }
+  return map { { "bearer", { lua_text.call("secret", token) } } }
 end
 
 local IGNORED = {
@@ -108,7 +109,7 @@ local function grpc_of(s, extensions)
   ignore_all(s)
   local result = map {
     { "listen", address(s:string "endpoint") },
-    { "max_body", mib and mib .. "MiB" },
+    { "max_body", mib and report.with_unit(mib, "MiB") },
     { "max_streams", s:number "max_concurrent_streams" },
     { "max_connection_age", connection_age(s) },
     { "auth", auth_of(s, extensions) },
@@ -168,7 +169,7 @@ local function read_receivers(doc, pipelines, notes)
       given:add("not mapped", id, "a pipeline names it, and it is not defined")
     else
       given:add("mapped", id, "receivers.otlp")
-      result = map { { "otlp", otlp_receiver(given:section(id), doc.extensions or {}) } }
+      result = map { { "otlp", otlp_receiver(given:section(id), doc.extensions) } }
     end
   end
   return result
@@ -233,8 +234,14 @@ local function admin_of(endpoint)
   return endpoint and map { { "listen", endpoint } }
 end
 
+local PARTS = { "extensions", "receivers", "processors", "exporters", "connectors" }
+
 -- doc: as yaml.h describes it. The config as a map for lua_text.
 function M.convert(doc, notes)
+  for _, part in ipairs(PARTS) do
+    if doc[part] ~= nil and not report.is_map(doc[part]) then notes:add("not mapped", part, "is not a map") end
+    if not report.is_map(doc[part]) then doc[part] = {} end
+  end
   local pipelines, service = read_pipelines(doc, notes)
   local config = {}
   if not next(pipelines) then pipelines = all_of(doc) end

@@ -64,14 +64,11 @@ local function common(s, batch, result)
   return result
 end
 
-local SECRET = { "auth", "token", "key", "secret", "cookie", "password" }
+local SECRET = { "auth", "token", "key", "secret", "cookie", "password", "dsn", "honeycomb-team" }
 
 local function header_value(name, value)
   for _, word in ipairs(SECRET) do
-    if name:lower():find(word, 1, true) then
-      if getmetatable(value) then return lua_text.code("secret(" .. value.text .. ")") end
-      return lua_text.call("secret", value)
-    end
+    if value and name:lower():find(word, 1, true) then return lua_text.call("secret", value) end
   end
   return value
 end
@@ -214,7 +211,7 @@ local function tables(s, key, fields)
   for i, each in ipairs(s:sections(key)) do
     local one = map {}
     for _, field in ipairs(fields) do
-      local value = each:has(field) and each:raw(field) or nil
+      local value = each:deep(field)
       if value ~= nil then one[#one + 1] = { field, value } end
     end
     each:done()
@@ -244,7 +241,7 @@ function types.awsemf(s)
     { "log_group_name", s:string "log_group_name" },
     { "log_stream_name", s:string "log_stream_name" },
     { "log_retention", s:number "log_retention" },
-    { "tags", s:has "tags" and s:raw "tags" or nil },
+    { "tags", s:deep "tags" },
     { "dimension_rollup_option", s:string "dimension_rollup_option" },
     { "metric_declarations", tables(s, "metric_declarations", { "dimensions", "metric_name_selectors", "label_matchers" }) },
     { "metric_descriptors", tables(s, "metric_descriptors", { "metric_name", "unit", "overwrite" }) },
@@ -321,11 +318,16 @@ local SIGNED = { prometheus_remote_write = true }
 local function sigv4_of(s, doc)
   local auth = s:section "auth"
   local name = auth:string "authenticator"
-  local given = type(name) == "string" and name:find "^sigv4auth" and (doc.extensions or {})[name]
-  if type(given) ~= "table" then return nil end
+  local given = type(name) == "string" and name:find "^sigv4auth" and doc.extensions[name]
+  if not report.is_map(given) then return nil end
   auth:done()
-  local role = type(given.assume_role) == "table" and given.assume_role or {}
-  return map { { "service", given.service }, { "region", given.region or role.sts_region }, { "role_arn", role.arn } }
+  given = report.section(s.notes, given, "extensions." .. name)
+  local role = given:section "assume_role"
+  local region, sts_region = given:string "region", role:string "sts_region"
+  local result = map { { "service", given:string "service" }, { "region", region or sts_region }, { "role_arn", role:string "arn" } }
+  role:done()
+  given:done()
+  return result
 end
 
 local function read_one(id, given, steps, pipelines, taken, doc)
@@ -351,7 +353,7 @@ function M.read(doc, ids, pipelines, steps, notes)
   for _, id in ipairs(ids) do
     if types[id:match "^([^/]+)"] and given:has(id) then
       list[#list + 1] = read_one(id, given, steps, pipelines, taken, doc)
-    elseif not (doc.connectors or {})[id] then
+    elseif not doc.connectors[id] then
       given:add("not there yet", id, "stands as a comment with its options")
       list[#list + 1] = report.as_comment(('exporter "%s": not there yet'):format(id), given:raw(id))
     end

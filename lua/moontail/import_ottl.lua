@@ -9,7 +9,10 @@ local M = {}
 function M.of(s, key)
   local good, all = {}, true
   for i, condition in ipairs(s:list(key) or {}) do
-    local ok, why = pcall(ottl_match.api.ottl, tostring(condition), key)
+    local ok, why = false, "a condition is a text without variables"
+    if type(condition) == "string" then
+      ok, why = pcall(ottl_match.api.ottl, condition, key)
+    end
     if ok then
       good[#good + 1] = condition
     else

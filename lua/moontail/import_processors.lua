@@ -23,7 +23,7 @@ function types.memory_limiter(s, steps)
   end
   if type(limit) == "number" and limit < 16 then s:add("different", "limit_mib", "moontail needs 16MiB at least") end
   steps.memory_limiter = limit and map {
-    { "limit", type(limit) == "number" and math.max(16, limit) .. "MiB" or lua_text.code(limit.text .. ' .. "MiB"') },
+    { "limit", report.with_unit(type(limit) == "number" and math.max(16, limit) or limit, "MiB") },
     -- a fifth is their default
     { "spike_limit", type(spike) == "number" and math.max(1, spike) .. "MiB" or type(limit) == "number" and math.max(1, math.floor(limit / 5)) .. "MiB" or nil },
   }
@@ -80,7 +80,9 @@ local function put_actions(s, key, allowed)
     if name then seen[name] = what or "nothing" end
     if action:has "from_attribute" or action:has "pattern" or action:has "converted_type" or action:has "from_context" or not allowed[what] then
       for _, used in ipairs { "from_attribute", "pattern", "converted_type", "from_context" } do action:raw(used) end
-      action:add("not mapped", "action", ("%s of %s: write a processor for it (docs/processors.md)"):format(tostring(what), tostring(name)))
+      action:add("not mapped", "action", ("%s of %s: write a processor for it (docs/processors.md)"):format(tostring(what), tostring(name or action:string "pattern")))
+    elseif type(name) ~= "string" then
+      action:add("not mapped", "key", "is not a name")
     elseif value ~= nil or what == "delete" or what == "hash" then
       local of_names = what == "delete" or what == "hash"
       edits[what] = edits[what] or (of_names and {} or map {})

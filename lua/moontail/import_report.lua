@@ -99,6 +99,11 @@ function M.expand(text)
   return lua_text.code(table.concat(parts, " .. "))
 end
 
+-- A number with its unit, or code for it.
+function M.with_unit(number, unit)
+  return type(number) == "table" and lua_text.code(("%s .. %s"):format(number.text, lua_text.quote(unit))) or number .. unit
+end
+
 -- ---- names ----
 
 -- A text as a part of a name of ours.
@@ -125,7 +130,7 @@ function Section:line(key)
   return lines and lines[key]
 end
 
-function Section:add(kind, key, said) self.notes:add(kind, self.path .. "." .. key, said, self:line(key)) end
+function Section:add(kind, key, said) self.notes:add(kind, self.path .. "." .. tostring(key), said, self:line(key)) end
 
 -- The value as it stands; nil when absent.
 function Section:raw(key)
@@ -186,6 +191,17 @@ function Section:list(key)
   end
   return result
 end
+
+local function deep(value)
+  if type(value) == "string" then return M.expand(value) end
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, inner in pairs(value) do copy[key] = deep(inner) end
+  return copy
+end
+
+-- Whatever stands there, with all its ${...}.
+function Section:deep(key) return deep(self:raw(key)) end
 
 -- The maps of a list, each as a section.
 function Section:sections(key)

@@ -8,13 +8,16 @@ until while]]):gmatch "%a+" do KEYWORDS[word] = true end
 
 local code_meta, map_meta, call_meta, note_meta = {}, {}, {}, {}
 
+function code_meta.__tostring(code) return code.text end
+
 -- Source that stands as it is.
 function M.code(text) return setmetatable({ text = text }, code_meta) end
 
 -- A table with keys in order: map { { "key", value }, ... }; pairs whose value is nil are left out.
 function M.map(pairs_of) return setmetatable(pairs_of, map_meta) end
 
--- NAME "argument" { options }, as in policy "latency" { threshold_ms = 500 }; options may be nil.
+-- NAME "argument" { options }, as in policy "latency" { threshold_ms = 500 }, or NAME(argument) where it is
+-- neither a text nor a table; options may be nil.
 function M.call(name, argument, options)
   return setmetatable({ name = name, argument = argument, options = options }, call_meta)
 end
@@ -116,7 +119,9 @@ function write(value, indent, used)
   if kind ~= "table" then return tostring(value) end
   if meta == code_meta then return indent and value.text:gsub("\n", "\n" .. indent) or value.text end
   if meta ~= call_meta then return write_table(value, indent, used or 0) end
-  local head = value.name .. " " .. (type(value.argument) == "string" and M.quote(value.argument) or write(value.argument, indent, used))
+  local argument, of = write(value.argument, indent, used), type(value.argument)
+  local bare = of == "string" or of == "table" and getmetatable(value.argument) ~= code_meta
+  local head = value.name .. (bare and " " .. argument or "(" .. argument .. ")")
   if value.options == nil then return head end
   return head .. " " .. write_table(value.options, indent, (used or 0) + #head + 1)
 end

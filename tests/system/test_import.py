@@ -136,6 +136,51 @@ service:
     assert done.returncode == 0, done.stderr
 
 
+def test_variables_and_odd_values_come_out_as_lua_that_can_be_read(tmp_path):
+    text, report = from_text(tmp_path, """
+receivers:
+  otlp:
+    protocols:
+      grpc: {max_recv_msg_size_mib: "${env:MIB}", auth: {authenticator: bearertokenauth}}
+extensions:
+  bearertokenauth: {token: "${env:TOKEN}"}
+  sigv4auth: {region: "${env:AWS_REGION}", service: aps}
+processors:
+  memory_limiter: {limit_mib: "${env:MIB}"}
+  attributes:
+    include: {match_type: strict, services: 7}
+    actions:
+      - {key: "${env:TOKEN}", value: 1, action: upsert}
+      - {pattern: "^secret", action: delete}
+  filter: {traces: {span: [true, 'name == "${env:TOKEN}"', name == "ping"]}}
+exporters:
+  otlp: {endpoint: "${env:HOST}:4317", headers: {x-honeycomb-team: "${env:TOKEN}", authorization: }}
+  prometheusremotewrite: {endpoint: "http://a:1/w", auth: {authenticator: sigv4auth}}
+service:
+  extensions: ["${env:EXTENSION}", sigv4auth]
+  pipelines:
+    traces: {receivers: [otlp], processors: [memory_limiter, filter, attributes], exporters: [otlp]}
+    metrics: {receivers: [otlp], exporters: [prometheusremotewrite]}
+""")
+    words = " ".join(text.split())
+    for made in ['max_body = tonumber(env "MIB") .. "MiB"', 'bearer = { secret(env "TOKEN") }',
+                 'memory_limiter = { limit = tonumber(env "MIB") .. "MiB" }', "service = 7",
+                 'endpoint = "https://" .. env "HOST" .. ":4317"',
+                 '["x-honeycomb-team"] = secret(env "TOKEN")', 'region = env "AWS_REGION"']:
+        assert made in words, text
+    for said in ['extensions.env "EXTENSION": there is no such extension here',
+                 "actions[1].key: is not a name", "actions[2].action: delete of ^secret: write",
+                 "span[1]: a condition is a text without variables", "headers.authorization: is not a single"]:
+        assert said in report, report
+    assert "table: 0x" not in text + report
+    path = tmp_path / "config.lua"
+    path.write_text(text)
+    done = moontail("check", "--config", str(path), env={**ENV, "MIB": "128", "HOST": "h"})
+    assert done.returncode == 0, done.stderr
+    assert "$" not in moontail("print-config", "--config", str(path),
+                               env={**ENV, "MIB": "128", "HOST": "h"}).stdout
+
+
 def test_drops_come_first_and_shares_last(tmp_path):
     text, report = from_text(tmp_path, collector([
         "{name: some, type: probabilistic, probabilistic: {sampling_percentage: 5}}",
