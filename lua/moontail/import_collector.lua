@@ -1,5 +1,6 @@
 -- A configuration of the OpenTelemetry Collector as ours: receivers, processors in the order of their
--- pipelines, exporters, extensions.
+-- pipelines, exporters, connectors, extensions.
+local connectors = require "moontail.import_connectors"
 local exporters = require "moontail.import_exporters"
 local lua_text = require "moontail.lua_text"
 local policies = require "moontail.import_policies"
@@ -159,7 +160,9 @@ local function read_receivers(doc, pipelines, notes)
   local result
   local given = section(notes, doc.receivers, "receivers")
   for _, id in ipairs(named(pipelines, "receivers")) do
-    if type_of(id) ~= "otlp" then
+    if doc.connectors[id] then
+      given:raw(id) -- its metrics go to all exporters that take them
+    elseif type_of(id) ~= "otlp" then
       given:raw(id)
       given:add("not there yet", id, "moontail receives OTLP; point the senders there")
     elseif result then
@@ -255,8 +258,8 @@ function M.convert(doc, notes)
   service:done()
   notes:add("different", "service.telemetry", "metrics have names of their own: docs/operations.md")
   local steps = processors.read(doc, pipelines, notes)
-  local connectors = section(notes, doc.connectors, "connectors")
-  for _, id in ipairs(report.keys(doc.connectors)) do connectors:add("not there yet", id, "there are no connectors here") end
+  local fed = named(pipelines, "exporters")
+  local made = connectors.read(doc, fed, notes)
   return map {
     { "log", config.log },
     { "receivers", read_receivers(doc, pipelines, notes) },
@@ -264,11 +267,13 @@ function M.convert(doc, notes)
     { "journal", config.journal and map { { "path", config.journal } } },
     { "memory_limiter", steps.memory_limiter },
     { "head_sampling", steps.head_sampling },
+    { "span_metrics", made.span_metrics },
+    { "service_graph", made.service_graph },
     { "processors", steps.processors },
     { "tail_sampling", steps.tail_sampling and policies.tail_sampling(steps.tail_sampling) },
     { "resource", steps.resource },
     { "resource_detection", steps.resource_detection },
-    { "exporters", exporters.read(doc, named(pipelines, "exporters"), pipelines, steps, notes) },
+    { "exporters", exporters.read(doc, fed, pipelines, steps, notes) },
   }
 end
 

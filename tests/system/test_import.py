@@ -181,6 +181,45 @@ service:
                                env={**ENV, "MIB": "128", "HOST": "h"}).stdout
 
 
+def test_connectors_become_span_metrics_and_the_service_graph(tmp_path):
+    text, report = from_text(tmp_path, """
+receivers: {otlp: {protocols: {grpc: }}}
+connectors:
+  spanmetrics:
+    namespace: shop
+    histogram: {unit: s, explicit: {buckets: [100us, 1ms, 1.5s]}}
+    dimensions: [{name: http.method, default: GET}, {name: http.status_code}]
+    aggregation_temporality: AGGREGATION_TEMPORALITY_DELTA
+    metrics_flush_interval: 15s
+    exemplars: {enabled: true}
+    exclude_dimensions: [status.code]
+  spanmetrics/again:
+  servicegraph: {latency_histogram_buckets: [100ms, 1s], dimensions: [region], store: {ttl: 2s}}
+  forward: {}
+  count: {}
+exporters: {otlp: {endpoint: "a:1"}, otlphttp: {endpoint: "http://b:1"}}
+service:
+  pipelines:
+    traces/in: {receivers: [otlp], exporters: [forward, spanmetrics, servicegraph, count]}
+    traces/out: {receivers: [forward], exporters: [otlp, spanmetrics/again]}
+    metrics: {receivers: [spanmetrics, servicegraph], exporters: [otlphttp]}
+""")
+    words = " ".join(text.split())
+    for made in ['span_metrics = { namespace = "shop", dimensions = { "http.method", "http.status_code" }, '
+                 'histogram = { unit = "s", explicit = { buckets = { "100us", "1ms", "1500ms" } } }, '
+                 'aggregation_temporality = "delta", metrics_flush_interval = "15s", exemplars = { enabled = true }, }',
+                 'service_graph = { dimensions = { "region" }, latency_histogram_buckets = { "100ms", "1s" } }',
+                 'signals = { "traces" }', 'signals = { "metrics" }']:
+        assert made in words, text
+    for said in ["connectors.spanmetrics: span_metrics: all spans that come in",
+                 "dimensions[1].default: a span without it has", "servicegraph.store: the whole trace is",
+                 "spanmetrics.exclude_dimensions: there is no such setting", "spanmetrics/again: a second one",
+                 "connectors.forward: the pipelines of a signal are one", "count: there is no such connector"]:
+        assert said in report, report
+    assert "point the senders there" not in report
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_drops_come_first_and_shares_last(tmp_path):
     text, report = from_text(tmp_path, collector([
         "{name: some, type: probabilistic, probabilistic: {sampling_percentage: 5}}",
