@@ -160,7 +160,7 @@ known.url = {
     if v:find("@", 1, true) then
       return false, nil, "is a URL with an @ in it; credentials belong in headers, those of a proxy in HTTPS_PROXY (in a path write %40)"
     end
-    return v:find "^%a+://[^%s%c]+$" ~= nil, v
+    return v:find "^%a+://[^%s%c]+$" ~= nil and host.is_url(v), v
   end,
   allowed = function() return 'a URL such as "https://HOST:PORT"' end,
 }

@@ -101,6 +101,32 @@ enum err net_read_address(const char *address, char ip[NET_IP_BYTES], uint16_t *
     return err;
 }
 
+static bool is_port(const char *text, const char *end)
+{
+    long port = 0;
+
+    for (const char *c = text; c < end; c++) {
+        if (*c < '0' || *c > '9' || end - text > 5)
+            return false;
+        port = port * 10 + (*c - '0');
+    }
+    return port > 0 && port <= UINT16_MAX;
+}
+
+bool net_is_url(const char *url)
+{
+    const char *scheme = strstr(url, "://"), *host, *end, *port;
+
+    if (!scheme || scheme == url)
+        return false;
+    host = scheme + 3;
+    end = host + strcspn(host, "/?#");
+    port = host + (*host == '[' ? strcspn(host, "]/?#") + 1 : strcspn(host, ":/?#"));
+    if (port > end || port - host <= (*host == '[' ? 2 : 0))
+        return false;
+    return port == end || (*port == ':' && is_port(port + 1, end));
+}
+
 static void format_bound(int fd, char *bound)
 {
     union address a;

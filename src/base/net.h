@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -39,3 +40,6 @@ enum { NET_IP_BYTES = 46 };
  * kinds, "0.0.0.0" for all of IPv4), and the port. ERR_IO with a sentence in info. Asks nobody. */
 enum err net_read_address(const char *address, char ip[NET_IP_BYTES], uint16_t *port,
                           struct err_info *info) MUST_CHECK;
+/* Whether `url`, which has no user in it, can be connected to: SCHEME://HOST or SCHEME://HOST:PORT,
+ * with a path or without, where HOST is not empty (IPv6 in brackets), PORT 1 to 65535. */
+bool net_is_url(const char *url) MUST_CHECK;

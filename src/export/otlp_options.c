@@ -1,5 +1,7 @@
 #include "export/otlp_options.h"
 
+#include "base/net.h"
+
 enum { EXTERNAL_ID_MAX = 1224 };
 
 #define OPTION(name, kind, member, text)                                                           \
@@ -39,16 +41,16 @@ const struct schema_field otlp_fields[OTLP_FIELDS] = {
 
 static enum err check_endpoint(const char *url, struct err_info *info)
 {
-    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    bool is_http = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
 
-    if (!scheme)
-        return err_fail(info, ERR_CONFIG,
-                        "has the endpoint '%s'; allowed: http://HOST:PORT or https://HOST:PORT",
-                        url);
-    if (!url[scheme] || strchr(url, '@') || strpbrk(url, " \r\n"))
+    if (strchr(url, '@'))
         return err_fail(info, ERR_CONFIG,
                         "has an endpoint that is not http://HOST:PORT or https://HOST:PORT "
                         "(credentials belong in headers)");
+    if (!is_http || strpbrk(url, " \r\n") || !net_is_url(url))
+        return err_fail(info, ERR_CONFIG,
+                        "has the endpoint '%s'; allowed: http://HOST:PORT or https://HOST:PORT",
+                        url);
     return ERR_OK;
 }
 

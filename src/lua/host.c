@@ -36,6 +36,12 @@ static int host_size(lua_State *L)
     return 1;
 }
 
+static int host_is_url(lua_State *L)
+{
+    lua_pushboolean(L, net_is_url(luaL_checkstring(L, 1)));
+    return 1;
+}
+
 /* The IP and the port of an address to listen on; nothing: it is none. */
 static int host_address(lua_State *L)
 {
@@ -98,9 +104,9 @@ static int host_tidy(lua_State *L)
 void lua_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"duration", host_duration}, {"size", host_size}, {"address", host_address},
-        {"nearest", host_nearest},   {"file", host_file}, {"look", host_look},
-        {"tidy", host_tidy},         {NULL, NULL},
+        {"duration", host_duration}, {"size", host_size},       {"address", host_address},
+        {"is_url", host_is_url},     {"nearest", host_nearest}, {"file", host_file},
+        {"look", host_look},         {"tidy", host_tidy},       {NULL, NULL},
     };
 
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);

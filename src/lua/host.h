@@ -2,6 +2,7 @@
  *
  * host.nearest(name, list) -> the nearest of the list's strings, or nil
  * host.duration(text) -> nanoseconds or nil;   host.size(text) -> bytes or nil
+ * host.address(text) -> IP and port to listen on, or nothing;   host.is_url(text) -> true or false
  * host.file(name) -> the text of an embedded file or nil
  * host.pcalls: where scripts' open calls of pcall are counted, an int; 0 when a call begins
  * host.look(): raises over the call's budget: for what works long without a tick

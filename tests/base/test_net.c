@@ -146,12 +146,49 @@ static void sending_to_a_peer_that_is_gone_fails_without_a_signal(void)
     close(fds[0]);
 }
 
+static void a_url_has_a_host_and_a_port_if_it_has_a_colon(void)
+{
+    static const char *const good[] = {"http://a",
+                                       "http://a:1",
+                                       "https://a.b-c_d:65535/v1?x=:#y",
+                                       "udp://127.0.0.1:2000",
+                                       "http://[::1]",
+                                       "http://[::1]:4317/",
+                                       "http://a/b:c"};
+    static const char *const bad[] = {"",
+                                      "a",
+                                      "a:1",
+                                      "://a",
+                                      "http://",
+                                      "http:///b",
+                                      "http://:4317",
+                                      "http://?a",
+                                      "http://a:",
+                                      "http://a:0",
+                                      "http://a:65536",
+                                      "http://a:-1",
+                                      "http://a:x",
+                                      "http://a:1:2",
+                                      "http://a:000001",
+                                      "http://[::1",
+                                      "http://[]",
+                                      "http://[]:1",
+                                      "http://[::1]1",
+                                      "http://[/]:1"};
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        CHECK(net_is_url(good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        CHECK(!net_is_url(bad[i]));
+}
+
 int main(void)
 {
     RUN(port_zero_picks_a_port_that_accepts);
     RUN(an_address_without_ip_takes_ipv4_too);
     RUN(a_wrong_address_is_refused_with_a_sentence);
     RUN(an_address_is_read_without_listening);
+    RUN(a_url_has_a_host_and_a_port_if_it_has_a_colon);
     RUN(a_port_in_use_is_named);
     RUN(sending_to_a_peer_that_is_gone_fails_without_a_signal);
     return DONE();

@@ -187,6 +187,21 @@ def test_a_password_in_a_url_is_refused_and_shows_nowhere(kind, option, tmp_path
                 assert done.stderr == f'{path}:1: exporter "{kind}": {option} {AT}\n'
 
 
+@pytest.mark.parametrize("url", ["http://a:99999", "http://:4317", "http://a:grpc", "http://[::1:1"])
+def test_an_endpoint_that_nobody_can_connect_to_is_refused(url, tmp_path):
+    path = write(tmp_path, "config.lua", f"""return {{ exporters = {{
+  exporter "otlp" {{ endpoint = "{url}" }},
+  exporter "prometheus_remote_write" {{ endpoint = "{url}" }},
+}} }}
+""")
+    done = moontail("check", "--config", path)
+    assert done.returncode == 78
+    assert (f"{path}:2: exporter \"otlp\" has the endpoint '{url}'; allowed: http://HOST:PORT or "
+            "https://HOST:PORT\n") in done.stderr
+    assert (f"{path}:3: exporter \"prometheus_remote_write\": endpoint is '{url}'; allowed: a URL "
+            "such as \"https://HOST:PORT\"\n") in done.stderr
+
+
 def test_what_print_config_prints_is_a_config(tmp_path):
     first = moontail("print-config")
     path = write(tmp_path, "config.lua", first.stdout)
