@@ -35,10 +35,34 @@ static bool line_is_folded(struct slice line)
     return line.data[0] == ' ' || line.data[0] == '\t';
 }
 
+/* RFC 9110 section 5.6.2 */
+static bool is_token(struct slice s)
+{
+    static const char others[] = "!#$%&'*+-.^_`|~";
+
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.data[i];
+        bool is_alnum = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+
+        if (!is_alnum && (c == 0 || !strchr(others, c)))
+            return false;
+    }
+    return s.len > 0;
+}
+
+/* What no head begins with never becomes one, however long it is waited for: a client that speaks
+ * TLS to a port without. */
+static bool begins_a_head(struct slice bytes)
+{
+    return bytes.len == 0 || bytes.data[0] == '\r' || is_token(slice_make(bytes.data, 1));
+}
+
 enum head_state head_find(struct slice bytes, size_t max, size_t *scanned, size_t *end)
 {
     size_t start = *scanned; /* of a line */
 
+    if (start == 0 && !begins_a_head(bytes))
+        return HEAD_BAD;
     while (start < bytes.len && start <= max) {
         const uint8_t *at = bytes.data + start;
         const uint8_t *lf = memchr(at, '\n', bytes.len - start);
@@ -97,21 +121,6 @@ int head_on_url(llhttp_t *parser, const char *at, size_t len)
 
     head->path = path_of(slice_make(at, len));
     return 0;
-}
-
-/* RFC 9110 section 5.6.2 */
-static bool is_token(struct slice s)
-{
-    static const char others[] = "!#$%&'*+-.^_`|~";
-
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = s.data[i];
-        bool is_alnum = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-
-        if (!is_alnum && (c == 0 || !strchr(others, c)))
-            return false;
-    }
-    return s.len > 0;
 }
 
 int head_on_field(llhttp_t *parser, const char *at, size_t len)

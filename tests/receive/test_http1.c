@@ -206,7 +206,7 @@ static void an_answer_to_head_has_no_body(void)
     fixture_init(&f, RECEIVE_HTTP, 0);
     fixture_start(&f);
     fd = fixture_connect(&f);
-    fixture_send(&f, fd, "HEAD /v1/traces HTTP/1.1\r\nHost: x\r\n\r\n", 38);
+    fixture_send(&f, fd, "HEAD /v1/traces HTTP/1.1\r\nHost: x\r\n\r\n", 37);
     fixture_recv(&f, fd, text, sizeof text);
     CHECK(strncmp(text, "HTTP/1.1 405 ", 13) == 0);
     CHECK(strcmp(text + strlen(text) - 4, "\r\n\r\n") == 0);
@@ -368,6 +368,25 @@ static void what_another_reader_may_understand_otherwise_is_refused(void)
         fake_net_close(f.net, fd);
     }
     CHECK(f.accepted == 0);
+    fixture_fini(&f);
+}
+
+/* TLS above all: a port without it answers what its clients understand as that. */
+static void a_client_that_speaks_no_http_does_not_wait_for_an_answer(void)
+{
+    static const char *const hellos[] = {"\x16\x03\x01", "\x16", "{", "\x80"};
+    struct fixture f;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    fixture_start(&f);
+    for (size_t i = 0; i < sizeof hellos / sizeof *hellos; i++) {
+        struct http_answer a;
+        int fd = send_text(&f, hellos[i], &a);
+
+        CHECK(a.status == 400 && fake_net_is_closed(f.net, fd));
+        fake_net_close(f.net, fd);
+    }
+    CHECK(fixture_stats(&f).refused[REFUSED_MALFORMED] == 4);
     fixture_fini(&f);
 }
 
@@ -623,6 +642,7 @@ int main(void)
     RUN(bearer_tokens_are_any_of_the_list);
     RUN(headers_over_the_bound_are_431);
     RUN(what_another_reader_may_understand_otherwise_is_refused);
+    RUN(a_client_that_speaks_no_http_does_not_wait_for_an_answer);
     RUN(a_missing_request_is_not_smuggled_in_a_body);
     RUN(pipelined_requests_are_answered_in_order_and_closed_when_asked);
     RUN(answers_are_the_same_wherever_the_bytes_are_split);
