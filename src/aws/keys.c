@@ -90,6 +90,13 @@ static bool texts_end(struct texts *t, struct keys *k, bool ok)
     return ok;
 }
 
+/* What is null is absent; none of the texts is that word. */
+static void drop_null(struct buf *text)
+{
+    if (slice_is(buf_slice(text), "null"))
+        buf_clear(text);
+}
+
 bool keys_from_json(struct keys *k, struct slice text, const char *token)
 {
     struct texts t;
@@ -100,10 +107,10 @@ bool keys_from_json(struct keys *k, struct slice text, const char *token)
         answer_json(text, token, &t.session);
         answer_json(text, "Expiration", &t.expiration);
     }
-    if (slice_is(buf_slice(&t.session), "null"))
-        buf_clear(&t.session);
-    if (slice_is(buf_slice(&t.expiration), "null"))
-        buf_clear(&t.expiration);
+    drop_null(&t.access);
+    drop_null(&t.secret);
+    drop_null(&t.session);
+    drop_null(&t.expiration);
     return texts_end(&t, k, ok && buf_ok(&t.session) && buf_ok(&t.expiration));
 }
 

@@ -228,6 +228,10 @@ static void keys_are_taken_whole_or_not_at_all(void)
     CHECK(!keys_from_json(&k, slice_str("{\"AccessKeyId\":\"B\"}"), "Token"));
     CHECK(!keys_from_json(&k, slice_str("{\"AccessKeyId\":\"B\",\"SecretAccessKey\":\"a b\"}"),
                           "Token"));
+    CHECK(!keys_from_json(&k, slice_str("{\"AccessKeyId\":\"B\",\"SecretAccessKey\":null}"),
+                          "Token"));
+    CHECK(!keys_from_json(&k, slice_str("{\"AccessKeyId\":null,\"SecretAccessKey\":\"S\"}"),
+                          "Token"));
     CHECK(!keys_from_json(&k, slice_str("{\"AccessKeyId\":\"B\\nX: y\",\"SecretAccessKey\":\"S\"}"),
                           "Token"));
     CHECK(!keys_from_json(&k,
