@@ -21,8 +21,8 @@ struct admin_callbacks {
     int (*readyz)(void *arg, bool verbose, struct buf *out);
     int (*metrics)(void *arg, bool openmetrics, struct buf *out);
     int (*span_metrics)(void *arg, bool openmetrics, struct buf *out); /* NULL: there is none */
-    /* One line of a command ("summary", "decisions 10") in, an answer out; with an error, `out`
-     * is the sentence that says why. */
+    /* One line of a command ("summary", "rescue TRACE_ID 7") in, an answer out; with an error,
+     * `out` is the sentence that says why. */
     enum err (*control)(void *arg, struct slice command, struct buf *out);
 };
 

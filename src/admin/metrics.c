@@ -1,6 +1,7 @@
 /* metrics.c: the text format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats) and
  * OpenMetrics 1.0. They differ in how counters are named, in escapes of HELP, and in the end. */
 #include "admin/admin.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -14,41 +15,20 @@ static size_t stem_len(const char *name)
     return len > 6 && strcmp(name + len - 6, "_total") == 0 ? len - 6 : len;
 }
 
-/* The length of the valid UTF-8 sequence at `at` (RFC 3629), or 0. `at` ends with a NUL. */
-static size_t utf8_sequence(const unsigned char *at)
-{
-    size_t len = at[0] < 0x80 ? 1 : at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
-
-    if (len == 1)
-        return 1;
-    if (at[0] < 0xc2 || at[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 /* One byte that is not UTF-8 would cost the whole scrape, and reasons come from scripts. */
 static void put_escaped(struct buf *out, const char *text, bool quotes)
 {
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        size_t len = utf8_sequence(at);
+    for (struct slice rest = slice_str(text); rest.len > 0;) {
+        struct slice c = utf8_next_valid(&rest);
 
-        if (len == 0)
-            buf_str(out, "\xef\xbf\xbd"), len = 1;
-        else if (*at == '\n')
+        if (c.data[0] == '\n')
             buf_str(out, "\\n");
-        else if (*at == '\\')
+        else if (c.data[0] == '\\')
             buf_str(out, "\\\\");
-        else if (*at == '"' && quotes)
+        else if (c.data[0] == '"' && quotes)
             buf_str(out, "\\\"");
         else
-            buf_append(out, at, len);
-        at += len;
+            buf_append(out, c.data, c.len);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "base/log_line.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <time.h>
 
@@ -9,60 +10,32 @@ enum { LINE_MAX_BYTES = 32768, VALUE_MAX_BYTES = 4096 };
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[32m", "\033[2m"};
 
-/* Length of the UTF-8 character at p, or 0 if there is none. *code is its code point. */
-static size_t utf8_char(const uint8_t *p, size_t len, uint32_t *code)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t need = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-
-    *code = p[0];
-    if (need == 1)
-        return 1;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || need > len)
-        return 0;
-    *code = p[0] & (0xffu >> (need + 1));
-    for (size_t i = 1; i < need; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        *code = *code << 6 | (p[i] & 0x3f);
-    }
-    return *code < least[need] || (*code >= 0xd800 && *code < 0xe000) || *code > 0x10ffff ? 0
-                                                                                          : need;
-}
-
 /* One character, escaped so that it can neither end the string nor move a terminal's cursor. */
-static size_t escape_char(struct buf *out, const uint8_t *p, size_t len)
+static void escape_char(struct buf *out, struct slice c)
 {
-    uint32_t code;
-    size_t used = utf8_char(p, len, &code);
+    bool is_latin = c.len == 2 && c.data[0] == 0xc2; /* U+0080 to U+00BF */
+    unsigned code = c.data[is_latin];
 
-    if (used == 0) {
-        buf_str(out, "\xef\xbf\xbd"); /* U+FFFD for each byte that is not UTF-8 */
-        return 1;
-    }
-    if (code == '"' || code == '\\') {
-        buf_byte(out, '\\');
-        buf_byte(out, (uint8_t)code);
-    } else if (code == '\n') {
+    if (code == '"' || code == '\\')
+        buf_printf(out, "\\%c", (int)code);
+    else if (code == '\n')
         buf_str(out, "\\n");
-    } else if (code == '\t') {
+    else if (code == '\t')
         buf_str(out, "\\t");
-    } else if (code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-        buf_printf(out, "\\u%04x", (unsigned)code);
-    } else {
-        buf_append(out, p, used);
-    }
-    return used;
+    else if (code < 0x20 || code == 0x7f || (is_latin && code < 0xa0))
+        buf_printf(out, "\\u%04x", code);
+    else
+        buf_append(out, c.data, c.len);
 }
 
 static void quoted(struct buf *out, const char *text)
 {
-    struct slice s = slice_str(text);
+    struct slice s = slice_str(text), rest = s;
     size_t len = s.len > VALUE_MAX_BYTES ? VALUE_MAX_BYTES : s.len;
 
     buf_byte(out, '"');
-    for (size_t i = 0; i < len;)
-        i += escape_char(out, s.data + i, s.len - i);
+    while (s.len - rest.len < len)
+        escape_char(out, utf8_next_valid(&rest));
     buf_str(out, s.len > len ? "...\"" : "\"");
 }
 
@@ -111,8 +84,8 @@ static void begin_pretty(struct log_line *l, uint64_t unix_ns, enum log_level le
     if (l->colour)
         buf_str(&l->out, "\033[0m");
     buf_byte(&l->out, ' ');
-    for (size_t i = 0, len = strlen(message); i < len;)
-        i += escape_char(&l->out, (const uint8_t *)message + i, len - i);
+    for (struct slice rest = slice_str(message); rest.len > 0;)
+        escape_char(&l->out, utf8_next_valid(&rest));
 }
 
 void log_line_begin(struct log_line *l, uint64_t unix_ns, enum log_level level, const char *message)

@@ -1,8 +1,8 @@
 #include "collector/resource.h"
 
+#include "base/utf8.h"
 #include "config/config.h"
 #include "lua/schema.h"
-#include "otlp/utf8.h"
 
 #include <stddef.h>
 #include <stdio.h>

@@ -98,8 +98,24 @@ int collector_write_ready(void *collector, bool verbose, struct buf *out)
     return because ? 503 : 200;
 }
 
+/* Whether a command is that one, alone or with a space and `rest` behind it. */
+static bool is_command(struct slice command, const char *name, struct slice *rest)
+{
+    size_t len = strlen(name);
+
+    if (command.len < len || memcmp(command.data, name, len) != 0 ||
+        (command.len > len && command.data[len] != ' '))
+        return false;
+    len += command.len > len;
+    *rest = slice_make(command.data + len, command.len - len);
+    return true;
+}
+
 enum err collector_control(void *collector, struct slice command, struct buf *out)
 {
+    const struct collector *c = collector;
+    struct slice rest;
+
     if (collector_phase(collector) == PHASE_RECOVERING) {
         buf_str(out, "recovering: try again\n");
         return ERR_AGAIN;
@@ -108,21 +124,15 @@ enum err collector_control(void *collector, struct slice command, struct buf *ou
         collector_write_summary(collector, out);
         return ERR_OK;
     }
-    if (slice_is(command, "bias") || (command.len > 5 && memcmp(command.data, "bias ", 5) == 0)) {
+    if (is_command(command, "bias", &rest)) {
         if (snapshot_gather(collector))
-            bias_write_lines(collector,
-                             slice_make(command.data + (command.len > 4 ? 5 : 4),
-                                        command.len > 4 ? command.len - 5 : 0),
-                             "", BIAS_MAX, out);
+            bias_write_lines(collector, rest, "", BIAS_MAX, out);
         return ERR_OK;
     }
-    if (command.len >= 7 && memcmp(command.data, "rescue ", 7) == 0)
-        return collector_rescue(collector, slice_make(command.data + 7, command.len - 7), out);
-    if (slice_is(command, "reload") || (command.len > 7 && memcmp(command.data, "reload ", 7) == 0))
-        return reload_control(((struct collector *)collector)->reload,
-                              slice_make(command.data + (command.len > 6 ? 7 : 6),
-                                         command.len > 6 ? command.len - 7 : 0),
-                              out);
+    if (is_command(command, "rescue", &rest))
+        return collector_rescue(collector, rest, out);
+    if (is_command(command, "reload", &rest))
+        return reload_control(c->reload, rest, out);
     buf_printf(out, "unknown command; known: summary, bias, rescue, reload\n");
     return ERR_PARSE;
 }

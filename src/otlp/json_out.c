@@ -1,8 +1,8 @@
 #include "base/encode.h"
+#include "base/utf8.h"
 #include "otlp/json.h"
 #include "otlp/json_schema.h"
 #include "otlp/read.h"
-#include "otlp/utf8.h"
 #include "otlp/view.h"
 
 #include <endian.h>

@@ -3,10 +3,10 @@
  */
 #pragma once
 
+#include "base/utf8.h"
 #include "otlp/read.h"
 #include "otlp/scan.h"
 #include "otlp/scan_rules.h"
-#include "otlp/utf8.h"
 
 enum { LEVEL_MAX = 5 }; /* messages around items: of metrics, from the body to a gauge */
 

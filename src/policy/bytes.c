@@ -1,10 +1,10 @@
 #include "policy/bytes.h"
 
 #include "base/encode.h"
+#include "base/utf8.h"
 #include "lua/host.h"
 #include "lua/state.h"
 #include "otlp/json.h"
-#include "otlp/utf8.h"
 #include "policy/access.h"
 
 #include <yyjson.h>

@@ -1,8 +1,8 @@
 /* What lua/moontail/edit.lua calls: edits of the span that a processor is asked about. */
+#include "base/utf8.h"
 #include "lua/host.h"
 #include "lua/state.h"
 #include "otlp/items.h"
-#include "otlp/utf8.h"
 #include "otlp/write.h"
 #include "policy/access.h"
 #include "policy/edit.h"

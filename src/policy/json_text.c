@@ -1,9 +1,9 @@
 #include "policy/json_text.h"
 
+#include "base/utf8.h"
 #include "lua/host.h"
 #include "lua/state.h"
 #include "otlp/json.h"
-#include "otlp/utf8.h"
 #include "policy/access.h"
 #include "policy/regex.h"
 #include "policy/whole.h"

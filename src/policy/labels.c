@@ -1,7 +1,7 @@
 #include "policy/labels.h"
 
 #include "base/err.h"
-#include "otlp/utf8.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <pthread.h>

@@ -53,6 +53,8 @@ static void json_escapes_controls_and_bytes_that_are_no_text(void)
     CHECK(strcmp(seen, "{\"ts\":\"2023-11-14T22:13:20.005Z\",\"level\":\"warn\",\"msg\":"
                        "\"odd \\u001b[31m\",\"v\":\"\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\""
                        "}\n") == 0);
+    log_event(LOG_WARN, "odd", "v", "\x7f\xc2\x85\xc2\x9b\xc2\xa0\t\xc3\x82");
+    CHECK(strstr(seen, "\"v\":\"\\u007f\\u0085\\u009b\xc2\xa0\\t\xc3\x82\"}\n"));
 }
 
 static void pretty_has_no_colour_where_no_terminal_is(void)

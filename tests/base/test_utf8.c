@@ -1,6 +1,6 @@
 /* utf8.h: the groups that are looked at together find the same byte as one look after the other. */
+#include "base/utf8.h"
 #include "check.h"
-#include "otlp/utf8.h"
 
 #include <stdlib.h>
 

@@ -1,9 +1,10 @@
-#include "otlp/utf8.h"
-
-#include "otlp/read.h"
+#include "base/utf8.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
+#else
+#include <endian.h>
+#include <string.h>
 #endif
 
 enum { GROUP = 16 };
@@ -15,8 +16,12 @@ static inline unsigned high_bytes(const uint8_t *at)
     return (unsigned)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)at));
 #else
     const uint64_t mask = UINT64_C(0x8080808080808080), gather = UINT64_C(0x0002040810204081);
-    uint64_t first = read_le64(at) & mask, second = read_le64(at + 8) & mask;
+    uint64_t first, second;
 
+    memcpy(&first, at, sizeof(first));
+    memcpy(&second, at + sizeof(first), sizeof(second));
+    first = le64toh(first) & mask;
+    second = le64toh(second) & mask;
     if ((first | second) == 0)
         return 0;
     return (unsigned)(first * gather >> 56) | (unsigned)(second * gather >> 56) << 8;
