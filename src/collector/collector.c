@@ -90,6 +90,7 @@ enum err collector_new(const struct collector_host *host, const char *config_pat
 
 void collector_finish(struct collector *c)
 {
+    reload_finish(c->reload);
     state_file_save(&c->state_file);
     journal_finish(c->journal, clock_now_ns(c->host.clock));
 }

@@ -260,6 +260,11 @@ static void take(struct reload *r, struct reload_outcome *o)
     reload_log_taken(o);
 }
 
+static void log_given_up(void)
+{
+    log_event(LOG_INFO, "a reload was given up: the program ends");
+}
+
 void reload_hear(struct reload *r)
 {
     struct reload_outcome *o = atomic_load_explicit(&r->told, memory_order_acquire);
@@ -269,13 +274,21 @@ void reload_hear(struct reload *r)
     if (o->is_taken)
         take(r, o);
     else if (collector_phase(r->collector) != PHASE_RUNNING)
-        log_event(LOG_INFO, "a reload was given up: the program ends");
+        log_given_up();
     else
         reload_log_refused(o);
     outcome_free(r->last);
     r->last = o;
     atomic_store_explicit(&r->told, NULL, memory_order_release);
     loop_wake(r->collector->shared.builder_loop);
+}
+
+void reload_finish(const struct reload *r)
+{
+    const struct reload_outcome *o = atomic_load(&r->told);
+
+    if (o && !o->is_taken)
+        log_given_up();
 }
 
 const struct reload_outcome *reload_last(const struct reload *r)

@@ -47,6 +47,8 @@ uint64_t reload_step(void *reload, uint64_t now_ns);
 unsigned reload_ask(struct reload *r, enum reload_cause cause);
 /* Main: applies and logs what the builder has told since. */
 void reload_hear(struct reload *r);
+/* When the threads have ended: logs that a reload was given up, where main has not heard it. */
+void reload_finish(const struct reload *r);
 /* Main: the last outcome, borrowed until reload_hear; NULL: none yet. */
 const struct reload_outcome *reload_last(const struct reload *r);
 /* Main: when the running configuration was taken; 0: at the start. */
