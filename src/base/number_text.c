@@ -68,11 +68,10 @@ static size_t put_plain(char *out, const struct decimal *d)
 
 static size_t put_name(char out[NUMBER_TEXT], double number)
 {
-    const char *name = isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
-    size_t len = strlen(name);
-
-    memcpy(out, name, len);
-    return len;
+    return (size_t)snprintf(out, NUMBER_TEXT,
+                            isnan(number) ? "NaN"
+                            : number > 0  ? "Infinity"
+                                          : "-Infinity");
 }
 
 size_t number_text(char out[NUMBER_TEXT], double number)
