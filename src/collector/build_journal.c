@@ -149,8 +149,8 @@ enum err build_journal(struct collector *c, struct err_info *info)
     if (err == ERR_OK)
         err = setup_memory_fits(c->shared.config, c->shared.count, info);
     if (err == ERR_OK)
-        err = descriptors_share(c->shared.config, c->shared.count, c->host.max_fds,
-                                &c->descriptors, info);
+        err = descriptors_share(c->shared.config, c->shared.count, c->host.max_fds, &c->descriptors,
+                                info);
     if (err != ERR_OK)
         return err;
     find_names(c);
