@@ -98,7 +98,7 @@ static void exec_sender(const struct demo *d, const char *address)
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* it never outlives the demonstration */
     snprintf(endpoint, sizeof(endpoint), "http://%s", address);
-    if (!freopen("/dev/null", "we", stdout))
+    if (!freopen("/dev/null", "w", stdout)) /* the sender has it, too: not closed on exec */
         _exit(127);
     execl("/proc/self/exe", "moontail", "load", "--endpoint", endpoint, "--protocol", d->protocol,
           "--rate", d->rate, "--duration", "24h", (char *)0);

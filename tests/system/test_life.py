@@ -336,5 +336,6 @@ def test_demo_ends_by_itself(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     for word in ("kept", "dropped", "health_check", "error", "slow"):
         assert word in done.stdout, done.stdout
+    assert "cannot write" not in done.stderr, done.stderr  # nor can its sender
 
 
