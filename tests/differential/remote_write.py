@@ -261,6 +261,7 @@ class Traffic:
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.ns = BEGIN_NS
+        self.chosen = self.options()
 
     def some(self, *counts):
         return range(self.rng.choice(counts))
@@ -431,12 +432,8 @@ def differences(ours, theirs):
                 yield key, a.get(key), b.get(key)
 
 
-def compare(otelcol, number, requests, seed, folder):
+def compare(programs, sinks, traffic, requests, about):
     """How many requests came out otherwise."""
-    traffic = Traffic(seed * 1000003 + number)
-    options = traffic.options()
-    sinks = Sink(), Sink()
-    programs = (start_ours(options, sinks[0].url, folder), start_theirs(otelcol, options, sinks[1].url, folder))
     wrong = 0
     for i in range(requests):
         bodies = [m.SerializeToString() for m in (traffic.request(i), traffic.last(f"the_last_{i}"))]
@@ -445,14 +442,23 @@ def compare(otelcol, number, requests, seed, folder):
             for body in bodies:
                 answer = post(address, body, path="/v1/metrics")
                 assert answer.status == 200, answer
-            assert sink.wait(f"the_last_{i}", "send_metadata" in options), f"configuration {number}, request {i}: not all came"
+            assert sink.wait(f"the_last_{i}", "send_metadata" in traffic.chosen), f"{about}, request {i}: not all came"
         found = list(differences(*sinks))
         wrong += bool(found)
         for key, here, there in found[:6]:
-            print(f"configuration {number} {options}, request {i}: {key}\n  here: {here}\n  there: {there}")
-    for process, _ in programs:
-        process.kill()
+            print(f"{about}, request {i}: {key}\n  here: {here}\n  there: {there}")
     return wrong
+
+
+def run(otelcol, number, requests, seed, folder):
+    traffic, sinks, programs = Traffic(seed * 1000003 + number), (Sink(), Sink()), []
+    try:
+        programs.append(start_ours(traffic.chosen, sinks[0].url, folder))
+        programs.append(start_theirs(otelcol, traffic.chosen, sinks[1].url, folder))
+        return compare(programs, sinks, traffic, requests, f"configuration {number} {traffic.chosen}")
+    finally:
+        for process, _ in programs:
+            process.kill()
 
 
 def main():
@@ -465,7 +471,7 @@ def main():
     wrong = 0
     for number in range(a.configs):
         with tempfile.TemporaryDirectory() as folder:
-            wrong += compare(a.otelcol, number, a.requests, a.seed, pathlib.Path(folder))
+            wrong += run(a.otelcol, number, a.requests, a.seed, pathlib.Path(folder))
     print(f"{a.configs} configurations, {a.requests} requests each: {a.configs * a.requests - wrong} passed, {wrong} failed")
     return wrong > 0
 
