@@ -110,8 +110,8 @@ size_t match_find(const struct match *m, struct reader *r);
 bool match_trace(const struct match *m, struct reader *r);
 /* What a term that is not of the trace, events or links reads of a span. */
 struct value match_value(struct reader *r, size_t span, const struct match_term *t);
-/* A string as it is; numbers as %d, or as %g with the digits that the double has; booleans as true
- * and false; else empty. `text` has room for those that need some. */
+/* A string as it is; integers in full, doubles as number_text has them; booleans as true and false;
+ * else empty. `text` has room for those that need some. */
 enum { SCALAR_TEXT = NUMBER_TEXT };
 struct slice match_text(const struct value *v, char text[SCALAR_TEXT]);
 bool match_test_value(const struct match_test *t, const struct value *v);

@@ -47,7 +47,7 @@ static inline struct label_mark labels_mark(const struct label_set *l)
 }
 void labels_reset(struct label_set *l, struct label_mark mark);
 
-/* A label whose name is good as it is. */
+/* A label whose name is good as it is. An empty value is no label, here and in what follows. */
 void labels_add(struct label_set *l, enum label_rank rank, const char *name, struct slice value);
 /* The same, copied. */
 void labels_add_copy(struct label_set *l, enum label_rank rank, struct slice name,

@@ -102,7 +102,6 @@ static void add_identity(struct prom_writer *w, struct slice resource)
 {
     static const struct slice job = {(const uint8_t *)"job", 3},
                               instance = {(const uint8_t *)"instance", 8};
-    struct value v = {.type = VALUE_STRING};
     struct buf *text = &w->suffixed, *space = &w->exemplar;
 
     if (resource_text(resource, "service.name", space)) {
@@ -113,8 +112,7 @@ static void add_identity(struct prom_writer *w, struct slice resource)
         }
         (void)resource_text(resource, "service.name", space);
         buf_append(text, space->data, space->len);
-        v.bytes = buf_slice(text);
-        labels_add_copy(&w->labels, LABEL_IDENTITY, job, v.bytes);
+        labels_add_copy(&w->labels, LABEL_IDENTITY, job, buf_slice(text));
     }
     if (resource_text(resource, "service.instance.id", space))
         labels_add_copy(&w->labels, LABEL_IDENTITY, instance, buf_slice(space));
