@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log_line.h"
+#include "base/number_text.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -162,16 +162,10 @@ void log_flush(void)
 
 const char *log_number(double value)
 {
-    static _Thread_local char ring[8][32];
+    static _Thread_local char ring[8][NUMBER_TEXT + 1];
     static _Thread_local unsigned next;
     char *text = ring[next++ % 8];
 
-    if (value == floor(value) && fabs(value) < 0x1p53) {
-        snprintf(text, sizeof(ring[0]), "%.0f", value);
-        return text;
-    }
-    snprintf(text, sizeof(ring[0]), "%.15g", value);
-    if (strtod(text, NULL) != value)
-        snprintf(text, sizeof(ring[0]), "%.17g", value);
+    text[number_text(text, value)] = '\0';
     return text;
 }
