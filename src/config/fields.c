@@ -46,7 +46,7 @@
     {p ".tls.cert_file", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .offset = OF(m.tls.cert_file), \
      .doc = "PEM, the certificate and its chain; read again by each reload"}, \
     {p ".tls.key_file", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .offset = OF(m.tls.key_file), \
-     .doc = "PEM, the private key"}, \
+     .doc = "PEM, the private key, without a passphrase"}, \
     {p ".tls.client_ca_file", SCHEMA_STRING, .offset = OF(m.tls.client_ca_file), \
      .doc = "PEM; with it clients must show a certificate that it signed"}, \
     {p ".tls.min_version", SCHEMA_STRING, "\"1.2\"", .one_of = "1.2|1.3", .offset = OF(m.tls.min_version), \

@@ -164,6 +164,7 @@ static void set_tls(CURL *easy, const struct tls_client_options *tls)
         curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->cert_file);
     if (tls->key_file)
         curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_file);
+    curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""); /* else OpenSSL asks at the terminal */
     if (tls->insecure_skip_verify) {
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);

@@ -23,7 +23,7 @@ const struct schema_field otlp_fields[OTLP_FIELDS] = {
      .min = 0, .max = OTLP_HEADERS_MAX},
     {OPTION("tls.ca_file", SCHEMA_STRING, tls.ca_file, "trusted certificates; else the system's")},
     {OPTION("tls.cert_file", SCHEMA_STRING, tls.cert_file, "the client's certificate")},
-    {OPTION("tls.key_file", SCHEMA_STRING, tls.key_file, "and its key")},
+    {OPTION("tls.key_file", SCHEMA_STRING, tls.key_file, "and its key, without a passphrase")},
     {OPTION("tls.insecure_skip_verify", SCHEMA_BOOLEAN, tls.insecure_skip_verify,
             "takes any certificate"),
      .fallback = "false"},

@@ -1,32 +1,12 @@
 #include "export/tls_files.h"
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-
-static enum err fail(struct err_info *info, const char *key, const char *file)
-{
-    char reason[160] = "unknown reason";
-    unsigned long code = ERR_peek_error(); /* the first is the cause */
-
-    if (code)
-        ERR_error_string_n(code, reason, sizeof(reason));
-    ERR_clear_error();
-    return err_fail(info, ERR_CONFIG, "%s \"%s\" can't be used: %s", key, file, reason);
-}
+#include "base/pem.h"
 
 static enum err load(SSL_CTX *ctx, const struct tls_client_options *tls, struct err_info *info)
 {
-    const char *key = tls->key_file ? tls->key_file : tls->cert_file;
+    enum err err = tls->ca_file ? pem_trust(ctx, "tls.ca_file", tls->ca_file, info) : ERR_OK;
 
-    ERR_clear_error();
-    if (tls->ca_file && SSL_CTX_load_verify_locations(ctx, tls->ca_file, NULL) != 1)
-        return fail(info, "tls.ca_file", tls->ca_file);
-    if (tls->cert_file && SSL_CTX_use_certificate_chain_file(ctx, tls->cert_file) != 1)
-        return fail(info, "tls.cert_file", tls->cert_file);
-    if (key && (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
-                (tls->cert_file && SSL_CTX_check_private_key(ctx) != 1)))
-        return fail(info, "tls.key_file", key);
-    return ERR_OK;
+    return err ? err : pem_identify(ctx, tls->cert_file, tls->key_file, info);
 }
 
 enum err tls_files_check(const struct tls_client_options *tls, struct err_info *info)

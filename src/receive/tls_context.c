@@ -1,21 +1,10 @@
 #include "receive/tls_context.h"
 
+#include "base/pem.h"
+
 #include <string.h>
 
-#include <openssl/err.h>
-
 static const unsigned char session_context[] = "moontail";
-
-static enum err fail(struct err_info *info, const char *key, const char *file)
-{
-    char reason[160] = "unknown reason";
-    unsigned long code = ERR_peek_error(); /* the first is the cause */
-
-    if (code)
-        ERR_error_string_n(code, reason, sizeof reason);
-    ERR_clear_error();
-    return err_fail(info, ERR_CONFIG, "%s \"%s\" can't be used: %s", key, file, reason);
-}
 
 /* A protocol that both sides speak, else the alert no_application_protocol (RFC 7301). */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
@@ -48,35 +37,20 @@ static enum err set_version(SSL_CTX *ctx, const struct receive_tls *tls, struct 
     return ERR_OK;
 }
 
-static enum err load_key(SSL_CTX *ctx, const struct receive_tls *tls, struct err_info *info)
-{
-    const char *key = tls->key_file ? tls->key_file : tls->cert_file;
-
-    if (SSL_CTX_use_certificate_chain_file(ctx, tls->cert_file) != 1)
-        return fail(info, "tls.cert_file", tls->cert_file);
-    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 &&
-        SSL_CTX_check_private_key(ctx) == 1)
-        return ERR_OK;
-    if (ERR_GET_REASON(ERR_peek_error()) != X509_R_KEY_VALUES_MISMATCH)
-        return fail(info, "tls.key_file", key);
-    ERR_clear_error();
-    return err_fail(info, ERR_CONFIG,
-                    "tls.key_file \"%s\" does not fit the certificate in tls.cert_file \"%s\"", key,
-                    tls->cert_file);
-}
-
 static enum err require_clients(SSL_CTX *ctx, const struct receive_tls *tls, struct err_info *info)
 {
     const char *file = tls->client_ca_file;
     STACK_OF(X509_NAME) * names;
+    enum err err;
 
     if (!file)
         return ERR_OK;
-    if (SSL_CTX_load_verify_locations(ctx, file, NULL) != 1)
-        return fail(info, "tls.client_ca_file", file);
+    err = pem_trust(ctx, "tls.client_ca_file", file, info);
+    if (err)
+        return err;
     names = SSL_load_client_CA_file(file);
     if (!names)
-        return fail(info, "tls.client_ca_file", file);
+        return pem_fail(info, "tls.client_ca_file", file);
     SSL_CTX_set_client_CA_list(ctx, names);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return ERR_OK;
@@ -94,7 +68,7 @@ static enum err configure(SSL_CTX *ctx, const struct receive_listener *l, struct
     SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, (void *)(uintptr_t)l);
     err = set_version(ctx, &l->tls, info);
     if (!err)
-        err = load_key(ctx, &l->tls, info);
+        err = pem_identify(ctx, l->tls.cert_file, l->tls.key_file, info);
     if (!err)
         err = require_clients(ctx, &l->tls, info);
     return err;

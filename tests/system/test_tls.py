@@ -1,13 +1,20 @@
 """TLS, client certificates, and what ALPN says; certificates come from the openssl program."""
+import contextlib
 import http.client
+import os
+import pty
+import re
+import select
+import signal
 import socket
 import ssl
 import subprocess
+import time
 
 import grpc
 import pytest
 from clients import Grpc, Refused, post
-from harness import PATIENCE, config, exporter
+from harness import PATIENCE, PROGRAM, config, exporter, run
 from messages import request_with, span, trace_id
 
 BODY = request_with(span(trace_id(1))).SerializeToString()
@@ -138,7 +145,6 @@ def test_many_requests_on_one_tls_connection(start, certificates):
 
 def test_a_key_that_does_not_fit_is_said_at_the_start(start, certificates, tmp_path):
     del start
-    from harness import run
     tls = (f'tls = {{ cert_file = "{certificates}/server.crt", '
            f'key_file = "{certificates}/client.key" }}')
     path = tmp_path / "config.lua"
@@ -146,3 +152,71 @@ def test_a_key_that_does_not_fit_is_said_at_the_start(start, certificates, tmp_p
                     .replace("FOLDER", str(tmp_path)))
     failed = run("run", "--config", str(path), folder=tmp_path)
     assert failed.returncode in (73, 78) and "client.key" in failed.stdout + failed.stderr
+
+
+def lock(folder, key, locked):
+    openssl("pkey", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked, folder=folder)
+
+
+class Terminal:
+    """A collector that has a terminal, at which a library could ask for something."""
+
+    def __init__(self, path):
+        self.text = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(PROGRAM, [PROGRAM, "run", "--config", str(path)], {**os.environ, "NO_COLOR": "1"})
+
+    def wait(self, pattern):
+        """Until `pattern` is found, or the program has ended."""
+        end = time.monotonic() + PATIENCE
+        while not re.search(pattern, self.text):
+            assert select.select([self.fd], [], [], max(0, end - time.monotonic()))[0], self.text
+            try:
+                self.text += os.read(self.fd, 65536).decode(errors="replace")
+            except OSError:  # the end
+                return None
+        return re.search(pattern, self.text)
+
+    def close(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    opened = []
+
+    def start_at_terminal(text):
+        path = tmp_path / "config.lua"
+        path.write_text(text.replace("FOLDER", str(tmp_path)))
+        opened.append(Terminal(path))
+        return opened[-1]
+    yield start_at_terminal
+    for one in opened:
+        one.close()
+
+
+def test_nobody_is_asked_for_a_passphrase_of_a_listener(certificates, terminal):
+    lock(certificates, "server.key", "locked.key")
+    tls = (f'tls = {{ cert_file = "{certificates}/server.crt", '
+           f'key_file = "{certificates}/locked.key" }}')
+    at = terminal(config(exporter("nop"), receivers=f'http = {{ listen = "127.0.0.1:0", {tls} }}'))
+    assert at.wait(r'locked\.key" has a passphrase')
+
+
+def test_nobody_is_asked_for_a_passphrase_of_an_exporter(certificates, terminal, tmp_path):
+    """Its files are read again at each connection: the key was good at the start."""
+    key = tmp_path / "client.key"
+    key.write_bytes((certificates / "client.key").read_bytes())
+    with socket.create_server(("127.0.0.1", 0)) as backend:
+        at = terminal(config(exporter(
+            "otlp", endpoint=f"https://127.0.0.1:{backend.getsockname()[1]}",
+            tls={"cert_file": f"{certificates}/client.crt", "key_file": str(key)})))
+        address = at.wait(r"receiver=otlp/http address=127\.0\.0\.1:(\d+)")
+        lock(certificates, "client.key", "locked.key")
+        key.write_bytes((certificates / "locked.key").read_bytes())
+        post(f"127.0.0.1:{address[1]}", BODY)
+        assert at.wait("(?i)pass phrase|private key")[0].lower() == "private key", at.text
