@@ -125,8 +125,8 @@ enum err collector_control(void *collector, struct slice command, struct buf *ou
         return ERR_OK;
     }
     if (is_command(command, "bias", &rest)) {
-        if (snapshot_gather(collector))
-            bias_write_lines(collector, rest, "", BIAS_MAX, out);
+        snapshot_gather(collector); /* or as of the last time that they were gathered */
+        bias_write_lines(collector, rest, "", BIAS_MAX, out);
         return ERR_OK;
     }
     if (is_command(command, "rescue", &rest))
