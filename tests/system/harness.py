@@ -209,9 +209,21 @@ class Collector(Process):
         except urllib.error.HTTPError as e:
             return e.code, e.headers, e.read().decode()
 
+    def page(self):
+        """/metrics as of now: neither of a start that recovers, nor, where a thread had no CPU when it
+        was asked, of an earlier page's counts."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            status, _, text = self.get("/metrics")
+            is_recovering = status == 503 and text.startswith("recovering")
+            assert status == 200 or is_recovering, text
+            if not is_recovering and "\nmoontail_ledger_age_seconds 0\n" in text:
+                return text
+            assert self.is_alive() and time.monotonic() < end, text
+            self.pause()
+
     def scrape(self):
-        status, _, text = self.get("/metrics")
-        assert status == 200, text
+        text = self.page()
         metrics = parse_metrics(text)
         off = {k: v for k, v in metrics.items() if k[0] in UNACCOUNTED and v != 0}
         ledgers = [metrics.by(name, "ledger") for name in UNACCOUNTED]
