@@ -124,9 +124,10 @@ def test_head_sampling_is_no_bias_and_a_limit_is_one(start):
 
 
 def test_every_operation_in_a_trace_counts_where_it_is_asked_for(start):
-    collector = start(config('exporter "nop"', tail=tail(MISTAKE, DRAW % 100),
+    collector = start(config('exporter "nop"', tail=tail(MISTAKE, DRAW % 100), wait="1h",
                              more="sampling_audit = { all_spans = true },"))
     counts = send(collector, 300)
+    collector.end_wait()
     metrics = collector.wait_metrics(
         lambda m: m.total("moontail_sampling_true_traces", service="store") == 300)
     assert metrics.total("moontail_sampling_dropped_traces", service="store", operation="SELECT",

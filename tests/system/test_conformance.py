@@ -189,12 +189,13 @@ def in_a_spec(folder, requests, text):
 
 def in_the_collector(start, folder, requests):
     collector = start(config(exporter("nop"), tail='policies = { policy "everything" }, '
-                             'budget = { cpu = "10s" }', wait="200ms"), folder=folder)
+                             'budget = { cpu = "10s" }', wait="1h"), folder=folder)
     for i, request in enumerate(requests):
         for part in parts_of(request, whole=i % 2):
             answer = post(collector.http, part.SerializeToString())
             assert answer.status == 200, answer.body
     total = sum(len(spans_of(r)) for r in requests)
+    collector.end_wait()
     collector.wait_decided(total)
     kept = parse_metrics(collector.get("/metrics")[2]).by("moontail_kept_spans_total", "reason")
     return {reason: count for reason, count in kept.items() if count}

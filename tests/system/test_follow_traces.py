@@ -79,12 +79,13 @@ def test_records_of_which_no_span_came_are_kept_and_counted(start, backend):
 
 def test_a_rescue_sends_them_with_the_spans_of_their_trace(start, backend):
     collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
-                             tail=ERRORS, journal='ack = "written"',
+                             tail=ERRORS, wait="1h", journal='ack = "written"',
                              more="logs = { follow_traces = true },"))
     request = records((trace_id(1), "same"), (trace_id(2), "other"), (trace_id(1), "same"))
     assert post(collector.http, request.SerializeToString(), path="/v1/logs").status == 200
     spans = [span(trace_id(i), 1) for i in (1, 2)]
     assert post(collector.http, request_with(*spans).SerializeToString()).status == 200
+    collector.end_wait()
     collector.wait_metrics(lambda m: m.total("moontail_dropped_items_total") == 3)
     hexed, journal = trace_id(1).hex(), ("--journal", f"{collector.folder}/journal")
     said = run("explain", hexed, *journal, folder=collector.folder).stdout

@@ -296,7 +296,7 @@ def test_output_that_finds_no_room_is_a_failure(tmp_path, arguments):
 def test_load_is_judged_as_it_says(protocol, start, backend, tmp_path):
     """What `load` counts as errors, slow and health checks is what the policies find."""
     collector = start(config(
-        exporter("otlp", endpoint=backend.grpc, protocol="grpc"), wait="1s", workers=2,
+        exporter("otlp", endpoint=backend.grpc, protocol="grpc"), wait="1h", workers=2,
         tail='policies = { policy "drop_health_checks", policy "status_code" '
              '{ status_codes = { "ERROR" } }, policy "latency" { threshold_ms = 500 }, '
              'policy "probabilistic" { sampling_percentage = 0 } }'))
@@ -305,6 +305,7 @@ def test_load_is_judged_as_it_says(protocol, start, backend, tmp_path):
                "--traces", "2000", "--seed", "42", "--json", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     sent = __import__("json").loads(done.stdout)
+    collector.end_wait()
     metrics = collector.wait_decided(sent["spans"])
     got = spans_of(backend.wait(spans=int(metrics.total("moontail_kept_spans_total"))))
     assert len({s.trace_id for s in got}) == sent["error"] + sent["slow"]

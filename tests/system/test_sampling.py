@@ -67,16 +67,6 @@ def send_all(collector, all_bodies, connections=8):
         list(pool.map(one, all_bodies))
 
 
-def end_wait(collector):
-    """What waits for an hour is decided now: it is all there, however slow the machine is."""
-    path = os.path.join(collector.folder, "config.lua")
-    with open(path) as f:
-        text = f.read()
-    with open(path + "~", "w") as f:
-        f.write(text.replace('decision_wait = "1h"', 'decision_wait = "1ms"'))
-    os.rename(path + "~", path)
-
-
 CASES = {
     "1 worker": (1, "auto", 1), "2 workers": (2, "auto", 2), "4 workers": (4, "auto", 3),
     "interpreted": (2, "off", 4),
@@ -94,7 +84,7 @@ def test_of_healthy_traces_exactly_the_tenth_that_the_ids_say_is_kept(workers, j
     rng = random.Random(seed)
     send_all(collector, list(bodies(healthy_spans(ids), rng, 400)))
     collector.wait_metrics(lambda m: m.total("moontail_received_spans_total") == SPANS * TRACES)
-    end_wait(collector)
+    collector.end_wait()
     metrics = collector.wait_decided(SPANS * TRACES)
     assert metrics.total("moontail_late_spans_total") == 0
     got = spans_of(backend.wait(spans=SPANS * len(expected)))
@@ -127,7 +117,7 @@ def test_errors_and_slow_traces_are_kept_whole_and_health_checks_dropped(start, 
                                               error=kind == "error"), service_name="other"))
     random.Random(5).shuffle(requests)
     send_all(collector, [r.SerializeToString() for r in requests])
-    end_wait(collector)
+    collector.end_wait()
     count = len(requests)
     metrics = collector.wait_decided(count)
     expected = {}

@@ -116,11 +116,12 @@ def check(metrics, truth):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_requests_of_dropped_traces_are_counted_exactly_and_over_a_reload(start, workers):
     truth, rng = Truth(), random.Random(workers)
-    collector = start(config('exporter "nop"', tail=NOTHING, workers=workers, wait="1s",
+    collector = start(config('exporter "nop"', tail=NOTHING, workers=workers, wait="1h",
                              more="service_graph = {},"))
     export_both_ways(collector, requests_of(rng, truth, 0, 150))
     collector.signal(signal.SIGHUP)
     export_both_ways(collector, requests_of(rng, truth, 150, 150))
+    collector.end_wait()
     metrics = collector.wait_decided(truth.spans)
     assert metrics.total("moontail_kept_spans_total") < truth.spans / 10
     assert metrics.total("moontail_late_spans_total") == 0
@@ -133,7 +134,7 @@ def test_requests_of_dropped_traces_are_counted_exactly_and_over_a_reload(start,
 
 
 def test_after_a_kill_what_waited_is_counted_once(tmp_path):
-    text = config('exporter "nop"', tail=NOTHING, workers=2, wait="2s", more="service_graph = {},",
+    text = config('exporter "nop"', tail=NOTHING, workers=2, wait="1h", more="service_graph = {},",
                   journal='ack = "written"')
     truth, rng = Truth(), random.Random(9)
     first = Collector(tmp_path, text)
@@ -145,6 +146,7 @@ def test_after_a_kill_what_waited_is_counted_once(tmp_path):
     second = Collector(tmp_path, text)
     try:
         export_both_ways(second, requests_of(rng, truth, 100, 50))
+        second.end_wait()
         second.wait_metrics(lambda m: m.total("moontail_pending_spans") == 0 and
                             m.total("moontail_received_spans_total")
                             + m.total("moontail_recovered_spans_total") == truth.spans)
@@ -158,7 +160,7 @@ def test_what_leaves_at_the_end_is_all_that_was_decided(start, backend):
     truth, rng = Truth(), random.Random(3)
     collector = start(config(
         exporter("otlp", endpoint=backend.http, protocol="http/protobuf"), tail=NOTHING, workers=2,
-        wait="20s", more='span_metrics = {}, service_graph = { exponential_histogram_max_size = 80,'
+        wait="1h", more='span_metrics = {}, service_graph = { exponential_histogram_max_size = 80,'
                          ' metrics_flush_interval = "300ms" },'))
     export_both_ways(collector, requests_of(rng, truth, 0, 100))
     collector.stop()  # decides what waits

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from aws import REGION
-from harness import PATIENCE, config, exporter, fields
+from harness import KEEP_ALL, PATIENCE, config, exporter, fields
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -72,12 +72,12 @@ def front(judge):
 
 @pytest.fixture
 def xray(start, judge):
-    """xray(endpoint, ...) runs a collector that sends there."""
-    def start_one(endpoint, **options):
+    """xray(endpoint, ...) runs a collector that sends there. wait: until a trace is decided."""
+    def start_one(endpoint, tail=KEEP_ALL, wait="100ms", **options):
         options = {"batch": {"timeout": "0s"}, "retry": SOON, "circuit": {"probe": "20ms"}, **options}
         if endpoint.startswith("http"):
             options["region"] = REGION
-        return start(config(exporter("xray", endpoint=endpoint, **options)), judge.env)
+        return start(config(exporter("xray", endpoint=endpoint, **options), tail=tail, wait=wait), judge.env)
     return start_one
 
 
@@ -208,7 +208,8 @@ def test_what_is_unprocessed_goes_again_or_is_counted(judge, front, xray):
         return 200, json.dumps({"UnprocessedTraceSegments": refused}).encode()
 
     front.answers = refuse
-    collector = xray(front.url)
+    both = f'decision_wait_after_root = "100ms", {KEEP_ALL}'  # the root is sent last: they go together
+    collector = xray(front.url, tail=both, wait="1h")
     traces = [Application(collector).order()]
     metrics = collector.wait_metrics(lambda m: m.total("moontail_export_delivered_spans_total") == 1)
     assert [d["name"] for d in judge.segments(traces).values()] == ["shop"]
