@@ -15,6 +15,7 @@ import urllib.request
 
 from harness import PATIENCE, HERE, Collector, Process, config, exporter, run
 from load import POLICIES, Load, is_kept
+from ports import free_ports
 from sink import read_records
 
 RETRY = {"initial_interval": "20ms", "max_interval": "200ms"}
@@ -24,19 +25,18 @@ BEFORE, AFTER = 2.0, 1.0  # seconds: a delivery as near a kill may not have been
 
 
 class Sink:
-    """tests/system/sink.py, which can be killed too."""
+    """tests/system/sink.py, which can be killed too; its port stays its own."""
 
     def __init__(self, folder, name):
         self.name, self.folder = name, folder
         self.path = os.path.join(folder, f"{name}.spans")
-        self.port, self.killed = 0, []
+        [self.port], self.killed = free_ports(1), []
         self.begin()
 
     def begin(self):
         self.process = Process([sys.executable, f"{HERE}/sink.py", self.path, str(self.port)],
                                self.folder)
-        line = self.process.wait_line(lambda x: x.startswith("{"))
-        self.port = json.loads(line)["port"]
+        self.process.wait_line(lambda x: x.startswith("{"))
 
     def kill(self):
         self.process.kill()

@@ -6,6 +6,7 @@ import pytest
 from clients import post
 from harness import PATIENCE, config, exporter, fields
 from messages import request_with, span, trace_id
+from ports import free_ports
 
 TRACE = "1-5f84c7a0-aaaaaaaaaaaaaaaaaaaaaaaa"
 DOCUMENT = {"trace_id": TRACE, "id": "1111111111111111", "name": "shop",
@@ -105,10 +106,7 @@ DATAGRAMS = """return exporter { doc = "datagrams", options = { url = option.str
 def test_a_daemon_gets_datagrams_and_nothing_is_lost_before_it_listens(start, tmp_path):
     (tmp_path / "exporters").mkdir()
     (tmp_path / "exporters" / "datagrams.lua").write_text(DATAGRAMS)
-    daemon = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    daemon.bind(("127.0.0.1", 0))
-    address = daemon.getsockname()
-    daemon.close()
+    address = "127.0.0.1", *free_ports(1)
     collector = start(config(exporter(
         "datagrams", url=f"udp://127.0.0.1:{address[1]}", batch={"timeout": "0s"},
         retry={"initial_interval": "20ms", "max_interval": "50ms"}, circuit={"probe": "20ms"})),

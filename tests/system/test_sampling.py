@@ -1,5 +1,4 @@
 """Which traces are kept: exactly those that the rules say."""
-import os
 import random
 import sys
 import threading
