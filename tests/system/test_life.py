@@ -64,8 +64,10 @@ def test_a_second_signal_ends_it_at_once(start, backend):
 
 def test_two_signals_at_once_are_one(start, backend):
     collector = failing(start, backend, "100ms")
+    collector.signal(signal.SIGSTOP)  # so that it sees both at once, whoever has the CPU between them
     collector.signal(signal.SIGTERM)
     collector.signal(signal.SIGINT)  # a second SIGTERM could merge with the first
+    collector.signal(signal.SIGCONT)
     backend.wait(requests=2)
     backend.behave()
     backend.wait(spans=1)

@@ -19,8 +19,8 @@ def test_memory_stays_under_its_limit_while_too_much_waits(protocol, start, tmp_
         tail='policies = { policy "probabilistic" { sampling_percentage = 10 } }'))
     address = collector.grpc if protocol == "grpc" else collector.http
     sender = Process([PROGRAM, "load", "--endpoint", f"http://{address}", "--protocol", protocol,
-                      "--bench", "--rate", "0", "--duration", "4s", "--seed", "7", "--json"],
-                     tmp_path)
+                      "--bench", "--rate", "0", "--traces", "80000", "--seed", "7", "--json"],
+                     tmp_path)  # as long as that takes
     counted, resident, scrapes = 0, 0, 0
     while sender.is_alive():  # each scrape says that nothing is unaccounted for
         metrics = collector.scrape()

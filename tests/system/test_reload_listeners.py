@@ -54,8 +54,10 @@ def text(ports, *, host="127.0.0.1", grpc=1, admin=2, more=""):
 
 
 def reload(collector, text_, code=0):
-    with open(os.path.join(collector.folder, "config.lua"), "w") as f:
+    path = os.path.join(collector.folder, "config.lua")
+    with open(path + "~", "w") as f:
         f.write(text_.replace("FOLDER", collector.folder))
+    os.rename(path + "~", path)
     done = run("reload", "--journal", f"{collector.folder}/journal", folder=collector.folder)
     assert done.returncode == code, done
     return done
@@ -75,10 +77,13 @@ def test_receivers_and_admin_move_while_clients_send(start):
         with socket.create_server(("127.0.0.1", ports[2])):  # nobody is there any more
             done = reload(collector, text(ports, grpc=2, admin=3), 78)
             assert f"127.0.0.1:{ports[2]}: Address already in use" in done.stderr, done
+            while sum(sender.sent for sender in senders) <= 100:
+                assert all(sender.is_alive() for sender in senders)
+                collector.pause()
+            sent = sum(sender.end() for sender in senders)  # without it the file is taken after all
     finally:
         for sender in senders:
             sender.ended.set()
-    sent = sum(sender.end() for sender in senders)
     grpc.close()
     assert sent > 100
     collector.address = lambda receiver: f"127.0.0.1:{ports[3]}"  # of admin

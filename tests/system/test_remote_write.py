@@ -299,7 +299,8 @@ def test_what_is_too_old_takes_nothing_else_with_it(start, prometheus):
         attribute(point(other, at - 10, as_int=i), "n", i)
     send(collector, message)
     metrics = collector.wait_metrics(
-        lambda m: m.total("moontail_export_lost_items_total", signal="metrics") == 1)
+        lambda m: m.total("moontail_export_lost_items_total", signal="metrics") == 1
+        and m.total("moontail_export_queued_items") == 0)
     assert metrics.total("moontail_export_script_total", what="halved") > 0
     assert prometheus.value('walk{job="late"}', at + 3) == 2
     assert len(prometheus.values('other{job="late"}', at)) == 20
