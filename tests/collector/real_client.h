@@ -18,6 +18,10 @@ struct connection {
     int fd;
 };
 
+struct answer_text {
+    char text[4096]; /* head and body */
+};
+
 static inline bool send_all(int fd, const void *data, size_t len)
 {
     const uint8_t *at = data;
@@ -34,13 +38,13 @@ static inline bool send_all(int fd, const void *data, size_t len)
 }
 
 /* The status of the answer, whose body is taken; 0: none came. */
-static inline int read_answer(int fd)
+static inline int read_answer(int fd, struct answer_text *answer)
 {
-    char text[4096];
+    char *text = answer->text;
     size_t len = 0;
 
-    while (len < sizeof(text) - 1) {
-        ssize_t n = recv(fd, text + len, sizeof(text) - 1 - len, 0);
+    while (len < sizeof(answer->text) - 1) {
+        ssize_t n = recv(fd, text + len, sizeof(answer->text) - 1 - len, 0);
         const char *length, *end;
 
         if (n <= 0)
@@ -56,7 +60,7 @@ static inline int read_answer(int fd)
 }
 
 /* The answer's status; 0: none came. */
-static inline int post(struct connection *c, struct slice body)
+static inline int post(struct connection *c, struct slice body, struct answer_text *answer)
 {
     char head[256];
     int n = snprintf(head, sizeof(head),
@@ -67,7 +71,7 @@ static inline int post(struct connection *c, struct slice body)
 
     pthread_mutex_lock(&c->lock);
     if (send_all(c->fd, head, (size_t)n) && send_all(c->fd, body.data, body.len))
-        status = read_answer(c->fd);
+        status = read_answer(c->fd, answer);
     pthread_mutex_unlock(&c->lock);
     return status;
 }
