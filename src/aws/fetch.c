@@ -156,8 +156,10 @@ uint64_t fetch_step(struct fetch *f, uint64_t now_ns, uint64_t now_unix_ns)
     if (f->state != EXCHANGE_RUNNING)
         return NEVER_NS;
     due = earlier_ns(exchange_step(&f->exchange, now_ns), process_step(&f->process, now_ns));
-    go_on(f);
-    return f->state == EXCHANGE_RUNNING ? due : now_ns;
+    if (present(f) == EXCHANGE_RUNNING)
+        return due;
+    go_on(f); /* it has ended, or a role is asked for, which wants to be looked after */
+    return now_ns;
 }
 
 enum exchange_state fetch_state(const struct fetch *f)

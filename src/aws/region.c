@@ -83,8 +83,10 @@ uint64_t region_search_step(struct region_search *r, uint64_t now_ns)
     if (r->state != EXCHANGE_RUNNING)
         return NEVER_NS;
     due = exchange_step(&r->exchange, now_ns);
-    go_on(r);
-    return r->state == EXCHANGE_RUNNING ? due : now_ns;
+    if (r->exchange.state == EXCHANGE_RUNNING)
+        return due;
+    go_on(r); /* it has ended, or the instance is asked */
+    return now_ns;
 }
 
 void region_search_fini(struct region_search *r)

@@ -92,7 +92,8 @@ static bool find_credentials(struct asking *a, const struct doctor_target *t,
         of_machine = region[0] ? NULL : credentials_region(c);
         if (found && (region[0] || of_machine))
             break;
-        due = earlier_ns(credentials_step(c, now_ns, unix_ns), a->curl->step(a->curl, now_ns));
+        due = credentials_step(c, now_ns, unix_ns);
+        due = earlier_ns(due, a->curl->step(a->curl, now_ns)); /* with what was asked just now */
         if (!credentials_error(c)[0])
             loop_wait(a->loop, earlier_ns(due, until_ns));
     }

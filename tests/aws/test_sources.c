@@ -177,6 +177,21 @@ static void a_role_is_assumed_with_what_was_found(void)
     fake_aws_free(f);
 }
 
+/* Nothing else would wake the thread for a request that an answer led to. */
+static void what_a_step_asks_wants_another_step_at_once(void)
+{
+    struct fake_aws *f = irsa(STS_WELL);
+    struct credentials *c = fake_credentials(f, "arn:aws:iam::9:role/other");
+
+    credentials_get(c, f->unix_ns);
+    CHECK(fake_answer_all(f));
+    CHECK(credentials_step(c, f->now_ns, f->unix_ns) <= f->now_ns);
+    CHECK(fake_answer_all(f) && fake_has(f, "Action=AssumeRole&"));
+    CHECK(credentials_step(c, f->now_ns, f->unix_ns) > f->now_ns && fake_get(f, c) != NULL);
+    credentials_free(c);
+    fake_aws_free(f);
+}
+
 static void a_region_without_sts_falls_back_to_its_partitions_first(void)
 {
     struct fake_aws *f = irsa(STS_NO_REGION);
@@ -516,6 +531,7 @@ int main(void)
     RUN(an_error_does_not_say_the_password_of_a_url);
     RUN(a_busy_sts_is_asked_again);
     RUN(a_role_is_assumed_with_what_was_found);
+    RUN(what_a_step_asks_wants_another_step_at_once);
     RUN(a_region_without_sts_falls_back_to_its_partitions_first);
     RUN(a_profiles_roles_are_assumed_one_after_the_other);
     RUN(the_environments_keys_come_before_all_others);

@@ -196,6 +196,17 @@ def test_who_signs_is_said_and_that_it_is_taken(tmp_path, judge):
     assert "wrong" not in "\n".join(lines).replace("are wrong", "")
 
 
+def test_a_role_is_taken_with_what_another_role_gives(tmp_path, aws):
+    (tmp_path / "token").write_text("a token")
+    text = config(exporter("xray", endpoint=aws.url, role_arn="arn:aws:iam::1:role/traces"))
+    code, lines = doctor(tmp_path, text, {
+        **NOBODY, "AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": aws.url,
+        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/moontail",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token")})
+    assert code == 0, lines
+    assert of(lines, "aws")[1] == ("ok", "xray: xray takes a signed call (status 200)")
+
+
 def test_the_machine_says_the_region_where_nothing_else_does(tmp_path, judge):
     code, lines = doctor(tmp_path, config(exporter("xray")), {
         **NOBODY, "AWS_ACCESS_KEY_ID": judge.key, "AWS_SECRET_ACCESS_KEY": judge.secret,
