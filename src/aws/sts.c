@@ -1,6 +1,7 @@
 /* AssumeRole and AssumeRoleWithWebIdentity (AWS STS API Reference, 2011-06-15). */
 #include "aws/answer.h"
 #include "aws/canonical.h"
+#include "aws/place.h"
 #include "aws/sources.h"
 
 #include <stdio.h>
@@ -78,24 +79,18 @@ static bool put_body(struct exchange *x, const struct sts *s)
     return !is_web(s) || put_token(x, s);
 }
 
-static struct slice host_of(const char *url)
-{
-    const char *from = strstr(url, "://");
-
-    from = from ? from + 3 : url;
-    return slice_make(from, strcspn(from, "/"));
-}
-
 static const char form_type[] = "application/x-www-form-urlencoded; charset=utf-8";
 
 static bool sign(struct exchange *x, const struct sts *s, const char *region)
 {
+    struct aws_place place = aws_place_of(x->url);
     struct sigv4_header headers[] = {
-        {slice_str("host"), host_of(x->url)},
+        {slice_str("host"), place.host},
         {slice_str("content-type"), slice_str(form_type)},
     };
     struct sigv4_request request = {.method = "POST",
-                                    .path = slice_str("/"),
+                                    .path = place.path,
+                                    .query = place.query,
                                     .headers = headers,
                                     .headers_len = 2,
                                     .body = buf_slice(&x->body)};

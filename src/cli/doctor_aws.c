@@ -1,6 +1,7 @@
 /* Who signs, and whether it is taken: with the very client that exporters send by. */
 #include "aws/answer.h"
 #include "aws/credentials.h"
+#include "aws/place.h"
 #include "aws/settings.h"
 #include "cli/doctor.h"
 #include "export/aws_answer.h"
@@ -139,7 +140,8 @@ static void ask(struct asking *a, const struct http_request *request)
 static void find_region(const struct doctor_target *t, char region[SETTINGS_REGION_MAX])
 {
     const struct aws_settings settings = {0};
-    struct slice of_host = t->url[0] ? sign_region(sign_place(t->url).host) : (struct slice){0};
+    struct slice of_host =
+        t->url[0] ? aws_place_region(aws_place_of(t->url).host) : (struct slice){0};
 
     region[0] = '\0';
     if (t->region[0])

@@ -1,4 +1,5 @@
 /* Signs what is to be signed, when it is sent, and hands everything to another client. */
+#include "aws/place.h"
 #include "aws/settings.h"
 #include "base/hash.h"
 #include "export/aws_answer.h"
@@ -158,7 +159,7 @@ static void finish_unsent(struct signing *c, struct signed_request *r, bool unsi
 /* The region to sign for: as configured, as the host says, or the default one. False: not known. */
 static bool find_region(const struct signed_request *r, char region[64])
 {
-    struct slice of_host = sign_region(sign_place(r->request.url).host);
+    struct slice of_host = aws_place_region(aws_place_of(r->request.url).host);
     const char *other = r->request.sigv4->region;
 
     if (!other && of_host.len)
@@ -334,7 +335,7 @@ static void on_answer(void *arg, struct http_answer *answer)
 /* STS is asked in the region that the request goes to. */
 static struct identity *find_identity(struct signing *c, const struct http_request *request)
 {
-    struct slice region = sign_region(sign_place(request->url).host);
+    struct slice region = aws_place_region(aws_place_of(request->url).host);
     struct http_sigv4 sigv4 = *request->sigv4;
     char text[64];
 
@@ -348,7 +349,7 @@ static struct signed_request *request_new(struct signing *c, const struct http_r
                                           http_done_fn *done, void *arg)
 {
     struct signed_request *r = calloc(1, sizeof(*r)), **at = &c->requests;
-    struct slice origin = sign_place(from->url).origin;
+    struct slice origin = aws_place_of(from->url).origin;
 
     if (!r)
         return NULL;

@@ -1,74 +1,12 @@
 #include "export/sign.h"
 
+#include "aws/place.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 enum { ADDED_MAX = 4, AUTHORIZATION_MAX = 4096 };
-
-static struct slice until(struct slice text, const char *any_of)
-{
-    size_t len = 0;
-
-    while (len < text.len && !strchr(any_of, text.data[len]))
-        len++;
-    return slice_make(text.data, len);
-}
-
-static struct slice after(struct slice text, size_t len)
-{
-    return slice_make(text.data + len, text.len - len);
-}
-
-static struct slice without_end(struct slice text, const char *end)
-{
-    size_t len = strlen(end);
-
-    return text.len > len && memcmp(text.data + text.len - len, end, len) == 0
-               ? slice_make(text.data, text.len - len)
-               : text;
-}
-
-struct sign_place sign_place(const char *url)
-{
-    struct slice all = until(slice_str(url), "#"), rest;
-    bool tls = strncasecmp(url, "https:", 6) == 0;
-    size_t scheme = tls ? 8 : 7;
-    struct sign_place p;
-
-    if (all.len < scheme)
-        scheme = all.len;
-    p.host = until(after(all, scheme), "/?");
-    p.origin = slice_make(all.data, scheme + p.host.len);
-    rest = after(all, p.origin.len);
-    p.path = until(rest, "?");
-    p.query = rest.len > p.path.len ? after(rest, p.path.len + 1) : (struct slice){0};
-    if (p.path.len == 0)
-        p.path = slice_str("/");
-    p.host = without_end(p.host, tls ? ":443" : ":80");
-    return p;
-}
-
-struct slice sign_region(struct slice host)
-{
-    static const char *const ends[] = {".amazonaws.com", ".amazonaws.com.cn", ".api.aws"};
-    struct slice name = until(host, ":");
-
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        struct slice left = without_end(name, ends[i]);
-        size_t at = left.len;
-
-        if (left.len == name.len)
-            continue;
-        while (at > 0 && left.data[at - 1] != '.')
-            at--;
-        left = after(left, at);
-        if (left.len > 4 && left.data[left.len - 1] >= '1' && left.data[left.len - 1] <= '9' &&
-            memchr(left.data, '-', left.len))
-            return left; /* xy-place-1 */
-    }
-    return (struct slice){0};
-}
 
 static bool is_one_of(struct slice name, const char *const *list)
 {
@@ -98,13 +36,10 @@ static bool is_unsigned(const struct sigv4_header *h)
 
 static struct sigv4_header split(const char *line)
 {
-    struct slice name = until(slice_str(line), ":"), value = slice_str(line + name.len);
+    size_t len = strcspn(line, ":");
+    const char *value = line + len + (line[len] == ':');
 
-    if (value.len)
-        value = after(value, 1);
-    while (value.len && (value.data[0] == ' ' || value.data[0] == '\t'))
-        value = after(value, 1);
-    return (struct sigv4_header){name, value};
+    return (struct sigv4_header){slice_make(line, len), slice_str(value + strspn(value, " \t"))};
 }
 
 /* Appends "name: value" to the list, whose length is *len. False: no memory. */
@@ -143,7 +78,7 @@ static enum err add_signature(const struct http_request *r, const char *region,
                               char **headers, size_t len)
 {
     struct sigv4_header list[SIGV4_HEADERS_MAX];
-    struct sign_place place = sign_place(r->url);
+    struct aws_place place = aws_place_of(r->url);
     struct sigv4_request request = {
         .method = r->method,
         .path = place.path,
@@ -175,7 +110,7 @@ static enum err add_signature(const struct http_request *r, const char *region,
 enum err sign_headers(const struct http_request *request, const char *region,
                       const struct sigv4_credentials *credentials, uint64_t unix_s, char ***headers)
 {
-    struct slice host = sign_place(request->url).host;
+    struct slice host = aws_place_of(request->url).host;
     size_t count = 0, len = 0;
     enum err e = ERR_FULL;
 

@@ -4,20 +4,6 @@
 #include "aws/sigv4.h"
 #include "export/http_client.h"
 
-/* Where a URL leads; slices of it. */
-struct sign_place {
-    struct slice origin; /* https://host:port */
-    struct slice host;   /* as the Host header has it: without the scheme's usual port */
-    struct slice path;   /* "/" at least */
-    struct slice query;  /* without "?" */
-};
-
-/* `url` is http://... or https://... */
-struct sign_place sign_place(const char *url);
-
-/* The region that a host of AWS has in its name ("eu-west-1"); empty: none. */
-struct slice sign_region(struct slice host);
-
 /* The request's headers and those of the signature as of unix_s: "Name: value", NULL-terminated,
  * owned by the caller (sign_free). Headers of the request that the signature brings are left out.
  * ERR_FULL: too many parameters in the query, or no memory; nothing is left. */

@@ -1,4 +1,5 @@
 /* Each source speaks its protocol, in the order of the SDKs. */
+#include "aws/sigv4.h"
 #include "aws/sources.h"
 #include "fake_aws.h"
 
@@ -174,6 +175,46 @@ static void a_role_is_assumed_with_what_was_found(void)
     CHECK(fake_has(f, "\nX-Amz-Security-Token: T\n"));
     f->mode = STS_HTML;
     CHECK(says(f, NULL, "something else than credentials"));
+    fake_aws_free(f);
+}
+
+/* The signature that the last request should have. */
+static bool is_signed_for(const struct fake_aws *f, uint64_t at_s, const char *host,
+                          const char *path)
+{
+    const char *body = strstr(f->last, "\n\n");
+    struct sigv4_header headers[] = {
+        {slice_str("host"), slice_str(host)},
+        {slice_str("content-type"), slice_str("application/x-www-form-urlencoded; charset=utf-8")},
+    };
+    struct sigv4_request request = {"POST", slice_str(path), {0}, headers, 2, {0}};
+    const struct sigv4_credentials web = {slice_str("WEB"), slice_str("S"), slice_str("T")};
+    const struct sigv4_scope scope = {"eu-west-1", "sts", false};
+    struct buf value;
+    struct sigv4_signature signature = {.value = &value};
+    bool is;
+
+    buf_init(&value, 4096, NULL);
+    request.body = slice_str(body ? body + 2 : "");
+    is = sigv4_sign(&request, &web, &scope, at_s, &signature) == ERR_OK;
+    buf_byte(&value, 0);
+    is = is && fake_has(f, (const char *)value.data);
+    buf_fini(&value);
+    return is;
+}
+
+static void a_role_is_signed_for_where_sts_is(void)
+{
+    struct fake_aws *f = irsa(STS_WELL);
+    uint64_t at_s = f->unix_ns / NS_PER_S;
+
+    CHECK(finds(f, "arn:aws:iam::1:role/other", "ROLE"));
+    CHECK(is_signed_for(f, at_s, "sts.eu-west-1.amazonaws.com", "/"));
+    fake_set("AWS_ENDPOINT_URL_STS", "https://sts.proxy:443/of/aws");
+    at_s = f->unix_ns / NS_PER_S;
+    CHECK(finds(f, "arn:aws:iam::1:role/other", "ROLE"));
+    CHECK(begins(f->last, "POST https://sts.proxy:443/of/aws/\n"));
+    CHECK(is_signed_for(f, at_s, "sts.proxy", "/of/aws/"));
     fake_aws_free(f);
 }
 
@@ -531,6 +572,7 @@ int main(void)
     RUN(an_error_does_not_say_the_password_of_a_url);
     RUN(a_busy_sts_is_asked_again);
     RUN(a_role_is_assumed_with_what_was_found);
+    RUN(a_role_is_signed_for_where_sts_is);
     RUN(what_a_step_asks_wants_another_step_at_once);
     RUN(a_region_without_sts_falls_back_to_its_partitions_first);
     RUN(a_profiles_roles_are_assumed_one_after_the_other);

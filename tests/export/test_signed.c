@@ -1,5 +1,6 @@
 /* Signed requests, before a judge that signs again what it gets. */
 #include "aws/credentials.h"
+#include "aws/place.h"
 #include "export/exporter.h"
 #include "export/sign.h"
 #include "rig.h"
@@ -72,7 +73,7 @@ static bool names(struct slice signed_headers, const char *name, size_t len)
 static void expected(const struct judge *j, const struct http_request *q, uint64_t unix_s,
                      struct buf *value)
 {
-    struct sign_place place = sign_place(q->url);
+    struct aws_place place = aws_place_of(q->url);
     struct slice authorization = header(q, "authorization"), list;
     const char *at =
         authorization.len ? strstr((const char *)authorization.data, "SignedHeaders=") : NULL;
@@ -551,11 +552,11 @@ static void urls_are_taken_apart(void)
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct sign_place p = sign_place(rows[i].url);
+        struct aws_place p = aws_place_of(rows[i].url);
 
         CHECK(slice_is(p.origin, rows[i].origin) && slice_is(p.host, rows[i].host));
         CHECK(slice_is(p.path, rows[i].path) && slice_is(p.query, rows[i].query));
-        CHECK(slice_is(sign_region(p.host), rows[i].region));
+        CHECK(slice_is(aws_place_region(p.host), rows[i].region));
     }
 }
 
