@@ -39,6 +39,7 @@ struct aws_http_answer {
     int status;        /* 0: there was no answer; see error */
     const char *error; /* a sentence; no secrets */
     struct slice body; /* at most 1 MiB */
+    int64_t date_s;    /* its Date, in seconds since 1970; 0: it has none */
 };
 
 /* The answer is borrowed for the call. Comes from the thread's step, never from within send. */

@@ -27,6 +27,7 @@ struct sts {
     const struct keys *base;            /* that sign; borrowed */
     char region[SETTINGS_REGION_MAX];   /* "": not known */
     uint64_t now_unix_s;                /* what the request is signed as of; kept by fetch */
+    int64_t offset_s;                   /* of STS's clock from ours, once it refused ours */
     bool read_again, moved;             /* the token file; to the partition's primary region */
     struct keys keys;                   /* the result */
 };

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { CLOCK_TOLERANCE_S = 240 }; /* STS takes signatures of up to 5 minutes before or after */
+
 void sts_form(struct buf *out, const char *name, struct slice value)
 {
     buf_printf(out, "&%s=", name);
@@ -101,7 +103,8 @@ static bool sign(struct exchange *x, const struct sts *s, const char *region)
     bool ok;
 
     buf_init(&value, 8192, NULL);
-    ok = sigv4_sign(&request, &credentials, &scope, s->now_unix_s, &signature) == ERR_OK &&
+    ok = sigv4_sign(&request, &credentials, &scope, s->now_unix_s + (uint64_t)s->offset_s,
+                    &signature) == ERR_OK &&
          exchange_header(x, "X-Amz-Date", slice_str(signature.date)) &&
          exchange_header(x, "Authorization", buf_slice(&value)) &&
          (!credentials.session_token.len ||
@@ -156,6 +159,20 @@ static bool is_one_of(const char *code, const char *const *codes)
     return *codes != NULL;
 }
 
+/* Signed for a time that is not that of STS: goes by the time of STS, once. */
+static bool corrects_clock(struct sts *s, const struct aws_http_answer *answer, const char *code)
+{
+    static const char *const codes[] = {"SignatureDoesNotMatch", "RequestExpired",
+                                        "RequestTimeTooSkewed", NULL};
+    int64_t offset_s = answer->date_s - (int64_t)s->now_unix_s;
+
+    if (is_web(s) || s->offset_s || !answer->date_s || !is_one_of(code, codes) ||
+        llabs(offset_s) < CLOCK_TOLERANCE_S)
+        return false;
+    s->offset_s = offset_s;
+    return true;
+}
+
 static enum exchange_next sts_refused(struct exchange *x, struct sts *s,
                                       const struct aws_http_answer *answer)
 {
@@ -179,11 +196,20 @@ static enum exchange_next sts_refused(struct exchange *x, struct sts *s,
         s->read_again = true;
         return EXCHANGE_SEND;
     }
+    if (corrects_clock(s, answer, code))
+        return EXCHANGE_SEND;
     if (!s->moved && s->region[0] && strcmp(code, "RegionDisabledException") == 0) {
         s->moved = true;
         return EXCHANGE_SEND;
     }
     return EXCHANGE_FAILED;
+}
+
+/* When the keys end, as our own clock will have it. */
+static void count_by_our_clock(struct sts *s, int64_t date_s)
+{
+    if (date_s)
+        s->keys.expires_unix_s += s->now_unix_s - (uint64_t)date_s;
 }
 
 static enum exchange_next sts_answer(struct exchange *x, const struct aws_http_answer *answer)
@@ -195,8 +221,10 @@ static enum exchange_next sts_answer(struct exchange *x, const struct aws_http_a
     if (keys_from_xml(&s->keys, answer->body,
                       is_web(s) ? "AssumeRoleWithWebIdentityResponse/"
                                   "AssumeRoleWithWebIdentityResult"
-                                : "AssumeRoleResponse/AssumeRoleResult"))
+                                : "AssumeRoleResponse/AssumeRoleResult")) {
+        count_by_our_clock(s, answer->date_s);
         return EXCHANGE_DONE;
+    }
     snprintf(x->error, sizeof(x->error), "%.200s answered with something else than credentials",
              exchange_place(x));
     return EXCHANGE_FAILED;

@@ -1,5 +1,7 @@
 #include "export/aws_http.h"
 
+#include "export/aws_answer.h"
+
 #include <stdlib.h>
 
 struct aws_http_request_under_way {
@@ -29,6 +31,8 @@ static void on_answer(void *arg, struct http_answer *answer)
                                 .error = answer->error,
                                 .body = buf_slice(&answer->body)};
 
+    if (!a.status || !aws_answer_date(answer, &a.date_s))
+        a.date_s = 0;
     forget(r);
     done(done_arg, &a);
     if (answer->body.data)

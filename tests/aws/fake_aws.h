@@ -56,7 +56,8 @@ struct fake_aws {
     uint64_t last_id;
     fake_serve_fn *serve;
     unsigned served, cancelled;
-    int mode; /* the test's own */
+    int mode;       /* the test's own */
+    int64_t date_s; /* of its answers; 0: none */
     char last[1 << 15];
     uint64_t last_timeout_ns;
     bool last_direct;
@@ -107,7 +108,7 @@ static inline bool fake_answer_all(struct fake_aws *f)
 
     for (int i = 0; i < FAKE_REQUESTS; i++) {
         struct fake_request *r = &f->requests[i];
-        struct aws_http_answer answer = {.error = ""};
+        struct aws_http_answer answer = {.error = "", .date_s = f->date_s};
         struct buf body;
 
         if (!r->id)

@@ -65,7 +65,7 @@ static int sts_error(struct buf *body, int status, const char *code)
     return status;
 }
 
-enum { STS_WELL, STS_STALE, STS_BUSY, STS_NO_REGION, STS_DENIED, STS_HTML };
+enum { STS_WELL, STS_STALE, STS_BUSY, STS_NO_REGION, STS_DENIED, STS_HTML, STS_CLOCK };
 
 static int serve_sts(struct fake_aws *f, const char *text, struct buf *body)
 {
@@ -81,6 +81,8 @@ static int serve_sts(struct fake_aws *f, const char *text, struct buf *body)
         return sts_error(body, 400, "IDPCommunicationError");
     if (f->mode == STS_NO_REGION && !strstr(text, "sts.us-east-1.amazonaws.com"))
         return sts_error(body, 403, "RegionDisabledException");
+    if (f->mode == STS_CLOCK && !web && !strstr(text, "\nX-Amz-Date: 20200101T02"))
+        return sts_error(body, 403, "SignatureDoesNotMatch");
     if (f->mode == STS_DENIED)
         return sts_error(body, 403, "AccessDenied");
     if (f->mode == STS_HTML)
@@ -215,6 +217,23 @@ static void a_role_is_signed_for_where_sts_is(void)
     CHECK(finds(f, "arn:aws:iam::1:role/other", "ROLE"));
     CHECK(begins(f->last, "POST https://sts.proxy:443/of/aws/\n"));
     CHECK(is_signed_for(f, at_s, "sts.proxy", "/of/aws/"));
+    fake_aws_free(f);
+}
+
+static void a_wrong_clock_of_this_machine_keeps_no_role_away(void)
+{
+    struct fake_aws *f = irsa(STS_CLOCK);
+
+    CHECK(says(f, "arn:aws:iam::1:role/other", "SignatureDoesNotMatch")); /* who knows what time */
+    f->date_s = (int64_t)FAKE_START_S + 7200;
+    f->served = 0;
+    CHECK(finds(f, "arn:aws:iam::1:role/other", "ROLE") && f->served == 3);
+    f->mode = STS_WELL; /* the keys end at six: long ago, as the machine has it */
+    f->date_s = (int64_t)FAKE_START_S + 5 * 3600;
+    f->unix_ns += 7 * 3600 * NS_PER_S;
+    CHECK(finds(f, "arn:aws:iam::1:role/other", "ROLE"));
+    f->date_s = 0;
+    CHECK(says(f, NULL, "is this machine's clock right?"));
     fake_aws_free(f);
 }
 
@@ -573,6 +592,7 @@ int main(void)
     RUN(a_busy_sts_is_asked_again);
     RUN(a_role_is_assumed_with_what_was_found);
     RUN(a_role_is_signed_for_where_sts_is);
+    RUN(a_wrong_clock_of_this_machine_keeps_no_role_away);
     RUN(what_a_step_asks_wants_another_step_at_once);
     RUN(a_region_without_sts_falls_back_to_its_partitions_first);
     RUN(a_profiles_roles_are_assumed_one_after_the_other);
