@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 static bool is_blank(uint8_t c)
 {
@@ -40,9 +41,13 @@ static struct slice without_comment(struct slice value)
     return value;
 }
 
+/* Without quotes around all of it: those of a command's words are its own. */
 static struct slice unquoted(struct slice s)
 {
-    if (s.len >= 2 && s.data[0] == '"' && s.data[s.len - 1] == '"')
+    uint8_t quote = s.len >= 2 ? s.data[0] : 0;
+
+    if ((quote == '"' || quote == '\'') &&
+        memchr(s.data + 1, quote, s.len - 1) == s.data + s.len - 1)
         return slice_make(s.data + 1, s.len - 2);
     return s;
 }
@@ -63,11 +68,26 @@ static struct slice section_name(struct slice line, bool prefix, bool *other)
     return unquoted(name);
 }
 
+/* Takes "key = value", or "key: value", apart. False: it is none. */
+static bool split_pair(struct slice line, struct slice *key, struct slice *value)
+{
+    size_t len = 0;
+
+    while (len < line.len && line.data[len] != '=' && line.data[len] != ':')
+        len++;
+    if (len == line.len)
+        return false;
+    *key = trim(slice_make(line.data, len));
+    *value = unquoted(without_comment(trim(slice_make(line.data + len + 1, line.len - len - 1))));
+    return true;
+}
+
 /* Calls for a line of a section: its key and value. Returns false at the end of the text. */
 struct walk {
     struct slice rest;
     bool prefix;
     bool inside, met; /* in the section asked for; it was there at all */
+    bool nests;       /* the key above has no value: indented lines are ("s3 =") */
     struct slice key, value;
 };
 
@@ -75,26 +95,28 @@ static bool next_pair(struct walk *w, const char *section)
 {
     while (w->rest.len) {
         struct slice line = take_line(&w->rest), trimmed = trim(line);
-        const uint8_t *equals;
         bool other;
 
         if (!trimmed.len || *trimmed.data == '#' || *trimmed.data == ';')
             continue;
-        if (*line.data == '[') {
+        if (*trimmed.data == '[') {
             w->inside = slice_is(section_name(trimmed, w->prefix, &other), section) && !other;
             w->met |= w->inside;
+            w->nests = false;
             continue;
         }
-        equals = memchr(trimmed.data, '=', trimmed.len);
-        /* An indented line belongs to the value above it ("s3 ="). */
-        if (!w->inside || !equals || is_blank(*line.data))
+        if (!w->inside || (w->nests && is_blank(*line.data)) ||
+            !split_pair(trimmed, &w->key, &w->value))
             continue;
-        w->key = trim(slice_make(trimmed.data, (size_t)(equals - trimmed.data)));
-        w->value = without_comment(
-            trim(slice_make(equals + 1, trimmed.len - (size_t)(equals + 1 - trimmed.data))));
+        w->nests = !w->value.len;
         return true;
     }
     return false;
+}
+
+static bool is_key(struct slice a, const char *key)
+{
+    return a.len == strlen(key) && strncasecmp((const char *)a.data, key, a.len) == 0;
 }
 
 struct slice ini_get(struct slice text, const char *section, const char *key, bool prefix)
@@ -103,7 +125,7 @@ struct slice ini_get(struct slice text, const char *section, const char *key, bo
     struct slice found = {0};
 
     while (next_pair(&w, section))
-        if (slice_is(w.key, key))
+        if (is_key(w.key, key))
             found = w.value;
     return found;
 }

@@ -42,7 +42,9 @@ bool profiles_has(const struct profiles *p, const char *profile);
 const char *settings_profile(const struct aws_settings *s);
 
 /* In the text of an ini file: the value of `key` in section `section` (the last one counts), and
- * whether there is such a section. `prefix`: sections are "[profile NAME]" but for "default". */
+ * whether there is such a section. `prefix`: sections are "[profile NAME]" but for "default".
+ * As the AWS SDK for Go reads it: keys in any case, "=" or ":", quotes around a value, and lines
+ * may be indented, but not behind a key without a value, to which they belong ("s3 ="). */
 struct slice ini_get(struct slice text, const char *section, const char *key, bool prefix);
 bool ini_has(struct slice text, const char *section, bool prefix);
 

@@ -44,6 +44,32 @@ static void ini_files_are_read_as_the_sdks_read_them(void)
     CHECK(!ini_has(text, "broken", true) && !ini_has(text, "sso-session build", true));
 }
 
+/* Files that the CLI and the SDKs read, whoever wrote them by hand. */
+static void keys_may_be_written_in_capitals_indented_and_quoted(void)
+{
+    static const char text[] = " [capitals]\n"
+                               "AWS_ACCESS_KEY_ID=AKIA1\n"
+                               "Region: eu-west-1\n"
+                               "[indented]\n"
+                               "  role_arn = arn:aws:iam::1:role/x\n"
+                               "\tregion = eu-west-2 ; there\n"
+                               "  s3 =\n"
+                               "    region = no\n"
+                               "[quoted]\n"
+                               "region = \"eu-west-3\"\n"
+                               "role_arn = 'r'\n"
+                               "credential_process = \"/a b\" \"c\"\n";
+    struct slice all = slice_str(text);
+
+    CHECK(is(ini_get(all, "capitals", "aws_access_key_id", false), "AKIA1"));
+    CHECK(is(ini_get(all, "capitals", "region", false), "eu-west-1"));
+    CHECK(is(ini_get(all, "indented", "role_arn", false), "arn:aws:iam::1:role/x"));
+    CHECK(is(ini_get(all, "indented", "region", false), "eu-west-2"));
+    CHECK(is(ini_get(all, "quoted", "region", false), "eu-west-3"));
+    CHECK(is(ini_get(all, "quoted", "role_arn", false), "r"));
+    CHECK(is(ini_get(all, "quoted", "credential_process", false), "\"/a b\" \"c\""));
+}
+
 static void the_credentials_file_comes_before_the_config_file(void)
 {
     struct fake_aws *f = fake_aws_new(NULL);
@@ -193,6 +219,7 @@ static void plain_http_is_only_asked_on_this_machine(void)
 int main(void)
 {
     RUN(ini_files_are_read_as_the_sdks_read_them);
+    RUN(keys_may_be_written_in_capitals_indented_and_quoted);
     RUN(the_credentials_file_comes_before_the_config_file);
     RUN(the_region_is_found_in_the_sdks_order);
     RUN(sts_is_called_in_the_region);
