@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum { TEXT_SHOWN = 160 };
 
@@ -157,21 +158,37 @@ char exchange_shown(uint8_t byte)
     return (char)byte;
 }
 
-/* Whatever the status says: keys are never shown. */
-static bool may_be_shown(struct slice body)
+static bool has_word(struct slice text, const char *word)
 {
-    static const char *const words[] = {"Secret", "Token"};
+    size_t len = strlen(word);
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && body.len > 0; i++)
-        if (memmem(body.data, body.len, words[i], strlen(words[i])))
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (strncasecmp((const char *)text.data + i, word, len) == 0)
+            return true;
+    return false;
+}
+
+/* Whatever the status says: keys are never shown, nor what was sent for them, which some echo. */
+static bool may_be_shown(const struct exchange *x, struct slice body)
+{
+    static const char *const words[] = {"secret", "token", "authorization"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (has_word(body, words[i]))
             return false;
+    for (unsigned i = 0; i < x->header_count && body.len > 0; i++) {
+        const char *value = strstr(x->headers[i], ": ") + 2;
+
+        if (memmem(body.data, body.len, value, strlen(value)))
+            return false;
+    }
     return true;
 }
 
 void exchange_say_status(struct exchange *x, const char *what, const struct aws_http_answer *answer)
 {
     char shown[TEXT_SHOWN + 1];
-    size_t len = 0, most = may_be_shown(answer->body) ? TEXT_SHOWN : 0;
+    size_t len = 0, most = may_be_shown(x, answer->body) ? TEXT_SHOWN : 0;
 
     for (; len < answer->body.len && len < most; len++)
         shown[len] = exchange_shown(answer->body.data[len]);

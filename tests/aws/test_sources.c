@@ -395,7 +395,7 @@ static void a_profiles_process_is_run(void)
 
 /* ---- containers ---- */
 
-enum { POD_WELL, POD_BUSY, POD_NO, POD_ODD };
+enum { POD_WELL, POD_BUSY, POD_NO, POD_ODD, POD_ECHO, POD_OTHER };
 
 static int serve_container(struct fake_aws *f, const char *text, struct buf *body)
 {
@@ -404,6 +404,14 @@ static int serve_container(struct fake_aws *f, const char *text, struct buf *bod
     if (f->mode == POD_NO) {
         buf_str(body, "{\"code\":\"AccessDenied\",\"message\":\"no association\"}");
         return 403;
+    }
+    if (f->mode == POD_ECHO) {
+        buf_str(body, "hidden is nobody here");
+        return 404;
+    }
+    if (f->mode == POD_OTHER) {
+        buf_str(body, "{\"accessKeyId\":\"A\",\"secretAccessKey\":\"hidden\"}");
+        return 404;
     }
     put_keys(body, strstr(text, "\nAuthorization: fresh\n") ? "FRESH" : "POD");
     return f->mode == POD_ODD ? 403 : 200;
@@ -424,6 +432,23 @@ static void a_pods_token_is_read_from_its_file_each_time(void)
     CHECK(finds(f, NULL, "FRESH"));
     fake_file(f, "/token", "bad\r\nX-Evil: 1");
     CHECK(says(f, NULL, "/token"));
+    fake_aws_free(f);
+}
+
+static void no_error_says_what_was_sent_or_keys(void)
+{
+    struct fake_aws *f = fake_aws_new(serve_container);
+    struct credentials *c = fake_credentials(f, NULL);
+
+    fake_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/abc");
+    fake_set("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hidden");
+    for (f->mode = POD_ECHO; f->mode <= POD_OTHER; f->mode++) {
+        credentials_get(c, f->unix_ns);
+        fake_run(f, c, 30);
+        CHECK(!fake_get(f, c) && strstr(credentials_error(c), "status 404"));
+        CHECK(!strstr(credentials_error(c), "hidden"));
+    }
+    credentials_free(c);
     fake_aws_free(f);
 }
 
@@ -601,6 +626,7 @@ int main(void)
     RUN(a_process_that_hangs_is_ended_after_a_minute);
     RUN(a_profiles_process_is_run);
     RUN(a_pods_token_is_read_from_its_file_each_time);
+    RUN(no_error_says_what_was_sent_or_keys);
     RUN(a_task_asks_the_agent);
     RUN(the_instance_is_asked_with_a_token);
     RUN(an_instance_without_version_2_is_asked_without);
