@@ -251,6 +251,19 @@ describe("values", function()
     assert.same({ g = -1, d = 2, u = 3 }, all)
   end)
 
+  it("of histograms are numbers where their edges are none", function()
+    local function value(point)
+      point.count, point.sum = 5, 5
+      return one({}, { { type = "histogram", temporality = "delta", point } }).m
+    end
+    assert.same({ Max = 2, Min = 1, Count = 5, Sum = 5 }, value { min = 0 / 0, max = 1 / 0, counts = { 1, 2, 2 }, bounds = { 1, 2 } })
+    assert.same({ Max = 1, Min = 1, Count = 5, Sum = 5 }, value { counts = { 1, 2, 2 }, bounds = { 1, 1 / 0 } })
+    assert.same({ Max = 1, Min = 1, Count = 5, Sum = 5 }, value { min = -1 / 0, max = 2 ^ 361 })
+    local made = one({}, { { type = "exponential_histogram", temporality = "delta", { count = 1, sum = 1, scale = 0, min = 0 / 0, positive = { offset = 0, counts = { 1 } } } } })
+    assert.same({ Values = { 1.5 }, Counts = { 1 }, Max = 2, Min = 1, Count = 1, Sum = 1 }, made.m)
+    assert.same({ not_a_number = 1 }, select(2, documents(mapping(), { { { value = -2 ^ 361 } } }))) -- beyond what CloudWatch takes
+  end)
+
   it("that are none are left out and counted", function()
     local made, counts, refused = documents(mapping(), {
       { { value = 0 / 0 }, { value = 1 / 0 }, { no_value = true }, {} },

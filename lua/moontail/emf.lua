@@ -155,7 +155,7 @@ function Run:put_detailed(place, at, labels, key, name, summary, unit, resolutio
   self:put(group, name .. "_count", { value = summary.count, resolution = resolution })
   group.points = group.points + 1
   for _, q in ipairs(summary.quantiles) do
-    if q.value == q.value and math.abs(q.value) < math.huge then
+    if values.is_number(q.value) then
       local with = { quantile = ("%.14g"):format(q.quantile) }
       for label, value in pairs(labels) do with[label] = value end
       self:put(self:group(place, at, with, key_of(with), "quantile"), name, { value = q.value, unit = unit, resolution = resolution })

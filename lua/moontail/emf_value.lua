@@ -4,11 +4,17 @@ local delta = require "moontail.emf_delta"
 local M = {}
 
 local VALUES_MAX = 100 -- of an array
+local NUMBER_MAX = 2 ^ 360
 
-local function is_finite(n) return n == n and n ~= math.huge and n ~= -math.huge end
+-- Whether CloudWatch takes the number.
+local function is_number(n) return n >= -NUMBER_MAX and n <= NUMBER_MAX end
+M.is_number = is_number
+
+-- nil for what is none: a least value that is not a number, the bound of a last bucket that is infinite.
+local function number_or_nil(n) return n and is_number(n) and n or nil end
 
 local function number(point, metric, see)
-  if point.value == nil or not is_finite(point.value) then return nil, "not_a_number" end
+  if point.value == nil or not is_number(point.value) then return nil, "not_a_number" end
   if metric.type ~= "sum" or not metric.monotonic or metric.temporality ~= "cumulative" then return { point.value } end
   local added, why = see(point, point.value, delta.number, 1)
   return added and { added }, why
@@ -21,8 +27,9 @@ local function edges(v)
   local low, high
   for i, n in ipairs(v.counts) do
     if n > 0 then
-      low = low or v.bounds[i - 1] or v.lowest or v.bounds[i]
-      high = v.bounds[i] or v.highest or v.bounds[i - 1]
+      local from, to = number_or_nil(v.bounds[i - 1]), number_or_nil(v.bounds[i])
+      low = low or from or v.lowest or to
+      high = to or v.highest or from
     end
   end
   local mean = v.count > 0 and v.sum / v.count or 0
@@ -42,8 +49,11 @@ local function stats_of(v)
 end
 
 local function histogram(point, metric, see)
-  local v = { count = point.count or 0, sum = point.sum or 0, min = point.min, max = point.max, counts = point.counts or {}, bounds = point.bounds or {} }
-  if not is_finite(v.sum) then return nil, "not_a_number" end
+  local v = {
+    count = point.count or 0, sum = point.sum or 0, min = number_or_nil(point.min), max = number_or_nil(point.max),
+    counts = point.counts or {}, bounds = point.bounds or {},
+  }
+  if not is_number(v.sum) then return nil, "not_a_number" end
   if metric.temporality == "cumulative" then
     local added, why = see(point, v, delta.histogram, 1 + math.floor(#v.counts / 8))
     if not added then return nil, why end
@@ -98,7 +108,7 @@ local function parts_of(v)
     end
     part.Min = from == 1 and v.min or buckets[from][3]
     part.Max = to == #buckets and v.max or buckets[to][4]
-    if not is_finite(part.Min) or not is_finite(part.Max) then return nil end
+    if not is_number(part.Min) or not is_number(part.Max) then return nil end
     parts[#parts + 1] = part
   end
   return parts
@@ -106,10 +116,11 @@ end
 
 local function exponential(point, metric, see)
   local v = {
-    count = point.count or 0, sum = point.sum or 0, min = point.min, max = point.max, scale = point.scale or 0, zero = point.zero_count or 0,
+    count = point.count or 0, sum = point.sum or 0, min = number_or_nil(point.min), max = number_or_nil(point.max),
+    scale = point.scale or 0, zero = point.zero_count or 0,
     positive = by_index(point.positive), negative = by_index(point.negative),
   }
-  if not is_finite(v.sum) then return nil, "not_a_number" end
+  if not is_number(v.sum) then return nil, "not_a_number" end
   if metric.temporality == "cumulative" then
     local weight = 1
     for _ in pairs(v.positive) do weight = weight + 0.25 end
@@ -128,13 +139,13 @@ end
 
 local function summary(point, _, see)
   local v = { count = point.count or 0, sum = point.sum or 0, quantiles = point.quantiles or {} }
-  if not is_finite(v.sum) then return nil, "not_a_number" end
+  if not is_number(v.sum) then return nil, "not_a_number" end
   local added, why = see(point, v, delta.summary, 1)
   if not added then return nil, why end
   local low, high = 0, 0
   for _, q in ipairs(added.quantiles) do
-    if q.quantile == 0 and is_finite(q.value) then low = q.value end
-    if q.quantile == 1 and is_finite(q.value) then high = q.value end
+    if q.quantile == 0 and is_number(q.value) then low = q.value end
+    if q.quantile == 1 and is_number(q.value) then high = q.value end
   end
   return { { Max = high, Min = low, Count = added.count, Sum = added.sum }, summary = added }
 end
