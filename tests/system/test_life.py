@@ -74,6 +74,17 @@ def test_two_signals_at_once_are_one(start, backend):
     assert collector.wait_exit() == 0
 
 
+def test_a_signal_for_users_ends_nothing(start, backend):
+    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
+                             wait="1h", journal='ack = "memory"'))
+    post(collector.http, request_with(span(trace_id(1))).SerializeToString())
+    for name in ("SIGUSR1", "SIGUSR2"):
+        collector.signal(getattr(signal, name))
+        collector.wait_line(lambda x, name=name: f"signal={name}" in x and "SIGHUP" in x)
+    collector.stop()
+    backend.wait(spans=1)
+
+
 def blocks_in_write(process):
     """True if the process waits for room in its standard error."""
     with open(f"/proc/{process.pid}/syscall") as f:
