@@ -140,6 +140,13 @@ local NO_TEST = [[
 NO TEST in %s: a test is it("what it does", function() ... end)
 ]]
 
+-- What fails as a whole may be the file that specs are about.
+local function hint_of(path)
+  local name = path:match "([^/\\]+)%.lua$"
+  if not name or name:find "_spec$" then return "" end
+  return ("\nis this a spec? That of %s is spec/%s_spec.lua: `moontail test` without arguments runs all"):format(path, name)
+end
+
 function Run:count() return self.passed + self.failed + self.pending end
 
 function Run:file(path)
@@ -149,7 +156,7 @@ function Run:file(path)
   current = block(nil)
   local root = current
   local failure = failure_of(path, setfenv(chunk, self:environment(path)))
-  if failure then return self:fail(path, failure) end
+  if failure then return self:fail(path, failure .. hint_of(path)) end
   self:block(path, root)
   if self:count() == before then self.write(NO_TEST:format(path)) end
 end

@@ -202,6 +202,15 @@ def prompt(folder, lines, *arguments):
     return done.stdout.splitlines()
 
 
+def test_of_a_policys_file_its_spec_is_named(tmp_path):
+    moontail("init", "new", folder=tmp_path)
+    out = moontail("test", "new/policies/slow_db.lua", folder=tmp_path, code=1)
+    assert "That of new/policies/slow_db.lua is spec/slow_db_spec.lua:" in out, out
+    assert out.endswith("\n0 passed, 1 failed\n"), out
+    (tmp_path / "new/spec/slow_db_spec.lua").write_text("nothing()\n")
+    assert "is this a spec?" not in moontail("test", "new", folder=tmp_path, code=1)
+
+
 def test_a_prompt_reads_a_trace_of_a_file_and_goes_on_after_errors(tmp_path):
     write(tmp_path, {"policies/long.lua": POLICY, "traces.jsonl": to_json(request_with(
         span(trace_id(1), 1, ms=700, attributes={"http.route": "/a"}),
