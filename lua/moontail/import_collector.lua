@@ -9,9 +9,7 @@ local report = require "moontail.import_report"
 
 local M = {}
 
-local map, section = lua_text.map, report.section
-
-local function type_of(id) return (id:match "^([^/]+)") end
+local map, section, type_of = lua_text.map, report.section, report.type_of
 
 -- ---- pipelines ----
 

@@ -97,7 +97,7 @@ function types.servicegraph(s, config)
 end
 
 local function read_one(id, given, config, taken)
-  local kind = id:match "^([^/]+)"
+  local kind = report.type_of(id)
   if kind == "forward" then
     given:add("different", id, "the pipelines of a signal are one")
   elseif not types[kind] then

@@ -143,8 +143,6 @@ function types.otlphttp(s, batch)
     { "tls", client_tls(tls) },
   })
 end
-types.otlp_http = types.otlphttp
-types.otlp_grpc = types.otlp
 
 function types.file(s, batch)
   local rotation = s:section "rotation"
@@ -318,7 +316,7 @@ local SIGNED = { prometheus_remote_write = true }
 local function sigv4_of(s, doc)
   local auth = s:section "auth"
   local name = auth:string "authenticator"
-  local given = type(name) == "string" and name:find "^sigv4auth" and doc.extensions[name]
+  local given = type(name) == "string" and report.type_of(name) == "sigv4auth" and doc.extensions[name]
   if not report.is_map(given) then return nil end
   auth:done()
   given = report.section(s.notes, given, "extensions." .. name)
@@ -332,7 +330,7 @@ end
 
 local function read_one(id, given, steps, pipelines, taken, doc)
   local s = given:section(id)
-  local type_, options = types[id:match "^([^/]+)"](s, steps.batch)
+  local type_, options = types[report.type_of(id)](s, steps.batch)
   local sigv4 = s:has "auth" and SIGNED[type_] and sigv4_of(s, doc)
   if sigv4 then
     table.insert(options, { "sigv4", sigv4 })
@@ -351,7 +349,7 @@ end
 function M.read(doc, ids, pipelines, steps, notes)
   local given, list, taken = report.section(notes, doc.exporters, "exporters"), {}, {}
   for _, id in ipairs(ids) do
-    if types[id:match "^([^/]+)"] and given:has(id) then
+    if types[report.type_of(id)] and given:has(id) then
       list[#list + 1] = read_one(id, given, steps, pipelines, taken, doc)
     elseif not doc.connectors[id] then
       given:add("not there yet", id, "stands as a comment with its options")

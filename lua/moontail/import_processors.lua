@@ -340,7 +340,7 @@ function M.read(doc, pipelines, notes)
   end
   for _, signal in ipairs { "traces", "metrics", "logs" } do
     for _, id in ipairs(pipelines[signal] and pipelines[signal].processors or {}) do
-      local kind = id:match "^([^/]+)"
+      local kind = report.type_of(id)
       if not done[id] and types[kind] and (signal == "traces" or OF_ALL[kind]) then
         local s = given:section(id)
         local became = types[kind](s, steps, id, signals_of(pipelines, id))

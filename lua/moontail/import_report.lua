@@ -106,6 +106,26 @@ end
 
 -- ---- names ----
 
+-- What some of their components are called besides; newer releases have the ones with underscores.
+local OTHER_NAMES = {
+  otlp_grpc = "otlp",
+  otlp_http = "otlphttp",
+  aws_xray = "awsxray",
+  aws_emf = "awsemf",
+  prometheus_remote_write = "prometheusremotewrite",
+  resource_detection = "resourcedetection",
+  span_metrics = "spanmetrics",
+  service_graph = "servicegraph",
+  bearer_token_auth = "bearertokenauth",
+  sigv4_auth = "sigv4auth",
+}
+
+-- The type of their "TYPE/instance".
+function M.type_of(id)
+  local type_ = id:match "^([^/]+)"
+  return OTHER_NAMES[type_] or type_
+end
+
 -- A text as a part of a name of ours.
 function M.safe(text) return (text:gsub("[^%w_.-]", "-")) end
 

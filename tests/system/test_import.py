@@ -220,6 +220,44 @@ service:
     assert check(tmp_path, text).returncode == 0
 
 
+def test_the_newer_names_of_components_are_the_same_components(tmp_path):
+    older = """
+receivers: {otlp: {protocols: {grpc: {auth: {authenticator: bearertokenauth}}}}}
+extensions:
+  bearertokenauth: {token: "${env:TOKEN}"}
+  sigv4auth: {region: eu-west-1, service: aps}
+processors: {resourcedetection: {detectors: [env, ec2], override: false}}
+connectors: {spanmetrics: {namespace: shop}, servicegraph: {dimensions: [region]}}
+exporters:
+  awsxray: {region: eu-west-1}
+  awsemf/two: {region: eu-west-1}
+  otlp: {endpoint: "a:1"}
+  otlphttp/b: {endpoint: "http://b:1"}
+  prometheusremotewrite: {endpoint: "http://c:1/w", auth: {authenticator: sigv4auth}}
+service:
+  extensions: [sigv4auth, bearertokenauth]
+  pipelines:
+    traces:
+      receivers: [otlp]
+      processors: [resourcedetection]
+      exporters: [awsxray, otlp, spanmetrics, servicegraph]
+    metrics: {receivers: [spanmetrics, servicegraph], exporters: [awsemf/two, otlphttp/b, prometheusremotewrite]}
+"""
+    newer = older
+    for name, renamed in (("awsxray", "aws_xray"), ("awsemf", "aws_emf"), ("otlphttp", "otlp_http"),
+                          ("otlp: {end", "otlp_grpc: {end"), (" otlp, span", " otlp_grpc, span"),
+                          ("spanmetrics", "span_metrics"), ("servicegraph", "service_graph"),
+                          ("sigv4auth", "sigv4_auth"),
+                          ("resourcedetection", "resource_detection"),
+                          ("prometheusremotewrite", "prometheus_remote_write"),
+                          ("bearertokenauth", "bearer_token_auth")):
+        newer = newer.replace(name, renamed)
+    text, report = from_text(tmp_path, newer)
+    assert text == from_text(tmp_path, older)[0]
+    assert "not there yet" not in report and "\nnot mapped" not in report, report
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_drops_come_first_and_shares_last(tmp_path):
     text, report = from_text(tmp_path, collector([
         "{name: some, type: probabilistic, probabilistic: {sampling_percentage: 5}}",
