@@ -97,6 +97,7 @@ local function connection_age(s)
   local keepalive = s:section "keepalive"
   local server = keepalive:section "server_parameters"
   local age = server:duration "max_connection_age"
+  if age == "0s" then age = nil end -- none there
   server:done()
   keepalive:ignore("enforcement_policy", "clients may ping as often as the bounds of a connection allow")
   keepalive:done()
@@ -104,12 +105,12 @@ local function connection_age(s)
 end
 
 local function grpc_of(s, extensions)
-  local mib = s:number "max_recv_msg_size_mib"
+  local mib = s:unless_zero "max_recv_msg_size_mib"
   ignore_all(s)
   local result = map {
     { "listen", address(s:string "endpoint") },
     { "max_body", mib and report.with_unit(mib, "MiB") },
-    { "max_streams", s:number "max_concurrent_streams" },
+    { "max_streams", s:unless_zero "max_concurrent_streams" },
     { "max_connection_age", connection_age(s) },
     { "auth", auth_of(s, extensions) },
     { "tls", tls_of(s) },
@@ -123,7 +124,7 @@ local function http_of(s, extensions)
   s:ignore("traces_url_path", "the path is /v1/traces")
   local result = map {
     { "listen", address(s:string "endpoint") },
-    { "max_body", s:number "max_request_body_size" },
+    { "max_body", s:unless_zero "max_request_body_size" },
     { "auth", auth_of(s, extensions) },
     { "tls", tls_of(s) },
   }

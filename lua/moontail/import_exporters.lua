@@ -56,10 +56,18 @@ local function queue_of(s)
   return on_full and map { { "on_full", on_full } }
 end
 
+-- Nothing is without a bound here.
+local function timeout_of(s)
+  local timeout = s:duration "timeout"
+  if timeout ~= "0s" then return timeout end
+  s:add("different", "timeout", "0 is none there; here an hour, the longest")
+  return "1h"
+end
+
 local function common(s, batch, result)
   table.insert(result, { "batch", batch })
   table.insert(result, { "queue", queue_of(s) })
-  table.insert(result, { "timeout", s:duration "timeout" })
+  table.insert(result, { "timeout", timeout_of(s) })
   table.insert(result, { "retry", retry_of(s) })
   return result
 end
@@ -144,19 +152,40 @@ function types.otlphttp(s, batch)
   })
 end
 
-function types.file(s, batch)
+local FILES_MAX, BACKUPS_DEFAULT = 1000, 100
+
+-- How many files stay: `backups` and the one that grows. There 0 is all of them.
+local function files_of(rotation)
+  local backups = rotation:number "max_backups" or BACKUPS_DEFAULT
+  if type(backups) ~= "number" then return nil end
+  if backups > 0 and backups < FILES_MAX then return backups + 1 end
+  rotation:add("different", "max_backups", ("%s; here the last %d files stay"):format(backups == 0 and "0 is all there" or "more", FILES_MAX))
+  return FILES_MAX
+end
+
+-- The size from which a file is rotated, and how many stay. Without rotation it only grows there.
+local function rotation_of(s)
+  if not s:has "rotation" then
+    s:add("different", "rotation", "the file only grows there, and here up to 1024GiB: say max_size and max_files")
+    return "1024GiB", nil
+  end
   local rotation = s:section "rotation"
-  local megabytes, backups = rotation:number "max_megabytes", rotation:number "max_backups"
+  local megabytes, files = rotation:number "max_megabytes", files_of(rotation)
   rotation:ignore("max_days", "files go by size and count")
   rotation:ignore("localtime", "files are named path.1, path.2 ...")
   rotation:done()
+  return type(megabytes) == "number" and megabytes > 0 and megabytes .. "MiB" or nil, files
+end
+
+function types.file(s, batch)
+  local max_size, max_files = rotation_of(s)
   s:ignore("flush_interval", "a batch is written at once")
   s:ignore("format", "lines of OTLP/JSON")
   s:ignore("append", "files are always appended to")
   return "file", common(s, batch, map {
     { "path", s:string "path" },
-    { "max_size", type(megabytes) == "number" and megabytes .. "MiB" or nil },
-    { "max_files", type(backups) == "number" and backups + 1 or nil },
+    { "max_size", max_size },
+    { "max_files", max_files },
   })
 end
 

@@ -28,12 +28,6 @@ end
 
 local types = {}
 
--- A number that says nothing where it is 0, as there.
-local function unless_zero(s, key)
-  local value = s:number(key)
-  return value ~= 0 and value or nil
-end
-
 -- A share that is not given is 0, one above 100 all.
 local function share(s, key)
   local value = s:number(key) or 0
@@ -42,7 +36,7 @@ end
 
 -- Both bounds, of which a 0 is none there; nil where neither is one.
 local function bounds(s)
-  local low, high = unless_zero(s, "min_value"), unless_zero(s, "max_value")
+  local low, high = s:unless_zero "min_value", s:unless_zero "max_value"
   if not low and not high then
     s:add("not mapped", "min_value", "there is no bound: 0 is none there")
     return nil
@@ -57,7 +51,7 @@ function types.always_sample() return map {} end
 function types.trace_flags() return map {} end
 
 function types.latency(s)
-  return map { { "threshold_ms", s:number "threshold_ms" or 0 }, { "upper_threshold_ms", unless_zero(s, "upper_threshold_ms") } }
+  return map { { "threshold_ms", s:number "threshold_ms" or 0 }, { "upper_threshold_ms", s:unless_zero "upper_threshold_ms" } }
 end
 
 function types.numeric_attribute(s)
@@ -87,11 +81,11 @@ function types.boolean_attribute(s)
 end
 
 function types.rate_limiting(s)
-  return map { { "spans_per_second", s:number "spans_per_second" }, { "burst_capacity", unless_zero(s, "burst_capacity") } }
+  return map { { "spans_per_second", s:number "spans_per_second" }, { "burst_capacity", s:unless_zero "burst_capacity" } }
 end
 
 function types.bytes_limiting(s)
-  return map { { "bytes_per_second", s:number "bytes_per_second" }, { "burst_capacity", unless_zero(s, "burst_capacity") } }
+  return map { { "bytes_per_second", s:number "bytes_per_second" }, { "burst_capacity", s:unless_zero "burst_capacity" } }
 end
 
 function types.span_count(s) return map { { "min_spans", s:number "min_spans" }, { "max_spans", s:number "max_spans" } } end

@@ -31,10 +31,9 @@ function types.memory_limiter(s, steps)
 end
 
 function types.batch(s, steps)
-  local size, max = s:number "send_batch_size", s:number "send_batch_max_size"
+  local size, max = s:unless_zero "send_batch_size", s:unless_zero "send_batch_max_size"
   s:ignore("metadata_keys", "batches do not depend on who sent")
   s:ignore("metadata_cardinality_limit", "batches do not depend on who sent")
-  if max == 0 then max = nil end
   steps.batch = map { { "max_spans", max or size }, { "timeout", s:duration "timeout" } }
   if #steps.batch == 0 then steps.batch = nil end
   return "batch of every exporter"

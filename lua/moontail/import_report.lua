@@ -187,6 +187,12 @@ function Section:number(key)
   return self:wrong(key, "a number")
 end
 
+-- A number that says nothing where it is 0, as there.
+function Section:unless_zero(key)
+  local value = self:number(key)
+  return value ~= 0 and value or nil
+end
+
 function Section:boolean(key)
   local value = self:value(key)
   if value == nil or type(value) == "boolean" then return value end

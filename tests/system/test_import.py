@@ -291,6 +291,43 @@ def test_a_zero_that_says_nothing_there_says_nothing_here(tmp_path):
     assert check(tmp_path, text).returncode == 0
 
 
+def test_a_zero_that_is_no_bound_there_is_none_here(tmp_path):
+    text, report = from_text(tmp_path, """
+receivers:
+  otlp:
+    protocols:
+      grpc: {max_recv_msg_size_mib: 0, max_concurrent_streams: 0,
+             keepalive: {server_parameters: {max_connection_age: 0s}}}
+      http: {max_request_body_size: 0}
+processors: {batch: {send_batch_size: 0, timeout: 0s}}
+exporters: {otlp: {endpoint: "a:1", timeout: 0}}
+service: {pipelines: {traces: {receivers: [otlp], processors: [batch], exporters: [otlp]}}}
+""")
+    assert "otlp = { grpc = {}, http = {} }" in text and 'batch = { timeout = "0s" }' in text, text
+    assert 'timeout = "1h"' in text and "exporters.otlp.timeout: 0 is none there" in report, text
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_of_files_nothing_is_deleted_that_stays_there(tmp_path):
+    names = {"grows": "{path: ROOT/a}", "default": "{path: ROOT/b, rotation: }",
+             "few": "{path: ROOT/c, rotation: {max_megabytes: 10, max_backups: 3}}",
+             "all": "{path: ROOT/d, rotation: {max_backups: 0}}"}
+    lines = "\n".join(f"  file/{name}: {value}" for name, value in names.items())
+    text, report = from_text(tmp_path, f"""
+receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+exporters:
+{lines.replace("ROOT", str(tmp_path))}
+service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [{", ".join("file/" + n for n in names)}]}}}}}}
+""")
+    words = " ".join(text.split())
+    for wanted in ('/a", max_size = "1024GiB",', '/b", max_files = 101,', '/c", max_size = "10MiB", max_files = 4,',
+                   '/d", max_files = 1000,'):
+        assert wanted in words, text
+    assert "exporters.file/grows.rotation: the file only grows there" in report, report
+    assert "exporters.file/all.rotation.max_backups: 0 is all there; here the last 1000 files stay" in report
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_policies_whose_names_are_alike_here_all_come_over(tmp_path):
     text, report = from_text(tmp_path, collector([
         "{name: a b, type: string_attribute, string_attribute: {key: k, values: [x]}}",
