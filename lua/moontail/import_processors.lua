@@ -218,10 +218,11 @@ local function filter_conditions(s, steps, id, list)
   local name = report.name_of(list == "kept" and "filter" or "drop_at_door", id)
   if traces:has "spanevent" then
     traces:raw "spanevent"
-    traces:add("not mapped", "spanevent", "moontail drops spans, not events of them; write a processor")
+    traces:add("not mapped", "spanevent", conditions.EVENTS)
   end
-  local when = conditions.of(traces, "span")
+  local when = conditions.together(conditions.of(traces, "resource"), conditions.of(traces, "span"), conditions.of_traces(s))
   traces:done()
+  if not when then s.notes:add("not mapped", s.path, "the whole filter of spans is left out") end
   if not when or #when == 0 then return nil end
   table.insert(steps[list], lua_text.call("processor", name, map { { "when", lua_text.call("ottl", conditions.any(when)) } }))
   return ('processor "%s"'):format(name)
@@ -265,6 +266,8 @@ function OLD.logs(s)
   return (texts or bodies or made[2][2] or made[3][2]) and made or nil
 end
 
+local OF_SPANS = "conditions of OTTL are of spans: write metrics or logs = match { ... }"
+
 -- What is dropped: what exclude says, and what include does not.
 local function add_old(s, steps, id, signal)
   local section = s:section(signal)
@@ -273,7 +276,7 @@ local function add_old(s, steps, id, signal)
   for _, key in ipairs { "metric", "datapoint", "log_record" } do
     if section:has(key) then
       section:raw(key)
-      section:add("not mapped", key, "conditions of OTTL are of spans: write metrics or logs = match { ... }")
+      section:add("not mapped", key, OF_SPANS)
     end
   end
   section:done()
@@ -292,6 +295,12 @@ end
 function types.filter(s, steps, id, signals)
   local list = steps.decided and "kept" or "received"
   s:ignore("error_mode", "a value that is absent is no error here")
+  for _, key in ipairs { "metric_conditions", "log_conditions" } do
+    if s:has(key) then
+      s:raw(key)
+      s:add("not mapped", key, OF_SPANS)
+    end
+  end
   local became
   for _, signal in ipairs { "metrics", "logs" } do
     if s:has(signal) and signals[signal] then became = add_old(s, steps, id, signal) or became end

@@ -328,6 +328,46 @@ service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [{", ".join("fil
     assert check(tmp_path, text).returncode == 0
 
 
+FILTERS = """
+receivers: {otlp: {protocols: {grpc: }}}
+processors:
+  filter/paths:
+    trace_conditions:
+      - span.attributes["http.route"] == "/health"
+      - spanevent.name == "retry"
+      - context: span
+        conditions: ['IsRootSpan() and IsMatch(name, "^ping")']
+      - {context: resource, error_mode: silent, conditions: ['attributes["host"] == "a" and not IsMatch(attributes["host"], "b$")']}
+    log_conditions: ['log.severity_number < 9']
+  filter/resource:
+    traces:
+      resource: ['attributes["service.name"] == "quiet" or resource.attributes["env"] == "dev"']
+      span: ['name == "x"']
+  filter/odd:
+    trace_conditions: ['span.name == "y"', 'Frobnicate(span.name)']
+exporters: {nop: }
+service: {pipelines: {traces: {receivers: [otlp], processors: [filter/paths, filter/resource, filter/odd], exporters: [nop]}}}
+"""
+
+
+def test_conditions_that_say_what_they_are_about_come_over(tmp_path):
+    text, report = from_text(tmp_path, FILTERS)
+    for wanted in (
+            r'(span.attributes[\"http.route\"] == \"/health\") or (IsRootSpan() and IsMatch(name, \"^ping\")) or '
+            r'(resource.attributes[\"host\"] == \"a\" and not IsMatch(resource.attributes[\"host\"], \"b$\"))',
+            r'(resource.attributes[\"service.name\"] == \"quiet\" or resource.attributes[\"env\"] == \"dev\") or '
+            r'(name == \"x\")'):
+        assert wanted in text, text
+    for said in ('processors.filter/paths: processor "drop_at_door/paths"',
+                 "filter/paths.trace_conditions[2]: moontail drops spans, not events",
+                 "filter/paths.log_conditions: conditions of OTTL are of spans",
+                 "filter/odd.trace_conditions[2]: the function Frobnicate is not known",
+                 "processors.filter/odd: the whole filter of spans is left out"):
+        assert said in report, report
+    assert "no such setting" not in report and "drop_at_door/odd" not in text
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_policies_whose_names_are_alike_here_all_come_over(tmp_path):
     text, report = from_text(tmp_path, collector([
         "{name: a b, type: string_attribute, string_attribute: {key: k, values: [x]}}",
