@@ -6,7 +6,7 @@
 
 #include <lauxlib.h>
 
-enum { DIGITS_EXACT = 15 };
+enum { DIGITS_EXACT = 15, NUMBER_MAX = 64 };
 
 struct reader {
     lua_State *L;
@@ -39,19 +39,25 @@ static bool is_null(const char *text)
     return is_one_of(text, names);
 }
 
+/* As the collector reads them, 100_000 is one. */
 static bool is_number(const char *text, double *value)
 {
-    size_t digits = 0;
+    char plain[NUMBER_MAX];
+    size_t len = 0, digits = 0;
     char *end;
 
     for (const char *at = text; *at; at++) {
-        if (!strchr("0123456789+-.eE", *at))
+        if (*at == '_' && digits)
+            continue;
+        if (!strchr("0123456789+-.eE", *at) || len == sizeof(plain) - 1)
             return false;
+        plain[len++] = *at;
         digits += *at >= '0' && *at <= '9';
     }
-    if (!digits || (digits > DIGITS_EXACT && !strpbrk(text, ".eE")))
+    plain[len] = '\0';
+    if (!digits || (digits > DIGITS_EXACT && !strpbrk(plain, ".eE")))
         return false;
-    *value = strtod(text, &end);
+    *value = strtod(plain, &end);
     return *end == '\0';
 }
 

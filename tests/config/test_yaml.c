@@ -99,6 +99,7 @@ static void plain_scalars_have_types_and_quoted_ones_are_strings(void)
           "[1,-2.5,1000,'1','true',true,false,null,null,null,'x']");
     READS("[yes, 0x10, 1.2.3, 10s, .5, -, 12345678901234567890, 123456789012345]",
           "['yes','0x10','1.2.3','10s',0.5,'-','12345678901234567890',123456789012345]");
+    READS("[100_000, -1_0.5, _1, 1_s, '1_0', 1_]", "[100000,-10.5,'_1','1_s','1_0',1]");
     READS("a:\nb: ''\n", "{a=null,b=''}");
     READS("", "null");
     READS("# nothing\n", "null");
