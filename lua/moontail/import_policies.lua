@@ -28,6 +28,16 @@ end
 
 local types = {}
 
+local RATE_MAX = 1000000
+
+-- Of spans in a second, as there are here.
+local function rate(s, key)
+  local value = s:number(key)
+  if type(value) ~= "number" or value >= 1 and value <= RATE_MAX then return value end
+  s:add("different", key, ("is from 1 to %d here"):format(RATE_MAX))
+  return math.min(math.max(value, 1), RATE_MAX)
+end
+
 -- A share that is not given is 0, one above 100 all.
 local function share(s, key)
   local value = s:number(key) or 0
@@ -81,7 +91,7 @@ function types.boolean_attribute(s)
 end
 
 function types.rate_limiting(s)
-  return map { { "spans_per_second", s:number "spans_per_second" }, { "burst_capacity", s:unless_zero "burst_capacity" } }
+  return map { { "spans_per_second", rate(s, "spans_per_second") }, { "burst_capacity", s:unless_zero "burst_capacity" } }
 end
 
 function types.bytes_limiting(s)
@@ -122,7 +132,7 @@ function types.composite(s)
   end
   s:add("different", "rate_allocation", "what a part leaves unused goes to the others, and the whole is never passed")
   return map {
-    { "max_total_spans_per_second", s:number "max_total_spans_per_second" },
+    { "max_total_spans_per_second", rate(s, "max_total_spans_per_second") },
     { "policy_order", order },
     { "composite_sub_policy", subs },
     { "rate_allocation", #allocation > 0 and allocation or nil },

@@ -291,6 +291,17 @@ def test_a_zero_that_says_nothing_there_says_nothing_here(tmp_path):
     assert check(tmp_path, text).returncode == 0
 
 
+def test_a_rate_beyond_all_that_there_are_is_the_nearest(tmp_path):
+    text, report = from_text(tmp_path, collector([
+        "{name: a, type: rate_limiting, rate_limiting: {spans_per_second: 5_000_000}}",
+        "{name: b, type: composite, composite: {max_total_spans_per_second: 2000000, composite_sub_policy: "
+        "[{name: c, type: rate_limiting, rate_limiting: {spans_per_second: 0}}]}}"]))
+    assert 'policy "rate_limiting/a" { spans_per_second = 1000000 }' in text, text
+    assert "max_total_spans_per_second = 1000000" in text and "{ spans_per_second = 1 }" in text, text
+    assert report.count("per_second: is from 1 to 1000000 here") == 3, report
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_a_zero_that_is_no_bound_there_is_none_here(tmp_path):
     text, report = from_text(tmp_path, """
 receivers:
