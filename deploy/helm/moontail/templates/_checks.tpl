@@ -66,6 +66,9 @@
 {{- fail (printf "config does not read env %q, which the chart sets from values and holds the pod's sizes to: memory_limiter = { limit = env \"MEMORY_LIMIT\", spike_limit = env \"MEMORY_SPIKE_LIMIT\" }, journal = { max_size = env \"JOURNAL_MAX_SIZE\", ack = env \"JOURNAL_ACK\", on_shutdown = env \"JOURNAL_ON_SHUTDOWN\" }" .) -}}
 {{- end -}}
 {{- end -}}
+{{- if not (contains "admin" $v.config) -}}
+{{- fail (printf "config does not say where admin listens: without admin = { listen = \":%d\" } it is on 127.0.0.1, where the kubelet's probes don't reach it, and the pod would be killed" (int $v.ports.admin.containerPort)) -}}
+{{- end -}}
 {{- end -}}
 {{- if not (or $v.config $v.existingConfigMap) -}}
 {{- $x := $v.exporters -}}
