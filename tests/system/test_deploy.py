@@ -126,6 +126,8 @@ def test_the_unit_fits_the_program(tmp_path):
     limit = re.search(r' limit = "(\d+)MiB"', defaults(tmp_path))
     assert int(lines["MemoryMax"].rstrip("M")) >= 1.25 * int(limit[1])
     assert f'env("STATE_DIRECTORY", "/var/lib/{lines["StateDirectory"]}")' in defaults(tmp_path)
+    # A failure that passes, such as a port in use (73), is tried again for as long as it takes.
+    assert lines["RestartPreventExitStatus"] == "2 78" and lines["StartLimitIntervalSec"] == "0"
     # What it starts and reloads with are commands of the program, with arguments that they have.
     for key in ("ExecStart", "ExecReload"):
         program, *arguments = lines[key].split()
