@@ -128,6 +128,9 @@ def test_the_unit_fits_the_program(tmp_path):
     assert f'env("STATE_DIRECTORY", "/var/lib/{lines["StateDirectory"]}")' in defaults(tmp_path)
     # A failure that passes, such as a port in use (73), is tried again for as long as it takes.
     assert lines["RestartPreventExitStatus"] == "2 78" and lines["StartLimitIntervalSec"] == "0"
+    # The files of the page on exporters can be written.
+    with open(f"{ROOT}/docs/exporters.md") as f:
+        assert f'path = "/var/log/{lines["LogsDirectory"]}/' in f.read()
     # What it starts and reloads with are commands of the program, with arguments that they have.
     for key in ("ExecStart", "ExecReload"):
         program, *arguments = lines[key].split()
