@@ -138,13 +138,37 @@ function types.otlp(s, batch)
   })
 end
 
+-- Theirs puts the path of a signal behind any endpoint. Ours does where it has no path, or that of a signal: so that of
+-- traces is written there behind another one, and behind what nobody knows yet.
+local function with_signal_path(endpoint)
+  if type(endpoint) == "table" then return lua_text.code(endpoint.text .. ' .. "/v1/traces"') end
+  return endpoint:find "://[^/]*/?$" and endpoint or endpoint:gsub("/*$", "", 1) .. "/v1/traces"
+end
+
+local function root_of(endpoint) return (tostring(endpoint):gsub("/v1/%a+$", "")) end
+
+-- `endpoint`, or that of one signal: those of the others have to be beside it.
+local function http_endpoint(s)
+  local base = s:string "endpoint"
+  local endpoint = base and with_signal_path(base)
+  for _, signal in ipairs { "traces", "metrics", "logs" } do
+    local key = signal .. "_endpoint"
+    local own = s:string(key)
+    if endpoint and own and root_of(own) ~= root_of(endpoint) then
+      s:add("not mapped", key, ('an exporter has one endpoint: write another one, with signals = { "%s" }'):format(signal))
+    end
+    endpoint = endpoint or own
+  end
+  return endpoint
+end
+
 function types.otlphttp(s, batch)
   local tls = s:section "tls"
-  local endpoint, traces = s:string "endpoint", s:string "traces_endpoint"
+  local endpoint = http_endpoint(s)
   tls:ignore("insecure", "the endpoint's scheme says it")
   for _, key in ipairs(CLIENT) do s:ignore(key, "the client has its own way") end
   return "otlp", common(s, batch, map {
-    { "endpoint", endpoint or traces },
+    { "endpoint", endpoint },
     { "protocol", "http/protobuf" },
     { "compression", compression_of(s) },
     { "headers", headers_of(s) },

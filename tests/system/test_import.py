@@ -2,10 +2,12 @@
 import os
 import subprocess
 
+import pytest
 from test_check import ROOT, moontail
 
 FOLDER = os.path.join(ROOT, "tests", "system", "import")
-ENV = {"CLUSTER_NAME": "c1", "SAMPLING_PERCENTAGE": "10", "TOKEN": "t", "AWS_REGION": "eu-west-1"}
+ENV = {"CLUSTER_NAME": "c1", "SAMPLING_PERCENTAGE": "10", "TOKEN": "t", "AWS_REGION": "eu-west-1",
+       "BACKEND": "http://b:1/otlp/"}
 
 
 def imported(path):
@@ -256,6 +258,36 @@ service:
     assert text == from_text(tmp_path, older)[0]
     assert "not there yet" not in report and "\nnot mapped" not in report, report
     assert check(tmp_path, text).returncode == 0
+
+
+@pytest.mark.parametrize("given, made", [
+    ("endpoint: https://g.net/otlp", '"https://g.net/otlp/v1/traces"'),
+    ("endpoint: https://g.net/otlp/", '"https://g.net/otlp/v1/traces"'),
+    ("endpoint: http://tempo:4318", '"http://tempo:4318"'),
+    ("endpoint: http://tempo:4318/", '"http://tempo:4318/"'),
+    ("endpoint: '${env:BACKEND}'", 'env "BACKEND" .. "/v1/traces"'),
+    ("traces_endpoint: http://t/custom", '"http://t/custom"'),
+    ("logs_endpoint: http://l/x/v1/logs, metrics_endpoint: http://l/x/v1/metrics", '"http://l/x/v1/metrics"'),
+])
+def test_signals_go_to_the_paths_behind_an_endpoint_of_http_that_they_have_there(given, made, tmp_path):
+    text, report = from_text(tmp_path, f"""
+receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+exporters: {{otlphttp: {{{given}}}}}
+service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlphttp]}}}}}}
+""")
+    assert f"endpoint = {made}" in " ".join(text.split()), text
+    assert "not mapped" not in report
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_an_endpoint_of_a_signal_that_is_elsewhere_is_said(tmp_path):
+    _, report = from_text(tmp_path, """
+receivers: {otlp: {protocols: {grpc: }}}
+exporters: {otlphttp: {endpoint: "http://a/x", traces_endpoint: "http://a/x/v1/traces", logs_endpoint: "http://loki/otlp"}}
+service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp]}}}
+""")
+    assert 'logs_endpoint: an exporter has one endpoint: write another one, with signals = { "logs" }' in report
+    assert "traces_endpoint" not in report
 
 
 def test_drops_come_first_and_shares_last(tmp_path):
