@@ -69,11 +69,14 @@ static void count_entry(const struct decider *d, uint32_t entry, const struct au
 static void count(struct decider *d, const struct policy_verdict *v,
                   const struct decision_record *r)
 {
-    struct audit_fate fate = {v->keep, probability_of(d, v), v->label};
+    struct audit_fate fate = {
+        .kept = v->keep, .probability = probability_of(d, v), .label = v->label};
 
-    if (v->keep && r->exporters == 0) /* whoever kept it, nobody gets it */
-        fate = (struct audit_fate){.label = r->payload_spans == 0 ? d->label_processors
-                                                                  : d->label_exporters};
+    if (v->keep && r->exporters == 0) { /* whoever kept it, nobody gets it */
+        fate.kept = false;
+        fate.goes_nowhere = true;
+        fate.label = r->payload_spans == 0 ? d->label_processors : d->label_exporters;
+    }
     if (audit_wants_all_spans(d->worker->audit))
         audit_count_all(d->worker->audit, &(struct spanmetrics_trace){r->spans, decider_span_at, d},
                         &fate);

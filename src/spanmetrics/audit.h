@@ -29,6 +29,7 @@ struct audit_fate {
     bool kept;          /* and on its way to an exporter */
     double probability; /* of that; 0 or 1: for certain; < 0: nobody knows, it counts as one */
     uint16_t label;     /* of who decided */
+    bool goes_nowhere;  /* not kept only since no exporter gets it; `label` says why */
 };
 
 struct audit;
@@ -63,7 +64,7 @@ void audit_hand_over(struct audit_recorder *r);
 void audit_gather(struct audit *a, uint64_t now_ns);
 
 struct audit_drop {
-    uint16_t label; /* of who dropped them for certain */
+    uint16_t label; /* of who dropped them for certain, or of why they go nowhere */
     uint64_t traces;
 };
 
@@ -75,8 +76,8 @@ struct audit_operation {
     uint64_t unknown;           /* of those kept: without a th */
     double counted;             /* what a backend makes of those kept */
     double standard_errors;     /* of counted - decided */
-    double unexplained;         /* the same without what was dropped for certain */
-    uint64_t dropped;           /* for certain */
+    double unexplained;         /* the same without what was dropped for certain, or goes nowhere */
+    uint64_t dropped;           /* for certain, or goes nowhere */
     size_t drop_count;
     struct audit_drop drops[AUDIT_DROPS]; /* most first */
 };

@@ -26,25 +26,23 @@ static void add_drop(struct audit_counts *c, uint16_t label, uint64_t traces)
 
 void counts_add_fate(struct audit_counts *c, const struct audit_fate *fate)
 {
-    double p = fate->probability;
+    double p = fate->probability, stands_for = p > 0 && p < 1 ? 1 / p : 1;
 
     c->decided++;
     c->kept += fate->kept;
-    if (p == 0) {
+    c->unknown += fate->kept && p < 0;
+    if (stands_for > 1)
+        c->expected_variance += stands_for - 1;
+    if (p == 0 || fate->goes_nowhere) {
         c->dropped++;
+        c->explained += stands_for;
         add_drop(c, fate->label, 1);
-    } else if (p < 0) {
-        c->unknown++;
-        c->counted += 1;
-    } else if (p >= 1) {
-        c->counted += 1;
+    } else if (fate->kept) {
+        c->counted += stands_for;
     } else {
-        c->expected_variance += (1 - p) / p;
-        if (fate->kept) {
-            c->counted += 1 / p;
-            c->seen_variance += (1 - p) / (p * p);
-        }
+        return;
     }
+    c->seen_variance += stands_for * (stands_for - 1);
 }
 
 void counts_add(struct audit_counts *to, const struct audit_counts *from)
@@ -54,6 +52,7 @@ void counts_add(struct audit_counts *to, const struct audit_counts *from)
     to->unknown += from->unknown;
     to->dropped += from->dropped;
     to->counted += from->counted;
+    to->explained += from->explained;
     to->expected_variance += from->expected_variance;
     to->seen_variance += from->seen_variance;
     for (int i = 0; i < AUDIT_DROPS; i++)
@@ -84,7 +83,7 @@ void counts_describe(const struct audit_counts *c, struct audit_operation *out)
         .unknown = c->unknown,
         .counted = c->counted,
         .standard_errors = off / standard_error(c),
-        .unexplained = (off + (double)c->dropped) / standard_error(c),
+        .unexplained = (off + c->explained) / standard_error(c),
         .dropped = c->dropped,
     };
     memcpy(out->drops, c->drops, sizeof(out->drops));

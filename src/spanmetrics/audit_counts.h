@@ -7,8 +7,9 @@
 struct audit_counts {
     uint64_t decided, kept, unknown, dropped;
     double counted;
-    double expected_variance;             /* of counted: what the draws make it */
-    double seen_variance;                 /* the same estimated from what was kept */
+    double explained;         /* traces that those dropped stand for: what goes nowhere was drawn */
+    double expected_variance; /* of counted: what the draws make it */
+    double seen_variance;     /* the same estimated from what was kept */
     struct audit_drop drops[AUDIT_DROPS]; /* in any order; traces 0: free */
     uint64_t last_trace;                  /* a recorder's: the last one that was counted here */
 };

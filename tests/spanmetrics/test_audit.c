@@ -78,7 +78,8 @@ static void count_trace(struct audit *a, unsigned recorder, const char *const *n
 
 static void count_one(struct audit *a, const char *name, bool kept, double p, uint16_t label)
 {
-    count_trace(a, 0, (const char *const[]){name, NULL}, &(struct audit_fate){kept, p, label});
+    count_trace(a, 0, (const char *const[]){name, NULL},
+                &(struct audit_fate){.kept = kept, .probability = p, .label = label});
 }
 
 static size_t gather(struct audit *a, unsigned recorders, uint64_t now_ns)
@@ -113,7 +114,8 @@ static void a_class_that_is_dropped_is_named_with_who_did_it(void)
     struct audit *a = make(10, false, 2);
 
     for (unsigned i = 0; i < 1000; i++) {
-        struct audit_fate health = {false, 0, 7}, other = {i % 10 == 0, 0.1, 2};
+        struct audit_fate health = {.label = 7};
+        struct audit_fate other = {.kept = i % 10 == 0, .probability = 0.1, .label = 2};
 
         count_trace(a, i % 2, (const char *const[]){"GET /health", NULL}, &health);
         count_trace(a, i % 2, (const char *const[]){"GET /cart", NULL}, &other);
@@ -197,6 +199,22 @@ static void kept_traces_of_unknown_probability_count_as_one(void)
     end(a);
 }
 
+/* No exporter takes them: those that were not drawn would have gone nowhere too. */
+static void what_goes_nowhere_explains_those_that_it_stands_for(void)
+{
+    struct audit_fate fate = {.probability = 0.1, .label = 5};
+    struct audit *a = make(10, false, 1);
+
+    for (int i = 0; i < 2000; i++) {
+        fate.goes_nowhere = i % 10 == 0;
+        count_trace(a, 0, (const char *const[]){"GET", NULL}, &fate);
+    }
+    CHECK(gather(a, 1, 101 * S) == 1);
+    CHECK(worst[0].dropped == 200 && worst[0].drops[0].label == 5 && worst[0].counted == 0);
+    CHECK(worst[0].standard_errors < -10 && fabs(worst[0].unexplained) < 1e-6);
+    end(a);
+}
+
 static void what_is_said_is_of_the_last_one_to_two_minutes(void)
 {
     struct audit *a = make(10, false, 1);
@@ -217,7 +235,7 @@ static void a_trace_counts_once_for_each_operation_in_it(void)
     struct audit *a = make(10, true, 1);
 
     for (int i = 0; i < 50; i++)
-        count_trace(a, 0, names, &(struct audit_fate){false, 0, 1});
+        count_trace(a, 0, names, &(struct audit_fate){.label = 1});
     CHECK(gather(a, 1, 101 * S) == 3);
     for (int i = 0; i < 3; i++)
         CHECK(worst[i].decided == 50);
@@ -282,6 +300,7 @@ int main(void)
     RUN(honest_sampling_is_off_by_chance_alone);
     RUN(sampling_that_says_the_wrong_probability_is_seen_without_a_drop);
     RUN(kept_traces_of_unknown_probability_count_as_one);
+    RUN(what_goes_nowhere_explains_those_that_it_stands_for);
     RUN(what_is_said_is_of_the_last_one_to_two_minutes);
     RUN(a_trace_counts_once_for_each_operation_in_it);
     RUN(operations_beyond_the_bound_are_counted_together);

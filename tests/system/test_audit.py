@@ -105,6 +105,20 @@ def test_what_is_kept_and_sent_nowhere_is_seen(start):
     collector.stop()
 
 
+def test_what_is_drawn_before_it_goes_nowhere_is_no_bias_that_nobody_explains(start):
+    where = """exporter "nop" { where = match { name = "GET /cart" } }"""
+    collector = start(config(where, tail=tail(DRAW % 20)))
+    counts = send(collector, 3000)
+    metrics = collector.wait_metrics(lambda m: m.total("moontail_sampling_true_traces") == 3000)
+    for name in ("POST /pay", "GET /health"):
+        dropped = of(metrics, "moontail_sampling_dropped_traces", name, policy="exporters")
+        assert 0 < dropped < counts[name] / 2
+        assert of(metrics, BIAS, name) < -10
+    assert max(abs(v) for (n, _), v in metrics.items()
+               if n == "moontail_sampling_bias_unexplained_standard_errors") < 5
+    collector.stop()
+
+
 def test_head_sampling_is_no_bias_and_a_limit_is_one(start):
     collector = start(config('exporter "nop"', tail=tail(DRAW % 10),
                              more="head_sampling = { sampling_percentage = 40 },"))
