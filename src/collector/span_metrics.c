@@ -62,13 +62,42 @@ static enum err read_graph_shape(const struct config_service_graph *config,
     return ERR_OK;
 }
 
+static enum err check_label(const char *key, const char *name, const char *const *others,
+                            const char *const *end, struct err_info *info)
+{
+    for (; others != end && *others; others++)
+        if (spanmetrics_same_label(name, *others))
+            return err_fail(info, ERR_CONFIG,
+                            "%s has '%s', whose label is that of '%s'; allowed: a label of its own "
+                            "for each",
+                            key, name, *others);
+    return ERR_OK;
+}
+
+/* Prometheus refuses all of a page on which a series has a label twice. */
+static enum err check_labels(const char *key, const char *const *names, const char *const *reserved,
+                             struct err_info *info)
+{
+    for (const char *const *name = names; name && *name; name++)
+        if (check_label(key, *name, reserved, NULL, info) ||
+            check_label(key, *name, names, name, info))
+            return ERR_CONFIG;
+    return ERR_OK;
+}
+
 enum err span_metrics_check(const struct config *config, struct err_info *info)
 {
+    static const char *const of_spans[] = {"service.name", "span.name", "span.kind",
+                                           "status.code",  "le",        NULL};
     struct histogram_shape shape;
 
-    if (config->span_metrics.enabled && read_shape(&config->span_metrics, &shape, info))
+    if (config->span_metrics.enabled &&
+        (read_shape(&config->span_metrics, &shape, info) ||
+         check_labels("span_metrics.dimensions", config->span_metrics.dimensions, of_spans, info)))
         return ERR_CONFIG;
-    if (config->service_graph.enabled && read_graph_shape(&config->service_graph, &shape, info))
+    if (config->service_graph.enabled &&
+        (read_graph_shape(&config->service_graph, &shape, info) ||
+         check_labels("service_graph.dimensions", config->service_graph.dimensions, NULL, info)))
         return ERR_CONFIG;
     return ERR_OK;
 }

@@ -14,7 +14,8 @@
 struct collector;
 struct worker;
 
-/* ERR_CONFIG with a sentence: the bounds of buckets are no ascending durations. */
+/* ERR_CONFIG with a sentence: the bounds of buckets are no ascending durations, or two labels have
+ * one name. */
 enum err span_metrics_check(const struct config *config, struct err_info *info) MUST_CHECK;
 
 /* Those of c->metrics_sources that the configuration asks for. ERR_CONFIG as above. */

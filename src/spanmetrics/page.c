@@ -24,20 +24,36 @@ struct page {
 
 /* ---- labels ---- */
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static char in_name(char c)
+{
+    bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+    return is_letter || is_digit(c) ? c : '_';
+}
+
 static void put_name(struct buf *out, const char *name)
 {
-    for (; *name; name++) {
-        bool is_letter = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z');
+    for (; *name; name++)
+        buf_byte(out, (uint8_t)in_name(*name));
+}
 
-        buf_byte(out, is_letter || (*name >= '0' && *name <= '9') ? (uint8_t)*name : '_');
-    }
+bool spanmetrics_same_label(const char *a, const char *b)
+{
+    for (; *a && *b && in_name(*a) == in_name(*b); a++)
+        b++;
+    return *a == *b;
 }
 
 static void put_label(struct buf *out, const char *name, struct slice text)
 {
     if (out->len)
         buf_byte(out, ',');
-    if (*name >= '0' && *name <= '9')
+    if (is_digit(*name))
         buf_str(out, "key_");
     put_name(out, name);
     buf_str(out, "=\"");
@@ -284,6 +300,8 @@ static void write_one(const struct spanmetrics *m, bool openmetrics, bool brief,
     struct buf prefix;
 
     buf_init(&prefix, sizeof(p.prefix) - 1, NULL);
+    if (is_digit(*m->prefix))
+        buf_byte(&prefix, '_');
     put_name(&prefix, m->prefix);
     if (prefix.len)
         memcpy(p.prefix, prefix.data, prefix.len);

@@ -39,6 +39,9 @@ struct spanmetrics_options {
     bool delta; /* what leaves as OTLP is what came since it last left */
 };
 
+/* The names of two attributes are one label on the page. */
+bool spanmetrics_same_label(const char *a, const char *b);
+
 struct span_view;
 struct spanmetrics;
 struct spanmetrics_recorder;

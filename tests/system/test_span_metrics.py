@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from clients import export_both_ways
-from harness import config, exporter, parse_metrics
+from harness import config, exporter, lua, parse_metrics, run
 from messages import request_with, span, trace_id
 
 CALLS, DURATION = "traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds"
@@ -111,6 +111,30 @@ def test_promtool_likes_both_pages(start):
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
                               text=True, check=False)
         assert status == 200 and (done.returncode, done.stdout, done.stderr) == (0, "", ""), path
+
+
+@pytest.mark.parametrize("key, names, message", [
+    ("span_metrics", ["http.method", "http_method"], "'http_method', whose label is that of 'http.method'"),
+    ("span_metrics", ["a", "a"], "'a', whose label is that of 'a'"),
+    ("span_metrics", ["service.name"], "'service.name', whose label is that of 'service.name'"),
+    ("span_metrics", ["le"], "'le', whose label is that of 'le'"),
+    ("service_graph", ["x/y", "z", "x.y"], "'x.y', whose label is that of 'x/y'"),
+    ("service_graph", ["le", "service.name", "a", "aa", "a.a"], None),
+])
+def test_each_dimension_has_a_label_of_its_own(key, names, message, tmp_path):
+    path = tmp_path / "config.lua"
+    path.write_text(config('exporter "nop"', more=f"{key} = {{ dimensions = {lua(names)} }},"))
+    done = run("check", "--config", str(path), folder=tmp_path)
+    assert done.returncode == (78 if message else 0)
+    assert message is None or f"{key}.dimensions has {message}" in done.stderr
+
+
+def test_a_namespace_that_begins_with_a_digit_can_be_read(start):
+    collector = start(config('exporter "nop"', more='span_metrics = { namespace = "3scale" },'))
+    export_both_ways(collector, [request_with(span(trace_id(1), 1))])
+    metrics = collector.wait_metrics(lambda m: m.total("moontail_received_spans_total") == 1) and page(collector)
+    assert metrics.total("_3scale_calls_total") == 1
+    collector.stop()
 
 
 def test_without_span_metrics_there_is_no_page(start):
