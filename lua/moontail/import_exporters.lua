@@ -47,13 +47,29 @@ local OF_A_QUEUE = {
   wait_for_result = "an acknowledgement means that the journal has it",
 }
 
+-- What a queue says of batches, in place of the batch processor.
+local function batch_of(queue)
+  if not queue:has "batch" then return nil end
+  local batch = queue:section "batch"
+  local sizer = batch:string "sizer" or queue:string "sizer"
+  local least, most = batch:unless_zero "min_size", batch:unless_zero "max_size"
+  batch:ignore("partition", "batches do not depend on who sent")
+  if sizer == "requests" then batch:add("different", "sizer", "batches are of spans here, data points or log records") end
+  local size = sizer ~= "requests" and (most or least) or nil
+  local result = map { { sizer == "bytes" and "max_bytes" or "max_spans", size }, { "timeout", batch:duration "flush_timeout" } }
+  batch:done()
+  return result
+end
+
+-- The queue, or nil, and its batch.
 local function queue_of(s)
   if not s:has "sending_queue" then return nil end
   local queue, on_full = s:section "sending_queue", nil
+  local batch = batch_of(queue)
   queue:ignore_all(OF_A_QUEUE)
   if queue:boolean "block_on_overflow" == true then on_full = "refuse" end
   queue:done()
-  return on_full and map { { "on_full", on_full } }
+  return on_full and map { { "on_full", on_full } }, batch
 end
 
 -- Nothing is without a bound here.
@@ -64,9 +80,11 @@ local function timeout_of(s)
   return "1h"
 end
 
+-- batch: the batch processor's; false where the exporter has its own.
 local function common(s, batch, result)
-  table.insert(result, { "batch", batch })
-  table.insert(result, { "queue", queue_of(s) })
+  local queue, own = queue_of(s)
+  table.insert(result, { "batch", batch ~= false and (own or batch) or nil })
+  table.insert(result, { "queue", queue })
   table.insert(result, { "timeout", timeout_of(s) })
   table.insert(result, { "retry", retry_of(s) })
   return result
@@ -232,7 +250,7 @@ function types.awsxray(s)
   end
   s:ignore("local_mode", "the machine is asked only where nothing else says the region")
   s:ignore("certificate_file_path", "the system's certificates count")
-  local options = common(s, nil, map {
+  local options = common(s, false, map {
     { "region", s:string "region" },
     { "endpoint", s:string "endpoint" },
     { "role_arn", s:string "role_arn" },
@@ -282,7 +300,7 @@ function types.awsemf(s)
   local conversion = s:has "resource_to_telemetry_conversion" and s:section "resource_to_telemetry_conversion" or nil
   local enabled = conversion and conversion:boolean "enabled"
   if conversion then conversion:done() end
-  return "awsemf", common(s, nil, map {
+  return "awsemf", common(s, false, map {
     { "region", s:string "region" },
     { "endpoint", s:string "endpoint" },
     { "role_arn", s:string "role_arn" },
@@ -333,7 +351,7 @@ function types.prometheusremotewrite(s)
   local labels = s:has "external_labels" and s:section "external_labels" or nil
   local external = labels and map {}
   for _, name in ipairs(labels and report.keys(labels.map) or {}) do table.insert(external, { name, labels:string(name) }) end
-  return "prometheus_remote_write", common(s, nil, map {
+  return "prometheus_remote_write", common(s, false, map {
     { "endpoint", s:string "endpoint" },
     { "headers", headers_of(s) },
     { "namespace", s:string "namespace" },

@@ -351,6 +351,29 @@ service: {pipelines: {traces: {receivers: [otlp], processors: [batch], exporters
     assert check(tmp_path, text).returncode == 0
 
 
+def test_batches_of_a_queue_come_over(tmp_path):
+    queues = {"a": "{batch: {flush_timeout: 5s, min_size: 100, max_size: 400}}",
+              "b": "{sizer: bytes, batch: {flush_timeout: 200ms, min_size: 65_536}}",
+              "c": "{batch: {sizer: requests, flush_timeout: 1s, min_size: 3}, block_on_overflow: true}", "d": "{}"}
+    lines = "\n".join(f"  otlp/{n}: {{endpoint: 'a:1', sending_queue: {q}}}" for n, q in queues.items())
+    text, report = from_text(tmp_path, f"""
+receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+processors: {{batch: {{send_batch_size: 7}}}}
+exporters:
+{lines}
+service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch],
+  exporters: [{", ".join("otlp/" + n for n in queues)}]}}}}}}
+""")
+    words = " ".join(text.split())
+    for name, wanted in (("a", 'batch = { max_spans = 400, timeout = "5s" },'),
+                         ("b", 'batch = { max_bytes = 65536, timeout = "200ms" },'),
+                         ("c", 'batch = { timeout = "1s" }, queue = { on_full = "refuse" },'),
+                         ("d", "batch = { max_spans = 7 },")):
+        assert f'exporter "otlp/{name}" {{ endpoint = "https://a:1", {wanted}' in words, text
+    assert "no such setting" not in report, report
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_of_files_nothing_is_deleted_that_stays_there(tmp_path):
     names = {"grows": "{path: ROOT/a}", "default": "{path: ROOT/b, rotation: }",
              "few": "{path: ROOT/c, rotation: {max_megabytes: 10, max_backups: 3}}",
