@@ -9,7 +9,7 @@ local in_task = env("ECS_CONTAINER_METADATA_URI_V4", "") ~= "" -- ECS sets it
 return {
   receivers = { otlp = { grpc = ":4317", http = ":4318" } },
   admin = { listen = ":13133" },
-  memory_limiter = { limit = env("MEMORY_LIMIT", "400MiB"), spike_limit = env("MEMORY_SPIKE", "100MiB") },
+  memory_limiter = { limit = env("MEMORY_LIMIT", "400MiB"), spike_limit = env("MEMORY_SPIKE_LIMIT", "100MiB") },
   resource_detection = in_task and { "env", "ecs" } or { "env" },
   processors = { kept = { processor "redact" {} } },
   tail_sampling = {
