@@ -132,7 +132,7 @@ local function said(list, wrap)
   return #texts == 1 and texts[1] or texts
 end
 
--- include or exclude of the old style as fields of match, or nil.
+-- include or exclude of the old style as fields of match, or nil; and whether they say all of it.
 local function match_of(s)
   local fields = map {}
   local kind = s:string "match_type"
@@ -155,8 +155,7 @@ local function match_of(s)
     end
     if #attributes > 0 then table.insert(fields, { pair[1], attributes }) end
   end
-  s:done()
-  return #fields > 0 and fields or nil
+  return #fields > 0 and fields or nil, s:done()
 end
 
 -- `when` of a processor: what include says and exclude does not.
@@ -238,7 +237,11 @@ local function pairs_list(s, key)
   return #made > 0 and made or nil
 end
 
--- include or exclude of the old style for metrics and for logs, as fields of match; nil: it says nothing.
+-- What a filter drops by include or exclude of the old style: without a part that is not understood it would be more.
+local function whole(fields, is_whole) return is_whole and fields or nil end
+
+-- include or exclude of the old style for metrics and for logs, as fields of match; nil: it says nothing. And whether
+-- they say all of it.
 local OLD = {}
 
 function OLD.metrics(s)
@@ -249,8 +252,7 @@ function OLD.metrics(s)
     { "metric", names and map { { "name", said(names, wrap) } } or nil },
     { "resource", pairs_list(s, "resource_attributes") },
   }
-  s:done()
-  return #made > 0 and made or nil
+  return (names or made[2][2]) and made or nil, s:done()
 end
 
 function OLD.logs(s)
@@ -262,17 +264,26 @@ function OLD.logs(s)
     { "attr", pairs_list(s, "record_attributes") },
     { "resource", pairs_list(s, "resource_attributes") },
   }
-  s:done()
-  return (texts or bodies or made[2][2] or made[3][2]) and made or nil
+  return (texts or bodies or made[2][2] or made[3][2]) and made or nil, s:done()
+end
+
+-- What is dropped: what exclude says, and what include does not. Of metrics it is a name or a resource that is excluded.
+local function dropped_by(include, exclude, signal)
+  local list = {}
+  for i, pair in ipairs(signal == "metrics" and exclude or {}) do
+    if pair[2] then list[#list + 1] = { i == 1 and "" or "-" .. pair[1], map { pair } } end
+  end
+  if exclude and signal ~= "metrics" then list[1] = { "", exclude } end
+  if include then list[#list + 1] = { "-not", map { { "not", include } } } end
+  return list
 end
 
 local OF_SPANS = "conditions of OTTL are of spans: write metrics or logs = match { ... }"
 
--- What is dropped: what exclude says, and what include does not.
 local function add_old(s, steps, id, signal)
   local section = s:section(signal)
-  local include = section:has "include" and OLD[signal](section:section "include") or nil
-  local exclude = section:has "exclude" and OLD[signal](section:section "exclude") or nil
+  local include = section:has "include" and whole(OLD[signal](section:section "include")) or nil
+  local exclude = section:has "exclude" and whole(OLD[signal](section:section "exclude")) or nil
   for _, key in ipairs { "metric", "datapoint", "log_record" } do
     if section:has(key) then
       section:raw(key)
@@ -283,11 +294,9 @@ local function add_old(s, steps, id, signal)
   local name = report.name_of("filter", id) .. "-" .. signal
   if not name:find "/" then name = "filter/" .. signal end
   local became
-  for _, each in ipairs { { "", exclude }, { "-not", include and map { { "not", include } } } } do
-    if each[2] then
-      became = ('processor "%s"'):format(name .. each[1])
-      table.insert(steps.kept, lua_text.call("processor", name .. each[1], map { { signal, lua_text.call("match", each[2]) } }))
-    end
+  for _, each in ipairs(dropped_by(include, exclude, signal)) do
+    became = ('processor "%s"'):format(name .. each[1])
+    table.insert(steps.kept, lua_text.call("processor", name .. each[1], map { { signal, lua_text.call("match", each[2]) } }))
   end
   return became
 end
@@ -311,9 +320,10 @@ function types.filter(s, steps, id, signals)
   end
   if s:has "spans" then
     local spans = s:section "spans"
-    local include = spans:has "include" and match_of(spans:section "include")
-    local exclude = spans:has "exclude" and match_of(spans:section "exclude")
+    local include = spans:has "include" and whole(match_of(spans:section "include"))
+    local exclude = spans:has "exclude" and whole(match_of(spans:section "exclude"))
     spans:done()
+    if not include and not exclude then return became end
     local name = report.name_of(list == "kept" and "filter" or "drop_at_door", id)
     local type_ = list == "kept" and "filter" or "drop_at_door"
     if exclude then table.insert(steps[list], lua_text.call("processor", name, map { { "when", lua_text.call("match", exclude) } })) end

@@ -258,10 +258,16 @@ function Section:ignore_all(reasons)
   end
 end
 
+-- Whether all keys were taken.
 function Section:done()
+  local all = true
   for _, key in ipairs(M.keys(self.map)) do
-    if not self.taken[key] then self:add("not mapped", key, "there is no such setting here") end
+    if not self.taken[key] then
+      self:add("not mapped", key, "there is no such setting here")
+      all = false
+    end
   end
+  return all
 end
 
 -- ---- what has no counterpart yet ----

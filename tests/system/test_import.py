@@ -290,6 +290,39 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp]}}}
     assert "traces_endpoint" not in report
 
 
+FILTERED = """
+receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+processors: {{filter: {{{signal}: {{{how}: {{match_type: strict, {what}}}}}}}}}
+exporters: {{nop: }}
+service: {{pipelines: {{{pipeline}: {{receivers: [otlp], processors: [filter], exporters: [nop]}}}}}}
+"""
+
+
+@pytest.mark.parametrize("signal, how, what, key", [
+    ("metrics", "exclude", "expressions: ['HasLabel(\"a\")']", "expressions"),
+    ("metrics", "include", "metric_names: [m], expressions: ['HasLabel(\"a\")']", "expressions"),
+    ("logs", "exclude", "bodies: [x], severity_number: {min: ERROR}", "severity_number"),
+    ("logs", "include", "severity_number: {min: INFO}", "severity_number"),
+    ("spans", "exclude", "services: [shop], libraries: [{name: lib}]", "libraries"),
+])
+def test_a_filter_of_which_a_part_is_not_understood_drops_nothing(signal, how, what, key, tmp_path):
+    pipeline = "traces" if signal == "spans" else signal
+    text, report = from_text(tmp_path, FILTERED.format(signal=signal, how=how, what=what, pipeline=pipeline))
+    assert "processor " not in text, text
+    assert f"processors.filter.{signal}.{how}.{key}: there is no such setting here" in report
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_a_filter_that_excludes_metrics_by_name_and_resource_drops_what_either_names(tmp_path):
+    text, _ = from_text(tmp_path, FILTERED.format(
+        signal="metrics", how="exclude", pipeline="metrics",
+        what="metric_names: [m], resource_attributes: [{key: env, value: test}]"))
+    words = " ".join(text.split())
+    assert 'processor "filter/metrics" { metrics = match { metric = { name = "m" } } }' in words
+    assert 'processor "filter/metrics-resource" { metrics = match { resource = { env = "test" } } }' in words
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_drops_come_first_and_shares_last(tmp_path):
     text, report = from_text(tmp_path, collector([
         "{name: some, type: probabilistic, probabilistic: {sampling_percentage: 5}}",
