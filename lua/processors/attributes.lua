@@ -17,6 +17,14 @@ local function sorted(map)
   return list
 end
 
+-- Names of attributes are strings: what can't be one would fail on every span.
+local function names(option_name, list)
+  for _, name in pairs(list or {}) do
+    if type(name) ~= "string" then error(('%s has %s; allowed: names of attributes, such as "%s"'):format(option_name, tostring(name), tostring(name)), 0) end
+  end
+  return list or {}
+end
+
 local function edit(target, my)
   for _, pair in ipairs(my.insert) do target:set_new(pair[1], pair[2]) end
   for _, pair in ipairs(my.update) do
@@ -47,8 +55,8 @@ return processor {
   -- Text that is to be hashed must not leave as it is.
   on_error = "strip",
   setup = function(opt)
-    local my = { insert = sorted(opt.insert), update = sorted(opt.update), upsert = sorted(opt.upsert), rename = sorted(opt.rename) }
-    my.delete, my.hash = opt.delete or {}, opt.hash or {}
+    local my = { insert = sorted(opt.insert), update = sorted(opt.update), upsert = sorted(opt.upsert), rename = sorted(names("rename", opt.rename)) }
+    my.delete, my.hash = names("delete", opt.delete), names("hash", opt.hash)
     return my
   end,
   span = function(span, opt, my) edit(opt.target == "resource" and span.resource or span, my) end,

@@ -45,6 +45,14 @@ describe("attributes", function()
     assert.is_nil(after({ hash = { "none" } }, { attr = { user = "x" } }, function(s) return s:attr "none" end))
   end)
 
+  it("refuses names that are no strings", function()
+    for key, value in pairs { delete = { "a", 404 }, hash = { true }, rename = { a = 5 } } do
+      local ok, message = pcall(t.processor, "attributes", { [key] = value })
+      assert.is_false(ok)
+      assert.matches(key .. " has %w+; allowed: names of attributes", message)
+    end
+  end)
+
   it("edits resources instead", function()
     local options = { target = "resource", upsert = { zone = "a" }, delete = { "pod" } }
     local zone, pod, own = after(options, { resource = { pod = "p" }, attr = { pod = "q" } }, function(s)
