@@ -20,10 +20,17 @@ static enum err code_of(int error)
     return error == ENOSPC || error == EDQUOT ? ERR_FULL : ERR_IO;
 }
 
+static const char *reason_of(int error)
+{
+    if (error == EWOULDBLOCK)
+        return "another holds its lock";
+    return error == ESPIPE ? "it is a pipe, not a file" : strerror(error);
+}
+
 /* Says what failed on which path, from errno. */
 static enum err path_failed(struct err_info *info, const char *what, const char *path)
 {
-    const char *why = errno == EWOULDBLOCK ? "another holds its lock" : strerror(errno);
+    const char *why = reason_of(errno);
 
     return err_fail(info, code_of(errno), "cannot %s %s: %s", what, path, why);
 }
@@ -44,12 +51,13 @@ static enum err fd_failed(struct err_info *info, const char *what, int fd)
     return path_failed(info, what, path);
 }
 
+/* O_NONBLOCK changes nothing for a file; a pipe of that name would wait until someone writes. */
 static enum err system_open(struct disk *d, const char *path, int flags, mode_t mode, int *fd,
                             struct err_info *info)
 {
     (void)d;
     do
-        *fd = open(path, flags | O_CLOEXEC, mode);
+        *fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, mode);
     while (*fd < 0 && errno == EINTR);
     return *fd < 0 ? path_failed(info, "open", path) : ERR_OK;
 }

@@ -16,7 +16,8 @@
 enum { DISK_PARTS_MAX = 16, DISK_DIRECT_ALIGN = 4096 };
 
 struct disk {
-    /* flags and mode as open(2); O_CLOEXEC is added. */
+    /* flags and mode as open(2); O_CLOEXEC is added, and O_NONBLOCK: no name makes a thread wait,
+     * and what is a pipe fails when it is read. */
     enum err (*open)(struct disk *d, const char *path, int flags, mode_t mode, int *fd,
                      struct err_info *info);
     /* Writes all of it at `offset`. After an error any part of it may have been written. */

@@ -30,7 +30,7 @@ static bool is_there(const char *path)
     struct err_info info;
     int fd;
 
-    if (disk->open(disk, path, O_RDONLY | O_NONBLOCK, 0, &fd, &info))
+    if (disk->open(disk, path, O_RDONLY, 0, &fd, &info))
         return false;
     disk->close(disk, fd);
     return true;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The same story on any disk. */
@@ -135,6 +136,21 @@ static void a_file_without_a_size_is_read_to_its_end(void)
           ERR_OK);
     CHECK(len > 100 && strlen(data) == len);
     free(data);
+}
+
+static void a_pipe_of_a_files_name_is_refused_and_not_waited_for(void)
+{
+    char folder[] = "/tmp/moontail-disk-XXXXXX", path[64];
+    struct err_info info;
+    size_t len;
+    char *data;
+
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof(path), "%s/pipe", folder);
+    CHECK(mkfifo(path, 0600) == 0);
+    CHECK(disk_read_file(disk_system(), path, 100, &data, &len, &info) == ERR_IO && data == NULL);
+    CHECK(strstr(info.text, path) && strstr(info.text, "it is a pipe, not a file"));
+    CHECK(unlink(path) == 0 && rmdir(folder) == 0);
 }
 
 static void a_full_disk_is_told_from_a_broken_one(void)
@@ -275,6 +291,7 @@ int main(void)
     RUN(the_systems_folders_can_be_listed_and_locked);
     RUN(files_in_memory_behave_as_the_systems);
     RUN(a_file_without_a_size_is_read_to_its_end);
+    RUN(a_pipe_of_a_files_name_is_refused_and_not_waited_for);
     RUN(a_full_disk_is_told_from_a_broken_one);
     RUN(running_out_of_descriptors_is_said_with_the_path);
     RUN(a_write_past_the_cache_is_read_through_it_and_others_follow);
