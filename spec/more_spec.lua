@@ -203,6 +203,7 @@ describe("json", function()
     local cycle = {}
     cycle[1] = cycle
     assert.error_matches(function() t.json.encode(cycle) end, "nested deeper than 64")
+    assert.error_matches(function() t.json.encode { 1, 2, x = 3 } end, "this one has the key x beside 1 to 2")
     assert.error_matches(function() t.json.encode(0 / 0) end, "JSON has no nan")
     assert.error_matches(function() t.json.encode "\255" end, "not UTF%-8")
     assert.error_matches(function() t.json.encode { [1.5] = 1 } end, "has the key 1.5")

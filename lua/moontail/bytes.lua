@@ -65,6 +65,11 @@ end
 local put
 
 local function put_list(out, list, depth)
+  for key in pairs(list) do
+    if type(key) ~= "number" then
+      error("a table for JSON is a list or has string keys; this one has the key " .. tostring(key) .. " beside 1 to " .. #list, 0)
+    end
+  end
   out[#out + 1] = "["
   for i = 1, #list do
     if i > 1 then out[#out + 1] = "," end

@@ -134,8 +134,13 @@ function tables.concat(t, separator, first, last)
   return made
 end
 
--- Moving `count` elements of a table.
-local function check_moves(count, what)
+-- Moving the elements of a table behind `at`. What is no place in one is an int to the library all the same,
+-- and one far in front of it.
+local function check_moves(t, at, what)
+  local place = tonumber(at)
+  if type(t) ~= "table" or not place then return end -- it says so itself
+  if not (place > -2 ^ 31 and place < 2 ^ 31) then error("table." .. what .. " takes a place in the table, not " .. tostring(at), 3) end
+  local count = #t - place
   if count > MOVES_MAX then error("table." .. what .. " would move more than " .. MOVES_MAX .. " elements", 3) end
   if count > 100 then look() end
 end
@@ -150,7 +155,7 @@ function tables.insert(t, ...)
   check_plain(t, "insert")
   if select("#", ...) ~= 2 then return insert(t, ...) end
   local at, value = ...
-  if type(t) == "table" and type(at) == "number" then check_moves(#t - at, "insert") end
+  check_moves(t, at, "insert")
   return insert(t, at, value)
 end
 
@@ -158,7 +163,7 @@ local remove = table.remove
 function tables.remove(t, ...)
   check_plain(t, "remove")
   local at = ...
-  if type(t) == "table" and type(at) == "number" then check_moves(#t - at, "remove") end
+  check_moves(t, at, "remove")
   return remove(t, ...)
 end
 

@@ -142,10 +142,11 @@ end
 
 function M.greeting() return show(proxy) .. (#traces > 1 and (", the first of " .. #traces) or "") .. "\n" end
 
--- What to compile for a line: as a value first, then as it is. `local x = 1` would be gone with its line.
+-- What to compile for a line: as a value, and as it is where it is none. `local x = 1` would be gone with its line.
 function M.forms(text)
   local plain = text:gsub("^%s*local%s+([%a_][%w_]*%s*=)", "%1")
-  return "return " .. plain, plain
+  local value = "return " .. plain
+  return value, not loadstring(value) and plain or nil
 end
 
 -- Whether the compiler's sentence says that more is to come.

@@ -58,7 +58,7 @@ local function tidied(...)
 end
 
 -- pcall of what a script gave: it leaves room for what is said of it, and for the next one.
-function M.protected(fn, ...) return tidied(pcall(fn, ...)) end
+function M.protected(fn, ...) return tidied(xpcall(fn, host.placed, ...)) end
 
 -- ---- what a component is called, and what it declares ----
 

@@ -62,7 +62,7 @@ static enum err compile(struct prompt *p, bool *incomplete, struct err_info *inf
     *incomplete = false;
     lua_pushlstring(L, (const char *)p->statement.data, p->statement.len);
     e = call(p, "forms", 1, 2, info);
-    for (int i = 1; !e && i <= 2; i++) {
+    for (int i = 1; !e && i <= 2 && lua_isstring(L, top + i); i++) {
         size_t len;
         const char *text = lua_tolstring(L, top + i, &len);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "lua/place.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,25 +180,10 @@ bool heap_over(struct heap *h)
     return c->overrun;
 }
 
-/* Pushes "file:line: " of the innermost function of a script. */
-static void push_where(lua_State *L)
-{
-    lua_Debug d;
-
-    for (int level = 0; lua_getstack(L, level, &d); level++) {
-        lua_getinfo(L, "Sl", &d);
-        if (d.currentline > 0 && strncmp(d.source, "@lua/moontail/", 14) != 0) {
-            lua_pushfstring(L, "%s:%d: ", d.short_src, d.currentline);
-            return;
-        }
-    }
-    lua_pushliteral(L, "");
-}
-
 static void raise_overrun(lua_State *L, struct heap *h)
 {
     if (!h->call.where[0]) {
-        push_where(L);
+        place_push(L);
         snprintf(h->call.where, sizeof(h->call.where), "%.99smore than %.6g ms of CPU time",
                  lua_tostring(L, -1), (double)h->call.budget_ns / 1e6);
         lua_pop(L, 1);

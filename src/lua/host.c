@@ -5,6 +5,7 @@
 #include "lua/embed.h"
 #include "lua/heap.h"
 #include "lua/pattern.h"
+#include "lua/place.h"
 
 #include <lauxlib.h>
 
@@ -104,9 +105,11 @@ static int host_tidy(lua_State *L)
 void lua_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"duration", host_duration}, {"size", host_size},       {"address", host_address},
-        {"is_url", host_is_url},     {"nearest", host_nearest}, {"file", host_file},
-        {"look", host_look},         {"tidy", host_tidy},       {NULL, NULL},
+        {"duration", host_duration}, {"size", host_size},
+        {"address", host_address},   {"is_url", host_is_url},
+        {"nearest", host_nearest},   {"file", host_file},
+        {"look", host_look},         {"tidy", host_tidy},
+        {"placed", place_in_script}, {NULL, NULL},
     };
 
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
@@ -119,6 +122,7 @@ void lua_host_open(lua_State *L)
     lua_setfield(L, -2, "patterns");
     lua_setfield(L, -2, "moontail.host");
     lua_pop(L, 1);
+    place_open(L);
 }
 
 void lua_host_add(lua_State *L, const char *name, lua_CFunction fn)

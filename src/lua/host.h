@@ -6,6 +6,7 @@
  * host.file(name) -> the text of an embedded file or nil
  * host.pcalls: where scripts' open calls of pcall are counted, an int; 0 when a call begins
  * host.look(): raises over the call's budget: for what works long without a tick
+ * host.placed: a handler for xpcall; a message about a line of the library gets the script's
  * host.patterns: find, match, gmatch, gsub with a bound on the steps of a call
  * Rooms may add functions of theirs with lua_host_add.
  */

@@ -5,6 +5,7 @@
 #include "lua/heap.h"
 #include "lua/host.h"
 #include "lua/load.h"
+#include "lua/place.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -263,7 +264,10 @@ static enum err run(lua_State *L, int args, int results, bool once, struct err_i
 
     if (h->runs++ == 0)
         heap_begin(h, once ? ONCE_NS : h->bound_ns, once ? h->stop : NULL);
-    status = lua_pcall(L, args, results, 0);
+    place_push_handler(L);
+    lua_insert(L, base + 1);
+    status = lua_pcall(L, args, results, base + 1);
+    lua_remove(L, base + 1);
     h->runs--;
     if (status == 0 && (h->runs > 0 || !h->call.overrun)) {
         h->call.failure = LUA_RAN;

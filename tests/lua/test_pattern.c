@@ -89,6 +89,14 @@ static void what_would_take_too_long_is_refused_with_its_limit(void)
                  "s.lua:1: table.insert would move more than 10000 elements"));
     CHECK(raises("local t = {} for i = 1, 10002 do t[i] = i end table.remove(t, 1)",
                  "s.lua:1: table.remove would move more than 10000 elements"));
+    CHECK(raises("local t = {} table.insert(t, 1.7e12, 'x')",
+                 "s.lua:1: table.insert takes a place in the table, not 1700000000000"));
+    CHECK(raises("local t = {} table.insert(t, 0 / 0, 'x')",
+                 "s.lua:1: table.insert takes a place in the table, not nan"));
+    CHECK(raises("local t = {} table.insert(t, '-900000000', 'x')",
+                 "s.lua:1: table.insert would move more than 10000 elements"));
+    CHECK(raises("local t = { 1 } table.remove(t, 2 ^ 31)",
+                 "s.lua:1: table.remove takes a place in the table, not 2147483648"));
     CHECK(raises("local s = ('a'):rep(300) s:find(('(a'):rep(300))", "s.lua:1: too many captures"));
 }
 

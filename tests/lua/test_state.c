@@ -107,6 +107,17 @@ static void errors_say_file_and_line(void)
     CHECK(raises("error({})", "error value of type table"));
 }
 
+/* What functions of ours, or of Lua behind them, raise is said where the script called them. */
+static void errors_of_the_library_say_the_scripts_line(void)
+{
+    CHECK(raises("\nlocal s = string.format('%d', 'x')\nreturn s",
+                 "s.lua:2: bad argument #2 to 'format' (number expected, got string)"));
+    CHECK(raises("\nlocal s = ('%999d'):format(1)\nreturn s",
+                 "s.lua:2: invalid option '%999' to 'format'"));
+    CHECK(raises("local function f()\nlocal s = table.concat { {} } return s end\nlocal x = f()",
+                 "s.lua:2: invalid value (table) at index 1 in table for 'concat'"));
+}
+
 /* Whether this text loads (or raises later, since nothing defines keep here). */
 static bool loads(const char *text)
 {
@@ -305,6 +316,7 @@ int main(void)
     RUN(a_misspelt_name_is_answered_with_the_nearest);
     RUN(a_global_that_is_not_there_is_refused_before_the_function_runs);
     RUN(errors_say_file_and_line);
+    RUN(errors_of_the_library_say_the_scripts_line);
     RUN(a_verdict_that_is_thrown_away_is_refused);
     RUN(a_comparison_with_no_kind_or_status_is_refused);
     RUN(compiled_lua_is_refused);

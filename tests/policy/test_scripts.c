@@ -164,6 +164,18 @@ static void mistakes_name_line_and_nearest_name(void)
     CHECK(is_refused("x = 1", "'x' is not declared"));
 }
 
+static void a_dot_in_place_of_a_colon_is_said_where_it_is(void)
+{
+    CHECK(raises("local n = trace.count('x')",
+                 "test.lua:2: count is called with a colon: write :count(...)"));
+    CHECK(raises("return trace.count('x')",
+                 "error=\"a method is called with a colon: write trace:spans()"));
+    CHECK(raises("local s = trace.spans()", "test.lua:2: spans is called with a colon"));
+    CHECK(raises("for s in trace.spans do end", "test.lua:2: a method is called with a colon"));
+    CHECK(raises("local a = trace.entry.attr('a')", "test.lua:2: attr is called with a colon"));
+    CHECK(raises("local a = trace.entry.resource.has('a')", "test.lua:2: has is called with a"));
+}
+
 static void a_wrong_verdict_is_logged_with_the_trace(void)
 {
     struct policy_verdict v;
@@ -238,6 +250,7 @@ int main(void)
     RUN(spans_come_in_order);
     RUN(conditions_are_asked_in_c);
     RUN(mistakes_name_line_and_nearest_name);
+    RUN(a_dot_in_place_of_a_colon_is_said_where_it_is);
     RUN(a_wrong_verdict_is_logged_with_the_trace);
     RUN(a_proxy_does_not_outlive_its_trace);
     RUN(a_pooled_trace_is_read_anew);

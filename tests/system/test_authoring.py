@@ -232,6 +232,8 @@ def test_a_prompt_reads_a_trace_of_a_file_and_goes_on_after_errors(tmp_path):
 
 def test_a_prompt_without_a_file_has_a_trace_to_begin_with(tmp_path):
     assert prompt(tmp_path, ["trace.span_count", "trace.complete"]) == ["3", "true"]
+    assert prompt(tmp_path, ["trce", "x", "x = 3", "x"]) == [
+        "prompt:1: there is no 'trce' (did you mean 'trace'?)", "prompt:1: there is no 'x'", "3"]
     assert moontail("repl", "--trace", "nowhere", folder=tmp_path,
                     code=1) == "moontail: cannot open nowhere: No such file or directory\n"
 
