@@ -10,6 +10,8 @@ static const char TOO_LONG[] = "the body is over 2 GiB";
 static const char BAD_TRACE_ID[] = "trace_id is not 16 bytes or all zero";
 static const char BAD_SPAN_ID[] = "span_id is not 8 bytes or all zero";
 static const char BAD_PARENT_ID[] = "parent_span_id is not 8 bytes";
+static const char BAD_LENGTH[] =
+    "in a link, an exemplar or a log record trace_id is not 16 bytes, or span_id not 8";
 
 /* Why what is in a message, or a part of it, is rejected. */
 static const char *const bad_text[MESSAGE_COUNT] = {
@@ -201,6 +203,14 @@ static uint64_t id_of(struct slice id)
     return id.len == 8 ? be64(id.data) : 0;
 }
 
+/* Why any item is rejected, or NULL. */
+static const char *reason_against_item(const struct scan *s, enum message message)
+{
+    if (s->bad_id)
+        return BAD_LENGTH;
+    return s->bad_text ? bad_text[message] : NULL;
+}
+
 /* Why a span is rejected, or NULL. */
 static const char *reason_against(const struct scan *s, const struct span_state *span)
 {
@@ -211,7 +221,7 @@ static const char *reason_against(const struct scan *s, const struct span_state 
         return BAD_SPAN_ID;
     if (span->parent_id.len != 0 && span->parent_id.len != 8)
         return BAD_PARENT_ID;
-    return s->bad_text ? bad_text[SPAN] : NULL;
+    return reason_against_item(s, SPAN);
 }
 
 /* What is known when a message around items begins, to take back what came in it. */
@@ -307,7 +317,7 @@ static bool scan_span(struct scan *s, struct slice message)
     const uint8_t *at = message.data, *end = at + message.len;
     const char *reason;
 
-    s->bad_text = false;
+    s->bad_text = s->bad_id = false;
     at = scan_head(s, &span, at, end);
     while (at < end) {
         const uint8_t *start = at;
@@ -330,11 +340,14 @@ static bool scan_span(struct scan *s, struct slice message)
 
 static bool scan_other(struct scan *s, enum message message, struct slice bytes)
 {
-    s->bad_text = false;
+    const char *reason;
+
+    s->bad_text = s->bad_id = false;
     if (!scan_message(s, message, bytes, 0))
         return false;
-    if (s->bad_text)
-        reject(s, 1, bad_text[message]);
+    reason = reason_against_item(s, message);
+    if (reason)
+        reject(s, 1, reason);
     else
         s->result->items++;
     return true;

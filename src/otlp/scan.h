@@ -79,8 +79,8 @@ struct scan_result {
         size_t spans; /* valid ones; more than the array's capacity: scan again with that many */
         size_t items; /* the same of any signal: spans, data points, log records */
     };
-    size_t rejected; /* of spans: a wrong trace or span id; of all: invalid UTF-8 in the item, its
-                        metric, its scope or its resource */
+    size_t rejected; /* of spans: a wrong trace or span id; of all: an id of a wrong length in it,
+                        or invalid UTF-8 in the item, its metric, its scope or its resource */
     size_t cuts;     /* of scan_items: more than the capacity: scan again with that many */
     const char *reject_reason; /* of the first rejected one, static text; NULL if none */
     const char *error;         /* of ERR_PARSE: static text */
@@ -104,7 +104,8 @@ struct scan_cut {
 /* The same validation for a body of any signal, for those who pass it on: counts its items, and
  * writes what has to be cut out (at most `capacity`, in order, none in another; NULL with 0 counts
  * only). ERR_PARSE as above. ERR_FULL: `capacity` was too small, result->cuts says what is needed.
- * Ids in logs and exemplars may be anything; of a metric with data of two kinds the last counts. */
+ * Ids in logs and exemplars may be absent or zeros; of a metric with data of two kinds the last
+ * counts. */
 enum err scan_items(enum otlp_signal signal, struct slice body, struct scan_cut *cuts,
                     size_t capacity, struct scan_result *result) MUST_CHECK;
 

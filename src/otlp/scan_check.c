@@ -1,9 +1,9 @@
 #include "otlp/scan_check.h"
 
 static const uint8_t wire_type_of[] = {
-    [VARINT] = WIRE_VARINT, [FIXED64] = WIRE_I64, [FIXED32] = WIRE_I32,    [BYTES] = WIRE_LEN,
-    [STRING] = WIRE_LEN,    [MESSAGE] = WIRE_LEN, [VARINTS] = WIRE_VARINT, [FIXED64S] = WIRE_I64,
-    [AROUND] = WIRE_LEN,    [ITEM] = WIRE_LEN,
+    [VARINT] = WIRE_VARINT,  [FIXED64] = WIRE_I64,  [FIXED32] = WIRE_I32, [BYTES] = WIRE_LEN,
+    [TRACE_ID] = WIRE_LEN,   [SPAN_ID] = WIRE_LEN,  [STRING] = WIRE_LEN,  [MESSAGE] = WIRE_LEN,
+    [VARINTS] = WIRE_VARINT, [FIXED64S] = WIRE_I64, [AROUND] = WIRE_LEN,  [ITEM] = WIRE_LEN,
 };
 
 const char scan_bad_tag[] = "a field number is 0, over 2^29-1 or cut off";
@@ -44,6 +44,12 @@ static const uint8_t *check_bytes(struct scan *s, struct rule rule, const uint8_
     switch (rule.kind) {
     case STRING:
         check_text(s, at, len);
+        break;
+    case TRACE_ID:
+        s->bad_id |= len != 0 && len != 16;
+        break;
+    case SPAN_ID:
+        s->bad_id |= len != 0 && len != 8;
         break;
     case MESSAGE:
         if (rule.child == KEY_VALUE && depth == 0 && is_plain_attribute(s, at, len))

@@ -17,6 +17,7 @@ struct scan {
     const uint8_t *end;
     const uint8_t *ascii_until; /* from where the walk is to here all is ASCII */
     bool bad_text;              /* since it was last cleared */
+    bool bad_id;                /* the same, of a link, an exemplar, a log record */
     uint32_t place[LEVEL_MAX];  /* where the field of the child that is being scanned begins */
     struct scan_span *spans;
     size_t capacity; /* of spans */

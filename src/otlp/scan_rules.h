@@ -10,6 +10,8 @@ enum kind {
     FIXED64,
     FIXED32,
     BYTES,
+    TRACE_ID, /* bytes that are none or of its length, for an item that is good */
+    SPAN_ID,  /* the same */
     STRING,
     MESSAGE,
     VARINTS,  /* repeated: packed, or one by one */

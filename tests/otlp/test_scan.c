@@ -130,15 +130,25 @@ static void wrong_ids_reject_the_span_and_the_last_of_two_counts(void)
     CHECK(is_accepted(&repaired));
 }
 
-static void ids_of_links_may_have_any_size(void)
+static struct message span_with_link(size_t trace_id_len, size_t span_id_len)
 {
-    struct message link = {.len = 0}, more = {.len = 0}, span;
+    struct message link = {.len = 0}, more = {.len = 0};
 
-    put_bytes(&link, 1, "short", 5);
-    put_bytes(&link, 2, "", 0);
+    put_bytes(&link, 1, "0123456789abcdefg", trace_id_len);
+    put_bytes(&link, 2, "012345678", span_id_len);
     put_message(&more, 13, &link);
-    span = span_with(&more);
-    CHECK(is_accepted(&span));
+    return span_with(&more);
+}
+
+static void a_link_whose_ids_have_a_wrong_length_rejects_its_span(void)
+{
+    struct message whole = span_with_link(16, 8), empty = span_with_link(0, 0);
+    struct message short_trace = span_with_link(5, 8), short_span = span_with_link(16, 5);
+    struct message long_trace = span_with_link(17, 8), long_span = span_with_link(0, 9);
+
+    CHECK(is_accepted(&whole) && is_accepted(&empty));
+    CHECK(is_rejected(&short_trace) && is_rejected(&short_span));
+    CHECK(is_rejected(&long_trace) && is_rejected(&long_span));
 }
 
 /* Wraps an empty AnyValue so that `depth` of them are nested, by arrays or by maps in turn. */
@@ -800,7 +810,7 @@ int main(void)
     RUN(the_fields_for_the_trace_table_are_found);
     RUN(a_parent_of_zeros_is_a_root_and_one_of_five_bytes_is_rejected);
     RUN(wrong_ids_reject_the_span_and_the_last_of_two_counts);
-    RUN(ids_of_links_may_have_any_size);
+    RUN(a_link_whose_ids_have_a_wrong_length_rejects_its_span);
     RUN(values_may_be_nested_sixty_four_deep_and_no_deeper);
     RUN(known_fields_have_their_wire_type_and_no_other);
     RUN(unknown_fields_pass_in_every_message_with_every_wire_type);

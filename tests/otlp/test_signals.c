@@ -324,6 +324,44 @@ static const char *const hosts[] = {"a", "b", "c"};
 static const char *const one_bad[] = {"a", "\xff", "c"};
 static const char *const good_ones[] = {"a", "c"};
 
+struct id_check {
+    enum otlp_signal signal;
+    unsigned fields;
+};
+
+/* That of an exemplar, a log record: none of its bytes, or all; another number rejects the item. */
+static void check_id_of_field(void *arg, const struct path *path)
+{
+    static const char longest[17] = "0123456789abcdefg";
+    const ProtobufCFieldDescriptor *field = path->field[path->len - 1];
+    struct id_check *check = arg;
+    size_t right = strcmp(field->name, "trace_id") == 0 ? 16 : 8;
+
+    if (field->type != PROTOBUF_C_TYPE_BYTES || !strstr(field->name, "_id"))
+        return;
+    check->fields++;
+    for (size_t len = 0; len <= sizeof(longest); len++) {
+        struct message content = {.len = 0}, body;
+        bool good = len == 0 || len == right;
+        struct scan_cut cut;
+        struct scan_result r;
+
+        put_bytes(&content, field->id, longest, len);
+        body = body_around(path, &content);
+        CHECK(scan_items(check->signal, bytes_of(&body), &cut, 1, &r) == ERR_OK);
+        CHECK(r.items == good && r.rejected == !good && r.cuts == !good);
+    }
+}
+
+static void an_id_of_a_wrong_length_rejects_its_item(void)
+{
+    struct id_check metrics = {.signal = OTLP_METRICS}, logs = {.signal = OTLP_LOGS};
+
+    each_field(OTLP_METRICS, check_id_of_field, &metrics);
+    each_field(OTLP_LOGS, check_id_of_field, &logs);
+    CHECK(metrics.fields == 2 && logs.fields == 2);
+}
+
 static void data_points_and_log_records_are_counted(void)
 {
     struct message metrics[2] = {metric_of("one", 5, hosts, 3), metric_of("two", 7, hosts, 2)};
@@ -579,6 +617,7 @@ int main(int argc, char **argv)
     RUN(every_field_has_its_wire_type_and_no_other);
     RUN(damage_is_refused_and_unknown_fields_pass_in_every_message);
     RUN(invalid_text_in_any_field_rejects_what_it_belongs_to);
+    RUN(an_id_of_a_wrong_length_rejects_its_item);
     RUN(data_points_and_log_records_are_counted);
     RUN(spans_count_as_scan_traces_counts_them);
     RUN(a_bad_point_is_cut_out_of_its_metric_and_nothing_else_changes);

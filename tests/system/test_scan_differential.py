@@ -20,6 +20,9 @@ TRACES = "opentelemetry.proto.trace.v1.TracesData"
 MAX_DEPTH = 64  # of values, in the scan
 PYTHON_MAX_DEPTH = 100  # of messages
 
+WITH_IDS = ("Link", "Exemplar", "LogRecord")  # those of a span are looked at in has_ids
+ID_LENGTHS = {"trace_id": 16, "span_id": 8}
+
 VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = range(6)
 F = descriptor_pb2.FieldDescriptorProto
 WIRE_TYPES = {F.TYPE_STRING: BYTES, F.TYPE_BYTES: BYTES, F.TYPE_MESSAGE: BYTES,
@@ -294,7 +297,7 @@ class Walk:
     """What the bytes are made of, as far as the scan differs from others on purpose."""
 
     def __init__(self, schema, data):
-        self.wrong_type = self.merged = False
+        self.wrong_type = self.merged = self.wrong_id = False
         self.values = self.depth = 0
         try:
             self.message(schema, data, 1, 0)
@@ -321,6 +324,8 @@ class Walk:
             return at
         if value > len(data) - at:
             raise Malformed
+        if known and schema.name in WITH_IDS and known[5] in ID_LENGTHS:
+            self.wrong_id |= value not in (0, ID_LENGTHS[known[5]])
         if known and known[4] and known[1] == wire:
             seen[number] += 1
             self.merged |= seen[number] > 1 and not known[2]
@@ -353,13 +358,6 @@ def has_ids(span):
             and any(span.span_id) and len(span.parent_span_id) in (0, 8))
 
 
-def expected_spans(message):
-    """How many spans of a message that Python takes are to be accepted and rejected."""
-    ok = [has_ids(span) for resource in message.resource_spans for scope in resource.scope_spans
-          for span in scope.spans]
-    return ok.count(True), ok.count(False)
-
-
 def parsed(cls, data):
     try:
         return cls.FromString(data)
@@ -375,11 +373,13 @@ class Judgement:
         scope = resource.fields_by_name["scope_spans"].message_type
         span = scope.fields_by_name["spans"].message_type
         self.parts = [message_factory.GetMessageClass(d) for d in (resource, scope, span)]
+        self.span_schema = Schema.of(span)
         self.classes = Counter()
         self.wrong = []
 
-    def expected_by_parts(self, data):
-        """The same for one with invalid text: Python judges its parts alone."""
+    def expected_spans(self, data):
+        """How many spans are to be accepted and rejected. Python judges the parts alone: it refuses all
+        of a message with invalid text."""
         resource_class, scope_class, span_class = self.parts
         ok = []
         for resource in split(data, 1)[0]:
@@ -388,8 +388,10 @@ class Judgement:
             for scope in scopes:
                 spans, rest = split(scope, 2)
                 scope_ok = resource_ok and parsed(scope_class, rest) is not None
-                for span in (parsed(span_class, span) for span in spans):
-                    ok.append(scope_ok and span is not None and has_ids(span))
+                for span_bytes in spans:
+                    span = parsed(span_class, span_bytes)
+                    ok.append(scope_ok and span is not None and has_ids(span)
+                              and not Walk(self.span_schema, span_bytes).wrong_id)
         return ok.count(True), ok.count(False)
 
     def judge(self, data, line):
@@ -398,8 +400,7 @@ class Judgement:
         message = strict if strict is not None else parsed(self.relaxed, data)
         name = self.verdict_class(data, verdict, strict, message)
         if verdict == "ok" and message is not None:
-            expected = (self.expected_by_parts(data) if strict is None
-                        else expected_spans(message))
+            expected = self.expected_spans(data)
             if expected != (int(spans), int(rejected)):
                 name = f"wrong: spans {spans} {rejected}, expected {expected}"
         if oracle in ("different", "refused"):

@@ -157,14 +157,28 @@ def bad_request(signal):
     return request.SerializeToString().replace(b"BADBAD", b"BAD\xff\xfe\xfd")
 
 
+def request_with_bad_id(signal):
+    """Three items of which one has an id of five bytes: strict decoders refuse all that is with it."""
+    request = small(signal, 3)
+    if signal == "logs":
+        request.resource_logs[0].scope_logs[0].log_records[1].trace_id = b"short"
+    else:
+        metric = request.resource_metrics[0].scope_metrics[0].metrics[0]
+        metric.gauge.data_points[1].exemplars.add(span_id=b"short")
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize("make, reason", [(bad_request, "invalid UTF-8"),
+                                          (request_with_bad_id, "trace_id is not 16 bytes")],
+                         ids=["text", "id"])
 @BOTH
-def test_what_is_invalid_is_refused_alone_and_cut_out(signal, start, backend):
+def test_what_is_invalid_is_refused_alone_and_cut_out(signal, make, reason, start, backend):
     collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf")))
-    body = bad_request(signal)
+    body = make(signal)
     answer = post(collector.http, body, path=f"/v1/{signal}")
     partial = respond(signal, answer.body).partial_success
     assert answer.status == 200 and getattr(partial, ITEMS[signal]) == 1
-    assert "invalid UTF-8" in partial.error_message
+    assert reason in partial.error_message
     client = Grpc(collector.grpc)
     partial = respond(signal, client.call(body, method=METHODS[signal])).partial_success
     client.close()

@@ -159,6 +159,9 @@ class Judgement:
             return f"wrong: {items} + {rejected} items, protobuf-c {theirs}"
         if strict is None:
             return "invalid UTF-8 rejects items, Python the request"
+        if walk.wrong_id:
+            return ("ids of a wrong length reject items" if rejected or walk.merged
+                    else "wrong: accepted, an id has a wrong length")
         return self.same_values(strict, text, rejected)
 
     def refused(self, message, walk):
