@@ -225,6 +225,8 @@ static void set_http2(const struct client *c, CURL *easy, const struct http_requ
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (prior || tls) && !once ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, once);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, once);
+    /* without a tunnel libcurl speaks HTTP/1.1 to a proxy, and gRPC does not arrive */
+    curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, (long)prior);
 }
 
 static void set_options(struct transfer *t, const struct http_request *r)

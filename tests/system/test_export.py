@@ -1,5 +1,8 @@
 """Backends that refuse, hang, die and come back; each is a process of its own."""
+import contextlib
 import signal
+import socket
+import threading
 
 import pytest
 from clients import post
@@ -187,3 +190,56 @@ def test_the_spans_that_a_backend_rejects_are_counted(start, backend):
         lambda m: m.total("moontail_export_delivered_spans_total")
         + m.total("moontail_export_lost_spans_total") == 5)
     assert metrics.total("moontail_export_lost_spans_total") == 2
+
+
+class Tunnels:
+    """A proxy that makes tunnels and nothing else. `asked`: the first line of each request."""
+
+    def __init__(self):
+        self.listener, self.asked = socket.create_server(("127.0.0.1", 0)), []
+        self.address = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.spawn(self.accept)
+
+    @staticmethod
+    def spawn(function, *arguments):
+        threading.Thread(target=function, args=arguments, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                self.spawn(self.serve, self.listener.accept()[0])
+
+    def serve(self, client):
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and (data := client.recv(1)):
+            head += data
+        self.asked.append(head.split(b"\r\n")[0].decode())
+        method, target, _ = self.asked[-1].split(" ")
+        if method != "CONNECT":
+            client.sendall(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            client.close()
+            return
+        backend = socket.create_connection(target.split(":"))
+        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        self.spawn(self.pass_on, backend, client)
+        self.pass_on(client, backend)
+
+    @staticmethod
+    def pass_on(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+def test_grpc_goes_through_a_proxy_by_a_tunnel(start, backend):
+    proxy = Tunnels()
+    collector = start(config(otlp(backend, "grpc")),
+                      {"http_proxy": proxy.address, "no_proxy": "", "NO_PROXY": ""})
+    for first in (0, 5):
+        sent = send(collector, first, 5)
+        assert_same_spans(backend.wait(spans=5), sent)
+        backend.clear()
+    collector.wait_delivered(10)
+    proxy.listener.close()
+    assert set(proxy.asked) == {f"CONNECT 127.0.0.1:{backend.ports['grpc']} HTTP/1.1"}
