@@ -34,7 +34,8 @@ static void go_up(struct buf *out, size_t start)
 static void normalized_path(struct buf *out, struct slice path)
 {
     size_t start = out->len;
-    struct slice segment;
+    struct slice segment = {0};
+    bool is_folder = path.len && path.data[path.len - 1] == '/';
 
     for (size_t at = 0; at < path.len; at += segment.len + 1) {
         const uint8_t *slash = memchr(path.data + at, '/', path.len - at);
@@ -48,7 +49,7 @@ static void normalized_path(struct buf *out, struct slice path)
             canonical_encode(out, segment, false);
         }
     }
-    if (out->len == start || (path.len && path.data[path.len - 1] == '/'))
+    if (out->len == start || is_folder || slice_is(segment, ".") || slice_is(segment, ".."))
         buf_byte(out, '/');
 }
 

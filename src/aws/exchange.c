@@ -50,6 +50,8 @@ static void again(struct exchange *x)
         end(x, EXCHANGE_BROKEN);
         return;
     }
+    if (x->tried + 1 == x->kind->tries && x->kind->last_try)
+        x->kind->last_try(x);
     x->is_waiting = true;
     x->due_ns = 0;
 }

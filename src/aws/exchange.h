@@ -20,6 +20,8 @@ struct exchange_kind {
     bool (*ask)(struct exchange *x);
     /* What an answer with a status means. Without one it is sent again. */
     enum exchange_next (*answer)(struct exchange *x, const struct aws_http_answer *answer);
+    /* Called before the last try of a request, which may ask for something else. May be NULL. */
+    void (*last_try)(struct exchange *x);
     unsigned tries; /* of each request */
     uint64_t timeout_ns, pause_ns;
 };

@@ -50,6 +50,17 @@ static bool is_printable(struct slice text)
     return text.len > 0;
 }
 
+/* Asks without a token from now on, where that is allowed. */
+static void use_v1(struct exchange *x)
+{
+    struct imds *i = x->self;
+
+    if (i->has_token || i->is_v1 || settings_is_true(i->settings, "AWS_EC2_METADATA_V1_DISABLED"))
+        return;
+    i->is_v1 = true;
+    snprintf(i->no_token, sizeof(i->no_token), "%s", x->error);
+}
+
 static enum exchange_next on_token(struct exchange *x, struct imds *i,
                                    const struct aws_http_answer *answer)
 {
@@ -63,10 +74,8 @@ static enum exchange_next on_token(struct exchange *x, struct imds *i,
     }
     exchange_say_status(x, "the metadata service gives no token", answer);
     if (status == 403 || status == 404 || status == 405) {
-        if (settings_is_true(i->settings, "AWS_EC2_METADATA_V1_DISABLED"))
-            return EXCHANGE_FAILED;
-        i->is_v1 = true;
-        return EXCHANGE_SEND;
+        use_v1(x);
+        return i->is_v1 ? EXCHANGE_SEND : EXCHANGE_FAILED;
     }
     return status == 200 || status == 400 ? EXCHANGE_FAILED : EXCHANGE_RETRY;
 }
@@ -84,13 +93,18 @@ static enum exchange_next imds_answer(struct exchange *x, const struct aws_http_
     }
     if (answer->status == 200 || answer->status == 404)
         return i->got(x, i, answer->status, answer->body);
+    if (answer->status == 401 && i->is_v1) { /* it wants a token: why there is none says more */
+        snprintf(x->error, sizeof(x->error), "%s", i->no_token);
+        return EXCHANGE_FAILED;
+    }
     return exchange_refused(x, "the metadata service", answer);
 }
 
-/* A hop limit of 1 lets the token's answer end before it is in a container: there is none then. */
+/* A hop limit of 1 lets the token's answer end before it is in a container, and no other one. */
 const struct exchange_kind imds_kind = {
     .ask = imds_ask,
     .answer = imds_answer,
+    .last_try = use_v1,
     .tries = 3,
     .timeout_ns = NS_PER_S,
     .pause_ns = NS_PER_S / 2,

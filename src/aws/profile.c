@@ -141,11 +141,20 @@ bool ini_has(struct slice text, const char *section, bool prefix)
 
 /* ---- the files ---- */
 
+/* Behind the byte order mark that editors of Windows write. */
+static struct slice without_mark(struct slice text)
+{
+    return text.len >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0
+               ? slice_make(text.data + 3, text.len - 3)
+               : text;
+}
+
 static void read_into(const struct aws_settings *s, const char *variable, const char *name,
                       struct buf *out)
 {
     const char *path = settings_env(s, variable), *home = settings_env(s, "HOME");
     char made[SETTINGS_TEXT_MAX];
+    struct slice text;
     char *data;
     size_t len;
 
@@ -158,7 +167,8 @@ static void read_into(const struct aws_settings *s, const char *variable, const 
     if (disk_read_file(s->disk ? s->disk : disk_system(), path, SETTINGS_FILE_MAX, &data, &len,
                        NULL))
         return;
-    buf_append(out, data, len);
+    text = without_mark(slice_make(data, len));
+    buf_append(out, text.data, text.len);
     explicit_bzero(data, len);
     free(data);
 }

@@ -42,7 +42,8 @@ struct imds {
     const struct aws_settings *settings;
     char token[1024];
     bool has_token, is_v1, renewed;
-    char path[512]; /* what is asked for next, "/latest/..." */
+    char no_token[400]; /* why, where there is none */
+    char path[512];     /* what is asked for next, "/latest/..." */
     /* What came for `path`; EXCHANGE_SEND: for the path that it set. status: 200 or 404. */
     enum exchange_next (*got)(struct exchange *x, struct imds *i, int status, struct slice body);
     void *arg; /* got's own */

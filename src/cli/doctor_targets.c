@@ -66,6 +66,12 @@ static const char *aws_service(const char *exporter_type)
     return strcmp(exporter_type, "awsemf") == 0 ? "logs" : NULL;
 }
 
+/* What an exporter signs for where its sigv4 does not say. */
+static const char *usual_service(const char *exporter_type)
+{
+    return strcmp(exporter_type, "prometheus_remote_write") == 0 ? "aps" : "";
+}
+
 static void add_regional(struct doctor_targets *t, const struct doctor_target *like,
                          const char *service)
 {
@@ -114,10 +120,11 @@ static bool writes_to_stdout(lua_State *L)
     return strcmp(text, "stdout") == 0;
 }
 
-/* The exporter's options are on the top of the stack. service: NULL: it is none of these. */
+/* The exporter's options are on the top of the stack. */
 static void read_options(lua_State *L, struct doctor_targets *t, struct doctor_target *like,
-                         const char *service)
+                         const char *type)
 {
+    const char *service = aws_service(type);
     size_t before = t->count;
 
     if (writes_to_stdout(L))
@@ -137,8 +144,9 @@ static void read_options(lua_State *L, struct doctor_targets *t, struct doctor_t
     get_text(L, "role_arn", like->role_arn, sizeof(like->role_arn));
     get_text(L, "external_id", like->external_id, sizeof(like->external_id));
     lua_pop(L, 1);
-    if (service)
-        snprintf(like->service, sizeof(like->service), "%s", service);
+    if (service || !like->service[0])
+        snprintf(like->service, sizeof(like->service), "%s",
+                 service ? service : usual_service(type));
     if (service && strcmp(service, "logs") == 0)
         read_log_group(L, like);
     add_options(L, t, like);
@@ -164,7 +172,7 @@ void doctor_targets_read(lua_State *L, struct doctor_targets *t)
         get_text(L, "type", type, sizeof(type));
         lua_getfield(L, -1, "options");
         if (lua_istable(L, -1))
-            read_options(L, t, &like, aws_service(type));
+            read_options(L, t, &like, type);
         lua_settop(L, list);
     }
     lua_settop(L, list - 1);

@@ -246,7 +246,7 @@ static enum err start(struct signed_request *r)
     const struct sigv4_credentials *found = usable(r, region);
     struct http_request signed_one = r->request;
     int64_t unix_s = unix_now_s(c);
-    char **headers, *url;
+    char **headers, *in_region, *url;
     enum err e;
 
     if (!found)
@@ -254,7 +254,9 @@ static enum err start(struct signed_request *r)
     r->used = hash_credentials(c, found);
     r->offset_s = offset_of(c, r->origin);
     unix_s += r->offset_s;
-    signed_one.url = url = url_in(r, region);
+    in_region = url_in(r, region);
+    signed_one.url = url = in_region ? sign_url(in_region) : NULL;
+    free(in_region);
     if (!url)
         return ERR_FULL;
     e = sign_headers(&signed_one, region, found, unix_s > 0 ? (uint64_t)unix_s : 0, &headers);

@@ -8,6 +8,19 @@
 
 enum { ADDED_MAX = 4, AUTHORIZATION_MAX = 4096 };
 
+char *sign_url(const char *url)
+{
+    size_t host = aws_place_of(url).origin.len, len = strlen(url);
+    char *text = malloc(3 * len + 1), *at = text;
+
+    for (size_t i = 0; text && i <= len; i++)
+        if (i < host || (unsigned char)url[i] < 128)
+            *at++ = url[i];
+        else
+            at += snprintf(at, 4, "%%%02X", (unsigned char)url[i]);
+    return text;
+}
+
 static bool is_one_of(struct slice name, const char *const *list)
 {
     for (; *list; list++)

@@ -87,6 +87,21 @@ static void the_credentials_file_comes_before_the_config_file(void)
     fake_aws_free(f);
 }
 
+static void a_files_byte_order_mark_hides_no_section(void)
+{
+    struct fake_aws *f = fake_aws_new(NULL);
+    struct aws_settings s = {.env = fake_env, .disk = f->disk};
+    struct profiles p;
+
+    fake_file(f, "/home/.aws/config", "\xEF\xBB\xBF[default]\r\nregion = eu-west-1\r\n");
+    fake_file(f, "/home/.aws/credentials", "\xEF\xBB\xBF[default]\r\naws_access_key_id = A\r\n");
+    profiles_read(&s, &p);
+    CHECK(is(profiles_get(&p, "default", "region"), "eu-west-1"));
+    CHECK(is(profiles_get(&p, "default", "aws_access_key_id"), "A"));
+    profiles_fini(&p);
+    fake_aws_free(f);
+}
+
 static bool region_is(struct fake_aws *f, const char *expected)
 {
     struct aws_settings s = {.env = fake_env, .disk = f->disk};
@@ -220,6 +235,7 @@ int main(void)
 {
     RUN(ini_files_are_read_as_the_sdks_read_them);
     RUN(keys_may_be_written_in_capitals_indented_and_quoted);
+    RUN(a_files_byte_order_mark_hides_no_section);
     RUN(the_credentials_file_comes_before_the_config_file);
     RUN(the_region_is_found_in_the_sdks_order);
     RUN(sts_is_called_in_the_region);

@@ -288,6 +288,29 @@ static void what_is_encoded_in_the_path_is_encoded_again(void)
     buf_fini(&canonical);
 }
 
+/* As libcurl sends it (RFC 3986, 5.2.4). */
+static void a_path_that_ends_in_dots_ends_in_a_slash(void)
+{
+    static const char *const paths[] = {"/a/b/../..", "/",   "/a/b/..", "/a/",
+                                        "/a/.",       "/a/", "/..",     "/"};
+    struct sigv4_credentials c = {0};
+    struct sigv4_scope scope = {.region = "r", .service = "s"};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i += 2) {
+        struct sigv4_request dots = {.method = "GET", .path = slice_str(paths[i])};
+        struct sigv4_request plain = {.method = "GET", .path = slice_str(paths[i + 1])};
+        struct buf a, b;
+
+        buf_init(&a, 65536, NULL);
+        buf_init(&b, 65536, NULL);
+        CHECK(!sigv4_texts(&dots, &c, &scope, VECTOR_TIME, &a, NULL));
+        CHECK(!sigv4_texts(&plain, &c, &scope, VECTOR_TIME, &b, NULL));
+        CHECK(slice_equal(buf_slice(&a), buf_slice(&b)));
+        buf_fini(&a);
+        buf_fini(&b);
+    }
+}
+
 static void what_is_too_much_is_refused(void)
 {
     struct sigv4_header headers[SIGV4_HEADERS_MAX];
@@ -319,6 +342,7 @@ int main(void)
     RUN(every_vector_of_botocore_is_signed_right);
     RUN(every_vector_of_aws_c_auth_is_signed_right);
     RUN(what_is_encoded_in_the_path_is_encoded_again);
+    RUN(a_path_that_ends_in_dots_ends_in_a_slash);
     RUN(what_is_too_much_is_refused);
     return DONE();
 }

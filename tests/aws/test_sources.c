@@ -489,6 +489,8 @@ enum {
     IMDS_OLD_TOKEN,
     IMDS_NO_ROLE,
     IMDS_HOP,
+    IMDS_HOP_V1,
+    IMDS_HOP_V2,
     IMDS_EXPIRED,
     IMDS_BAD,
     IMDS_CODE
@@ -507,9 +509,11 @@ static int serve_instance(struct fake_aws *f, const char *text, struct buf *body
         if (f->mode == IMDS_BAD)
             return 400;
         buf_str(body, f->mode == IMDS_OLD_TOKEN && f->served == 1 ? "T1" : "T2");
+        if (f->mode == IMDS_HOP_V1 || f->mode == IMDS_HOP_V2)
+            return 0;
         return f->mode == IMDS_ONLY_V1 ? 405 : 200;
     }
-    if (f->mode == IMDS_ONLY_V1 ? has_token : !has_token)
+    if (f->mode == IMDS_ONLY_V1 || f->mode == IMDS_HOP_V1 ? has_token : !has_token)
         return 401;
     if (!begins(text, role_path) || f->mode == IMDS_NO_ROLE)
         return 404;
@@ -571,12 +575,28 @@ static void a_hop_too_far_is_said(void)
 {
     struct fake_aws *f = instance(IMDS_HOP);
 
+    fake_set("AWS_EC2_METADATA_V1_DISABLED", "true");
     CHECK(says(f, NULL, "timed out"));
     CHECK(begins(f->last, "PUT "));
+    fake_set("AWS_EC2_METADATA_V1_DISABLED", NULL);
     f->mode = IMDS_NO_ROLE;
     CHECK(says(f, NULL, "the instance has no role"));
     f->mode = IMDS_CODE;
     CHECK(says(f, NULL, "no credentials for my-role"));
+    fake_aws_free(f);
+}
+
+/* As the SDKs: only the token's answer ends at the hop limit. */
+static void a_hop_too_far_for_tokens_is_not_too_far_without(void)
+{
+    struct fake_aws *f = instance(IMDS_HOP_V1);
+
+    CHECK(finds(f, NULL, "EC2") && f->served == 4);
+    fake_set("AWS_EC2_METADATA_V1_DISABLED", "true");
+    CHECK(says(f, NULL, "timed out"));
+    fake_set("AWS_EC2_METADATA_V1_DISABLED", NULL);
+    f->mode = IMDS_HOP_V2;
+    CHECK(says(f, NULL, "timed out")); /* not that version 1 is refused */
     fake_aws_free(f);
 }
 
@@ -602,6 +622,7 @@ static void the_metadata_service_may_be_elsewhere(void)
 {
     struct fake_aws *f = instance(IMDS_HOP);
 
+    fake_set("AWS_EC2_METADATA_V1_DISABLED", "true");
     fake_set("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
     CHECK(finds(f, NULL, NULL) && begins(f->last, "PUT http://[fd00:ec2::254]/latest/api/token"));
     fake_set("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:5/");
@@ -631,6 +652,7 @@ int main(void)
     RUN(the_instance_is_asked_with_a_token);
     RUN(an_instance_without_version_2_is_asked_without);
     RUN(a_hop_too_far_is_said);
+    RUN(a_hop_too_far_for_tokens_is_not_too_far_without);
     RUN(the_instances_keys_are_served_while_its_service_is_behind);
     RUN(the_metadata_service_may_be_elsewhere);
     return DONE();

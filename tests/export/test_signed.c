@@ -44,6 +44,7 @@ struct judge {
     unsigned failing;   /* so many of these are answered 500 */
     uint64_t asking_ns; /* until they are given */
     char seen[4096];    /* of the last request: its headers */
+    char url[64];
     char proxy[64];
     bool is_unverified;
 };
@@ -169,6 +170,7 @@ static uint64_t serve(void *arg, const struct http_request *q, struct http_answe
 
     for (const char *const *h = q->headers; *h; h++)
         len += (size_t)snprintf(j->seen + len, sizeof(j->seen) - len, "%s\n", *h);
+    snprintf(j->url, sizeof(j->url), "%s", q->url);
     snprintf(j->proxy, sizeof(j->proxy), "%s", q->proxy ? q->proxy : "as the environment says");
     j->is_unverified = q->tls && q->tls->insecure_skip_verify;
     strftime(date, sizeof(date), "date: %a, %d %b %Y %H:%M:%S GMT\n", gmtime(&now));
@@ -236,6 +238,22 @@ static void what_a_script_asks_for_is_signed(void)
     CHECK(j.taken == 1 && j.refused == 0 && rig_stats(&r, 0).delivered == 3);
     CHECK(strstr(j.seen, "x-amzn-xray-timestamp") && !strstr(j.seen, "authorization: no"));
     CHECK(j.is_unverified && strcmp(j.proxy, "http://p:3128") == 0);
+    rig_close(&r);
+}
+
+/* libcurl encodes such bytes when it sends them, which the signature would not know. */
+static void a_path_beyond_ascii_is_signed_as_it_is_sent(void)
+{
+    struct rig r;
+    struct judge j;
+
+    CHECK(start(&r, &j,
+                "return { exporter { name = 'mine', doc = 'x', encode = function(b) return { "
+                "url = 'http://h/\\195\\169%20/b?c=\\xe2\\x82\\xac#d', "
+                "sigv4 = { service = 'xray', region = 'eu-west-1' } } end } }"));
+    rig_keep(&r, 3, 10);
+    rig_run(&r, 2 * NS_PER_S);
+    CHECK(j.taken == 1 && strcmp(j.url, "http://h/%C3%A9%20/b?c=%E2%82%AC#d") == 0);
     rig_close(&r);
 }
 
@@ -636,6 +654,7 @@ int main(void)
 {
     RUN(a_request_is_signed_as_it_is_sent);
     RUN(what_a_script_asks_for_is_signed);
+    RUN(a_path_beyond_ascii_is_signed_as_it_is_sent);
     RUN(a_url_may_leave_the_region_open);
     RUN(an_open_host_is_that_of_the_partition_or_of_the_environment);
     RUN(a_repeat_is_signed_anew);

@@ -207,6 +207,14 @@ def test_a_role_is_taken_with_what_another_role_gives(tmp_path, aws):
     assert of(lines, "aws")[1] == ("ok", "xray: xray takes a signed call (status 200)")
 
 
+def test_remote_write_is_signed_for_prometheus(tmp_path, judge):
+    text = config(exporter("prometheus_remote_write", endpoint=f"{judge.url}/api/v1/remote_write",
+                           sigv4={"region": REGION}))
+    _, lines = doctor(tmp_path, text, {**NOBODY, **judge.env, "AWS_ENDPOINT_URL_STS": judge.url})
+    said = of(lines, "aws")[1][1]
+    assert said.startswith("prometheus_remote_write: aps "), lines
+
+
 def test_the_machine_says_the_region_where_nothing_else_does(tmp_path, judge):
     code, lines = doctor(tmp_path, config(exporter("xray")), {
         **NOBODY, "AWS_ACCESS_KEY_ID": judge.key, "AWS_SECRET_ACCESS_KEY": judge.secret,
