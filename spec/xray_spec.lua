@@ -56,6 +56,24 @@ describe("xray.text", function()
     assert.same({ "stacks", nil }, { left(50) })
   end)
 
+  it("cuts texts where nothing else is left to leave out, and keeps all else", function()
+    local query = "SELECT " .. ("é"):rep(20000) .. ("é"):rep(20000)
+    local d = document { sql = { sanitized_query = query, url = "u" }, http = { request = { url = ("u"):rep(5000) } } }
+    local text, cut = xray.api.text(d, 65536)
+    local made = t.json.decode(text)
+    assert.equal("texts", cut)
+    assert.is_true(#text <= 65536)
+    assert.equal("SELECT " .. ("é"):rep(8187) .. "...", made.sql.sanitized_query)
+    assert.equal(5000, #made.http.request.url)
+    assert.truthy(made.metadata and made.annotations and made.cause.exceptions[1].stack)
+    assert.equal(query, d.sql.sanitized_query)
+    for i = 1, 50 do d.links = d.links or {}; d.links[i] = { id = i, attributes = { a = ("x"):rep(2000) } } end
+    text = xray.api.text(d, 65536)
+    assert.equal("...", t.json.decode(text).links[50].attributes.a:sub(1022))
+    for i = 1, 9000 do d.links[i] = { id = i } end
+    assert.is_nil((xray.api.text(d, 65536)))
+  end)
+
   it("says how many frames are gone, and leaves the document as it is", function()
     local d = document()
     assert.equal(1, t.json.decode((xray.api.text(d, 200))).cause.exceptions[1].truncated)

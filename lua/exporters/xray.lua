@@ -11,8 +11,9 @@
 --     exporter "xray/daemon" { endpoint = "udp://127.0.0.1:2000" }
 --
 -- It counts in `moontail_export_script_total{exporter, what}`: `documents` that went out; `without_metadata`,
--- `without_annotations` and `without_stacks`, which had to leave them out to be small enough; `too_large`, which were
--- not small enough even so; `throttled`, which are sent again; `unprocessed.CODE`, which X-Ray refused.
+-- `without_annotations`, `without_stacks` and `without_whole_texts`, which had to leave them out, or cut texts short, to be
+-- small enough; `too_large`, which were not small enough even so; `throttled`, which are sent again; `unprocessed.CODE`,
+-- which X-Ray refused.
 -- [exporters.md](../exporters.md#aws-x-ray) says how spans are mapped.
 
 local DOCUMENT_MAX, DATAGRAM_MAX = 65536, 65507 -- bytes: the service's bound, and UDP's
@@ -60,7 +61,7 @@ end
 local function encode_one(document, max_bytes, add)
   local encoded, cut = xray.text(document, max_bytes)
   if not encoded then return 1 end
-  if cut then count("without_" .. cut) end
+  if cut then count("without_" .. (cut == "texts" and "whole_texts" or cut)) end
   add(document.id, encoded)
   return 0
 end

@@ -356,7 +356,7 @@ M.classes = {
   {
     "XrayLib", "xray", "What exporters of AWS X-Ray are made with.",
     { "mapping", 'fun(o:{semconv?:"v0"|"both"|"v1", compat?:boolean, index_all_attributes?:boolean, indexed_attributes?:string[], aws_log_groups?:string[]}):Mapping', "how spans become documents; make it in setup" },
-    { "text", "fun(document:table, max_bytes?:integer):string?, string?", 'a document, or another table, as JSON; where it is too large without its "metadata", then its "annotations", then its "stacks", which the second value says; nil where that is not enough' },
+    { "text", "fun(document:table, max_bytes?:integer):string?, string?", 'a document, or another table, as JSON; where it is too large without its "metadata", then its "annotations", then its "stacks", or with its longest "texts" cut, which the second value says; nil where that is not enough' },
   },
   { "Mapping", "mapping", "Made by xray.mapping().", { "documents", "fun(self, span:Span):table, table?", "the document of a span; two for a local root that is a call. Put other fields in place of these, but change nothing inside of them: some are shared, or JSON already" } },
   {

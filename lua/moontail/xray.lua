@@ -187,6 +187,27 @@ local CUTS = {
   { "stacks", function(d) d.cause = cut_stacks(d) end },
 }
 
+local CUT, CUT_TEXTS = "...", { 16384, 4096, 1024 } -- bytes
+
+-- A copy whose texts have at most max_bytes each.
+local function with_short_texts(value, max_bytes)
+  if type(value) == "string" and #value > max_bytes then return read.cut(value, max_bytes - #CUT) .. CUT end
+  if type(value) ~= "table" or getmetatable(value) then return value end -- JSON as it came is left
+  local made = {}
+  for key, member in pairs(value) do made[key] = with_short_texts(member, max_bytes) end
+  return made
+end
+
+-- All of it with texts cut short, or what is left of it.
+local function text_of_short(document_, left, max_bytes)
+  for _, most in ipairs(CUT_TEXTS) do
+    for _, each in ipairs { document_, left } do
+      local text = core.json_text(with_short_texts(each, most))
+      if #text <= max_bytes then return text end
+    end
+  end
+end
+
 -- The document as JSON of at most max_bytes, and what was left out of it for that; nil: it is too large all the same.
 function api.text(document_, max_bytes)
   if type(document_) ~= "table" then error("xray.text takes a document", 2) end
@@ -199,7 +220,8 @@ function api.text(document_, max_bytes)
     text, cut = core.json_text(d), each[1]
     if #text <= max_bytes then return text, cut end
   end
-  return nil, cut
+  text = text_of_short(document_, d, max_bytes)
+  return text, text and "texts" or cut
 end
 
 return M

@@ -62,14 +62,6 @@ function M.remote(attrs)
   return name
 end
 
--- Cut to NAME_MAX bytes, between characters.
-local function cut(name)
-  if #name <= NAME_MAX then return name end
-  local last = NAME_MAX
-  while last > 0 and name:byte(last + 1) >= 128 and name:byte(last + 1) < 192 do last = last - 1 end
-  return name:sub(1, last)
-end
-
 -- A name that is taken as it is, even where it is empty.
 function M.given(name, m)
   if not m.compat then return M.clean(name, m) end
@@ -79,7 +71,7 @@ end
 local function cleaned(compat)
   return read.of_key(function(name)
     if name:find "[^%w _.:/%%&#=+%-@]" then name = core.letters(name, EXTRA) end
-    name = compat and name:sub(1, NAME_MAX) or cut(name)
+    name = compat and name:sub(1, NAME_MAX) or read.cut(name, NAME_MAX)
     return name ~= "" and name or "span"
   end)
 end

@@ -18,6 +18,14 @@ function M.present(value)
   return nil
 end
 
+-- At most max_bytes of it, cut between characters.
+function M.cut(text, max_bytes)
+  if #text <= max_bytes then return text end
+  local last = max_bytes
+  while last > 0 and text:byte(last + 1) >= 128 and text:byte(last + 1) < 192 do last = last - 1 end
+  return text:sub(1, last)
+end
+
 -- Whether it can be an annotation: a string, number or boolean.
 function M.is_scalar(value) return type(value) ~= "table" or value.type == "int" or value.type == "double" end
 

@@ -241,11 +241,25 @@ def test_requests_and_documents_stay_below_the_bounds(judge, front, xray):
     assert collector.scrape().by("moontail_export_script_total", "what") == {"documents": 27, "without_metadata": 1}
 
 
+def test_a_text_that_is_too_large_is_cut(judge, front, xray):
+    collector = xray(front.url)
+    application = Application(collector)
+    with application.tracer.start_as_current_span("query") as span:
+        span.set_attributes({"db.system": "mysql", "db.statement": "SELECT " + "é" * 70_000, "a": "b"})
+    collector.wait_delivered(1)
+    number = f"{span.get_span_context().trace_id:032x}"
+    document, = assert_all_there(judge, application, [f"1-{number[:8]}-{number[8:]}"]).values()
+    query = document["sql"]["sanitized_query"]
+    assert query.startswith("SELECT éé") and query.endswith("é...") and len(query) > 8_000
+    assert document["metadata"]["default"]["a"] == "b"
+    assert collector.scrape().by("moontail_export_script_total", "what") == {"documents": 1, "without_whole_texts": 1}
+
+
 @pytest.mark.parametrize("scheme", ["http", "udp"])
 def test_a_batch_of_documents_that_are_all_too_large_is_lost(scheme, front, xray):
     collector = xray(front.url if scheme == "http" else "udp://127.0.0.1:9")
     with Application(collector).tracer.start_as_current_span("query") as span:
-        span.set_attributes({"db.system": "mysql", "db.statement": "x" * 70_000})
+        span.set_attribute("aws.dynamodb.table_names", ["x" * 20] * 4_000)
     metrics = collector.wait_metrics(
         lambda m: m.total("moontail_export_lost_spans_total", reason="permanent") == 1)
     assert metrics.total("moontail_export_delivered_spans_total") == 0
