@@ -84,6 +84,26 @@ describe("a log event of CloudWatch's embedded metric format", function()
     assert.same({ { "a", "b" }, {}, { "a" }, { "b" } }, sets({}, { a = "1", b = "2", empty = "" }))
   end)
 
+  it("has dimensions and namespaces that CloudWatch takes: printable ASCII, and not blank", function()
+    local function made(labels, o, resource)
+      local d = one(o or {}, { resource = resource, { { value = 1, attributes = labels } } })
+      return d._aws.CloudWatchMetrics[1], d
+    end
+    local first, d = made { a = "1", city = "Köln", ["größe"] = "2", blank = "  ", tab = "\tx", [":colon"] = "3", [" "] = "4" }
+    assert.same({ {}, { "a" } }, first.Dimensions)
+    assert.same({ "Köln", "2", "\tx", "3" }, { d.city, d["größe"], d.tab, d[":colon"] })
+    local declared = { metric_declarations = { { dimensions = { { "a", "city" }, { "a" } }, metric_name_selectors = { "." } } }, dimension_rollup_option = "NoDimensionRollup" }
+    assert.same({ { "a" } }, (made({ a = "1", city = "Köln" }, declared)).Dimensions)
+    local function namespace(name) return (made({}, {}, { ["service.name"] = name })).Namespace end
+    assert.equal("shop _prod_: K_ln", namespace "shop (prod): Köln")
+    assert.equal("a b.c-d_e/f#g:h", namespace "a b.c-d_e/f#g:h")
+    assert.equal("_x", namespace ":x")
+    assert.equal("default", namespace "  ")
+    assert.equal(255, #namespace(("x"):rep(300)))
+    local _, counts, refused = documents(mapping(), { { name = " ", { value = 1 } } })
+    assert.same({ { unnamed = 1 }, 1 }, { counts, refused })
+  end)
+
   it("leaves out a set of more than 30 dimensions", function()
     local many = {}
     for i = 1, 31 do many[("k%02d"):format(i)] = "v" end
@@ -138,6 +158,15 @@ describe("a log event of CloudWatch's embedded metric format", function()
     assert.same({ k = { 1 } }, d.j)
     local fine = one({}, { { { value = 1, attributes = { ["aws.emf.storage_resolution"] = "1" } } } })
     assert.same({ 1, nil }, { fine._aws.CloudWatchMetrics[1].Metrics[1].StorageResolution, fine["aws.emf.storage_resolution"] })
+  end)
+
+  it("goes where labels say if the resource does not", function()
+    local o = { log_group_name = "/ecs/{ClusterName}/{ServiceName}", log_stream_name = "{TaskId}" }
+    local made = documents(mapping(o), { resource = { ["service.name"] = "shop" },
+      { { value = 1, attributes = { ClusterName = "prod", TaskId = "t1" } }, { value = 2, attributes = { ["aws.ecs.cluster.name"] = "dev", ServiceName = "no" } } },
+    })
+    assert.same({ "/ecs/prod/shop", "t1", 1 }, { made[1].group, made[1].stream, made[1].m })
+    assert.same({ "/ecs/dev/shop", "undefined", 2 }, { made[2].group, made[2].stream, made[2].m })
   end)
 
   it("goes where placeholders say, with the resource's attributes where it is told so", function()
@@ -272,6 +301,29 @@ describe("values", function()
     assert.same({ 0, { not_a_number = 4, no_value = 1, empty = 1 }, 0 }, { #made, counts, refused })
   end)
 
+  local function dimensions(d) return d._aws.CloudWatchMetrics[1].Dimensions end
+
+  it("have each name once, and dimensions that are texts", function()
+    local made, counts = documents(mapping(), {
+      { name = "state", { value = 1, attributes = { state = "up", a = "b" } } },
+      { name = "other", { value = 2, attributes = { state = "up", a = "b" } } },
+    })
+    assert.same({ { {}, { "a" } }, 1, "b" }, { dimensions(made[1]), made[1].state, made[1].a })
+    assert.same({ { { "a", "state" }, {}, { "a" }, { "state" } }, 2, "up" }, { dimensions(made[2]), made[2].other, made[2].state })
+    assert.same({ hidden_labels = 1 }, counts)
+    local json = one({ parse_json_encoded_attr_values = { "j", "k" } }, { { { value = 1, attributes = { j = '{"x":[1]}', k = "no json", a = "b" } } } })
+    assert.same({ { { "a", "k" }, {}, { "a" }, { "k" } }, { x = { 1 } }, "no json" }, { dimensions(json), json.j, json.k })
+  end)
+
+  it("have no name of the format's own", function()
+    local d = one({ namespace = "n" }, { { { value = 1, attributes = { Version = "7", _aws = "x" } } } })
+    assert.equal('{"_aws":{"Timestamp":1700000000000,"CloudWatchMetrics":[{"Namespace":"n","Dimensions":[[],["Version"]],"Metrics":[{"Name":"m","StorageResolution":60}]}]},"Version":"7","m":1}', d.text)
+    local old = one({ version = "0", namespace = "n" }, { { { value = 1, attributes = { Version = "7", Timestamp = "x", CloudWatchMetrics = "y" } } } })
+    assert.equal('{"Version":"0","CloudWatchMetrics":[{"Namespace":"n","Dimensions":[[]],"Metrics":[{"Name":"m","StorageResolution":60}]}],"Timestamp":"1700000000000","m":1}', old.text)
+    local _, counts, refused = documents(mapping(), { { name = "_aws", { value = 1 } } })
+    assert.same({ { unnamed = 1 }, 1 }, { counts, refused })
+  end)
+
   it("have metrics and labels with names alone", function()
     local made, counts, refused = documents(mapping { namespace = "n" }, {
       { name = "", { value = 1 } },
@@ -339,6 +391,17 @@ describe("values", function()
     local found = {}
     for _, d in ipairs(twice { detailed_metrics = true }) do found[d.quantile or "all"] = d.m or { d.m_sum, d.m_count } end
     assert.same({ all = { 8, 3 }, ["0"] = 1, ["0.99"] = 8, ["1"] = 9 }, found)
+  end)
+
+  it("of summaries without a least and a greatest value have the outermost quantiles, or the mean, for them", function()
+    local function value(quantiles)
+      local m = mapping { retain_initial_value_of_delta_metric = true }
+      return documents(m, { { type = "summary", { count = 4, sum = 10, quantiles = quantiles } } })[1].m
+    end
+    local nan = 0 / 0
+    assert.same({ Max = 8, Min = 2, Count = 4, Sum = 10 }, value { { quantile = 0.5, value = 2 }, { quantile = 0.9, value = 3 }, { quantile = 0.99, value = 8 } })
+    assert.same({ Max = 3, Min = 3, Count = 4, Sum = 10 }, value { { quantile = 0.5, value = nan }, { quantile = 0.9, value = 3 }, { quantile = 0.99, value = nan } })
+    assert.same({ Max = 2.5, Min = 2.5, Count = 4, Sum = 10 }, value {})
   end)
 
   it("are remembered for so many series, and no more", function()

@@ -22,8 +22,9 @@
 --
 -- It counts in `moontail_export_script_total{exporter, what}`: `events` that went out; `baseline`, first points that
 -- say nothing yet; `out_of_order`; `duplicate` metrics of one event; `not_a_number`, `no_value` and `empty` points;
--- `undeclared` metrics; `too_old`, `too_new`, `too_large` and `unnamed` ones, which are given up; `unnamed_labels`, which are
--- left out; `created` groups and streams; `throttled`.
+-- `undeclared` metrics; `too_old`, `too_new`, `too_large` and `unnamed` ones (or `_aws`), which are given up;
+-- `unnamed_labels`, which are left out, as are `hidden_labels`, those that are called as their metric; `created` groups and
+-- streams; `throttled`.
 -- [exporters.md](../exporters.md#cloudwatch-metrics) says how metrics are mapped.
 
 local BODY_MAX, EVENTS_MAX = 1048576, 10000 -- of a request
@@ -206,7 +207,7 @@ return exporter {
     role_arn = option.string { optional = true, doc = "the role to take on for it" },
     external_id = option.string { optional = true, doc = "what that role's trust policy asks for as sts:ExternalId" },
     namespace = option.string { optional = true, doc = "of CloudWatch; else service.namespace/service.name, else either, else default" },
-    log_group_name = option.string { optional = true, doc = "may have {ClusterName}, {TaskId}, {NodeName}, {PodName}, {ServiceName}, {ContainerInstanceId}, {TaskDefinitionFamily}; else /metrics/NAMESPACE" },
+    log_group_name = option.string { optional = true, doc = "may have {ClusterName}, {TaskId}, {NodeName}, {PodName}, {ServiceName}, {ContainerInstanceId}, {TaskDefinitionFamily}, of the resource or else of labels; else /metrics/NAMESPACE" },
     log_stream_name = option.string { optional = true, doc = "likewise; else one for each run: otel-stream-UUID" },
     log_retention = option.integer { default = 0, one_of = RETENTIONS, doc = "days, for log groups that it makes; 0: for ever" },
     tags = option.map { optional = true, doc = "of log groups that it makes" },

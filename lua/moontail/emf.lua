@@ -41,7 +41,7 @@ end
 
 -- ---- where it goes ----
 
--- A placeholder -> attributes of the resource that say it.
+-- A placeholder -> attributes of the resource, or else labels, that say it.
 local PLACEHOLDERS = {
   ClusterName = { "ClusterName", "aws.ecs.cluster.name" },
   TaskId = { "TaskId", "aws.ecs.task.id" },
@@ -52,15 +52,31 @@ local PLACEHOLDERS = {
   TaskDefinitionFamily = { "TaskDefinitionFamily", "aws.ecs.task.family" },
 }
 
-local function filled(name, resource)
-  return (name:gsub("{(%w+)}", function(placeholder)
+local function first_of(attributes, keys)
+  for _, key in ipairs(keys) do
+    if attributes[key] and attributes[key] ~= "" then return attributes[key] end
+  end
+end
+
+-- The name, and whether a label may still say a part of it. labels may be nil.
+local function filled(name, resource, labels)
+  local is_open = false
+  name = name:gsub("{(%w+)}", function(placeholder)
     local keys = PLACEHOLDERS[placeholder]
     if not keys then return nil end
-    for _, key in ipairs(keys) do
-      if resource[key] and resource[key] ~= "" then return resource[key] end
-    end
-    return "undefined"
-  end))
+    local value = first_of(resource, keys) or labels and first_of(labels, keys)
+    is_open = is_open or not value
+    return value or "undefined"
+  end)
+  return name, is_open
+end
+
+local NAMESPACE_MAX = 255
+
+-- As CloudWatch takes it: each other character is one _.
+local function valid_namespace(name)
+  name = name:gsub("[\194-\244][\128-\191]+", "_"):gsub("[^%w ._#:/-]", "_"):gsub("^:", "_"):sub(1, NAMESPACE_MAX)
+  return name:find "%S" and name or "default"
 end
 
 local function namespace_of(my, resource)
@@ -78,20 +94,41 @@ local function identity_of(resource)
   return table.concat(list, "\1")
 end
 
--- Of a resource: once for all its metrics.
-local function place_of(my, resource)
+-- Of a resource: once for all its metrics. Where it is open, of the labels of a point, too.
+local function place_of(my, resource, labels, identity)
   local namespace = namespace_of(my, resource)
-  local group = my.log_group_name and filled(my.log_group_name, resource) or "/metrics/" .. namespace
+  local group, group_open = "/metrics/" .. namespace, false
+  if my.log_group_name then
+    group, group_open = filled(my.log_group_name, resource, labels)
+  end
+  local stream, stream_open = filled(my.log_stream_name, resource, labels)
   return {
-    namespace = namespace,
+    namespace = valid_namespace(namespace),
     group = group:gsub("[^%w_/.#-]", "_"):sub(1, 512),
-    stream = filled(my.log_stream_name, resource):gsub("[:*]", "_"):sub(1, 512),
-    identity = identity_of(resource),
+    stream = stream:gsub("[:*]", "_"):sub(1, 512),
+    identity = identity or identity_of(resource),
     resource = resource,
+    is_open = group_open or stream_open,
   }
 end
 
 -- ---- labels ----
+
+-- Names of an event's members that are the format's own. Version 1 has a Version only where nothing else is called so.
+local OWN = { ["0"] = { _aws = true, Version = true, Timestamp = true, CloudWatchMetrics = true }, ["1"] = { _aws = true } }
+
+-- Takes the labels whose text is to be JSON, and is, which no dimension can be: their names and that JSON.
+local function parsed_of(my, labels)
+  local parsed = {}
+  for name in pairs(my.parse_json) do
+    local value = labels[name]
+    local decoded = value and value:find "^%s*[{%[]" and bytes.api.json.decode(value)
+    if decoded then
+      parsed[name], labels[name] = encode(decoded), nil
+    end
+  end
+  return parsed
+end
 
 -- Labels, their names in order, and a text of both; the storage resolution.
 local function labels_of(my, place, metric, point)
@@ -102,7 +139,7 @@ local function labels_of(my, place, metric, point)
   local resolution = labels[RESOLUTION] == "1" and 1 or 60
   labels[RESOLUTION] = nil
   if metric.scope.name ~= "" then labels[dims.scope_label] = metric.scope.name end
-  labels._aws = nil -- the format's own
+  for name in pairs(my.own) do labels[name] = nil end
   for name in pairs(labels) do names[#names + 1] = name end
   sort(names)
   for i = 1, #names do texts[2 * i - 1], texts[2 * i] = names[i], labels[names[i]] end
@@ -131,11 +168,11 @@ Run.__index = Run
 function Run:count(what, n) self.counts[what] = (self.counts[what] or 0) + (n or 1) end
 
 -- key: of the labels.
-function Run:group(place, at, labels, key, kind)
+function Run:group(place, at, labels, key, kind, parsed)
   local id = table.concat({ place.namespace, at, place.group, place.stream, kind, key }, "\2")
   local group = self.groups[id]
   if not group then
-    group = { place = place, at = at, labels = labels, names = {}, metrics = {}, points = 0 }
+    group = { place = place, at = at, labels = labels, parsed = parsed, names = {}, metrics = {}, points = 0 }
     self.groups[id] = group
     self.order[#self.order + 1] = group
   end
@@ -149,8 +186,8 @@ function Run:put(group, name, metric)
 end
 
 -- Of a summary in detail: its sum, its count, and each quantile as a label.
-function Run:put_detailed(place, at, labels, key, name, summary, unit, resolution)
-  local group = self:group(place, at, labels, key, "summary")
+function Run:put_detailed(place, at, labels, key, name, summary, unit, resolution, parsed)
+  local group = self:group(place, at, labels, key, "summary", parsed)
   self:put(group, name .. "_sum", { value = summary.sum, unit = unit, resolution = resolution })
   self:put(group, name .. "_count", { value = summary.count, resolution = resolution })
   group.points = group.points + 1
@@ -158,7 +195,7 @@ function Run:put_detailed(place, at, labels, key, name, summary, unit, resolutio
     if values.is_number(q.value) then
       local with = { quantile = ("%.14g"):format(q.quantile) }
       for label, value in pairs(labels) do with[label] = value end
-      self:put(self:group(place, at, with, key_of(with), "quantile"), name, { value = q.value, unit = unit, resolution = resolution })
+      self:put(self:group(place, at, with, key_of(with), "quantile", parsed), name, { value = q.value, unit = unit, resolution = resolution })
     end
   end
 end
@@ -181,15 +218,21 @@ end
 function Run:add(place, metric, point)
   local at = math.floor(point.time_ms or self.now_ms)
   if not self:is_in_time(at) then return end
-  if metric.name == "" then
+  local my = self.my
+  if not metric.name:find "%S" or my.own[metric.name] then
     self.refused = self.refused + 1
     return self:count "unnamed"
   end
-  local my = self.my
   local labels, key, resolution = labels_of(my, place, metric, point)
+  if place.is_open then place = place_of(my, place.resource, labels, place.identity) end
   if labels[""] then -- CloudWatch takes no event with such a dimension; the key has it all the same
     labels[""] = nil
     self:count "unnamed_labels"
+  end
+  local kind, parsed = metric.type, parsed_of(my, labels)
+  if labels[metric.name] then -- the metric takes its place; other metrics have it
+    labels[metric.name], kind = nil, kind .. "\1" .. metric.name
+    self:count "hidden_labels"
   end
   local function see(of, value, diff, weight)
     local id = bytes.api.sha256(table.concat({ place.identity, metric.scope.name, metric.name, metric.unit, metric.type, key }, "\2")):sub(1, 16)
@@ -199,9 +242,9 @@ function Run:add(place, metric, point)
   local list, why = values.of(point, metric, see)
   if not list then return self:count(why) end
   local unit = unit_of(my, metric)
-  if list.summary and my.detailed then return self:put_detailed(place, at, labels, key, metric.name, list.summary, unit, resolution) end
+  if list.summary and my.detailed then return self:put_detailed(place, at, labels, key, metric.name, list.summary, unit, resolution, parsed) end
   for i, value in ipairs(list) do
-    local group = self:group(place, at, labels, key, i == 1 and metric.type or metric.type .. i)
+    local group = self:group(place, at, labels, key, i == 1 and kind or kind .. i, parsed)
     self:put(group, metric.name, { value = value, unit = unit, resolution = resolution })
     group.points = group.points + (i == 1 and 1 or 0)
   end
@@ -244,18 +287,9 @@ local function value_text(value)
   return '{"Values":' .. list_text(value.Values, number_text) .. ',"Counts":' .. list_text(value.Counts, number_text) .. "," .. text
 end
 
--- A label as it came, or the JSON that it holds.
-local function label_text(my, name, value)
-  if my.parse_json[name] and value:find "^%s*[{%[]" then
-    local decoded = bytes.api.json.decode(value)
-    if decoded ~= nil then return encode(decoded) end
-  end
-  return quote(value)
-end
-
 -- directives: of the metrics that this event has.
 local function event_text(my, group, directives)
-  local names, texts, labels, metrics = {}, {}, group.labels, {}
+  local names, texts, labels, parsed, metrics = {}, {}, group.labels, group.parsed, {}
   for _, directive in ipairs(directives) do
     for _, name in ipairs(directive.metrics) do
       if not metrics[name] then
@@ -267,15 +301,19 @@ local function event_text(my, group, directives)
   for name in pairs(labels) do
     if not metrics[name] then names[#names + 1] = name end
   end
+  for name in pairs(parsed) do
+    if not metrics[name] then names[#names + 1] = name end
+  end
   sort(names)
   for i = 1, #names do
     local name = names[i]
-    texts[i] = quote(name) .. ":" .. (metrics[name] and value_text(group.metrics[name].value) or label_text(my, name, labels[name]))
+    texts[i] = quote(name) .. ":" .. (metrics[name] and value_text(group.metrics[name].value) or parsed[name] or quote(labels[name]))
   end
   for i, directive in ipairs(directives) do directives[i].text = directive_text(my, group, directive) end
   local list = list_text(directives, function(d) return d.text end)
+  local has_version = metrics.Version or labels.Version or parsed.Version
   local head = my.version == "0" and '{"Version":"0","CloudWatchMetrics":' .. list .. ',"Timestamp":"' .. format("%.0f", group.at) .. '"'
-    or '{"Version":"1","_aws":{"Timestamp":' .. format("%.0f", group.at) .. ',"CloudWatchMetrics":' .. list .. "}"
+    or (has_version and "{" or '{"Version":"1",') .. '"_aws":{"Timestamp":' .. format("%.0f", group.at) .. ',"CloudWatchMetrics":' .. list .. "}"
   return head .. (#names > 0 and "," or "") .. concat(texts, ",") .. "}"
 end
 
@@ -430,6 +468,7 @@ local function mapping(o)
     retain = o.retain_initial_value_of_delta_metric,
     parse_json = set_of(o.parse_json_encoded_attr_values),
     version = o.version or "1",
+    own = OWN[o.version or "1"],
     detailed = o.detailed_metrics,
     state = delta.new(SERIES_MAX),
     sets_texts = setmetatable({}, { __mode = "k" }), plain_sets = {}, plain_count = 0,

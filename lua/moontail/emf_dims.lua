@@ -4,8 +4,11 @@ local core = require "moontail.policy_core"
 
 local M = {}
 
-local DIMENSIONS_MAX, VALUE_MAX = 30, 1024
+local DIMENSIONS_MAX, NAME_MAX, VALUE_MAX = 30, 250, 1024
 local SCOPE = "OTelLib" -- the label with the scope's name
+local COLON = 58 -- its byte; no name begins with it
+
+local byte, find = string.byte, string.find
 
 M.scope_label = SCOPE
 M.rollups = { "ZeroAndSingleDimensionRollup", "SingleDimensionRollupOnly", "NoDimensionRollup" }
@@ -79,7 +82,12 @@ end
 
 -- ---- sets ----
 
-local function is_value(text) return #text > 0 and #text <= VALUE_MAX end
+-- Printable ASCII, and not blank: CloudWatch takes no event with another one.
+local function is_text(text, max) return #text <= max and find(text, "[!-~]") ~= nil and not find(text, "[^ -~]") end
+
+local function is_value(text) return is_text(text, VALUE_MAX) end
+
+local function is_name(text) return is_text(text, NAME_MAX) and byte(text) ~= COLON end
 
 local function add(sets, seen, set)
   table.sort(set)
@@ -106,7 +114,7 @@ local function names_of(labels)
   for name, value in pairs(labels) do
     if name == SCOPE then
       scope = is_value(value)
-    elseif is_value(value) and #name <= 250 then
+    elseif is_value(value) and is_name(name) then
       names[#names + 1] = name
     end
   end
@@ -143,7 +151,7 @@ end
 
 local function has_all(labels, set)
   for _, name in ipairs(set) do
-    if not labels[name] or not is_value(labels[name]) then return false end
+    if not labels[name] or not is_value(labels[name]) or not is_name(name) then return false end
   end
   return true
 end

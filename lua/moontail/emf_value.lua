@@ -137,16 +137,26 @@ end
 
 -- ---- summaries ----
 
+-- The values of the least and the greatest quantile, or the mean for both.
+local function outermost(v)
+  local low, high
+  for _, q in ipairs(v.quantiles) do
+    if is_number(q.value) then
+      if not low or q.quantile < low.quantile then low = q end
+      if not high or q.quantile > high.quantile then high = q end
+    end
+  end
+  if low then return low.value, high.value end
+  local mean = v.count > 0 and v.sum / v.count or 0
+  return mean, mean
+end
+
 local function summary(point, _, see)
   local v = { count = point.count or 0, sum = point.sum or 0, quantiles = point.quantiles or {} }
   if not is_number(v.sum) then return nil, "not_a_number" end
   local added, why = see(point, v, delta.summary, 1)
   if not added then return nil, why end
-  local low, high = 0, 0
-  for _, q in ipairs(added.quantiles) do
-    if q.quantile == 0 and is_number(q.value) then low = q.value end
-    if q.quantile == 1 and is_number(q.value) then high = q.value end
-  end
+  local low, high = outermost(added)
   return { { Max = high, Min = low, Count = added.count, Sum = added.sum }, summary = added }
 end
 
