@@ -33,17 +33,29 @@ static void add_edit(struct walk *w, const uint8_t *from, const uint8_t *to, uin
 
 /* ---- texts ---- */
 
+/* The attribute as a second collector with the same rules will see it. False: it is no text. */
+static bool read_system(struct walk *w, const char *key, struct slice *system)
+{
+    struct value v = {.type = VALUE_ABSENT};
+    enum redact_outcome outcome;
+
+    if (!view_attr(w->all, w->attrs, slice_str(key), &v) || v.type != VALUE_STRING)
+        return false;
+    outcome = redact_text(w->r, slice_str(key), v.bytes, &w->r->left);
+    w->failed |= outcome == REDACT_FAILED;
+    *system = outcome == REDACT_SAME ? v.bytes : slice_make(NULL, 0);
+    return outcome != REDACT_GONE;
+}
+
 static const struct redact_dialect *dialect_of(struct walk *w)
 {
-    struct value system = {.type = VALUE_ABSENT};
+    struct slice system = slice_make(NULL, 0);
 
     if (w->has_dialect)
         return &w->dialect;
-    if (!view_attr(w->all, w->attrs, slice_str("db.system.name"), &system) ||
-        system.type != VALUE_STRING)
-        (void)view_attr(w->all, w->attrs, slice_str("db.system"), &system);
-    w->dialect =
-        redact_dialect_of(system.type == VALUE_STRING ? system.bytes : slice_make(NULL, 0));
+    if (!read_system(w, "db.system.name", &system))
+        (void)read_system(w, "db.system", &system);
+    w->dialect = redact_dialect_of(system);
     w->has_dialect = true;
     return &w->dialect;
 }
@@ -130,7 +142,7 @@ static bool walk_number(struct walk *w, enum redact_place place, const struct wi
 
     if (place != PLACE_SECRET && place != PLACE_BIND && (place == PLACE_IGNORED || is_no_card(f)))
         return false;
-    outcome = redact_one(w, place == PLACE_STATEMENT ? PLACE_TEXT : place, digits_of(f, text));
+    outcome = redact_one(w, place, digits_of(f, text));
     left = buf_slice(&w->r->left);
     if (outcome == REDACT_CHANGED)
         add_edit(w, from, to, ANY_STRING, &left);

@@ -10,6 +10,7 @@
 enum {
     PSEUDONYM_BYTES = 16, /* of the HMAC */
     ADDRESS_TEXT = 64,
+    ROUNDS_MAX = 4, /* until a text stays as it is */
 };
 
 static const char pseudonym[] = "hmac:";
@@ -34,6 +35,27 @@ static bool is_pseudonym(struct slice text)
         if (!redact_is_digit(text.data[i]) && (uint8_t)(text.data[i] - 'a') >= 6)
             return false;
     return true;
+}
+
+static bool is_mask(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] != '*')
+            return false;
+    return true;
+}
+
+/* Whether [from, to) is a part of what stands for a secret. */
+static bool is_within_done(struct slice text, size_t from, size_t to)
+{
+    size_t len = sizeof(pseudonym) - 1 + 2 * (size_t)PSEUDONYM_BYTES;
+
+    if (is_mask(redact_part(text, from, to)))
+        return true;
+    for (size_t at = to > len ? to - len : 0; at <= from && text.len - at >= len; at++)
+        if (is_pseudonym(redact_part(text, at, at + len)))
+            return true;
+    return false;
 }
 
 bool redact_is_done(struct slice text, unsigned keep)
@@ -258,7 +280,7 @@ static enum redact_outcome scan_own(struct redact *r, unsigned own, struct slice
 
     while (at <= text.len && regex_search(r->own[own].regex, text, at, &hit.from, &hit.to)) {
         redact_step(r);
-        outcome = take_hit(&s, &hit);
+        outcome = is_within_done(text, hit.from, hit.to) ? REDACT_SAME : take_hit(&s, &hit);
         if (outcome == REDACT_GONE || outcome == REDACT_FAILED)
             return outcome;
         if (outcome == REDACT_CHANGED)
@@ -341,6 +363,44 @@ static enum redact_outcome replace_all(struct redact *r, unsigned rule, struct s
     return redact_is_on(r, rule) && text.len > 0 ? redact_replace(r, rule, text, out) : REDACT_SAME;
 }
 
+/* All that is looked for, once. False: the text stays as it is, or it is over. */
+static bool pass_all(struct passes *p, enum redact_place place,
+                     const struct redact_dialect *dialect)
+{
+    unsigned made = p->made;
+
+    if (place == PLACE_STATEMENT)
+        pass_statement(p, dialect);
+    if (!is_over(p))
+        pass_scan(p, place);
+    for (unsigned i = 0; i < p->r->own_count && !is_over(p); i++) {
+        struct buf *b = next_buf(p);
+
+        if (redact_is_on(p->r, REDACT_OWN + i))
+            take_pass(p, scan_own(p->r, i, p->text, b), b);
+    }
+    return !is_over(p) && p->made > made;
+}
+
+/* What one round left may look like another secret to the next, and to a second collector: so until
+ * it stays. What never does, and what grows on, is masked as a whole. */
+static void pass_until_it_stays(struct passes *p, enum redact_place place,
+                                const struct redact_dialect *dialect, struct buf *kept)
+{
+    struct slice before = p->text;
+
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        if (!pass_all(p, place, dialect) || slice_equal(p->text, before))
+            return;
+        if (round > 0 && p->text.len / 2 > before.len)
+            break;
+        buf_clear(kept);
+        buf_append(kept, p->text.data, p->text.len);
+        before = buf_slice(kept);
+    }
+    p->text = slice_str(REDACT_MASK);
+}
+
 enum redact_outcome redact_in_place(struct redact *r, enum redact_place place,
                                     const struct redact_dialect *dialect, struct slice text,
                                     struct buf *out)
@@ -348,20 +408,14 @@ enum redact_outcome redact_in_place(struct redact *r, enum redact_place place,
     struct passes p = {r, text, 0, REDACT_SAME};
 
     buf_clear(out);
-    if (place == PLACE_IGNORED)
+    if (place == PLACE_IGNORED || redact_is_done(text, 0))
         return REDACT_SAME;
     if (place == PLACE_SECRET || place == PLACE_BIND)
         return replace_all(r, place == PLACE_BIND ? REDACT_BIND : REDACT_KEY, text, out);
-    if (place == PLACE_STATEMENT)
-        pass_statement(&p, dialect);
-    if (!is_over(&p))
-        pass_scan(&p, place);
-    for (unsigned i = 0; i < r->own_count && !is_over(&p); i++) {
-        struct buf *b = next_buf(&p);
-
-        if (redact_is_on(r, REDACT_OWN + i))
-            take_pass(&p, scan_own(r, i, p.text, b), b);
-    }
+    pass_until_it_stays(&p, place, dialect, out);
+    if (p.outcome == REDACT_CHANGED && slice_equal(p.text, text))
+        p.outcome = REDACT_SAME;
+    buf_clear(out);
     if (p.outcome == REDACT_CHANGED)
         buf_append(out, p.text.data, p.text.len);
     return buf_ok(out) ? p.outcome : REDACT_FAILED;

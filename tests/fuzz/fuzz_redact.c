@@ -16,7 +16,6 @@ static void must(bool condition)
         abort();
 }
 
-/* What is behind the last change: none of these texts grows for ever. */
 static void redact_texts(struct redact *r, struct slice text)
 {
     static const char *const keys[] = {"", "url.query", "db.query.text", "password",
@@ -32,9 +31,7 @@ static void redact_texts(struct redact *r, struct slice text)
         if (outcome != REDACT_CHANGED)
             continue;
         outcome = redact_text(r, slice_str(keys[i]), buf_slice(&once), &twice);
-        must(outcome != REDACT_FAILED);
-        if (i == 3)
-            must(outcome == REDACT_SAME);
+        must(outcome == REDACT_SAME);
     }
     buf_fini(&once);
     buf_fini(&twice);
