@@ -52,6 +52,12 @@ local function address(text)
   return text
 end
 
+local function min_version_of(tls)
+  local given = tls:string "min_version"
+  if given ~= "1.0" and given ~= "1.1" then return given end
+  tls:add("different", "min_version", "1.2 is the oldest version of TLS here")
+end
+
 local function tls_of(s)
   if not s:has "tls" then return nil end
   local tls = s:section "tls"
@@ -59,7 +65,7 @@ local function tls_of(s)
     { "cert_file", tls:string "cert_file" },
     { "key_file", tls:string "key_file" },
     { "client_ca_file", tls:string "client_ca_file" },
-    { "min_version", tls:string "min_version" },
+    { "min_version", min_version_of(tls) },
   }
   tls:ignore("reload_interval", "certificates are read again when they change")
   tls:done()

@@ -38,13 +38,7 @@ local function rate(s, key)
   return math.min(math.max(value, 1), RATE_MAX)
 end
 
--- A share that is not given is 0, one above 100 all.
-local function share(s, key)
-  local value = s:number(key) or 0
-  return type(value) == "number" and math.min(math.max(value, 0), 100) or value
-end
-
--- Both bounds, of which a 0 is none there; nil where neither is one.
+-- Both bounds, of which a 0 is none there; nil where neither is one, or nothing is within.
 local function bounds(s)
   local low, high = s:unless_zero "min_value", s:unless_zero "max_value"
   if not low and not high then
@@ -54,6 +48,7 @@ local function bounds(s)
   for _, key in ipairs { "min_value", "max_value" } do
     if s.map[key] == 0 then s:add("different", key, "0 is no bound there, and is left out; here it can be one") end
   end
+  if s:is_nothing_within("min_value", low, "max_value", high) then return nil end
   return low, high
 end
 
@@ -61,7 +56,9 @@ function types.always_sample() return map {} end
 function types.trace_flags() return map {} end
 
 function types.latency(s)
-  return map { { "threshold_ms", s:number "threshold_ms" or 0 }, { "upper_threshold_ms", s:unless_zero "upper_threshold_ms" } }
+  local low, high = s:number "threshold_ms" or 0, s:unless_zero "upper_threshold_ms"
+  if s:is_nothing_within("threshold_ms", low, "upper_threshold_ms", high) then return nil end
+  return map { { "threshold_ms", low }, { "upper_threshold_ms", high } }
 end
 
 function types.numeric_attribute(s)
@@ -71,7 +68,7 @@ end
 
 function types.probabilistic(s)
   if s:has "hash_salt" then s:ignore("hash_salt", "the draw is the consistent one of W3C trace context, equal on every node") end
-  return map { { "sampling_percentage", share(s, "sampling_percentage") } }
+  return map { { "sampling_percentage", s:share "sampling_percentage" } }
 end
 
 function types.status_code(s) return map { { "status_codes", s:list "status_codes" } } end
@@ -98,7 +95,12 @@ function types.bytes_limiting(s)
   return map { { "bytes_per_second", s:number "bytes_per_second" }, { "burst_capacity", s:unless_zero "burst_capacity" } }
 end
 
-function types.span_count(s) return map { { "min_spans", s:number "min_spans" }, { "max_spans", s:number "max_spans" } } end
+function types.span_count(s)
+  local least, most = s:number "min_spans", s:unless_zero "max_spans"
+  if s:is_nothing_within("min_spans", least, "max_spans", most) then return nil end
+  return map { { "min_spans", least }, { "max_spans", most } }
+end
+
 function types.trace_state(s) return map { { "key", s:string "key" }, { "values", s:list "values" } } end
 
 function types.ottl_condition(s)

@@ -18,11 +18,12 @@ function types.memory_limiter(s, steps)
   for _, key in ipairs { "limit_percentage", "spike_limit_percentage" } do
     if s:has(key) then
       s:raw(key)
-      s:add("not mapped", key, "memory_limiter.limit is a size: say how much that is")
+      s:add(limit and "different" or "not mapped", key, limit and "the sizes count, as there" or "memory_limiter is in sizes: say how much that is; without it the limit is 400MiB")
     end
   end
+  if not limit then return nil end
   if type(limit) == "number" and limit < 16 then s:add("different", "limit_mib", "moontail needs 16MiB at least") end
-  steps.memory_limiter = limit and map {
+  steps.memory_limiter = map {
     { "limit", report.with_unit(type(limit) == "number" and math.max(16, limit) or limit, "MiB") },
     -- a fifth is their default
     { "spike_limit", type(spike) == "number" and math.max(1, spike) .. "MiB" or type(limit) == "number" and math.max(1, math.floor(limit / 5)) .. "MiB" or nil },
@@ -47,8 +48,7 @@ function types.tail_sampling(s, steps)
 end
 
 function types.probabilistic_sampler(s, steps, id)
-  local percentage = s:number "sampling_percentage" or 0
-  if type(percentage) == "number" then percentage = math.min(percentage, 100) end
+  local percentage = s:share "sampling_percentage"
   s:ignore("hash_seed", "the draw is by the trace id, equal on every node")
   for _, key in ipairs { "mode", "sampling_precision", "from_attribute", "attribute_source", "sampling_priority", "fail_closed" } do
     s:ignore(key, "the draw is the consistent one of W3C trace context")
@@ -68,6 +68,12 @@ end
 
 -- ---- attributes ----
 
+-- Whether a value is a whole number there that no number here can be: it was read as a text.
+local function is_text_here(value)
+  local digits = type(value) == "string" and value:match "^[+-]?(%d+)$"
+  return digits and tonumber(digits) >= 2 ^ 53
+end
+
 local function put_actions(s, key, allowed)
   local edits, seen = {}, {}
   for _, action in ipairs(s:sections(key)) do
@@ -83,6 +89,7 @@ local function put_actions(s, key, allowed)
     elseif type(name) ~= "string" then
       action:add("not mapped", "key", "is not a name")
     elseif value ~= nil or what == "delete" or what == "hash" then
+      if is_text_here(value) then action:add("different", "value", "a whole number beyond 2^53 is a text here") end
       local of_names = what == "delete" or what == "hash"
       edits[what] = edits[what] or (of_names and {} or map {})
       table.insert(edits[what], of_names and name or { name, value })
@@ -132,9 +139,26 @@ local function said(list, wrap)
   return #texts == 1 and texts[1] or texts
 end
 
+-- { { key, value }, ... } of attributes that are all asked for; and whether that says all of it: a key has one value in match.
+local function attributes_of(s, key, wrap)
+  local attributes, seen, all = map {}, {}, true
+  for _, item in ipairs(s:sections(key)) do
+    local name, value = item:string "key", item:value "value"
+    if type(name) ~= "string" or seen[name] or is_text_here(value) then
+      item:add("not mapped", "key", ("%s is not understood: a name with one value is"):format(tostring(name)))
+      all = false
+    else
+      seen[name] = true
+      table.insert(attributes, { name, value == nil and lua_text.code "any" or wrap and lua_text.call(wrap, tostring(value)) or value })
+    end
+    all = item:done() and all
+  end
+  return attributes, all
+end
+
 -- include or exclude of the old style as fields of match, or nil; and whether they say all of it.
 local function match_of(s)
-  local fields = map {}
+  local fields, all = map {}, true
   local kind = s:string "match_type"
   local wrap = kind == "regexp" and "regex" or nil
   s:ignore("regexp", "expressions need no cache here")
@@ -147,25 +171,26 @@ local function match_of(s)
     table.insert(fields, { "kind", said(kinds) })
   end
   for _, pair in ipairs { { "attr", "attributes" }, { "resource", "resources" } } do
-    local attributes = map {}
-    for _, item in ipairs(s:sections(pair[2])) do
-      local value = item:value "value"
-      table.insert(attributes, { item:string "key", value == nil and lua_text.code "any" or wrap and lua_text.call(wrap, tostring(value)) or value })
-      item:done()
-    end
+    local attributes, understood = attributes_of(s, pair[2], wrap)
     if #attributes > 0 then table.insert(fields, { pair[1], attributes }) end
+    all = all and understood
   end
-  return #fields > 0 and fields or nil, s:done()
+  return #fields > 0 and fields or nil, s:done() and all
 end
 
--- `when` of a processor: what include says and exclude does not.
+-- What is taken by include or exclude of the old style: without a part that is not understood it would be more.
+local function whole(fields, is_whole) return is_whole and fields or nil end
+
+-- `when` of a processor: what include says and exclude does not; nil: they say nothing. And whether that is all of it:
+-- what is edited without a part of them would be more.
 local function when_of(s)
-  local include = s:has "include" and match_of(s:section "include") or nil
-  local exclude = s:has "exclude" and match_of(s:section "exclude") or nil
-  if not include and not exclude then return nil end
+  local include = s:has "include" and whole(match_of(s:section "include")) or nil
+  local exclude = s:has "exclude" and whole(match_of(s:section "exclude")) or nil
+  if (s:has "include" and not include) or (s:has "exclude" and not exclude) then return nil, false end
+  if not include and not exclude then return nil, true end
   local fields = include or map {}
   if exclude then table.insert(fields, { "not", exclude }) end
-  return lua_text.call("match", fields)
+  return lua_text.call("match", fields), true
 end
 
 -- signals: those in whose pipelines it stands.
@@ -173,13 +198,20 @@ function types.attributes(s, steps, id, signals)
   local edits = put_actions(s, "actions", ATTRIBUTES)
   local name = report.name_of("attributes", id)
   local others = signals.metrics or signals.logs
+  local when, is_whole = when_of(s)
+  if not is_whole or (when and not signals.traces) then
+    s.notes:add("not mapped", "processors." .. id, "the whole processor is left out: its include or exclude is not understood, and it would edit more")
+    table.insert(steps.kept, report.as_comment(('processor "%s": what it is about is not understood'):format(id), s.map))
+    return nil
+  end
   note_late(s, steps, id, signals)
-  local when = when_of(s)
-  if when and others then s.notes:add("different", "processors." .. id, "include and exclude are of spans: metrics and logs are edited all") end
+  if when and others then
+    s.notes:add("not mapped", "processors." .. id, "include and exclude are of spans: write metrics or logs = match { ... } for the others, which stay as they are")
+  end
   table.insert(steps.kept, lua_text.call("processor", name, map {
     { "when", when or (signals.traces and others and true or nil) },
-    { "metrics", signals.metrics },
-    { "logs", signals.logs },
+    { "metrics", not when and signals.metrics or nil },
+    { "logs", not when and signals.logs or nil },
     { "insert", edits.insert },
     { "update", edits.update },
     { "upsert", edits.upsert },
@@ -236,9 +268,6 @@ local function pairs_list(s, key)
   end
   return #made > 0 and made or nil
 end
-
--- What a filter drops by include or exclude of the old style: without a part that is not understood it would be more.
-local function whole(fields, is_whole) return is_whole and fields or nil end
 
 -- include or exclude of the old style for metrics and for logs, as fields of match; nil: it says nothing. And whether
 -- they say all of it.

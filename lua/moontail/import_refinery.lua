@@ -50,18 +50,48 @@ local sampler_of
 
 -- ---- rules ----
 
-local function value_of(s, key)
-  if type(s.map[key]) == "table" then return s:list(key) end
-  return s:value(key)
+local OF_TEXT = { ["starts-with"] = true, contains = true, ["does-not-contain"] = true, matches = true }
+local OF_ORDER = { ["<"] = true, ["<="] = true, [">"] = true, [">="] = true }
+local TRUE = { ["1"] = true, t = true, T = true, ["true"] = true, TRUE = true, True = true }
+
+-- What Refinery makes of a value: of a text operator's a text, of a datatype's number one, of has-root-span's true or false.
+local function value_of(s, operator, datatype)
+  if operator == "has-root-span" then return TRUE[tostring(s:value "Value")] == true end
+  if operator == "in" or operator == "not-in" or type(s.map.Value) == "table" then return s:list "Value" end
+  if OF_TEXT[operator] then return s:string "Value" end
+  local value = s:value "Value"
+  if (datatype == "int" or datatype == "float") and type(value) == "string" then value = tonumber(value) or value end
+  if OF_ORDER[operator] and type(value) ~= "number" then
+    s:add("not mapped", "Value", ("%s is for numbers here, not for %s; check refuses this condition"):format(operator, tostring(value)))
+  end
+  return value
+end
+
+-- Names of what events have there and spans here do not: never there, so that not-exists always holds.
+local function note_fields(s, fields)
+  local of_root = 0
+  for _, field in ipairs(fields) do
+    local name = tostring(field):gsub("^root%.", "")
+    if name ~= field then of_root = of_root + 1 end
+    if name:find "^meta%." or name == "span.num_events" or name == "span.num_links" then
+      s:add("not mapped", "Field", name .. " is never there: only spans' own fields and attributes are asked here (docs/policies/rules.md)")
+    end
+  end
+  if of_root > 0 and of_root < #fields then
+    s:add("not mapped", "Fields", "are either all of the root or none here; check refuses this condition")
+  end
 end
 
 local function condition_of(s)
+  local field, fields = s:string "Field", s:list "Fields"
+  local operator, datatype = s:string "Operator", s:string "Datatype"
+  note_fields(s, fields or { field })
   local condition = map {
-    { "field", s:string "Field" },
-    { "fields", s:list "Fields" },
-    { "operator", s:string "Operator" },
-    { "value", value_of(s, "Value") },
-    { "datatype", s:string "Datatype" },
+    { "field", field },
+    { "fields", fields },
+    { "operator", operator },
+    { "value", value_of(s, operator, datatype) },
+    { "datatype", datatype },
   }
   s:done()
   return condition
@@ -85,6 +115,9 @@ local function rule_of(s, number, samplers)
     end
   end
   if #conditions > 0 then table.insert(rule, { "conditions", conditions }) end
+  if not (s:has "Sampler" or s:has "SampleRate" or s:has "Drop") then
+    s:add("different", "SampleRate", "is not given: there the rule drops, here it keeps; say drop = true if that is meant")
+  end
   s:done()
   s.notes:add("mapped", s.path, ('rule "%s"'):format(name))
   return rule

@@ -193,6 +193,19 @@ function Section:unless_zero(key)
   return value ~= 0 and value or nil
 end
 
+-- A share in percent: 0 where none is given, all above 100.
+function Section:share(key)
+  local value = self:number(key) or 0
+  return type(value) == "number" and math.min(math.max(value, 0), 100) or value
+end
+
+-- Whether the two are bounds between which nothing is; says so.
+function Section:is_nothing_within(low_key, low, high_key, high)
+  if type(low) ~= "number" or type(high) ~= "number" or low <= high then return false end
+  self:add("not mapped", low_key, "is above " .. high_key .. ": nothing is within")
+  return true
+end
+
 function Section:boolean(key)
   local value = self:value(key)
   if value == nil or type(value) == "boolean" then return value end

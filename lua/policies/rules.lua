@@ -5,11 +5,14 @@
 -- A condition has a `field` (or `fields`: the first that is there counts), an `operator` and a `value`. With `scope = "trace"`
 -- each may hold on another span, so that `!=` holds where any span differs; with `scope = "span"` one span has it all.
 -- Fields are attributes of the span, else of its resource; `name`, `duration_ms`, and `error` (the status, or the
--- attribute); with `root.` before it of the root alone. `?.NUM_DESCENDANTS` is the number of spans.
+-- attribute); where no attribute is called so `trace.trace_id`, `trace.span_id`, `trace.parent_id` (a root has none), `span.kind`
+-- and `type` ("server"), `status_code` (0 to 2), `status_message`, `library.name` and `library.version`; with `root.` before it of
+-- the root alone. `?.NUM_DESCENDANTS` is the number of spans.
 --
 -- The operators are `=` `!=` `<` `<=` `>` `>=` `starts-with` `contains` `does-not-contain` `matches` `in` `not-in` `exists`
 -- `not-exists` `has-root-span`. Only `not-exists` holds for what is absent: `!=` with `datatype = "string"` does not. With a
--- datatype a text may stand for a number or the other way round, where it is compared for equality.
+-- datatype, and with `in` and `not-in`, a text may stand for a number or the other way round, where it is compared for equality;
+-- without one `!=` holds only of what is of the value's type.
 --
 --     policy "rules" {
 --       rules = {
@@ -68,6 +71,13 @@ end
 
 local function present_and_not(path, test) return "(" .. path .. " != nil and not " .. test .. ")" end
 
+-- Of the value's type, and another.
+local function differs(path, value)
+  if type(value) == "string" then return ('(HasPrefix(%s, "") and not %s == %s)'):format(path, path, quoted(value)) end
+  if type(value) == "number" then return ("(%s < %s or %s > %s)"):format(path, number_text(value), path, number_text(value)) end
+  return ("(%s == %s)"):format(path, tostring(not value))
+end
+
 local function ordered(sign)
   return function(path, c)
     if type(c.value) ~= "number" then error("the value of " .. sign .. " is " .. tostring(c.value) .. "; allowed: a number", 0) end
@@ -87,10 +97,10 @@ end
 
 local TESTS = {
   ["="] = function(path, c) return one_of(path, { c.value }, c.datatype) end,
-  ["!="] = function(path, c) return present_and_not(path, one_of(path, { c.value }, c.datatype)) end,
+  ["!="] = function(path, c) return c.datatype and present_and_not(path, one_of(path, { c.value }, c.datatype)) or differs(path, c.value) end,
   ["<"] = ordered "<", ["<="] = ordered "<=", [">"] = ordered ">", [">="] = ordered ">=",
-  ["in"] = function(path, c) return one_of(path, list_of(c), c.datatype) end,
-  ["not-in"] = function(path, c) return present_and_not(path, one_of(path, list_of(c), c.datatype)) end,
+  ["in"] = function(path, c) return one_of(path, list_of(c), c.datatype or "string") end,
+  ["not-in"] = function(path, c) return present_and_not(path, one_of(path, list_of(c), c.datatype or "string")) end,
   ["starts-with"] = function(path, c) return "IsMatch(" .. path .. ", " .. quoted("^" .. plain_regex(text_of(c))) .. ")" end,
   contains = function(path, c) return "IsMatch(" .. path .. ", " .. quoted(plain_regex(text_of(c))) .. ")" end,
   ["does-not-contain"] = function(path, c) return present_and_not(path, "IsMatch(" .. path .. ", " .. quoted(plain_regex(text_of(c))) .. ")") end,
@@ -116,6 +126,47 @@ local function error_test(c)
   error("error is compared with = and !=, or exists", 0)
 end
 
+-- A field with a few values that are numbers here; number_of: what the value says.
+local function enum_test(path, number_of, c)
+  if c.operator == "exists" or c.operator == "not-exists" then return tostring(c.operator == "exists") end
+  local is_order = c.operator == "<" or c.operator == "<=" or c.operator == ">" or c.operator == ">="
+  if is_order then return ordered(c.operator)(path, c) end
+  local is_equal, tests = c.operator == "=" or c.operator == "in", {}
+  if not is_equal and c.operator ~= "!=" and c.operator ~= "not-in" then error(path .. " is compared with numbers and names, = != in not-in, or exists", 0) end
+  for i, value in ipairs(type(c.value) == "table" and c.value or { c.value }) do
+    local number = number_of(value)
+    tests[i] = number and path .. " == " .. number or "false"
+  end
+  return (is_equal and "(" or "not (") .. table.concat(tests, " or ") .. ")"
+end
+
+local KINDS = { unspecified = 0, internal = 1, server = 2, client = 3, producer = 4, consumer = 5 }
+local function kind_test(c) return enum_test("kind", function(value) return KINDS[value] end, c) end
+local function status_test(c) return enum_test("status.code", tonumber, c) end
+
+-- A text, and the condition under which it is absent.
+local function text_test(path, absent)
+  return function(c, without)
+    local as_text = { operator = c.operator, value = c.value }
+    if type(c.value) == "number" or type(c.value) == "boolean" then as_text.value = text_of_value(c.value) end
+    local test = c.operator == "!=" and "not " .. path .. " == " .. quoted(as_text.value) or TESTS[c.operator](path, as_text)
+    return ("((not %s and %s) or (%s and %s))"):format(absent, test, absent, without)
+  end
+end
+
+-- What a span has besides attributes, under the names that it has there: c, what holds without it -> a condition.
+local OF_SPAN = {
+  ["trace.trace_id"] = text_test("trace_id.string", "false"),
+  ["trace.span_id"] = text_test("span_id.string", "false"),
+  ["trace.parent_id"] = text_test("parent_span_id.string", "IsRootSpan()"),
+  ["span.kind"] = kind_test,
+  type = kind_test,
+  status_code = status_test,
+  status_message = text_test("status.message", '(status.message == "")'),
+  ["library.name"] = text_test("scope.name", '(scope.name == "")'),
+  ["library.version"] = text_test("scope.version", '(scope.version == "")'),
+}
+
 -- The test of the first field that is there.
 local function test_of(fields, c)
   local text = c.operator == "not-exists" and "true" or "false"
@@ -130,6 +181,7 @@ local function test_of(fields, c)
     else
       local span, resource = "attributes[" .. quoted(name) .. "]", "resource.attributes[" .. quoted(name) .. "]"
       local here, there = TESTS[c.operator](span, c), TESTS[c.operator](resource, c)
+      if OF_SPAN[name] then text = OF_SPAN[name](c, text) end
       text = ("((%s != nil and %s) or (%s == nil and %s != nil and %s) or (%s == nil and %s == nil and (%s)))"):format(
         span, here, span, resource, there, span, resource, text)
     end
@@ -172,18 +224,36 @@ local function set_of(list, datatype)
   return set
 end
 
+local STATUS_CODES = { unset = 0, ok = 1, error = 2 }
+local function not_empty(text) return text ~= "" and text or nil end
+local function kind_of(span) return span.kind end
+
+-- As OF_SPAN.
+local VALUES = {
+  ["trace.trace_id"] = function(span) return span.trace_id end,
+  ["trace.span_id"] = function(span) return span.id end,
+  ["trace.parent_id"] = function(span) return span.parent_id end,
+  ["span.kind"] = kind_of,
+  type = kind_of,
+  status_code = function(span) return STATUS_CODES[span.status] end,
+  status_message = function(span) return not_empty(span.status_message) end,
+  ["library.name"] = function(span) return not_empty(span.scope.name) end,
+  ["library.version"] = function(span) return not_empty(span.scope.version) end,
+}
+
 local function value_of(span, fields)
   for i = 1, #fields do
     if fields[i] == "name" then return span.name end
     local value = span:attr(fields[i])
     if value == nil then value = span.resource:attr(fields[i]) end
+    if value == nil and VALUES[fields[i]] then value = VALUES[fields[i]](span) end
     if value ~= nil then return value end
   end
 end
 
 -- A function of a span.
 local function list_test(fields, c)
-  local set, wanted = set_of(c.value, c.datatype), c.operator == "in"
+  local set, wanted = set_of(c.value, c.datatype or "string"), c.operator == "in"
   for _, name in ipairs(fields) do
     if name == "duration_ms" or name == "error" then error(name .. " has no list of values to be in", 0) end
   end
@@ -202,11 +272,13 @@ end
 
 -- ---- rules ----
 
-local MAX_BYTES = 16384 -- that ottl takes
-
+-- Of a text that is too long for ottl nobody wrote what ottl would show.
 local function matcher(text)
-  if #text <= MAX_BYTES then return ottl(text) end
-  error(("what has to hold on one span has %d bytes, as conditions of OTTL; allowed: at most %d"):format(#text, MAX_BYTES), 0)
+  local ok, made = pcall(ottl, text)
+  if ok then return made end
+  local most = made:match "more than (%d+) bytes are not understood"
+  if not most then error(made, 0) end
+  error(("what has to hold on one span has %d bytes, as conditions of OTTL; allowed: at most %s"):format(#text, most), 0)
 end
 
 local function check_keys(t, known, what)

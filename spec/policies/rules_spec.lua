@@ -123,6 +123,59 @@ describe("rules", function()
     assert.is_true(matches(one("error", "!=", true), { {} }))
   end)
 
+  it("differs only from what is of one type", function()
+    is(true, "!=", 5, 6)
+    is(true, "!=", 5, t.double(4.5))
+    is(false, "!=", 5, 5)
+    is(false, "!=", 5, "x")
+    is(false, "!=", "x", 5)
+    is(true, "!=", "", "x")
+    is(true, "!=", true, false)
+    is(false, "!=", true, "false")
+    is(true, "!=", 5, "6", "int")
+  end)
+
+  it("takes texts and numbers of a list for each other", function()
+    is(true, "in", { "5", "6" }, 5)
+    is(true, "in", { 5, 6 }, "5")
+    is(false, "not-in", { "5", "6" }, 5)
+    is(true, "not-in", { "5", "6" }, 7)
+  end)
+
+  it("reads what a span has besides attributes", function()
+    local root, child = { id = "00000000000000aa" }, { parent = "00000000000000aa", kind = "server", status = "error", status_message = "no", scope = { name = "lib" } }
+    local function of_child(field, operator, value, datatype)
+      return matches({ { field = "c", operator = "exists" }, one(field, operator, value, datatype)[1] }, { root, (function()
+        local copy = { attr = { c = 1 } }
+        for k, v in pairs(child) do copy[k] = v end
+        return copy
+      end)() }, "span")
+    end
+    assert.is_true(matches(one("trace.parent_id", "not-exists"), { root }, "span"))
+    assert.is_false(matches(one("trace.parent_id", "exists"), { root }, "span"))
+    assert.is_false(of_child("trace.parent_id", "not-exists"))
+    assert.is_true(of_child("trace.parent_id", "=", "00000000000000aa"))
+    assert.is_true(of_child("trace.parent_id", "!=", "root"))
+    assert.is_true(of_child("trace.trace_id", "exists"))
+    for _, field in ipairs { "span.kind", "type" } do
+      assert.is_true(of_child(field, "=", "server"))
+      assert.is_false(of_child(field, "!=", "server"))
+      assert.is_true(of_child(field, "in", { "client", "server" }))
+      assert.is_true(of_child(field, "not-in", { "client", "other" }))
+    end
+    assert.is_true(of_child("status_code", "=", 2))
+    assert.is_true(of_child("status_code", "=", "2", "int"))
+    assert.is_true(of_child("status_code", ">", 1))
+    assert.is_false(of_child("status_code", "!=", 2))
+    assert.is_true(of_child("status_message", "contains", "n"))
+    assert.is_false(matches(one("status_message", "exists"), { root }, "span"))
+    assert.is_true(of_child("library.name", "=", "lib"))
+    assert.is_false(of_child("library.version", "exists"))
+    assert.is_true(matches(one("type", "=", "cron"), { { attr = { type = "cron" } } }))
+    assert.is_true(matches({ { fields = { "status_message", "f" }, operator = "=", value = "x" } }, { { attr = { f = "x" } } }))
+    assert.is_true(matches(one("root.span.kind", "=", "internal"), { { kind = "internal" } }))
+  end)
+
   it("takes the first of several fields that is there", function()
     local c = { { fields = { "new", "old" }, operator = ">=", value = 500 } }
     assert.is_true(matches(c, { { attr = { new = 500 } } }))
@@ -176,11 +229,12 @@ describe("rules", function()
     for _, operator in ipairs { "in", "not-in" } do
       for _, datatype in ipairs { false, "string", "int" } do
         for _, scope in ipairs { "trace", "span" } do
-          for _, field in ipairs { "f", "root.f", "name" } do
+          for _, field in ipairs { "f", "root.f", "name", "trace.parent_id", "span.kind", "status_message", "library.name" } do
+            local is_text = field ~= "f" and field ~= "root.f"
             local function conditions(count)
-              local value = field == "name" and list(count, "x") or list(count, "x", 5, "true")
+              local value = is_text and list(count, "x", "00000000000000ff", "internal") or list(count, "x", 5, "true")
               return {
-                { fields = field == "f" and { "f", "h" } or { field }, operator = operator, datatype = field ~= "name" and datatype or nil, value = value },
+                { fields = field == "f" and { "f", "h" } or { field }, operator = operator, datatype = not is_text and datatype or nil, value = value },
                 field == "f" and scope == "span" and { field = "g", operator = "not-exists" } or nil,
               }
             end

@@ -1,12 +1,15 @@
 #include "config/yaml.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
 #include <lauxlib.h>
 
-enum { DIGITS_EXACT = 15, NUMBER_MAX = 64 };
+enum { NUMBER_MAX = 64 };
+
+static const double exact_below = 9007199254740992.0; /* 2^53 */
 
 struct reader {
     lua_State *L;
@@ -55,10 +58,10 @@ static bool is_number(const char *text, double *value)
         digits += *at >= '0' && *at <= '9';
     }
     plain[len] = '\0';
-    if (!digits || (digits > DIGITS_EXACT && !strpbrk(plain, ".eE")))
+    if (!digits)
         return false;
     *value = strtod(plain, &end);
-    return *end == '\0';
+    return *end == '\0' && (strpbrk(plain, ".eE") || fabs(*value) < exact_below);
 }
 
 static void push_null(lua_State *L)

@@ -323,6 +323,98 @@ def test_a_filter_that_excludes_metrics_by_name_and_resource_drops_what_either_n
     assert check(tmp_path, text).returncode == 0
 
 
+ATTRIBUTES = """
+receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+processors: {{attributes: {{{how}: {{match_type: strict, {what}}}, actions: [{{key: secret, action: delete}}]}}}}
+exporters: {{nop: }}
+service: {{pipelines: {{{pipeline}: {{receivers: [otlp], processors: [attributes], exporters: [nop]}}}}}}
+"""
+
+
+@pytest.mark.parametrize("pipeline, how, what, said", [
+    ("traces", "include", "libraries: [{name: lib}]", "include.libraries: there is no such setting"),
+    ("traces", "exclude", "services: [shop], libraries: [{name: lib}]", "exclude.libraries: there is no such setting"),
+    ("traces", "exclude", "attributes: [{key: a, value: 1}, {key: a, value: 2}]", "exclude.attributes[2].key: a is not"),
+    ("traces", "include", "attributes: [{key: a, value: 9007199254740993}]", "include.attributes[1].key: a is not"),
+    ("logs", "include", "log_severity_texts: [x]", "include.log_severity_texts: there is no such setting"),
+    ("logs", "include", "attributes: [{key: a, value: 1}]", "its include or exclude is not understood"),
+])
+def test_a_processor_of_which_it_is_not_clear_what_it_edits_edits_nothing(pipeline, how, what, said, tmp_path):
+    text, report = from_text(tmp_path, ATTRIBUTES.format(pipeline=pipeline, how=how, what=what))
+    assert said in report and "processors.attributes: the whole processor is left out" in report, report
+    assert "delete =" not in text and '-- processor "attributes": what it is about is not understood' in text, text
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_of_a_processor_with_include_spans_alone_are_edited(tmp_path):
+    text, report = from_text(tmp_path, ATTRIBUTES.format(pipeline="traces", how="include", what="services: [shop]").replace(
+        "service: {pipelines: {", "service: {pipelines: {logs: {receivers: [otlp], processors: [attributes], exporters: [nop]}, "))
+    assert 'when = match { service = "shop" }, delete = { "secret" }' in " ".join(text.split()), text
+    assert "processors.attributes: include and exclude are of spans: write metrics or logs" in report
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_a_whole_number_that_is_a_text_here_is_said(tmp_path):
+    text, report = from_text(tmp_path, """
+receivers: {otlp: {protocols: {grpc: }}}
+processors:
+  attributes:
+    actions:
+      - {key: most, value: 9007199254740991, action: insert}
+      - {key: more, value: 9007199254740993, action: insert}
+      - {key: least, value: -9223372036854775808, action: insert}
+exporters: {nop: }
+service: {pipelines: {traces: {receivers: [otlp], processors: [attributes], exporters: [nop]}}}
+""")
+    assert "most = 9007199254740991" in text and 'more = "9007199254740993"' in text, text
+    for i in (2, 3):
+        assert f"actions[{i}].value: a whole number beyond 2^53 is a text here" in report, report
+    assert "actions[1].value" not in report
+
+
+def test_bounds_between_which_nothing_is_are_said(tmp_path):
+    text, report = from_text(tmp_path, collector([
+        "{name: a, type: numeric_attribute, numeric_attribute: {key: k, min_value: 100, max_value: 50}}",
+        "{name: b, type: span_count, span_count: {min_spans: 10, max_spans: 5}}",
+        "{name: c, type: latency, latency: {threshold_ms: 500, upper_threshold_ms: 100}}",
+        "{name: d, type: latency, latency: {threshold_ms: 500}}",
+    ]))
+    for number, low, high in [(1, "min_value", "max_value"), (2, "min_spans", "max_spans"),
+                              (3, "threshold_ms", "upper_threshold_ms")]:
+        assert f"{low}: is above {high}: nothing is within" in report, report
+        assert f"policies[{number}]: the whole policy is left out" in report, report
+    assert check(tmp_path, text).returncode == 0
+
+
+def test_a_limit_in_percent_is_not_mapped_and_one_in_mib_counts_more(tmp_path):
+    def limited(by):
+        return from_text(tmp_path, """
+receivers: {otlp: {protocols: {grpc: }}}
+processors: {memory_limiter: {check_interval: 1s, LIMITS}}
+exporters: {nop: }
+service: {pipelines: {traces: {receivers: [otlp], processors: [memory_limiter], exporters: [nop]}}}
+""".replace("LIMITS", by))
+
+    text, report = limited("limit_percentage: 75, spike_limit_percentage: 25")
+    assert "memory_limiter" not in text and "processors.memory_limiter: memory_limiter" not in report, report
+    assert "limit_percentage: memory_limiter is in sizes: say how much that is; without it the limit is 400MiB" in report
+    text, report = limited("limit_percentage: 75, limit_mib: 512, spike_limit_mib: 64")
+    assert 'memory_limiter = { limit = "512MiB", spike_limit = "64MiB" }' in text
+    assert "limit_percentage: the sizes count, as there" in report
+
+
+def test_an_old_version_of_tls_is_the_oldest_that_there_is(tmp_path):
+    text, report = from_text(tmp_path, """
+receivers: {otlp: {protocols: {grpc: {tls: {cert_file: c, key_file: k, min_version: "1.0"}}, http: {tls: {cert_file: c, key_file: k, min_version: "1.3"}}}}}
+exporters: {nop: }
+service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}
+""")
+    assert 'grpc = { tls = { cert_file = "c", key_file = "k" } }' in text, text
+    assert 'min_version = "1.3"' in text
+    assert "tls.min_version: 1.2 is the oldest version of TLS here" in report
+    assert "min_version" not in check(tmp_path, text).stderr
+
+
 def test_drops_come_first_and_shares_last(tmp_path):
     text, report = from_text(tmp_path, collector([
         "{name: some, type: probabilistic, probabilistic: {sampling_percentage: 5}}",
@@ -564,6 +656,44 @@ def test_refinerys_rules_become_one_policy_and_what_matches_none_is_kept(tmp_pat
     for said in ["EMADynamicSampler.Frobnicate: there is no such setting here",
                  "UseClusterSize: a goal is each node's own", 'rule "drop health checks"']:
         assert said in report, report
+
+
+def test_values_of_refinerys_conditions_are_what_it_makes_of_them(tmp_path):
+    def made(condition):
+        text, report = from_text(tmp_path, f"""
+RulesVersion: 2
+Samplers: {{__default__: {{RulesBasedSampler: {{Rules: [{{Name: r, SampleRate: 2, Conditions: [{condition}]}}]}}}}}}
+""")
+        return " ".join(text.split()), report, check(tmp_path, text).returncode
+
+    for condition, lua in [
+        ("{Field: f, Operator: '>=', Value: '500', Datatype: int}", 'operator = ">=", value = 500'),
+        ("{Field: f, Operator: in, Value: a}", 'value = { "a" }'),
+        ("{Field: f, Operator: starts-with, Value: 5}", 'value = "5"'),
+        ("{Field: f, Operator: matches, Value: 500}", 'value = "500"'),
+        ("{Operator: has-root-span, Value: 'false'}", "value = false"),
+        ("{Operator: has-root-span, Value: 'true'}", "value = true"),
+        ("{Operator: has-root-span}", "value = false"),
+        ("{Field: trace.parent_id, Operator: '=', Value: root}", 'field = "trace.parent_id"'),
+    ]:
+        text, report, code = made(condition)
+        assert lua in text and code == 0 and "not mapped (1)" in report, (text, report)
+    for condition, said, refused in [
+        ("{Field: f, Operator: '>', Value: a}", "Value: > is for numbers here, not for a", True),
+        ("{Fields: [root.f, f], Operator: exists}", "Fields: are either all of the root or none here", True),
+        ("{Field: meta.signal_type, Operator: not-exists}", "Field: meta.signal_type is never there", False),
+    ]:
+        text, report, code = made(condition)
+        assert said in report and (code != 0) == refused, report
+
+
+def test_a_rule_of_refinery_that_says_nothing_of_what_it_does_is_in_the_report(tmp_path):
+    text, report = from_text(tmp_path, """
+RulesVersion: 2
+Samplers: {__default__: {RulesBasedSampler: {Rules: [{Name: r, Conditions: [{Field: f, Operator: exists}]}]}}}
+""")
+    assert "SampleRate: is not given: there the rule drops, here it keeps" in report, report
+    assert check(tmp_path, text).returncode == 0
 
 
 def test_the_report_is_in_the_order_of_the_file(tmp_path):
