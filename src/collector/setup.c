@@ -5,6 +5,7 @@
 #include "collector/span_metrics.h"
 #include "journal/journal.h"
 #include "lua/state.h"
+#include "trace/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,22 +265,41 @@ enum err setup_memory_fits(const struct config *config, unsigned workers, struct
         most);
 }
 
-static void check_fits(const struct setup_loaded *l, const char *key,
-                       enum err (*fits)(const struct config *, unsigned, struct err_info *),
-                       struct buf *errors)
+/* Whether memory_limiter has room for what tail_sampling.decision_cache takes at the start; with
+ * its decisions that is three times as much, or more. */
+static enum err decisions_fit(const struct config *config, struct err_info *info)
 {
-    struct err_info info;
+    uint64_t index = trace_limits_index_bytes(config->tail.decision_cache);
+    uint64_t most = soft_limit(config) / 2;
 
-    if (l->config->workers == 0 || !fits(l->config, (unsigned)l->config->workers, &info))
-        return;
+    if (index <= most)
+        return ERR_OK;
+    return err_fail(info, ERR_CONFIG,
+                    "tail_sampling.decision_cache is %llu; the index of so many takes %lluMiB at "
+                    "the start, and may take %lluMiB, half of memory_limiter.limit less "
+                    "spike_limit: write fewer, or a larger limit",
+                    (unsigned long long)config->tail.decision_cache,
+                    (unsigned long long)index >> 20, (unsigned long long)most >> 20);
+}
+
+static void say(const struct setup_loaded *l, const char *key, const struct err_info *info,
+                struct buf *errors)
+{
     config_place(l->L, key, errors);
-    buf_printf(errors, "%s\n", info.text);
+    buf_printf(errors, "%s\n", info->text);
 }
 
 static void check_room(const struct setup_loaded *l, struct buf *errors)
 {
-    check_fits(l, "journal.max_size", setup_journal_fits, errors);
-    check_fits(l, "memory_limiter.limit", setup_memory_fits, errors);
+    unsigned workers = (unsigned)l->config->workers; /* 0: as the machine says, at the start */
+    struct err_info info;
+
+    if (workers && setup_journal_fits(l->config, workers, &info))
+        say(l, "journal.max_size", &info, errors);
+    if (workers && setup_memory_fits(l->config, workers, &info))
+        say(l, "memory_limiter.limit", &info, errors);
+    if (decisions_fit(l->config, &info))
+        say(l, "tail_sampling.decision_cache", &info, errors);
 }
 
 /* Tries what config.lua names: all are asked, so that their errors come together. */

@@ -40,12 +40,25 @@ static void count_memory(struct decided *d)
     d->counted = want;
 }
 
+static uint32_t mask_of(size_t capacity)
+{
+    uint32_t mask = 511;
+
+    while (mask + 1 < capacity / 2)
+        mask = mask * 2 + 1;
+    return mask;
+}
+
+size_t trace_limits_index_bytes(size_t decision_cache)
+{
+    return ((size_t)mask_of(decision_cache) + 1) * sizeof(struct decided_bucket);
+}
+
 void decided_init(struct decided *d, size_t capacity, struct memory *memory)
 {
     assert(capacity <= (size_t)1 << 30);
-    *d = (struct decided){.memory = memory, .capacity = (uint32_t)capacity, .mask = 511};
-    while (d->mask + 1 < d->capacity / 2)
-        d->mask = d->mask * 2 + 1;
+    *d = (struct decided){.memory = memory, .capacity = (uint32_t)capacity};
+    d->mask = mask_of(capacity);
     if (capacity > 0) {
         d->wrap = UINT32_MAX / d->capacity * d->capacity;
         d->entries = pages_map(entries_bytes(d));

@@ -42,6 +42,10 @@ struct trace_limits {
     struct memory *memory;
 };
 
+/* What a table takes at its start to find so many decisions by; each takes 16 bytes when it comes.
+ */
+size_t trace_limits_index_bytes(size_t decision_cache);
+
 /* Where a span lies: 20 bytes of reference, and 12 from which `complete` and `entry` come. */
 struct span_ref {
     uint32_t frame;

@@ -186,6 +186,24 @@ static void memory_too_small_for_its_workers_is_refused_with_its_line(void)
     fixture_free(f);
 }
 
+static void more_decisions_than_memory_can_find_are_refused_with_their_line(void)
+{
+    struct fixture *f = fixture_new("return {\n"
+                                    "  tail_sampling = { policies = { policy 'always_sample' },\n"
+                                    "    decision_cache = 50000000 },\n"
+                                    "  exporters = { exporter 'nop' } }");
+
+    CHECK(fixture_load(f) == ERR_CONFIG);
+    CHECK(report_is(f, "m/config.lua:3: tail_sampling.decision_cache is 50000000; the index of so "
+                       "many takes 256MiB at the start, and may take 150MiB, half of "
+                       "memory_limiter.limit less spike_limit: write fewer, or a larger limit\n"));
+    fixture_free(f);
+    f = fixture_new("return { tail_sampling = { policies = { policy 'always_sample' },\n"
+                    "    decision_cache = 30000000 }, exporters = { exporter 'nop' } }");
+    CHECK(!fixture_load(f) && report_is(f, ""));
+    fixture_free(f);
+}
+
 static void as_many_workers_as_memory_has_room_for(void)
 {
     struct config c = {.journal.ack = "written", .memory = {.limit = UINT64_C(400) << 20}};
@@ -429,6 +447,7 @@ int main(void)
     RUN(a_journal_too_small_for_its_workers_is_refused_with_its_line);
     RUN(a_journal_without_files_is_not_too_small);
     RUN(memory_too_small_for_its_workers_is_refused_with_its_line);
+    RUN(more_decisions_than_memory_can_find_are_refused_with_their_line);
     RUN(as_many_workers_as_memory_has_room_for);
     RUN(a_wrong_default_comes_together_with_errors_of_policies);
     RUN(options_of_processor_resource_are_checked);
