@@ -61,8 +61,8 @@ struct worker_counts {
     uint64_t kept[LABEL_MAX], dropped[LABEL_MAX]; /* spans, by label */
     uint64_t filtered[LABEL_MAX];                 /* by label of policy_shared.filters */
     struct passed_counts passed[OTLP_SIGNALS];    /* of metrics and logs */
-    /* How often it stood still to take what a reload made, how often for over a millisecond, and
-     * for how long at most. */
+    /* How often it stood still to take what a reload made, how often for over a millisecond without
+     * its waits for a CPU, and for how long at most. */
     uint64_t exchanges, slow_exchanges, longest_exchange_ns;
 };
 

@@ -241,7 +241,7 @@ static void write_build(struct page *p)
     metrics_counter(&p->m, "moontail_reload_exchanges_total",
                     "Times that a worker took what a reload had made for it.", p->l->sum.exchanges);
     metrics_counter(&p->m, "moontail_reload_slow_exchanges_total",
-                    "Those in which it stood still for over a millisecond.",
+                    "Those that took it over a millisecond without its waits for a CPU.",
                     p->l->sum.slow_exchanges);
     metrics_gauge(&p->m, "moontail_reload_exchange_max_seconds", "The longest of them.",
                   (double)p->l->sum.longest_exchange_ns / (double)NS_PER_S);

@@ -1,5 +1,6 @@
 #include "collector/worker.h"
 
+#include "base/stall.h"
 #include "collector/decide.h"
 #include "collector/door.h"
 #include "collector/evacuate.h"
@@ -87,26 +88,36 @@ static void retire_connections(struct worker *w, unsigned closed)
     receive_retire(w->receive, clock_now_ns(w->shared->clock));
 }
 
+static void count_exchange(struct worker *w, struct stall *stall, uint64_t took_ns)
+{
+    struct worker_counts *counts = &w->counts;
+    uint64_t ran_ns = stall_cpu_ns(stall);
+
+    counts->exchanges++;
+    if (took_ns > counts->longest_exchange_ns)
+        counts->longest_exchange_ns = took_ns;
+    if (took_ns > NS_PER_MS) /* or did others have the CPU? */
+        counts->slow_exchanges += earlier_ns(ran_ns + stall_ns(stall), took_ns) > NS_PER_MS;
+    stall_fini(stall);
+}
+
 /* What a reload made for this worker; counts how long it takes. */
 static void take_reload(struct worker *w)
 {
     unsigned closed = atomic_load_explicit(&w->shared->closed, memory_order_acquire);
     bool exchanges = atomic_load_explicit(&w->next_rules, memory_order_relaxed) != NULL;
-    struct worker_counts *counts = &w->counts;
+    struct stall stall = {.clock = w->shared->clock};
     uint64_t began_ns;
 
     if (!exchanges && closed == w->closed)
         return;
+    stall_begin(&stall, 0);
     began_ns = clock_now_ns(w->shared->clock);
     if (exchanges)
         exchange_rules(w);
     if (closed != w->closed)
         retire_connections(w, closed);
-    began_ns = clock_now_ns(w->shared->clock) - began_ns;
-    counts->exchanges++;
-    counts->slow_exchanges += began_ns > NS_PER_MS;
-    if (began_ns > counts->longest_exchange_ns)
-        counts->longest_exchange_ns = began_ns;
+    count_exchange(w, &stall, clock_now_ns(w->shared->clock) - began_ns);
 }
 
 /* ---- the step ---- */
