@@ -4,6 +4,8 @@
 #include "collector/trial_world.h"
 #include "lua/state.h"
 
+#include <string.h>
+
 enum { BYTES_MAX = 1 << 20, OF_EACH_KIND = 2, TRACES = TRAFFIC_KINDS * OF_EACH_KIND };
 static const uint64_t when_unix_ns = UINT64_C(1700000000000000000); /* the same each time */
 
@@ -47,8 +49,11 @@ static void say(const struct trial_failure *f, const char *config, struct buf *h
 
     err_fill(&info, ERR_SCRIPT, "%s", f->text);
     lua_name_in_full(&info, config);
-    buf_printf(hints, "%s; %s \"%s\" failed so on %u of %d made-up traces\n", info.text, f->kind,
-               f->name, f->times, TRACES);
+    buf_printf(hints, "%s; %s \"%s\" failed so ", info.text, f->kind, f->name);
+    if (strcmp(f->kind, "policy") == 0)
+        buf_printf(hints, "on %u of %d made-up traces\n", f->times, TRACES);
+    else /* a processor is asked of each span */
+        buf_printf(hints, "%u times on %d made-up traces\n", f->times, TRACES);
 }
 
 static void ask(struct trial_world *world, const struct recent *traces, const char *config,

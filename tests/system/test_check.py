@@ -144,6 +144,18 @@ return { tail_sampling = { policies = {
     assert lines[2].startswith(f"{path}:7: ") and "failed so on 2 of 8" in lines[2]
 
 
+def test_a_processor_fails_on_made_up_traces_as_often_as_it_is_asked(tmp_path):
+    path = write(tmp_path, "config.lua", """
+return { processors = { received = {
+  processor { name = "mine", on = "received", span = function(span) return span.no end },
+} }, exporters = { exporter "nop" } }
+""")
+    done = moontail("check", "--config", path)
+    assert done.returncode == 0, done
+    times = re.search(r'config.lua:3: .*; processor "mine" failed so (\d+) times on 8 made-up traces$', done.stderr.strip())
+    assert times and int(times[1]) > 8, done.stderr
+
+
 def test_a_secret_shows_nowhere(tmp_path):
     path = write(tmp_path, "config.lua", """
 local token = secret(env "TOKEN")
