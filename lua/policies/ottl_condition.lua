@@ -10,8 +10,9 @@
 --
 -- What the Collector takes otherwise: there `HasPrefix` and `HasSuffix` of what is absent or no text are errors, so that the
 -- condition does not hold as a whole, with `not` before them or an `or` beside them neither; here they just do not hold.
--- `IsMatch` of a list looks at its elements, there at its JSON. `trace_state["key"] == nil` holds without that member, and
--- `parent_span_id.string == ""` at a root; a tracestate with a part that is wrong still has its other members.
+-- `IsMatch` of a list looks at its elements and holds of no map or bytes, there it looks at their JSON and hex.
+-- `trace_state["key"] == nil` holds without that member, and `parent_span_id.string == ""` at a root; a tracestate with a part
+-- that is wrong still has its other members.
 --
 --     policy "ottl_condition" { span = { 'status.code == STATUS_CODE_ERROR and resource.attributes["team"] == "shop"' } },
 --     policy "ottl_condition/events" { spanevent = { 'name == "exception" and IsMatch(attributes["exception.type"], "Timeout$")' } },
