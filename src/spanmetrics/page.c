@@ -33,7 +33,9 @@ static char in_name(char c)
 {
     bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 
-    return is_letter || is_digit(c) ? c : '_';
+    if (is_letter || is_digit(c))
+        return c;
+    return '_';
 }
 
 static void put_name(struct buf *out, const char *name)
