@@ -70,6 +70,16 @@ static const char *given(const char *text)
     return text[0] ? text : NULL;
 }
 
+/* Whether credentials and a region are there; the first call has them looked for. */
+static bool is_ready(struct credentials *c, char region[SETTINGS_REGION_MAX])
+{
+    const char *of_machine = region[0] ? NULL : credentials_region(c);
+
+    if (of_machine)
+        snprintf(region, SETTINGS_REGION_MAX, "%s", of_machine);
+    return credentials_get(c, clock_unix_ns(clock_system())) && region[0];
+}
+
 /* Looks for credentials once, through all their sources, and for a region where there is none yet.
  * False: there are none; a->error says why. */
 static bool find_credentials(struct asking *a, const struct doctor_target *t,
@@ -82,24 +92,19 @@ static bool find_credentials(struct asking *a, const struct doctor_target *t,
                                               .external_id = given(t->external_id)};
     struct credentials *c = credentials_new(&config);
     uint64_t until_ns = clock_now_ns(clock_system()) + patience_ns, now_ns = 0;
-    const char *of_machine = NULL;
-    bool found = false;
+    bool ready = is_ready(c, region), found;
 
-    while (now_ns < until_ns && !credentials_error(c)[0]) {
-        uint64_t unix_ns = clock_unix_ns(clock_system()), due;
+    while (!ready && now_ns < until_ns && !credentials_error(c)[0]) {
+        uint64_t due;
 
         now_ns = clock_now_ns(clock_system());
-        found = credentials_get(c, unix_ns) != NULL;
-        of_machine = region[0] ? NULL : credentials_region(c);
-        if (found && (region[0] || of_machine))
-            break;
-        due = credentials_step(c, now_ns, unix_ns);
+        due = credentials_step(c, now_ns, clock_unix_ns(clock_system()));
         due = earlier_ns(due, a->curl->step(a->curl, now_ns)); /* with what was asked just now */
-        if (!credentials_error(c)[0])
+        ready = is_ready(c, region);
+        if (!ready && !credentials_error(c)[0])
             loop_wait(a->loop, earlier_ns(due, until_ns));
     }
-    if (of_machine)
-        snprintf(region, SETTINGS_REGION_MAX, "%s", of_machine);
+    found = credentials_get(c, clock_unix_ns(clock_system())) != NULL;
     snprintf(a->error, sizeof(a->error), "%s",
              credentials_error(c)[0] ? credentials_error(c) : "nobody answered in time");
     credentials_free(c);
