@@ -48,27 +48,38 @@ static bool from_env_keys(struct plan *p, const struct aws_settings *s)
     return true;
 }
 
+/* What is wrong with keys that can't be taken. */
+#define BAD_KEYS "keys with a blank or a line break in one of them, or that are too long"
+
+/* What can't be taken is a mistake, here and below, not a reason to become somebody else. */
+static bool has_bad_env_keys(struct plan *p, const struct aws_settings *s)
+{
+    bool id = settings_env(s, "AWS_ACCESS_KEY_ID") != NULL;
+    bool secret = settings_env(s, "AWS_SECRET_ACCESS_KEY") != NULL;
+
+    if (id && secret)
+        snprintf(p->error, sizeof(p->error), "the environment has " BAD_KEYS);
+    else if (id || secret)
+        snprintf(p->error, sizeof(p->error), "the environment has no %s",
+                 id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+    return id || secret;
+}
+
+/* True: it is meant; p->error says if it can't be. */
 static bool from_env_web_identity(struct plan *p, const struct aws_settings *s)
 {
     const char *file = settings_env(s, "AWS_WEB_IDENTITY_TOKEN_FILE");
     const char *arn = settings_env(s, "AWS_ROLE_ARN");
 
-    if (!file || !arn || !copy(p->token_file, sizeof(p->token_file), slice_str(file)) ||
-        !copy(p->web.arn, sizeof(p->web.arn), slice_str(arn)))
+    if (!file)
         return false;
-    base(p, PLAN_WEB_IDENTITY, "web identity");
-    return true;
-}
-
-/* One of the two is a mistake, not a reason to become somebody else. */
-static bool has_half(struct plan *p, const struct aws_settings *s)
-{
-    bool id = settings_env(s, "AWS_ACCESS_KEY_ID") != NULL;
-
-    if (id == (settings_env(s, "AWS_SECRET_ACCESS_KEY") != NULL))
-        return false;
-    snprintf(p->error, sizeof(p->error), "the environment has no %s",
-             id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+    if (arn && copy(p->token_file, sizeof(p->token_file), slice_str(file)) &&
+        copy(p->web.arn, sizeof(p->web.arn), slice_str(arn)))
+        base(p, PLAN_WEB_IDENTITY, "web identity");
+    else
+        snprintf(p->error, sizeof(p->error),
+                 "AWS_WEB_IDENTITY_TOKEN_FILE is set, but no AWS_ROLE_ARN%s",
+                 arn ? " that fits" : "");
     return true;
 }
 
@@ -107,6 +118,19 @@ static bool from_keys(struct resolving *r, const char *profile)
     return true;
 }
 
+static bool has_bad_keys(struct resolving *r, const char *profile)
+{
+    bool id = get(r, profile, "aws_access_key_id").len > 0;
+    bool secret = get(r, profile, "aws_secret_access_key").len > 0;
+
+    if (id || secret)
+        fail(r->plan, profile,
+             id && secret ? "has " BAD_KEYS
+             : id         ? "has no aws_secret_access_key"
+                          : "has no aws_access_key_id");
+    return id || secret;
+}
+
 static bool read_role(const struct resolving *r, const char *profile, struct sts_role *role)
 {
     char seconds[16];
@@ -128,15 +152,22 @@ static bool from_credential_source(struct resolving *r, const char *profile, str
     if (slice_is(source, "Environment"))
         return from_env_keys(p, r->settings) ||
                fail(p, profile, "takes its keys from the environment, which has none");
-    if (slice_is(source, "Ec2InstanceMetadata"))
+    if (slice_is(source, "Ec2InstanceMetadata")) {
         base(p, PLAN_IMDS, "instance");
-    else if (slice_is(source, "EcsContainer"))
+        return !imds_is_off(r->settings) ||
+               fail(p, profile,
+                    "takes its keys from the instance, and AWS_EC2_METADATA_DISABLED is true");
+    }
+    if (slice_is(source, "EcsContainer")) {
         base(p, PLAN_CONTAINER, "container");
-    else
-        return fail(p, profile,
-                    "has a credential_source that is not Environment, Ec2InstanceMetadata or "
-                    "EcsContainer");
-    return true;
+        return container_is_there(r->settings) ||
+               fail(p, profile,
+                    "takes its keys from the container, which has neither "
+                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor ..._FULL_URI");
+    }
+    return fail(p, profile,
+                "has a credential_source that is not Environment, Ec2InstanceMetadata or "
+                "EcsContainer");
 }
 
 static bool resolve(struct resolving *r, const char *profile, unsigned depth);
@@ -188,10 +219,12 @@ static bool resolve(struct resolving *r, const char *profile, unsigned depth)
 
     if (!has_web && get(r, profile, "role_arn").len)
         return from_role(r, profile, depth);
-    if (from_keys(r, profile))
-        return true;
     if (has_web)
         return from_web_identity(r, profile);
+    if (from_keys(r, profile))
+        return true;
+    if (has_bad_keys(r, profile))
+        return false;
     if (get(r, profile, "sso_session").len || get(r, profile, "sso_start_url").len)
         return fail(p, profile,
                     "signs in by SSO, which needs a person; credential_process = aws configure "
@@ -222,7 +255,7 @@ static bool from_profile(struct plan *p, const struct aws_settings *s)
 void plan_make(struct plan *p, const struct aws_settings *s)
 {
     *p = (struct plan){.name = "none"};
-    if (from_env_keys(p, s) || has_half(p, s) || from_env_web_identity(p, s) ||
+    if (from_env_keys(p, s) || has_bad_env_keys(p, s) || from_env_web_identity(p, s) ||
         from_profile(p, s) || p->error[0])
         return;
     from_machine(p, s);

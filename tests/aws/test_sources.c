@@ -283,7 +283,8 @@ static void a_profiles_roles_are_assumed_one_after_the_other(void)
               "[profile env]\nrole_arn=arn:e\ncredential_source=Environment\n"
               "[profile odd]\nrole_arn=arn:o\ncredential_source=Moon\n"
               "[profile sso]\nsso_session=s\n"
-              "[profile web]\nweb_identity_token_file=/token\nrole_arn=arn:w\n");
+              "[profile web]\nweb_identity_token_file=/token\nrole_arn=arn:w\n"
+              "aws_access_key_id=W\naws_secret_access_key=S\n");
     fake_file(f, "/home/.aws/credentials",
               "[c]\naws_access_key_id=C\naws_secret_access_key=S\n"
               "[self]\naws_access_key_id=SELF\naws_secret_access_key=S\n");
@@ -481,6 +482,42 @@ static void a_task_asks_the_agent(void)
     fake_aws_free(f);
 }
 
+static void a_mistake_makes_nobody_else_of_us(void)
+{
+    static const struct {
+        const char *name, *value, *why;
+    } mistakes[] = {
+        {"AWS_WEB_IDENTITY_TOKEN_FILE", "/token", "AWS_ROLE_ARN"},
+        {"AWS_PROFILE", "half", "profile half has no aws_secret_access_key"},
+        {"AWS_PROFILE", "other", "profile other has no aws_access_key_id"},
+        {"AWS_PROFILE", "broken", "profile broken has keys with a blank"},
+        {"AWS_PROFILE", "off", "AWS_EC2_METADATA_DISABLED"},
+        {"AWS_SECRET_ACCESS_KEY", "hidden\n", "a blank or a line break"},
+    };
+    struct fake_aws *f = fake_aws_new(serve_container);
+
+    fake_set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/");
+    fake_set("AWS_EC2_METADATA_DISABLED", "true");
+    fake_file(f, "/home/.aws/credentials",
+              "[half]\naws_access_key_id = A\n[other]\naws_secret_access_key = S\n"
+              "[broken]\naws_access_key_id = A\naws_secret_access_key = S S\n"
+              "[off]\nrole_arn = arn:r\ncredential_source = Ec2InstanceMetadata\n"
+              "[task]\nrole_arn = arn:r\ncredential_source = EcsContainer\n");
+    CHECK(finds(f, NULL, "POD"));
+    f->served = 0;
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        fake_set("AWS_ACCESS_KEY_ID", i == 5 ? "A" : NULL);
+        fake_set(mistakes[i].name, mistakes[i].value);
+        CHECK(says(f, NULL, mistakes[i].why) && f->served == 0);
+        fake_set(mistakes[i].name, NULL);
+    }
+    fake_set("AWS_ACCESS_KEY_ID", NULL);
+    fake_set("AWS_CONTAINER_CREDENTIALS_FULL_URI", NULL);
+    fake_set("AWS_PROFILE", "task");
+    CHECK(says(f, NULL, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"));
+    fake_aws_free(f);
+}
+
 /* ---- the instance ---- */
 
 enum {
@@ -649,6 +686,7 @@ int main(void)
     RUN(a_pods_token_is_read_from_its_file_each_time);
     RUN(no_error_says_what_was_sent_or_keys);
     RUN(a_task_asks_the_agent);
+    RUN(a_mistake_makes_nobody_else_of_us);
     RUN(the_instance_is_asked_with_a_token);
     RUN(an_instance_without_version_2_is_asked_without);
     RUN(a_hop_too_far_is_said);
