@@ -138,14 +138,37 @@ static bool sts_ask(struct exchange *x)
 
 /* ---- answers ---- */
 
+/* There is a token in it that was sent for keys: some that play STS say what they refuse. */
+static bool echoes(const struct exchange *x, struct slice text)
+{
+    static const char name[] = "&WebIdentityToken="; /* the last of the form */
+    const struct sts *s = x->self;
+    struct slice sent = slice_str(s->base->session), form = buf_slice(&x->body);
+    const uint8_t *at = memmem(form.data, form.len, name, sizeof(name) - 1);
+    struct buf encoded;
+    bool found;
+
+    buf_init(&encoded, 256 << 10, NULL);
+    if (is_web(s) && at) {
+        at += sizeof(name) - 1;
+        sent = slice_make(at, (size_t)(form.data + form.len - at));
+        canonical_encode(&encoded, text, false);
+        text = buf_slice(&encoded);
+    }
+    found = sent.len && text.len && memmem(text.data, text.len, sent.data, sent.len);
+    buf_fini(&encoded);
+    return found;
+}
+
 /* Reads a text for a sentence: without control characters, cut. */
-static void read_text(struct slice body, const char *path, char *out, size_t size)
+static void read_text(const struct exchange *x, struct slice body, const char *path, char *out,
+                      size_t size)
 {
     struct buf text;
     size_t len = 0;
 
     buf_init(&text, 64 << 10, NULL);
-    if (answer_xml(body, path, &text))
+    if (answer_xml(body, path, &text) && !echoes(x, buf_slice(&text)))
         for (; len < text.len && len + 1 < size; len++)
             out[len] = exchange_shown(text.data[len]);
     out[len] = '\0';
@@ -186,8 +209,8 @@ static enum exchange_next sts_refused(struct exchange *x, struct sts *s,
     static const char *const stale[] = {"ExpiredTokenException", "InvalidIdentityToken", NULL};
     char code[64], message[200];
 
-    read_text(answer->body, "ErrorResponse/Error/Code", code, sizeof(code));
-    read_text(answer->body, "ErrorResponse/Error/Message", message, sizeof(message));
+    read_text(x, answer->body, "ErrorResponse/Error/Code", code, sizeof(code));
+    read_text(x, answer->body, "ErrorResponse/Error/Message", message, sizeof(message));
     snprintf(x->error, sizeof(x->error), "%.120s: status %d %s %s", exchange_place(x),
              answer->status, code, message);
     if (answer->status >= 500 || answer->status == 429 || is_one_of(code, later))

@@ -65,7 +65,7 @@ static int sts_error(struct buf *body, int status, const char *code)
     return status;
 }
 
-enum { STS_WELL, STS_STALE, STS_BUSY, STS_NO_REGION, STS_DENIED, STS_HTML, STS_CLOCK };
+enum { STS_WELL, STS_STALE, STS_BUSY, STS_NO_REGION, STS_DENIED, STS_HTML, STS_CLOCK, STS_ECHO };
 
 static int serve_sts(struct fake_aws *f, const char *text, struct buf *body)
 {
@@ -83,6 +83,11 @@ static int serve_sts(struct fake_aws *f, const char *text, struct buf *body)
         return sts_error(body, 403, "RegionDisabledException");
     if (f->mode == STS_CLOCK && !web && !strstr(text, "\nX-Amz-Date: 20200101T02"))
         return sts_error(body, 403, "SignatureDoesNotMatch");
+    if (f->mode == STS_ECHO) {
+        buf_str(body, "<ErrorResponse><Error><Code>InvalidToken</Code><Message>abc+/= or hidden"
+                      "</Message></Error></ErrorResponse>");
+        return 403;
+    }
     if (f->mode == STS_DENIED)
         return sts_error(body, 403, "AccessDenied");
     if (f->mode == STS_HTML)
@@ -155,6 +160,25 @@ static void an_error_does_not_say_the_password_of_a_url(void)
     CHECK(strstr(credentials_error(c), "sts.example.com/: ") != NULL);
     CHECK(strstr(credentials_error(c), "hunter2") == NULL);
     credentials_free(c);
+    fake_aws_free(f);
+}
+
+static void an_error_does_not_say_what_sts_was_sent(void)
+{
+    struct fake_aws *f = irsa(STS_ECHO);
+
+    for (int keys = 0; keys < 2; keys++) {
+        struct credentials *c = fake_credentials(f, "arn:r");
+
+        credentials_get(c, f->unix_ns);
+        fake_run(f, c, 30);
+        CHECK(strstr(credentials_error(c), "status 403 InvalidToken") != NULL);
+        CHECK(!strstr(credentials_error(c), keys ? "hidden" : "abc"));
+        credentials_free(c);
+        fake_set("AWS_ACCESS_KEY_ID", "A");
+        fake_set("AWS_SECRET_ACCESS_KEY", "S");
+        fake_set("AWS_SESSION_TOKEN", "hidden");
+    }
     fake_aws_free(f);
 }
 
@@ -672,6 +696,7 @@ int main(void)
     RUN(a_web_identity_is_exchanged_unsigned_at_the_regions_sts);
     RUN(a_stale_identity_token_is_read_again_once);
     RUN(an_error_does_not_say_the_password_of_a_url);
+    RUN(an_error_does_not_say_what_sts_was_sent);
     RUN(a_busy_sts_is_asked_again);
     RUN(a_role_is_assumed_with_what_was_found);
     RUN(a_role_is_signed_for_where_sts_is);
