@@ -90,13 +90,23 @@ static void kill_it(struct process *p)
     p->pid = 0;
 }
 
+static void fail_with(struct process *p, int status)
+{
+    char why[100];
+
+    snprintf(why, sizeof(why), "%s %d: see what it says when it is run by hand",
+             WIFEXITED(status) ? "failed with status" : "was ended by signal",
+             WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    fail(p, why);
+}
+
 static void take_output(struct process *p, int status)
 {
     struct buf version;
 
     buf_init(&version, 16, NULL);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        fail(p, "failed: see what it says when it is run by hand");
+        fail_with(p, status);
     else if (!answer_json(buf_slice(&p->output), "Version", &version) ||
              !slice_is(buf_slice(&version), "1") ||
              !keys_from_json(&p->keys, buf_slice(&p->output), "SessionToken"))

@@ -367,9 +367,10 @@ static void a_process_prints_credentials(void)
     } bad[] = {
         {"echo '{\"Version\":2,\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"S\"}'", "version 1"},
         {"echo '{\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"S\"}'", "version 1"},
-        {"echo Hidden >&2; echo Hidden; exit 3", "failed"},
+        {"echo Hidden >&2; echo Hidden; exit 3", "failed with status 3"},
+        {"kill -9 $$", "was ended by signal 9"},
         {"exec head -c 70000 /dev/zero", "64 KiB"},
-        {"/no/such/program", "failed"},
+        {"/no/such/program", "failed with status 127"},
     };
     static struct process p;
 
