@@ -22,9 +22,9 @@ static inline bool answer_takes(const uint8_t **at, const uint8_t *end, const ch
     return true;
 }
 
-/* Appends the string, number or literal at `path` ("LogOptions/awslogs-group": keys of objects,
- * from the root). False: malformed, not there, an object or a list, or `out` is full; then `out` is
- * as before. Of equal keys the first counts. */
+/* Appends the string, number or boolean at `path` ("LogOptions/awslogs-group": keys of objects,
+ * from the root). False: malformed, not there or null, an object or a list, or `out` is full; then
+ * `out` is as before. Of equal keys the first counts. */
 bool answer_json(struct slice text, const char *path, struct buf *out);
 
 /* Appends the text of the first element at `path` ("AssumeRoleResponse/AssumeRoleResult/..."),

@@ -4,7 +4,7 @@
 struct reader {
     const uint8_t *at, *end;
     struct buf *out;
-    bool found;
+    bool found, is_null; /* is_null: what was found is no text */
 };
 
 static bool value(struct reader *r, const char *path, unsigned depth);
@@ -213,6 +213,7 @@ static bool value(struct reader *r, const char *path, unsigned depth)
     from = r->at;
     if (!scalar(r))
         return false;
+    r->is_null |= wanted && *from == 'n';
     if (wanted)
         buf_append(r->out, from, (size_t)(r->at - from));
     return true;
@@ -226,7 +227,7 @@ bool answer_json(struct slice text, const char *path, struct buf *out)
 
     if (ok)
         blanks(&r);
-    if (ok && r.at == r.end && r.found && buf_ok(out))
+    if (ok && r.at == r.end && r.found && !r.is_null && buf_ok(out))
         return true;
     out->len = before;
     return false;

@@ -90,13 +90,6 @@ static bool texts_end(struct texts *t, struct keys *k, bool ok)
     return ok;
 }
 
-/* What is null is absent; none of the texts is that word. */
-static void drop_null(struct buf *text)
-{
-    if (slice_is(buf_slice(text), "null"))
-        buf_clear(text);
-}
-
 bool keys_from_json(struct keys *k, struct slice text, const char *token)
 {
     struct texts t;
@@ -107,10 +100,6 @@ bool keys_from_json(struct keys *k, struct slice text, const char *token)
         answer_json(text, token, &t.session);
         answer_json(text, "Expiration", &t.expiration);
     }
-    drop_null(&t.access);
-    drop_null(&t.secret);
-    drop_null(&t.session);
-    drop_null(&t.expiration);
     return texts_end(&t, k, ok && buf_ok(&t.session) && buf_ok(&t.expiration));
 }
 

@@ -43,6 +43,8 @@ static void json_texts_are_found_by_their_path(void)
     CHECK(json(" { \"b\" : { \"x\" : [1, {\"c\":\"no\"}], \"c\" : \"2\" } } ", "b/c", "2"));
     CHECK(json("{\"n\":-1.5e+3,\"t\":true,\"z\":null}", "n", "-1.5e+3"));
     CHECK(json("{\"n\":1,\"t\":true}", "t", "true"));
+    CHECK(json("{\"n\":null,\"t\":\"null\"}", "n", NULL));
+    CHECK(json("{\"n\":null,\"t\":\"null\"}", "t", "null"));
     CHECK(json("{\"a\":\"\"}", "a", ""));
     CHECK(json("{\"a\":\"x\",\"a\":\"y\"}", "a", "x"));
     CHECK(json("{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\ud83d\\ude00\"}", "a",
