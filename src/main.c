@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 /* Started without stdin, stdout or stderr, a file or a pipe of its own would get the number, and be
@@ -20,5 +21,6 @@ static void hold_standard_files(void)
 int main(int argc, char **argv)
 {
     hold_standard_files();
+    signal(SIGCHLD, SIG_DFL); /* where it was left ignored, nobody hears how a child ended */
     return cli_main(argc, argv);
 }

@@ -207,14 +207,18 @@ def test_a_role_is_taken_with_what_another_role_gives(tmp_path, aws):
     assert of(lines, "aws")[1] == ("ok", "xray: xray takes a signed call (status 200)")
 
 
-def test_credentials_that_have_to_be_asked_for_are_used_once_they_are_there(tmp_path, aws):
+@pytest.mark.parametrize("under", [(), (sys.executable, "-c", """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # as some that start others leave it
+os.execv(sys.argv[1], sys.argv[1:])""")], ids=["", "ignored children"])
+def test_credentials_that_have_to_be_asked_for_are_used_once_they_are_there(tmp_path, aws, under):
     (tmp_path / "give").write_text("""printf '{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"s",'
 printf '"Expiration":"%s"}' $(date -u -d '+1 hour' +%FT%TZ)""")
     (tmp_path / "aws").write_text(f"[default]\ncredential_process = sh {tmp_path}/give\n")
     begin = time.monotonic()
     code, lines = doctor(tmp_path, config(exporter("xray", endpoint=aws.url)), {
         **NOBODY, "AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": aws.url,
-        "AWS_CONFIG_FILE": str(tmp_path / "aws")})
+        "AWS_CONFIG_FILE": str(tmp_path / "aws")}, under)
     assert code == 0, lines
     assert of(lines, "aws")[1] == ("ok", "xray: xray takes a signed call (status 200)")
     assert time.monotonic() - begin < 12, "it waits for 15 s where nobody answers"
