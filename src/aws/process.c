@@ -85,7 +85,8 @@ static void kill_it(struct process *p)
         return;
     kill(-p->pid, SIGKILL);
     kill(p->pid, SIGKILL);
-    while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+    /* All of the group: as the first process of a container we get its children, too. */
+    while (waitpid(-p->pid, NULL, 0) > 0 || errno == EINTR)
         ;
     p->pid = 0;
 }

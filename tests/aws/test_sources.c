@@ -3,6 +3,10 @@
 #include "aws/sources.h"
 #include "fake_aws.h"
 
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
 /* Keys as the endpoints for containers and instances give them. */
 static void put_keys(struct buf *body, const char *access)
 {
@@ -404,6 +408,22 @@ static void a_process_that_hangs_is_ended_after_a_minute(void)
     CHECK(p.pid == 0 && p.state == EXCHANGE_IDLE);
 }
 
+/* As the first process of a container, which gets the children of those that ended. */
+static void a_process_leaves_no_child_behind_when_it_is_killed(void)
+{
+    static struct process p;
+    pid_t group;
+
+    CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+    process_begin(&p, "(sleep 600 & sleep 600) & echo; sleep 600");
+    group = p.pid;
+    while (p.output.len == 0)
+        process_step(&p, 1);
+    process_fini(&p);
+    CHECK(waitpid(-group, NULL, WNOHANG) < 0 && errno == ECHILD);
+    CHECK(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
+}
+
 static void a_profiles_process_is_run(void)
 {
     struct fake_aws *f = fake_aws_new(serve_sts);
@@ -708,6 +728,7 @@ int main(void)
     RUN(the_environments_keys_come_before_all_others);
     RUN(a_process_prints_credentials);
     RUN(a_process_that_hangs_is_ended_after_a_minute);
+    RUN(a_process_leaves_no_child_behind_when_it_is_killed);
     RUN(a_profiles_process_is_run);
     RUN(a_pods_token_is_read_from_its_file_each_time);
     RUN(no_error_says_what_was_sent_or_keys);
