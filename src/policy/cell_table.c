@@ -250,17 +250,30 @@ struct cell *cell_table_lock(struct cell_table *t, struct slice key, uint64_t no
 
 /* ---- operations ---- */
 
+/* A thread that is behind another would find less than is left: the time is that of the latest.
+ * Called once the level is known. */
+static uint64_t latest_ns(struct cell_table *t, uint64_t now_ns)
+{
+    uint64_t latest = atomic_load_explicit(&t->latest_ns, memory_order_relaxed);
+
+    while (latest < now_ns &&
+           !atomic_compare_exchange_weak_explicit(&t->latest_ns, &latest, now_ns,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+    return latest > now_ns ? latest : now_ns;
+}
+
 static bool fixed_add_or_take(struct cell_table *t, enum cell_fixed fixed, struct cell_taking *what,
                               uint64_t now_ns)
 {
-    uint64_t word = atomic_load_explicit(&t->words[fixed], memory_order_relaxed), next;
+    uint64_t word = atomic_load_explicit(&t->words[fixed], memory_order_acquire), next;
 
     do {
         next = word;
-        if (!cell_add_or_take(&t->rule, &next, what, now_ns))
+        if (!cell_add_or_take(&t->rule, &next, what, latest_ns(t, now_ns)))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&t->words[fixed], &word, next,
-                                                    memory_order_relaxed, memory_order_relaxed));
+                                                    memory_order_acq_rel, memory_order_acquire));
     mark_changed(t);
     return true;
 }
@@ -277,7 +290,7 @@ static bool keyed_add_or_take(struct cell_table *t, struct slice key, struct cel
     c = cell_table_lock(t, key, now_ns, &s);
     if (!c)
         return fixed_add_or_take(t, CELL_OTHER, what, now_ns);
-    done = cell_add_or_take(&t->rule, &c->word, what, now_ns);
+    done = cell_add_or_take(&t->rule, &c->word, what, latest_ns(t, now_ns));
     pthread_mutex_unlock(&s->lock);
     if (done)
         mark_changed(t);

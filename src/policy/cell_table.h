@@ -50,7 +50,8 @@ struct cell_table {
     _Atomic uint64_t words[CELL_FIXED_COUNT]; /* limit, seen */
     pthread_mutex_t fixed_lock;               /* of counters and rates; taken before a stripe's */
     union cell_space fixed[CELL_FIXED_COUNT];
-    uint64_t interval_end_ns; /* of rates; 0: none has begun */
+    uint64_t interval_end_ns;   /* of rates; 0: none has begun */
+    _Atomic uint64_t latest_ns; /* at which any thread took */
     _Atomic uint32_t keys;
     _Atomic uint64_t overflows;
     _Atomic uint64_t next_sweep_ns;

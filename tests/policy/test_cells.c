@@ -351,6 +351,26 @@ static void four_threads_take_exactly_what_there_is(void)
     cells_free(c);
 }
 
+/* A worker's now_ns is of the begin of its turn: before what another one has taken at since. */
+static void a_thread_that_is_behind_takes_the_last_of_it_too(void)
+{
+    struct cells *c = cells_new(NULL);
+    struct cell_rule rule = limit_rule(1, 10);
+    struct cell_table *t = table(c, &rule, START_NS);
+    const struct slice keys[] = {no_key, slice_str("key")};
+
+    for (int k = 0; k < 2; k++) {
+        unsigned taken = cell_limit_take(t, keys[k], 1, START_NS + NS_PER_MS);
+
+        while (cell_limit_take(t, keys[k], 1, START_NS))
+            taken++;
+        CHECK(taken == 10);
+        CHECK(!cell_limit_take(t, keys[k], 1, START_NS + NS_PER_MS));
+    }
+    cell_table_unref(t);
+    cells_free(c);
+}
+
 /* ---- carrying over ---- */
 
 static unsigned take_all(struct cell_table *t, struct slice key, uint64_t now_ns)
@@ -620,6 +640,7 @@ int main(void)
     RUN(what_forgets_misses_nothing_new);
     RUN(a_share_never_passes_the_cap_in_any_second_through_a_flood);
     RUN(four_threads_take_exactly_what_there_is);
+    RUN(a_thread_that_is_behind_takes_the_last_of_it_too);
     RUN(the_same_rule_is_the_same_table);
     RUN(a_changed_limit_keeps_its_level_and_is_clamped);
     RUN(a_changed_window_keeps_what_is_inside_of_it);
