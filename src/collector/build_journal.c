@@ -169,7 +169,6 @@ enum err build_journal(struct collector *c, struct err_info *info)
 
 void build_state(struct collector *c)
 {
-    if (c->shared.ack != ACK_MEMORY)
-        state_file_init(&c->state_file, c->cells, c->host.disk, c->host.clock, c->memory,
-                        journal_path(c));
+    state_file_init(&c->state_file, c->cells, c->host.disk, c->host.clock, c->memory,
+                    c->shared.ack == ACK_MEMORY ? NULL : journal_path(c));
 }

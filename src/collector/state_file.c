@@ -33,6 +33,8 @@ void state_file_init(struct state_file *f, struct cells *cells, struct disk *dis
                      const struct clock *clock, struct memory *memory, const char *folder)
 {
     *f = (struct state_file){.cells = cells, .disk = disk, .clock = clock, .memory = memory};
+    if (!folder)
+        return;
     snprintf(f->path, sizeof(f->path), "%s/" STATE_FILE_NAME, folder);
     snprintf(f->new_path, sizeof(f->new_path), "%s.new", f->path);
     read_file(f);
@@ -67,7 +69,7 @@ void state_file_save(struct state_file *f)
     struct buf out;
     enum err err = ERR_OK;
 
-    if (!f->cells || (!f->failed && !cells_changed(f->cells)))
+    if (!f->path[0] || (!f->failed && !cells_changed(f->cells)))
         return;
     buf_init(&out, MAX_BYTES, f->memory);
     cells_write(f->cells, clock_now_ns(f->clock), clock_unix_ns(f->clock), &out);
@@ -82,6 +84,7 @@ uint64_t state_file_step(struct state_file *f, uint64_t now_ns)
     if (!f->cells || cells_is_empty(f->cells))
         return NEVER_NS;
     if (now_ns >= f->due_ns) {
+        cells_forget(f->cells, now_ns);
         state_file_save(f);
         f->due_ns = now_ns + NS_PER_S;
     }

@@ -218,6 +218,36 @@ void cells_each(struct cells *c, void (*fn)(void *arg, const struct cell_stats *
     pthread_mutex_unlock(&c->lock);
 }
 
+/* ---- forgetting ---- */
+
+static void on_alive(void *arg, const struct cell *cell)
+{
+    (void)cell;
+    *(bool *)arg = true;
+}
+
+static bool is_over(struct cell_table *t, uint64_t now_ns)
+{
+    bool alive = false;
+
+    cell_table_each(t, now_ns, on_alive, &alive);
+    return !alive;
+}
+
+void cells_forget(struct cells *c, uint64_t now_ns)
+{
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = c->count; i-- > 0;) {
+        struct cell_table *t = c->tables[i];
+
+        if (atomic_load(&t->refs) > 1 || !is_over(t, now_ns))
+            continue;
+        cell_table_unref(t);
+        c->tables[i] = c->tables[--c->count];
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
 bool cells_is_empty(struct cells *c)
 {
     bool empty;

@@ -69,6 +69,8 @@ void cell_counter_add(struct cell_table *t, struct slice key, double n, uint64_t
 double cell_counter_per_second(struct cell_table *t, struct slice key, uint64_t now_ns);
 
 bool cells_is_empty(struct cells *c); /* nobody declared anything */
+/* Forgets tables that nobody holds and in which all is over. */
+void cells_forget(struct cells *c, uint64_t now_ns);
 
 struct cell_stats {
     const char *component, *name; /* borrowed for the call */
@@ -83,7 +85,7 @@ void cells_each(struct cells *c, void (*fn)(void *arg, const struct cell_stats *
 
 /* True if something was counted since the last cells_write. */
 bool cells_changed(struct cells *c);
-/* Appends all that is not over yet; forgets tables that nobody holds and that are. */
+/* Appends all that is not over yet. */
 void cells_write(struct cells *c, uint64_t now_ns, uint64_t unix_ns, struct buf *out);
 /* Reads that into an empty world. ERR_PARSE with a sentence: the world stays empty. */
 enum err cells_read(struct cells *c, struct slice data, uint64_t now_ns, uint64_t unix_ns,

@@ -93,16 +93,6 @@ static uint32_t write_table(struct cell_table *t, uint64_t now_ns, struct buf *o
     return w.cells;
 }
 
-/* Forgets the table at *i if only the world holds it. */
-static void forget(struct cells *c, size_t *i)
-{
-    if (atomic_load(&c->tables[*i]->refs) > 1)
-        return;
-    cell_table_unref(c->tables[*i]);
-    c->tables[*i] = c->tables[--c->count];
-    (*i)--;
-}
-
 void cells_write(struct cells *c, uint64_t now_ns, uint64_t unix_ns, struct buf *out)
 {
     size_t first = out->len, before;
@@ -114,11 +104,8 @@ void cells_write(struct cells *c, uint64_t now_ns, uint64_t unix_ns, struct buf 
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; i < c->count; i++) {
         before = out->len;
-        if (write_table(c->tables[i], now_ns, out) > 0)
-            continue;
-        if (buf_ok(out))
+        if (write_table(c->tables[i], now_ns, out) == 0 && buf_ok(out))
             out->len = before;
-        forget(c, &i);
     }
     pthread_mutex_unlock(&c->lock);
     if (buf_ok(out))

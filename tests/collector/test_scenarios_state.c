@@ -182,6 +182,37 @@ static void a_reload_keeps_levels_and_carries_them_over_to_other_rates(void)
     sim_fini(&s);
 }
 
+#define AT_LEVEL(ack, policies)                                                                    \
+    "return { receivers = { otlp = { grpc = false, http = '127.0.0.1:0' } },\n"                    \
+    "  journal = { ack = '" ack "' }, exporters = { exporter 'nop' },\n"                           \
+    "  tail_sampling = { decision_wait = '1s', policies = { " policies " } } }\n"
+
+#define KNOWS_IDS                                                                                  \
+    "policy { name = 'p', setup = function() return seen { window = '10s' } end,\n"                \
+    "  decide = function(trace, opt, my) if my:add(trace.id) then return keep 'few' end end }"
+
+static void forgets(const char *config, const char *without)
+{
+    struct sim s;
+    uint64_t number = 0;
+
+    sim_init(&s, &(struct sim_options){.config = config, .cpus = 2});
+    CHECK(kept_of_20(&s, &number) == 20);
+    CHECK(reload(&s, without));
+    CHECK(metrics_say(&s, "moontail_state_keys{component=\"p\",kind=\"seen\",name=\"#1\"} 20"));
+    CHECK(reload(&s, config));
+    CHECK(reload(&s, without));
+    sim_run(&s, 12 * NS_PER_S);
+    CHECK(!metrics_say(&s, "moontail_state_keys{"));
+    sim_fini(&s);
+}
+
+static void what_a_removed_policy_knew_is_let_go_when_it_is_over(void)
+{
+    forgets(AT_LEVEL("written", KNOWS_IDS), AT_LEVEL("written", "policy 'always_sample'"));
+    forgets(AT_LEVEL("memory", KNOWS_IDS), AT_LEVEL("memory", "policy 'always_sample'"));
+}
+
 static void write_state(const struct sim *s, const char *text)
 {
     char path[256];
@@ -218,6 +249,7 @@ int main(void)
     RUN(keys_and_overflows_are_metrics);
     RUN(a_limit_goes_on_where_it_was_after_a_kill);
     RUN(a_reload_keeps_levels_and_carries_them_over_to_other_rates);
+    RUN(what_a_removed_policy_knew_is_let_go_when_it_is_over);
     RUN(a_damaged_state_file_begins_anew_and_is_said);
     RUN(two_workers_keep_exactly_what_one_limit_allows);
     return DONE();

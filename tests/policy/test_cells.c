@@ -620,8 +620,13 @@ static void what_nobody_declares_any_more_is_forgotten_when_it_is_over(void)
     cells_write(c, START_NS, UNIX_NS, &again);
     CHECK(slice_equal(buf_slice(&file), buf_slice(&again))); /* nothing is lost meanwhile */
     buf_clear(&again);
+    cells_forget(c, START_NS);
+    cells_each(c, on_stats, &found);
+    CHECK(found.keys != 7);
+    found.keys = 7;
     cells_write(c, START_NS + 60 * NS_PER_S, UNIX_NS + 60 * NS_PER_S, &again);
     CHECK(again.len < 48);
+    cells_forget(c, START_NS + 60 * NS_PER_S);
     cells_each(c, on_stats, &found);
     CHECK(found.keys == 7); /* there is none */
     buf_fini(&file);
