@@ -43,6 +43,7 @@ static int explain(const struct journal_place *place, const uint8_t trace_id[16]
         return EXIT_CONFIG;
     }
     x.arguments = place->arguments;
+    x.may_be_left_out = place->has_door;
     ask_bias(place, &x);
     buf_init(&text, TEXT_MAX, NULL);
     if (json)

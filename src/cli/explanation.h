@@ -61,6 +61,9 @@ struct explanation {
      * says anything. Owned. */
     char *bias;
 
+    /* Not every span that is there waits: the configuration drops some at the door. */
+    bool may_be_left_out;
+
     /* What follows commands in hints, so that they find the same folder; NULL: nothing. Borrowed.
      */
     const char *arguments;

@@ -292,8 +292,11 @@ static void put_decision(struct buf *out, const struct explanation *x, uint64_t 
 
 static void put_undecided(struct buf *out, const struct explanation *x, uint64_t now_unix_ns)
 {
+    const char *or_not =
+        x->may_be_left_out ? ", or left out by head_sampling or processors.received" : "";
+
     if (x->live_spans) {
-        buf_str(out, "pending: ");
+        buf_printf(out, "pending%s: ", or_not);
         put_count(out, x->live_spans, "span");
         buf_str(out, " since ");
         put_time(out, x->first_ns);
@@ -302,7 +305,7 @@ static void put_undecided(struct buf *out, const struct explanation *x, uint64_t
         return;
     }
     if (x->history_spans) {
-        buf_str(out, "decided, but the log does not go back that far; ");
+        buf_printf(out, "decided, but the log does not go back that far%s; ", or_not);
         put_count(out, x->history_spans, "span");
         buf_str(out, " can still be read\n");
         return;

@@ -12,6 +12,7 @@ struct journal_place {
     char *arguments;     /* " --config FILE" or " --journal PATH", as they were given, for a shell:
                           * hints name commands that can be copied; "": neither was. Owned. */
     char *control;       /* of the control socket; NULL: there is none. Owned. */
+    bool has_door;       /* the configuration that was read drops spans as they come */
     char hash[17];       /* of the configuration as it reads here; "": none was read */
 };
 

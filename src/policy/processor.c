@@ -147,6 +147,11 @@ size_t processor_set_count(const struct processor_set *p)
     return p ? p->count : 0;
 }
 
+bool processor_set_has_spans(const struct processor_set *p)
+{
+    return p && p->span_count > 0;
+}
+
 /* ---- asking ---- */
 
 /* By what its on_error is, to a span and to an item of metrics and logs. */

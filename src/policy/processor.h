@@ -20,6 +20,8 @@ enum err processor_set_new(lua_State *L, const char *on, int list, struct policy
                            struct processor_set **out, struct buf *errors) MUST_CHECK;
 void processor_set_free(struct processor_set *p);
 size_t processor_set_count(const struct processor_set *p); /* NULL: none */
+/* Whether some of them are asked about spans; NULL: none. */
+bool processor_set_has_spans(const struct processor_set *p);
 
 /* What became of the spans of a trace. The bytes live until processor_set_end, the rest until the
  * next run. */

@@ -129,6 +129,8 @@ static void write_acked(const char *lines)
 
 /* ---- what is said of it ---- */
 
+static bool has_door;
+
 static const char *explain(bool json)
 {
     struct explanation x;
@@ -137,6 +139,7 @@ static const char *explain(bool json)
     buf_clear(&text);
     if (explanation_read(&fake.disk, "j", id, &x, &info))
         return info.text[0] ? "no journal" : "";
+    x.may_be_left_out = has_door;
     if (json)
         explanation_json(&x, &text);
     else
@@ -239,6 +242,19 @@ static void what_the_log_has_forgotten_is_said_so(void)
     end("j/segments-00000001", SEGMENT_IS_FREE);
     explain(false);
     CHECK(says(": decided, but the log does not go back that far; 1 span can still be read\n"));
+    fake_disk_fini(&fake);
+}
+
+static void what_may_have_been_left_out_at_the_door_is_said_so(void)
+{
+    fake_disk_init(&fake);
+    begin(USE_FRAMES);
+    add_spans(1, 1, 1);
+    end("j/segments-00000001", SEGMENT_IS_FREE);
+    has_door = true;
+    explain(false);
+    has_door = false;
+    CHECK(says("that far, or left out by head_sampling or processors.received; 1 span can still"));
     fake_disk_fini(&fake);
 }
 
@@ -405,6 +421,7 @@ int main(void)
     RUN(a_dropped_trace_shows_its_draw_and_how_to_rescue_it);
     RUN(what_waits_is_pending);
     RUN(what_the_log_has_forgotten_is_said_so);
+    RUN(what_may_have_been_left_out_at_the_door_is_said_so);
     RUN(an_unknown_trace_is_not_seen_since_the_oldest_decision);
     RUN(an_exporter_that_has_not_settled_it_still_queues_it);
     RUN(a_rescue_stands_behind_the_decision);

@@ -83,6 +83,20 @@ def test_explain_of_a_collector_that_was_killed(tmp_path):
     assert code == 1 and "not decided yet" in err
 
 
+def test_explain_does_not_call_pending_what_was_left_out_at_the_door(start):
+    door = 'processors = { received = { processor "drop_at_door" { when = match { name = "probe" } } } },'
+    collector = start(written(exporter("nop"), more=door))
+    sent = request_with(span(trace_id(1), 1), span(trace_id(2), 2, name="probe"))
+    post(collector.http, sent.SerializeToString())
+    collector.wait_metrics(lambda m: m.total("moontail_dropped_spans_total") == 1)
+
+    out = run("explain", hexed(2), "--config", "config.lua", folder=collector.folder).stdout
+    assert out.startswith(f"{hexed(2)}: pending, or left out by head_sampling or processors.received: "
+                          "1 span since "), out
+    assert run("explain", hexed(1), "--config", "config.lua",
+               folder=collector.folder).stdout.startswith(f"{hexed(1)}: dropped by "), out
+
+
 def test_fsck_names_damage_and_repairs_what_can_be(start, tmp_path):
     collector = killed(tmp_path / "killed")
     folder = os.path.join(collector.folder, "journal")
