@@ -22,6 +22,7 @@ static const uint64_t look_ns = 30 * NS_PER_S;
 static const char *const folders_below[] = {"policies", "processors", "exporters"};
 
 struct watch {
+    char path[PATH_MAX];
     char folders[FOLDERS][PATH_MAX]; /* "" for none */
     struct loop *loop;
     int fd; /* -1: no events */
@@ -66,7 +67,7 @@ static void find_folders(struct watch *w, const char *path)
     for (int i = 0; i < 3; i++)
         if (snprintf(w->folders[i + 1], PATH_MAX, "%s/%s", folder, folders_below[i]) >= PATH_MAX)
             w->folders[i + 1][0] = '\0';
-    follow_link(path, w->folders[4]);
+    snprintf(w->path, sizeof(w->path), "%s", path);
 }
 
 /* ---- events ---- */
@@ -185,6 +186,7 @@ static bool has_changed(struct watch *w, uint64_t now_ns)
     uint64_t before = w->fingerprint;
 
     w->next_look_ns = now_ns + look_ns;
+    follow_link(w->path, w->folders[4]);
     w->fingerprint = look(w);
     add_folders(w);
     return w->fingerprint != before;

@@ -143,6 +143,26 @@ def test_the_swap_of_a_config_map_is_taken(start, tmp_path):
                                              reason="two") == 1)
 
 
+def test_a_link_that_leads_elsewhere_is_followed(start, tmp_path):
+    """Of releases in folders of their own: what is edited where the link leads now is seen at once."""
+    (tmp_path / "link").mkdir()
+    path = tmp_path / "link" / "config.lua"
+    text = config(exporter("nop"), tail=KEEP, wait="10ms").replace("FOLDER", str(tmp_path / "link"))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        in_place(tmp_path / name / "config.lua", text)
+    os.symlink(tmp_path / "one" / "config.lua", path)
+    collector = start(text, folder=tmp_path / "link")
+    assert collector.http
+    os.symlink(tmp_path / "two" / "config.lua", f"{path}~")
+    os.rename(f"{path}~", path)
+    reloads(collector, FILE)
+    begin = time.monotonic()
+    in_place(tmp_path / "two" / "config.lua", text.replace("10ms", "20ms"))
+    reloads(collector, FILE, count=2)
+    assert time.monotonic() - begin < 15  # names and times are compared every 30 s
+
+
 def test_what_is_wrong_is_refused_and_stays_visible(start):
     collector = start(config(exporter("nop"), tail=KEEP, wait="10ms"))
     path = os.path.join(collector.folder, "config.lua")
