@@ -61,6 +61,7 @@ static void check_all(struct doctor *d, const struct setup *s, const struct setu
                l->policies == 1 ? "y" : "ies", l->exporters, l->exporters == 1 ? "" : "s");
     doctor_check_jit(d, c);
     doctor_check_memory(d, c);
+    doctor_check_limits(d, c);
     doctor_check_journal(d, c);
     doctor_check_control(d, c);
     doctor_check_ports(d, c);

@@ -44,6 +44,7 @@ void doctor_check_ports(struct doctor *d, const struct config *config);
 void doctor_check_journal(struct doctor *d, const struct config *config);
 void doctor_check_control(struct doctor *d, const struct config *config);
 void doctor_check_memory(struct doctor *d, const struct config *config);
+void doctor_check_limits(struct doctor *d, const struct config *config);
 void doctor_check_jit(struct doctor *d, const struct config *config);
 
 /* doctor_files.c: certificates, keys and the files that exporters write. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/net.h"
 #include "cli/doctor.h"
+#include "collector/descriptors.h"
 #include "collector/process.h"
 #include "lua/state.h"
 
@@ -116,6 +117,20 @@ void doctor_check_memory(struct doctor *d, const struct config *config)
         doctor_say(d, FINDING_OK, "memory", "memory_limiter.limit is %.0f of %.0f MiB that %s has",
                    ours / mib, room / mib, whose);
     }
+}
+
+/* ---- limits of a process ---- */
+
+void doctor_check_limits(struct doctor *d, const struct config *config)
+{
+    unsigned workers = setup_workers(config, process_cpus());
+    struct descriptors shares;
+    struct err_info info;
+
+    if (!descriptors_share(config, workers, process_max_fds(), &shares, &info))
+        return;
+    doctor_say(d, FINDING_FAIL, "limits", "%s", info.text);
+    doctor_advise("each connection takes one more");
 }
 
 /* ---- the journal ---- */

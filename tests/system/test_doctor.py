@@ -174,6 +174,16 @@ def test_a_journal_too_small_for_the_cpus_of_this_machine_fails(tmp_path):
     assert of(lines, "journal")[0][1].startswith("journal.max_size is 16MiB; the segments that ")
 
 
+def test_too_few_file_descriptors_for_a_start_fail(tmp_path):
+    text = config(exporter("nop"), workers=4)
+    code, lines = doctor(tmp_path, text, under=("sh", "-c", 'ulimit -n 85; exec "$@"', "sh"))
+    assert code == 1
+    assert of(lines, "limits")[0][1].startswith(
+        "this process may have 85 file descriptors, and 4 workers need 86: raise it"), lines
+    code, lines = doctor(tmp_path, text, under=("sh", "-c", 'ulimit -n 86; exec "$@"', "sh"))
+    assert code == 0 and of(lines, "limits") == [], lines
+
+
 def test_a_configuration_with_errors_is_all_that_is_looked_at(tmp_path):
     code, lines = doctor(tmp_path, "return { exporters = 5 }")
     assert code == 1 and len(lines) == 2 and of(lines, "config")[0][0] == "FAIL"
