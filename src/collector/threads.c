@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 struct thread {
@@ -61,11 +62,17 @@ static void start(struct thread *threads, unsigned count)
     /* Signals are the main thread's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (unsigned i = 0; i < count; i++)
-        if (pthread_create(&threads[i].id, NULL, run_task, &threads[i]) != 0) {
-            fprintf(stderr, "moontail: cannot start a thread\n");
+    for (unsigned i = 0; i < count; i++) {
+        int error = pthread_create(&threads[i].id, NULL, run_task, &threads[i]);
+
+        if (error != 0) {
+            fprintf(stderr,
+                    "moontail: cannot start a thread: %s; raise what bounds them (TasksMax of "
+                    "systemd, --pids-limit of docker, ulimit -u)\n",
+                    strerror(error));
             _exit(EXIT_FAILURE);
         }
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -3,9 +3,11 @@ import fcntl
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -22,6 +24,22 @@ def test_sigterm_decides_what_waits_and_delivers_it(start, backend):
     collector.wait_metrics(lambda m: m.total("moontail_pending_spans") == 500)
     collector.stop()
     assert_same_spans(backend.received(), sent)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user is had by root alone")
+def test_a_start_without_threads_says_why():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, 65534, 65534)
+        program, path = shutil.copy(PROGRAM, folder), f"{folder}/config.lua"
+        with open(path, "w") as f:
+            f.write(config(exporter("nop")).replace("FOLDER", folder))
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                               "prlimit", "--nproc=2", program, "run", "--config", path], cwd="/",
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1, done
+    assert done.stderr.endswith(
+        "moontail: cannot start a thread: Resource temporarily unavailable; raise what bounds them "
+        "(TasksMax of systemd, --pids-limit of docker, ulimit -u)\n"), done.stderr
 
 
 def test_readyz_is_503_while_draining(start, backend):
