@@ -116,10 +116,64 @@ local function only(edits, action)
   return edits[action] ~= nil
 end
 
+local SIGNALS = { "traces", "metrics", "logs" }
+
+-- In whose pipelines it stands: { traces = true, ... }; and whether that is all of them.
+local function signals_of(pipelines, id)
+  local signals, all = {}, true
+  for _, signal in ipairs(SIGNALS) do
+    for _, other in ipairs(pipelines[signal] and pipelines[signal].processors or {}) do signals[signal] = signals[signal] or (other == id or nil) end
+    all = all and (signals[signal] or not pipelines[signal])
+  end
+  return signals, all
+end
+
+local function is_of_all(steps, id) return (select(2, signals_of(steps.pipelines, id))) end
+
+-- Whether it asks about resources, or edits them for some signals alone.
+local function is_about_resources(steps, id)
+  local kind, options = report.type_of(id), steps.given.map[id]
+  if kind == "resource" then return not is_of_all(steps, id) end
+  return kind == "filter" or (type(options) == "table" and (options.include or options.exclude) ~= nil)
+end
+
+-- Whether what stands behind it edits resources too, and whether that has to see its edits.
+local function behind(steps, id)
+  local edits, sees = false, false
+  for _, pipeline in pairs(steps.pipelines) do
+    local found = false
+    for _, other in ipairs(pipeline.processors or {}) do
+      edits = edits or (found and report.type_of(other) == "resource")
+      sees = sees or (found and is_about_resources(steps, other))
+      found = found or other == id
+    end
+  end
+  return edits, sees
+end
+
+-- What edits resources of all signals does so after all else here. Where that is not so there it is one among the others.
+local function resource_in_turn(steps, id, signals, edits)
+  local name = "attributes/" .. report.safe(id)
+  if steps.resource_detection then steps.given:add("different", id, "what is detected is set behind it") end
+  table.insert(steps.kept, lua_text.call("processor", name, map {
+    { "target", "resource" },
+    { "when", signals.traces and (signals.metrics or signals.logs) and true or nil },
+    { "metrics", signals.metrics },
+    { "logs", signals.logs },
+    { "insert", edits.insert },
+    { "update", edits.update },
+    { "upsert", edits.upsert },
+    { "delete", edits.delete },
+  }))
+  return ('processor "%s"'):format(name)
+end
+
 function types.resource(s, steps, id, signals)
   local edits = put_actions(s, "attributes", RESOURCE)
+  local is_edited, is_seen = behind(steps, id)
   if steps.samples then note_late(s, steps, id, signals) end
-  if only(edits, "upsert") and not steps.resource then
+  if is_seen or not is_of_all(steps, id) then return resource_in_turn(steps, id, signals, edits) end
+  if only(edits, "upsert") and not is_edited then
     steps.resource = edits.upsert
     return "resource"
   end
@@ -225,7 +279,7 @@ end
 
 local DETECTORS = { env = "env", eks = "eks", ecs = "ecs", ec2 = "ec2", k8snode = "k8s", kubeadm = "k8s" }
 
-function types.resourcedetection(s, steps)
+function types.resourcedetection(s, steps, id)
   local list, given = {}, {}
   for _, theirs in ipairs(s:list "detectors" or { "env" }) do
     local ours = DETECTORS[tostring(theirs)]
@@ -238,6 +292,8 @@ function types.resourcedetection(s, steps)
   s:ignore_all { timeout = "5 s in all", refresh_interval = "asked at the start and at each reload" }
   if s:boolean "override" ~= false then s:add("different", "override", "only what a span's resource lacks is set") end
   if #list == 0 then return nil end
+  if not is_of_all(steps, id) then s.notes:add("different", "processors." .. id, "sets what is detected on resources of all signals") end
+  if select(2, behind(steps, id)) then s.notes:add("different", "processors." .. id, "sets what is detected behind all others: they do not see it") end
   steps.resource_detection = list
   return "resource_detection"
 end
@@ -367,37 +423,52 @@ end
 
 -- ---- in order ----
 
-local OF_ALL = { resource = true, memory_limiter = true, batch = true, attributes = true, filter = true }
+local OF_ALL = { resource = true, resourcedetection = true, memory_limiter = true, batch = true, attributes = true, filter = true }
+local IN_TURN = { resource = true, attributes = true, filter = true }
 
--- In whose pipelines it stands: { traces = true, ... }.
-local function signals_of(pipelines, id)
-  local signals = {}
-  for signal, pipeline in pairs(pipelines) do
-    for _, other in ipairs(pipeline.processors or {}) do signals[signal] = signals[signal] or (other == id or nil) end
+local function read_one(steps, id, signal)
+  local given, kind = steps.given, report.type_of(id)
+  if types[kind] and (signal == "traces" or OF_ALL[kind]) then
+    local s = given:section(id)
+    local became = types[kind](s, steps, id, (signals_of(steps.pipelines, id)))
+    if became then given:add("mapped", id, became) end
+    if kind ~= "tail_sampling" then s:done() end
+  else
+    given:add("not there yet", id, signal == "traces" and "stands as a comment with its options" or "processors of " .. signal .. " are not there yet")
+    table.insert(steps.kept, report.as_comment(('processor "%s": not there yet'):format(id), given:raw(id)))
   end
-  return signals
+end
+
+-- place: those that were read, with their number. Whether they stand there in the order that they were read in.
+local function read_of(steps, signal, place)
+  local last, in_order = 0, true
+  for _, id in ipairs(steps.pipelines[signal] and steps.pipelines[signal].processors or {}) do
+    local kind = report.type_of(id)
+    if not place[id] then
+      read_one(steps, id, signal)
+      steps.count = steps.count + 1
+      place[id] = steps.count
+    elseif types[kind] and not OF_ALL[kind] then
+      steps.given:add("not mapped", id, "is about spans alone here: " .. signal .. " pass as they are")
+    end
+    if IN_TURN[kind] then
+      in_order = in_order and place[id] > last
+      last = place[id]
+    end
+  end
+  return in_order
 end
 
 -- steps: what the pipeline came to; comments where something is missing.
 function M.read(doc, pipelines, notes)
-  local given = report.section(notes, doc.processors, "processors")
-  local steps, done = { received = {}, kept = {}, decided = false, samples = false }, {}
+  local steps = { received = {}, kept = {}, decided = false, samples = false, count = 0, pipelines = pipelines, given = report.section(notes, doc.processors, "processors") }
+  local place = {}
   for _, id in ipairs(pipelines.traces and pipelines.traces.processors or {}) do
     steps.samples = steps.samples or id:find "^tail_sampling" ~= nil
   end
-  for _, signal in ipairs { "traces", "metrics", "logs" } do
-    for _, id in ipairs(pipelines[signal] and pipelines[signal].processors or {}) do
-      local kind = report.type_of(id)
-      if not done[id] and types[kind] and (signal == "traces" or OF_ALL[kind]) then
-        local s = given:section(id)
-        local became = types[kind](s, steps, id, signals_of(pipelines, id))
-        if became then given:add("mapped", id, became) end
-        if kind ~= "tail_sampling" then s:done() end
-      elseif not done[id] then
-        given:add("not there yet", id, signal == "traces" and "stands as a comment with its options" or "processors of " .. signal .. " are not there yet")
-        table.insert(steps.kept, report.as_comment(('processor "%s": not there yet'):format(id), given:raw(id)))
-      end
-      done[id] = true
+  for _, signal in ipairs(SIGNALS) do
+    if not read_of(steps, signal, place) then
+      notes:add("different", "service.pipelines." .. signal .. ".processors", "stand in another order here: all signals have one list")
     end
   end
   if #steps.received > 0 or #steps.kept > 0 then

@@ -354,6 +354,67 @@ def test_of_a_processor_with_include_spans_alone_are_edited(tmp_path):
     assert check(tmp_path, text).returncode == 0
 
 
+IN_PIPELINES = """
+receivers: {otlp: {protocols: {grpc: }}}
+processors:
+  resource: {attributes: [{key: env, value: prod, action: upsert}]}
+  resource/clean: {attributes: [{key: env, action: delete}]}
+  filter: {metrics: {exclude: {match_type: strict, resource_attributes: [{key: env, value: dev}]}}}
+  attributes: {include: {match_type: strict, resources: [{key: env, value: dev}]}, actions: [{key: a, action: delete}]}
+  batch: {timeout: 1s}
+  probabilistic_sampler: {sampling_percentage: 10}
+  resourcedetection: {detectors: [env], override: false}
+exporters: {nop: }
+service: {pipelines: {PIPELINES}}
+"""
+
+
+def in_pipelines(tmp_path, **processors):
+    """Text in one line and report, with these processors of each signal."""
+    pipelines = ", ".join(f"{signal}: {{receivers: [otlp], processors: [{ids}], exporters: [nop]}}"
+                          for signal, ids in processors.items())
+    text, report = from_text(tmp_path, IN_PIPELINES.replace("PIPELINES", pipelines))
+    assert check(tmp_path, text).returncode == 0, text
+    return " ".join(text.split()).replace(", }", " }"), report
+
+
+@pytest.mark.parametrize("processors, made", [
+    ({"traces": "resource, batch"}, 'resource = { env = "prod" }'),
+    ({"traces": "resource", "logs": "resource, batch"}, 'resource = { env = "prod" }'),
+    ({"traces": "resource", "logs": "batch"},
+     'processor "attributes/resource" { target = "resource", upsert = { env = "prod" } }'),
+    ({"traces": "resource", "metrics": "", "logs": "resource"},
+     'processor "attributes/resource" { target = "resource", when = true, logs = true, upsert = { env = "prod" } }'),
+    ({"metrics": "resource, filter"},
+     'kept = { processor "attributes/resource" { target = "resource", metrics = true, upsert = { env = "prod" } }, '
+     'processor "filter/metrics-resource"'),
+    ({"traces": "resource, attributes"},
+     'kept = { processor "attributes/resource" { target = "resource", upsert = { env = "prod" } }, processor "attributes"'),
+    ({"traces": "resource, resource/clean"},
+     'kept = { processor "resource" { upsert = { env = "prod" } }, processor "resource/clean" { delete = { "env" } }'),
+    ({"traces": "resource, resource/clean", "logs": "resource"},
+     'kept = { processor "attributes/resource" { target = "resource", when = true, logs = true, upsert = { env = "prod" } }, '
+     'processor "attributes/resource-clean" { target = "resource", delete = { "env" } }'),
+])
+def test_resources_are_edited_for_whom_and_before_whom_they_are_there(processors, made, tmp_path):
+    text, _ = in_pipelines(tmp_path, **processors)
+    assert made in text, text
+
+
+def test_what_processors_do_for_one_signal_alone_or_in_another_order_is_said(tmp_path):
+    order = "processors: stand in another order here"
+    _, report = in_pipelines(tmp_path, traces="probabilistic_sampler, resource, batch", metrics="batch, resource",
+                             logs="probabilistic_sampler, resource")
+    assert "processors.probabilistic_sampler: is about spans alone here: logs pass as they are" in report
+    assert order not in report
+    _, report = in_pipelines(tmp_path, traces="resource, resource/clean", metrics="resource/clean, resource", logs="resource")
+    assert "service.pipelines.metrics." + order in report and "service.pipelines.logs." + order not in report
+    text, report = in_pipelines(tmp_path, metrics="resourcedetection, filter", logs="")
+    assert 'resource_detection = { "env" }' in text
+    assert "processors.resourcedetection: sets what is detected on resources of all signals" in report
+    assert "processors.resourcedetection: sets what is detected behind all others: they do not see it" in report
+
+
 def test_a_whole_number_that_is_a_text_here_is_said(tmp_path):
     text, report = from_text(tmp_path, """
 receivers: {otlp: {protocols: {grpc: }}}
