@@ -1,5 +1,6 @@
 -- The collector's processors as ours. Those in front of tail_sampling see spans that are not decided
 -- yet, those behind it the kept ones.
+local core = require "moontail.policy_core"
 local lua_text = require "moontail.lua_text"
 local report = require "moontail.import_report"
 local conditions = require "moontail.import_ottl"
@@ -193,21 +194,43 @@ local function said(list, wrap)
   return #texts == 1 and texts[1] or texts
 end
 
+-- An empty list says nothing there.
+local function some(s, key)
+  local list = s:list(key)
+  return list and #list > 0 and list or nil
+end
+
 -- { { key, value }, ... } of attributes that are all asked for; and whether that says all of it: a key has one value in match.
 local function attributes_of(s, key, wrap)
   local attributes, seen, all = map {}, {}, true
   for _, item in ipairs(s:sections(key)) do
     local name, value = item:string "key", item:value "value"
-    if type(name) ~= "string" or seen[name] or is_text_here(value) then
+    if type(name) ~= "string" or seen[name] or is_text_here(value) or (value == nil and item:has "value") then
       item:add("not mapped", "key", ("%s is not understood: a name with one value is"):format(tostring(name)))
       all = false
     else
       seen[name] = true
+      if wrap and value ~= nil then item:add("different", "value", "is a pattern of texts here; there numbers and booleans are texts too") end
       table.insert(attributes, { name, value == nil and lua_text.code "any" or wrap and lua_text.call(wrap, tostring(value)) or value })
     end
     all = item:done() and all
   end
   return attributes, all
+end
+
+local KINDS = { "unspecified", "internal", "client", "server", "producer", "consumer" }
+
+-- Kinds that have one of the names, or one that a pattern matches.
+local function kinds_of(names, wrap)
+  local kinds = {}
+  for i, name in ipairs(names) do
+    if not wrap then kinds[i] = tostring(name):gsub("^SPAN_KIND_", ""):lower() end
+    for _, kind in ipairs(wrap and KINDS or {}) do
+      local ok, found = pcall(core.match_regex, tostring(name), "SPAN_KIND_" .. kind:upper())
+      if ok and found then kinds[#kinds + 1] = kind end
+    end
+  end
+  return kinds
 end
 
 -- include or exclude of the old style as fields of match, or nil; and whether they say all of it.
@@ -216,13 +239,14 @@ local function match_of(s)
   local kind = s:string "match_type"
   local wrap = kind == "regexp" and "regex" or nil
   s:ignore("regexp", "expressions need no cache here")
-  for _, pair in ipairs { { "service", s:list "services" }, { "name", s:list "span_names" } } do
+  for _, pair in ipairs { { "service", some(s, "services") }, { "name", some(s, "span_names") } } do
     if pair[2] then table.insert(fields, { pair[1], said(pair[2], wrap) }) end
   end
-  local kinds = s:list "span_kinds"
+  local kinds = some(s, "span_kinds")
   if kinds then
-    for i, text in ipairs(kinds) do kinds[i] = tostring(text):gsub("^SPAN_KIND_", ""):lower() end
-    table.insert(fields, { "kind", said(kinds) })
+    kinds = kinds_of(kinds, wrap)
+    if #kinds == 0 then s:add("not mapped", "span_kinds", "no kind of spans is called so") end
+    if #kinds > 0 then table.insert(fields, { "kind", said(kinds) }) else all = false end
   end
   for _, pair in ipairs { { "attr", "attributes" }, { "resource", "resources" } } do
     local attributes, understood = attributes_of(s, pair[2], wrap)
@@ -315,16 +339,6 @@ local function filter_conditions(s, steps, id, list)
   return ('processor "%s"'):format(name)
 end
 
-local function pairs_list(s, key)
-  local made = map {}
-  for _, item in ipairs(s:sections(key)) do
-    local value = item:value "value"
-    table.insert(made, { item:string "key", value == nil and lua_text.code "any" or value })
-    item:done()
-  end
-  return #made > 0 and made or nil
-end
-
 -- include or exclude of the old style for metrics and for logs, as fields of match; nil: it says nothing. And whether
 -- they say all of it.
 local OLD = {}
@@ -332,24 +346,27 @@ local OLD = {}
 function OLD.metrics(s)
   local wrap = s:string "match_type" == "regexp" and "regex" or nil
   s:ignore("regexp", "expressions need no cache here")
-  local names = s:list "metric_names"
+  local names = some(s, "metric_names")
+  local resource, all = attributes_of(s, "resource_attributes", wrap)
   local made = map {
     { "metric", names and map { { "name", said(names, wrap) } } or nil },
-    { "resource", pairs_list(s, "resource_attributes") },
+    { "resource", #resource > 0 and resource or nil },
   }
-  return (names or made[2][2]) and made or nil, s:done()
+  return (names or made[2][2]) and made or nil, s:done() and all
 end
 
 function OLD.logs(s)
   local wrap = s:string "match_type" == "regexp" and "regex" or nil
-  local texts, bodies = s:list "severity_texts", s:list "bodies"
+  local texts, bodies = some(s, "severity_texts"), some(s, "bodies")
   local of_log = map { { "severity_text", texts and said(texts, wrap) or nil }, { "body", bodies and said(bodies, wrap) or nil } }
+  local attributes, all = attributes_of(s, "record_attributes", wrap)
+  local resource, all_of_resource = attributes_of(s, "resource_attributes", wrap)
   local made = map {
     { "log", (texts or bodies) and of_log or nil },
-    { "attr", pairs_list(s, "record_attributes") },
-    { "resource", pairs_list(s, "resource_attributes") },
+    { "attr", #attributes > 0 and attributes or nil },
+    { "resource", #resource > 0 and resource or nil },
   }
-  return (texts or bodies or made[2][2] or made[3][2]) and made or nil, s:done()
+  return (texts or bodies or made[2][2] or made[3][2]) and made or nil, s:done() and all and all_of_resource
 end
 
 -- What is dropped: what exclude says, and what include does not. Of metrics it is a name or a resource that is excluded.

@@ -323,6 +323,37 @@ def test_a_filter_that_excludes_metrics_by_name_and_resource_drops_what_either_n
     assert check(tmp_path, text).returncode == 0
 
 
+@pytest.mark.parametrize("signal, what, made", [
+    ("metrics", "resource_attributes: [{key: env, value: ^p}]", 'metrics = match { resource = { env = regex "^p" } }'),
+    ("logs", "bodies: [a], record_attributes: [{key: k, value: x|y}, {key: n}]",
+     'logs = match { log = { body = regex "a" }, attr = { k = regex "x|y", n = any } }'),
+    ("logs", "resource_attributes: [{key: env, value: ^p}]", 'logs = match { resource = { env = regex "^p" } }'),
+    ("spans", "span_kinds: ['_(SERVER|CONSUMER)$', IENT]", 'when = match { kind = { "server", "consumer", "client" } }'),
+    ("spans", "services: [], span_names: [q]", 'when = match { name = regex "q" }'),
+    ("logs", "bodies: [], severity_texts: [I]", 'logs = match { log = { severity_text = regex "I" } }'),
+])
+def test_a_filter_by_patterns_is_one_here(signal, what, made, tmp_path):
+    pipeline = "traces" if signal == "spans" else signal
+    text, report = from_text(tmp_path, FILTERED.format(
+        signal=signal, how="exclude", what=what, pipeline=pipeline).replace("strict", "regexp"))
+    assert made in " ".join(text.split()), text
+    assert ("attributes[1].value: is a pattern of texts here" in report) == ("value:" in what), report
+    assert check(tmp_path, text).returncode == 0
+
+
+@pytest.mark.parametrize("signal, what, said", [
+    ("logs", "record_attributes: [{key: a, value: x}, {key: a, value: y}]", "record_attributes[2].key: a is not"),
+    ("metrics", "resource_attributes: [{key: a, value: [x]}]", "resource_attributes[1].value: is not a single value"),
+    ("spans", "span_names: [q], span_kinds: ['^x']", "span_kinds: no kind of spans is called so"),
+])
+def test_a_filter_by_what_is_not_understood_drops_nothing(signal, what, said, tmp_path):
+    pipeline = "traces" if signal == "spans" else signal
+    text, report = from_text(tmp_path, FILTERED.format(
+        signal=signal, how="include", what=what, pipeline=pipeline).replace("strict", "regexp"))
+    assert "processor " not in text, text
+    assert said in report, report
+
+
 ATTRIBUTES = """
 receivers: {{otlp: {{protocols: {{grpc: }}}}}}
 processors: {{attributes: {{{how}: {{match_type: strict, {what}}}, actions: [{{key: secret, action: delete}}]}}}}
