@@ -80,23 +80,29 @@ end
 
 -- ${env:NAME}, ${NAME}, ${env:NAME:-default} and $$ of a string: a string, or code that gives one.
 function M.expand(text)
-  local parts, at, any = {}, 1, false
-  local function literal(s)
-    if s ~= "" then parts[#parts + 1] = lua_text.quote(s) end
+  local parts, literals, at = {}, {}, 1
+  local function end_literal()
+    local literal = table.concat(literals)
+    if literal ~= "" then parts[#parts + 1] = lua_text.quote(literal) end
+    literals = {}
+    return literal
   end
-  while true do
-    local from, to, inside = text:find("%${([^{}]+)}", at)
-    if not from then break end
-    literal((text:sub(at, from - 1):gsub("%$%$", "$")))
-    local name = inside:gsub("^env:", "")
-    local variable, default = name:match "^([%w_]+):%-(.*)$"
-    parts[#parts + 1], any = piece(variable or name, default), true
-    at = to + 1
+  for from, mark in text:gmatch "()%$([%${])" do
+    local inside, to = text:match("^%${([^{}]+)}()", from)
+    if from >= at and (mark == "$" or inside) then
+      literals[#literals + 1] = text:sub(at, inside and from - 1 or from)
+      at = to or from + 2
+      if inside then
+        end_literal()
+        local name = inside:gsub("^env:", "")
+        local variable, default = name:match "^([%w_]+):%-(.*)$"
+        parts[#parts + 1] = piece(variable or name, default)
+      end
+    end
   end
-  local rest = text:sub(at):gsub("%$%$", "$")
-  if not any then return rest end
-  literal(rest)
-  return lua_text.code(table.concat(parts, " .. "))
+  literals[#literals + 1] = text:sub(at)
+  local is_text, rest = #parts == 0, end_literal()
+  return is_text and rest or lua_text.code(table.concat(parts, " .. "))
 end
 
 -- A number with its unit, or code for it.

@@ -446,6 +446,20 @@ def test_what_processors_do_for_one_signal_alone_or_in_another_order_is_said(tmp
     assert "processors.resourcedetection: sets what is detected behind all others: they do not see it" in report
 
 
+@pytest.mark.parametrize("value, made", [
+    ("$${env:X}", '"${env:X}"'), ("$$$${X}", '"$${X}"'), ("$$${env:X}", '"$" .. env "X"'),
+    ("a$b$$c${", '"a$b$c${"'), ("${env:X:-a$$b}-$$", 'env("X", "a$$b") .. "-$"'),
+])
+def test_a_doubled_dollar_is_one_and_begins_no_variable(value, made, tmp_path):
+    text, _ = from_text(tmp_path, f"""
+receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+processors: {{resource: {{attributes: [{{key: k, value: '{value}', action: upsert}}]}}}}
+exporters: {{nop: }}
+service: {{pipelines: {{traces: {{receivers: [otlp], processors: [resource], exporters: [nop]}}}}}}
+""")
+    assert f"resource = {{ k = {made} }}" in text, text
+
+
 def test_a_whole_number_that_is_a_text_here_is_said(tmp_path):
     text, report = from_text(tmp_path, """
 receivers: {otlp: {protocols: {grpc: }}}
