@@ -316,6 +316,8 @@ describe("what is wrong in a script", function()
     assert.match("api_spec.lua:%d+: trace has no field 'durationms' %(did you mean 'duration_ms'%?%)", message(function(trace) return trace.durationms end))
     assert.match("api_spec.lua:%d+: span has no field 'stauts' %(did you mean 'status'%?%)", message(function(trace) return trace.entry.stauts end))
     assert.match("http has no field 'statsu' %(did you mean 'status'%?%)", message(function(trace) return trace.entry.http.statsu end))
+    assert.match("api_spec.lua:%d+: span has no field 'http.route'; an attribute is asked for with span:attr 'http.route'$", message(function(trace) return trace.entry["http.route"] end))
+    assert.match("resource has no field 'service.name'; an attribute is asked for with resource:attr 'service.name'$", message(function(trace) return trace.entry.resource["service.name"] end))
     assert.match("event has no field 'nme'", message(function(trace)
       local value
       for _, event in trace.entry:events() do value = event.nme end

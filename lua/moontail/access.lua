@@ -62,6 +62,7 @@ end
 local function unknown(class, name)
   local near = type(name) == "string" and host.nearest(name, names_of(class))
   local hint = near and (" (did you mean '" .. near .. "'?)") or ""
+  if not near and class.methods.attr then hint = ("; an attribute is asked for with %s:attr '%s'"):format(class.name, tostring(name)) end
   error(class.name .. " has no field '" .. tostring(name) .. "'" .. hint, 3)
 end
 
