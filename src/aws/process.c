@@ -38,6 +38,7 @@ static int spawn(pid_t *pid, const char *command, int out)
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_adddup2(&files, out, 1);
+    posix_spawn_file_actions_addclosefrom_np(&files, 3); /* libcurl's own are not close-on-exec */
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setpgroup(&attributes, 0);

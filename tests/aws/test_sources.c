@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* Keys as the endpoints for containers and instances give them. */
 static void put_keys(struct buf *body, const char *access)
@@ -408,6 +409,18 @@ static void a_process_that_hangs_is_ended_after_a_minute(void)
     CHECK(p.pid == 0 && p.state == EXCHANGE_IDLE);
 }
 
+/* Libraries open some that others would inherit. */
+static void a_process_has_no_file_of_ours(void)
+{
+    static struct process p;
+
+    CHECK(dup2(STDOUT_FILENO, 57) == 57);
+    CHECK(ended(&p, "test -e /proc/self/fd/57 && exit 4; echo '{\"Version\":1,"
+                    "\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"S\"}'") == EXCHANGE_ENDED);
+    process_fini(&p);
+    close(57);
+}
+
 /* As the first process of a container, which gets the children of those that ended. */
 static void a_process_leaves_no_child_behind_when_it_is_killed(void)
 {
@@ -728,6 +741,7 @@ int main(void)
     RUN(the_environments_keys_come_before_all_others);
     RUN(a_process_prints_credentials);
     RUN(a_process_that_hangs_is_ended_after_a_minute);
+    RUN(a_process_has_no_file_of_ours);
     RUN(a_process_leaves_no_child_behind_when_it_is_killed);
     RUN(a_profiles_process_is_run);
     RUN(a_pods_token_is_read_from_its_file_each_time);
