@@ -67,6 +67,21 @@ static const struct clock *clock_in_use(void)
     return log_clock ? log_clock : clock_system();
 }
 
+bool log_is_screen(int fd)
+{
+    const char *term = getenv("TERM");
+
+    return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
+}
+
+/* no-color.org: of any value but the empty one. */
+static bool wants_no_colour(void)
+{
+    const char *value = getenv("NO_COLOR");
+
+    return value && *value;
+}
+
 static void start_line(struct log_line *l, enum log_level level, const char *message)
 {
     bool terminal = !redirect && isatty(STDERR_FILENO);
@@ -74,7 +89,8 @@ static void start_line(struct log_line *l, enum log_level level, const char *mes
     l->format = (enum log_format)atomic_load(&format_now);
     if (l->format == LOG_AUTO)
         l->format = terminal ? LOG_PRETTY : LOG_LOGFMT;
-    l->colour = l->format == LOG_PRETTY && terminal && !getenv("NO_COLOR");
+    l->colour =
+        l->format == LOG_PRETTY && terminal && log_is_screen(STDERR_FILENO) && !wants_no_colour();
     log_line_begin(l, clock_unix_ns(clock_in_use()), level, message);
 }
 

@@ -35,6 +35,10 @@ void log_write(enum log_level level, const char *message, ...) __attribute__((se
             log_write(level, __VA_ARGS__, (char *)0);                                              \
     } while (0)
 
+/* Whether `fd` is a terminal that takes colours and moves of the cursor: not where TERM is "dumb".
+ */
+bool log_is_screen(int fd);
+
 /* For tests and `run` under a live summary: lines go to fn instead of stderr. NULL: stderr. */
 void log_redirect(void (*fn)(void *arg, const char *line, size_t len), void *arg);
 

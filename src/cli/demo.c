@@ -248,7 +248,7 @@ static int demo(int argc, char **argv)
 
     if (code != EXIT_OK)
         return code;
-    d.terminal = isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
+    d.terminal = log_is_screen(STDOUT_FILENO) && log_is_screen(STDERR_FILENO);
     if (d.terminal)
         log_redirect(keep_line, &d);
     return run_in_temporary_folder(&o);

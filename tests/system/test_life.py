@@ -1,6 +1,7 @@
 """Starting, checking, watching and ending."""
 import fcntl
 import os
+import pty
 import re
 import resource
 import shutil
@@ -360,6 +361,28 @@ def test_load_sends_all_the_traces_that_it_was_asked_for(start, tmp_path):
 def test_demo_without_a_rate_says_so(tmp_path):
     done = run("demo", "--rate", "0", "--duration", "1s", folder=tmp_path)
     assert "; sending as many made-up traces as it can to it by OTLP grpc.\n" in done.stdout
+
+
+def on_terminal(folder, **env):
+    """What a short demonstration writes to one."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([PROGRAM, "demo", "--duration", "2s"], cwd=folder, stdin=theirs,
+                          stdout=theirs, stderr=theirs, env={**os.environ, **env}) as demo:
+        os.close(theirs)
+        said = b""
+        while True:
+            try:
+                said += os.read(ours, 65536)
+            except OSError:  # nobody has the other end any more
+                break
+    os.close(ours)
+    assert demo.returncode == 0, said
+    return said
+
+
+def test_a_terminal_gets_only_what_it_can_show(tmp_path):
+    assert b"\x1b[H" in on_terminal(tmp_path, TERM="xterm", NO_COLOR="")
+    assert b"\x1b" not in on_terminal(tmp_path, TERM="dumb", NO_COLOR="")
 
 
 def test_demo_ends_by_itself(tmp_path):
