@@ -261,14 +261,45 @@ static enum err push_document(lua_State *L, yaml_document_t *document, struct er
     return ERR_OK;
 }
 
+/* The line where the first document is nested too deep, 0 if it is not. What loads documents takes
+ * hours over a deep one. */
+static size_t too_deep_at(struct slice text)
+{
+    yaml_parser_t parser;
+    yaml_event_t event;
+    size_t depth = 0, line = 0;
+    bool more = true;
+
+    if (!yaml_parser_initialize(&parser))
+        return 0;
+    yaml_parser_set_input_string(&parser, text.data, text.len);
+    while (more && yaml_parser_parse(&parser, &event)) {
+        if (event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT)
+            depth++;
+        else if (event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT)
+            depth--;
+        if (depth > YAML_DEPTH_MAX + 1)
+            line = event.start_mark.line + 1;
+        more =
+            !line && event.type != YAML_DOCUMENT_END_EVENT && event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return line;
+}
+
 enum err yaml_push(lua_State *L, struct slice text, struct err_info *info)
 {
+    size_t line;
     yaml_parser_t parser;
     yaml_document_t document;
     enum err e;
 
     if (text.len > YAML_TEXT_MAX)
         return err_fail(info, ERR_CONFIG, "more than %d MiB of YAML", YAML_TEXT_MAX >> 20);
+    line = too_deep_at(text);
+    if (line)
+        return err_fail(info, ERR_CONFIG, "%zu: nested deeper than %d", line, YAML_DEPTH_MAX);
     if (!yaml_parser_initialize(&parser))
         return err_fail(info, ERR_CONFIG, "not enough memory");
     yaml_parser_set_input_string(&parser, text.data, text.len);

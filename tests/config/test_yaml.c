@@ -126,6 +126,7 @@ static void depth_and_loops_are_bounded(void)
     memset(deep, '[', YAML_DEPTH_MAX + 2);
     memset(deep + YAML_DEPTH_MAX + 2, ']', YAML_DEPTH_MAX + 2);
     CHECK(strstr(read_slice(slice_make(deep, 2 * YAML_DEPTH_MAX + 4)), "nested deeper than 64"));
+    CHECK(strstr(read_slice(slice_make(deep, YAML_DEPTH_MAX + 2)), "1: nested deeper than 64"));
     CHECK(strstr(read("&a [*a]"), "nested deeper than 64"));
 }
 
