@@ -72,12 +72,17 @@ static enum exchange_next on_token(struct exchange *x, struct imds *i,
         i->has_token = true;
         return EXCHANGE_SEND;
     }
+    if (status == 200) { /* a token may be in it all the same */
+        snprintf(x->error, sizeof(x->error),
+                 "the metadata service gives no token, but something else");
+        return EXCHANGE_FAILED;
+    }
     exchange_say_status(x, "the metadata service gives no token", answer);
     if (status == 403 || status == 404 || status == 405) {
         use_v1(x);
         return i->is_v1 ? EXCHANGE_SEND : EXCHANGE_FAILED;
     }
-    return status == 200 || status == 400 ? EXCHANGE_FAILED : EXCHANGE_RETRY;
+    return status == 400 ? EXCHANGE_FAILED : EXCHANGE_RETRY;
 }
 
 static enum exchange_next imds_answer(struct exchange *x, const struct aws_http_answer *answer)

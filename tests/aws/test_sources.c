@@ -588,7 +588,8 @@ enum {
     IMDS_HOP_V2,
     IMDS_EXPIRED,
     IMDS_BAD,
-    IMDS_CODE
+    IMDS_CODE,
+    IMDS_LINE
 };
 
 static int serve_instance(struct fake_aws *f, const char *text, struct buf *body)
@@ -604,6 +605,8 @@ static int serve_instance(struct fake_aws *f, const char *text, struct buf *body
         if (f->mode == IMDS_BAD)
             return 400;
         buf_str(body, f->mode == IMDS_OLD_TOKEN && f->served == 1 ? "T1" : "T2");
+        if (f->mode == IMDS_LINE)
+            buf_str(body, "hidden\n");
         if (f->mode == IMDS_HOP_V1 || f->mode == IMDS_HOP_V2)
             return 0;
         return f->mode == IMDS_ONLY_V1 ? 405 : 200;
@@ -650,6 +653,19 @@ static void the_instance_is_asked_with_a_token(void)
     fake_set("AWS_EC2_METADATA_DISABLED", "True");
     f->served = 0;
     CHECK(says(f, NULL, "AWS_EC2_METADATA_DISABLED") && f->served == 0);
+    fake_aws_free(f);
+}
+
+static void what_is_almost_a_token_is_not_said(void)
+{
+    struct fake_aws *f = instance(IMDS_LINE);
+    struct credentials *c = fake_credentials(f, NULL);
+
+    credentials_get(c, f->unix_ns);
+    fake_run(f, c, 30);
+    CHECK(strstr(credentials_error(c), "gives no token") != NULL);
+    CHECK(!strstr(credentials_error(c), "hidden"));
+    credentials_free(c);
     fake_aws_free(f);
 }
 
@@ -749,6 +765,7 @@ int main(void)
     RUN(a_task_asks_the_agent);
     RUN(a_mistake_makes_nobody_else_of_us);
     RUN(the_instance_is_asked_with_a_token);
+    RUN(what_is_almost_a_token_is_not_said);
     RUN(an_instance_without_version_2_is_asked_without);
     RUN(a_hop_too_far_is_said);
     RUN(a_hop_too_far_for_tokens_is_not_too_far_without);
