@@ -53,6 +53,7 @@ void ledger_add(struct ledger *l, const struct worker_counts *w)
     l->sum.moved_spans += w->moved_spans;
     l->sum.moved_bytes += w->moved_bytes;
     add_labels(&l->sum.decided[0][0], &w->decided[0][0], (size_t)2 * TRIGGER_COUNT);
+    add_labels(l->sum.early, w->early, EARLY_COUNT);
     add_labels(l->sum.kept_traces, w->kept_traces, l->labels);
     add_labels(l->sum.dropped_traces, w->dropped_traces, l->labels);
     add_labels(l->sum.kept, w->kept, l->labels);

@@ -45,6 +45,9 @@ struct passed_counts {
 };
 
 /* One worker's block. */
+/* What is short when traces are decided early under pressure; else num_traces is. */
+enum early_cause { EARLY_DISK, EARLY_MEMORY, EARLY_COUNT };
+
 struct worker_counts {
     /* Spans of requests that were taken, rejected ones included. A request that waited too long for
      * the disk is answered with a refusal, but what was taken stays in: it counts here. */
@@ -57,6 +60,7 @@ struct worker_counts {
     uint64_t crossed;                   /* spans that took an inbox from another worker */
     uint64_t moved_spans, moved_bytes;  /* out of thin segments: copies */
     uint64_t decided[2][TRIGGER_COUNT]; /* traces: [complete][trigger] */
+    uint64_t early[EARLY_COUNT];        /* traces that were taken early for want of it */
     uint64_t kept_traces[LABEL_MAX], dropped_traces[LABEL_MAX];
     uint64_t kept[LABEL_MAX], dropped[LABEL_MAX]; /* spans, by label */
     uint64_t filtered[LABEL_MAX];                 /* by label of policy_shared.filters */

@@ -31,25 +31,28 @@ static void tell_refused(struct notices *n, const struct receive_stats *r)
     }
 }
 
-/* What is short now. */
-static const char *short_of(const struct collector *c)
+/* What most of them were decided early for: it may be short no more. */
+static const char *short_of(struct collector *c, const struct worker_counts *sum)
 {
-    if (journal_pressure(c->journal) >= PRESSURE_EARLY)
-        return "disk";
-    if (memory_is_high(c->memory))
-        return "memory";
+    uint64_t disk = growth(&c->notices, sum->early[EARLY_DISK]);
+    uint64_t memory = growth(&c->notices, sum->early[EARLY_MEMORY]);
+
+    if (disk + memory > 0)
+        return disk >= memory ? "disk" : "memory";
     return c->config->tail.num_traces ? "num_traces" : NULL;
 }
 
 static void tell_early(struct collector *c, const struct worker_counts *sum)
 {
+    const char *what = short_of(c, sum);
+
     for (int t = TRIGGER_PRESSURE; t <= TRIGGER_TOO_LARGE; t++) {
         uint64_t traces = growth(&c->notices, sum->decided[0][t] + sum->decided[1][t]);
 
         if (traces > 0)
             log_event(LOG_WARN, "traces were decided early", "reason",
                       trace_trigger_name((enum trace_trigger)t), "traces", number_of(traces),
-                      "short", t == TRIGGER_PRESSURE ? short_of(c) : NULL);
+                      "short", t == TRIGGER_PRESSURE ? what : NULL);
     }
 }
 

@@ -6,7 +6,10 @@
 
 #include "collector/ledger.h"
 
-enum { NOTICES_MAX = REFUSED_COUNT + 2 + LOST_COUNT + OTLP_SIGNALS * EXPORTER_MAX * EXPORT_LOSSES };
+enum {
+    NOTICES_MAX =
+        REFUSED_COUNT + EARLY_COUNT + 2 + LOST_COUNT + OTLP_SIGNALS * EXPORTER_MAX * EXPORT_LOSSES
+};
 
 struct notices {
     uint64_t due_ns;

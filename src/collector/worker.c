@@ -130,11 +130,27 @@ static void take_accepted(struct worker *w, uint64_t now_ns)
         receive_add(w->receive, a.port, a.fd, now_ns);
 }
 
-/* Memory or the disk is short, and what can be let go without deciding has been. */
-static bool is_pressed(const struct worker_shared *shared)
+/* Memory or the disk is short, and what can be let go without deciding has been. EARLY_COUNT:
+ * neither.
+ */
+static enum early_cause what_is_short(const struct worker_shared *shared)
 {
-    return (memory_is_high(shared->memory) && !journal_can_spill(shared->journal)) ||
-           journal_pressure(shared->journal) >= PRESSURE_EARLY;
+    if (journal_pressure(shared->journal) >= PRESSURE_EARLY)
+        return EARLY_DISK;
+    return memory_is_high(shared->memory) && !journal_can_spill(shared->journal) ? EARLY_MEMORY
+                                                                                 : EARLY_COUNT;
+}
+
+static struct trace *take_early(struct worker *w)
+{
+    enum early_cause cause = what_is_short(w->shared);
+    struct trace *trace = NULL;
+
+    if (cause != EARLY_COUNT && decider_releasing(w->decider) < RELEASING_MAX)
+        trace = trace_table_take_oldest(w->table, TRIGGER_PRESSURE);
+    if (trace)
+        w->counts.early[cause]++;
+    return trace;
 }
 
 static struct trace *take_trace(struct worker *w, uint64_t now_ns)
@@ -145,9 +161,7 @@ static struct trace *take_trace(struct worker *w, uint64_t now_ns)
         return trace;
     if (atomic_load_explicit(&w->shared->phase, memory_order_acquire) == PHASE_DECIDING)
         return trace_table_take_oldest(w->table, TRIGGER_SHUTDOWN);
-    if (is_pressed(w->shared) && decider_releasing(w->decider) < RELEASING_MAX)
-        return trace_table_take_oldest(w->table, TRIGGER_PRESSURE);
-    return NULL;
+    return take_early(w);
 }
 
 /* What waits is left for the next start. */

@@ -111,10 +111,41 @@ static void traces_that_are_decided_early_are_told_with_what_was_short(void)
     end(&s, &b);
 }
 
+/* What was short is not any more once enough has been decided: that is what deciding early is for.
+ */
+static void what_was_short_is_told_when_it_is_over_too(void)
+{
+    static char name[5000];
+    struct test_span spans[40];
+    struct backend b;
+    struct sim s;
+    int fd;
+
+    memset(name, 'x', sizeof(name) - 1);
+    begin(&s, &b,
+          "return { receivers = { otlp = { grpc = false, http = '127.0.0.1:0' } }, workers = 1,\n"
+          "  journal = { ack = 'written', max_size = '22MiB', min_free = 0 },\n"
+          "  tail_sampling = { decision_wait = '1h', default = drop(),\n"
+          "    policies = { policy 'latency' { threshold_ms = 60000 } } },\n"
+          "  exporters = { " OTLP("all", "1", "") " } }\n");
+    fd = sim_connect(&s);
+    for (unsigned i = 0; i < 200; i++) {
+        for (unsigned k = 0; k < 40; k++)
+            spans[k] = only_span(40 * i + k, name);
+        post(&s, fd, spans, 40);
+        sim_run(&s, 50 * NS_PER_MS);
+    }
+    sim_run(&s, 20 * NS_PER_S);
+    CHECK(count_of("reason=pressure") > 0);
+    CHECK(count_of("reason=pressure") == count_of("short=disk"));
+    end(&s, &b);
+}
+
 int main(void)
 {
     RUN(refused_requests_are_told_with_their_reason_until_there_are_none);
     RUN(what_exporters_give_up_is_told_by_exporter_and_reason);
     RUN(traces_that_are_decided_early_are_told_with_what_was_short);
+    RUN(what_was_short_is_told_when_it_is_over_too);
     return DONE();
 }
