@@ -119,17 +119,24 @@ end
 
 local SIGNALS = { "traces", "metrics", "logs" }
 
--- In whose pipelines it stands: { traces = true, ... }; and whether that is all of them.
-local function signals_of(pipelines, id)
-  local signals, all = {}, true
+-- In whose pipelines each stands: { [id] = { traces = true, ... } }.
+local function signals_of(pipelines)
+  local signals = {}
   for _, signal in ipairs(SIGNALS) do
-    for _, other in ipairs(pipelines[signal] and pipelines[signal].processors or {}) do signals[signal] = signals[signal] or (other == id or nil) end
-    all = all and (signals[signal] or not pipelines[signal])
+    for _, id in ipairs(pipelines[signal] and pipelines[signal].processors or {}) do
+      signals[id] = signals[id] or {}
+      signals[id][signal] = true
+    end
   end
-  return signals, all
+  return signals
 end
 
-local function is_of_all(steps, id) return (select(2, signals_of(steps.pipelines, id))) end
+local function is_of_all(steps, id)
+  for _, signal in ipairs(SIGNALS) do
+    if steps.pipelines[signal] and not steps.signals[id][signal] then return false end
+  end
+  return true
+end
 
 -- Whether it asks about resources, or edits them for some signals alone.
 local function is_about_resources(steps, id)
@@ -447,7 +454,7 @@ local function read_one(steps, id, signal)
   local given, kind = steps.given, report.type_of(id)
   if types[kind] and (signal == "traces" or OF_ALL[kind]) then
     local s = given:section(id)
-    local became = types[kind](s, steps, id, (signals_of(steps.pipelines, id)))
+    local became = types[kind](s, steps, id, steps.signals[id])
     if became then given:add("mapped", id, became) end
     if kind ~= "tail_sampling" then s:done() end
   else
@@ -478,7 +485,7 @@ end
 
 -- steps: what the pipeline came to; comments where something is missing.
 function M.read(doc, pipelines, notes)
-  local steps = { received = {}, kept = {}, decided = false, samples = false, count = 0, pipelines = pipelines, given = report.section(notes, doc.processors, "processors") }
+  local steps = { received = {}, kept = {}, decided = false, samples = false, count = 0, pipelines = pipelines, signals = signals_of(pipelines), given = report.section(notes, doc.processors, "processors") }
   local place = {}
   for _, id in ipairs(pipelines.traces and pipelines.traces.processors or {}) do
     steps.samples = steps.samples or id:find "^tail_sampling" ~= nil
