@@ -87,8 +87,10 @@ local function inline(value)
   return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
 end
 
+-- A carriage return would end the comment.
 local function note_lines(text, indent)
-  return (indent .. "-- " .. text:gsub("\n", "\n" .. indent .. "-- ")):gsub(" +\n", "\n"):gsub(" +$", "")
+  text = text:gsub("[^%C\n\t]", "?")
+  return ((indent .. "-- " .. text:gsub("\n", "\n" .. indent .. "-- ") .. "\n"):gsub("%f[ ] +\n", "\n"):gsub("\n$", ""))
 end
 
 local function block(value, indent)

@@ -460,6 +460,22 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [resource], exp
     assert f"resource = {{ k = {made} }}" in text, text
 
 
+def test_what_stands_as_a_comment_is_one_whatever_is_in_it(tmp_path):
+    deep = "{k: " * 55 + "[" + ", ".join("x" * 900) + "]" + "}" * 55
+    text, _ = from_text(tmp_path, r"""
+receivers: {otlp: {protocols: {grpc: }}}
+processors:
+  "transform/\r]]\e": {"a\rb": "c\td\0"}
+  transform/deep: DEEP
+exporters: {nop: }
+service: {pipelines: {traces: {receivers: [otlp], processors: ["transform/\r]]\e", transform/deep], exporters: [nop]}}}
+""".replace("DEEP", deep))
+    lines = [line.strip() for line in text.splitlines()]
+    assert '-- processor "transform/?]]?": not there yet' in lines and "--   a?b: c d" in lines, lines[:12]
+    assert lines.count("--" + " " * 113 + "- x") == 900, lines[-12:]
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_a_whole_number_that_is_a_text_here_is_said(tmp_path):
     text, report = from_text(tmp_path, """
 receivers: {otlp: {protocols: {grpc: }}}
