@@ -27,6 +27,9 @@ local KEYS = {
   { "UseTraceLength", "use_trace_length", "boolean" },
 }
 
+-- Of all others 0 says there that the default is meant.
+local REQUIRED = { GoalSampleRate = true, GoalThroughputPerSec = true, SampleRate = true }
+
 local TYPES = {
   DeterministicSampler = "deterministic",
   DynamicSampler = "dynamic",
@@ -40,7 +43,8 @@ local function options_of(s)
   local options = map {}
   s:ignore("UseClusterSize", "a goal is each node's own")
   for _, key in ipairs(KEYS) do
-    if s:has(key[1]) then table.insert(options, { key[2], s[key[3]](s, key[1]) }) end
+    local value = s:has(key[1]) and s[key[3]](s, key[1])
+    if s:has(key[1]) and (REQUIRED[key[1]] or (value ~= 0 and value ~= "0s")) then table.insert(options, { key[2], value }) end
   end
   s:done()
   return options
@@ -53,6 +57,12 @@ local sampler_of
 local OF_TEXT = { ["starts-with"] = true, contains = true, ["does-not-contain"] = true, matches = true }
 local OF_ORDER = { ["<"] = true, ["<="] = true, [">"] = true, [">="] = true }
 local TRUE = { ["1"] = true, t = true, T = true, ["true"] = true, TRUE = true, True = true }
+
+-- An empty text says nothing there.
+local function word(s, key)
+  local text = s:string(key)
+  return text ~= "" and text or nil
+end
 
 -- What Refinery makes of a value: of a text operator's a text, of a datatype's number one, of has-root-span's true or false.
 local function value_of(s, operator, datatype)
@@ -84,7 +94,7 @@ end
 
 local function condition_of(s)
   local field, fields = s:string "Field", s:list "Fields"
-  local operator, datatype = s:string "Operator", s:string "Datatype"
+  local operator, datatype = s:string "Operator", word(s, "Datatype")
   note_fields(s, fields or { field })
   local condition = map {
     { "field", field },
@@ -103,7 +113,7 @@ local function rule_of(s, number, samplers)
   for i, one in ipairs(s:sections "Conditions") do conditions[i] = condition_of(one) end
   local rule = map {
     { "name", name },
-    { "scope", s:string "Scope" },
+    { "scope", word(s, "Scope") },
     { "drop", s:boolean "Drop" },
     { "sample_rate", s:number "SampleRate" },
   }

@@ -818,6 +818,21 @@ Samplers: {__default__: {RulesBasedSampler: {Rules: [{Name: r, Conditions: [{Fie
     assert check(tmp_path, text).returncode == 0
 
 
+def test_what_says_nothing_to_refinery_is_left_out(tmp_path):
+    text, report = from_text(tmp_path, """
+RulesVersion: 2
+Samplers:
+  a:
+    EMADynamicSampler: {GoalSampleRate: 5, FieldList: [f], AdjustmentInterval: 0s, Weight: 0, AgeOutValue: 0, MaxKeys: 0,
+                        BurstMultiple: 0, BurstDetectionDelay: 0, UseTraceLength: false}
+  b: {RulesBasedSampler: {Rules: [{Name: r, Scope: "", Drop: true, Conditions: [{Field: f, Operator: exists, Datatype: ""}]}]}}
+""")
+    words = " ".join(text.split()).replace(", }", " }")
+    assert '"ema_dynamic/a" { goal_sample_rate = 5, field_list = { "f" }, use_trace_length = false }' in words, words
+    assert '{ name = "r", drop = true, conditions = { { field = "f", operator = "exists" } } }' in words, words
+    assert check(tmp_path, text).returncode == 0
+
+
 def test_the_report_is_in_the_order_of_the_file(tmp_path):
     keys = ["num_shards", "block_on_overflow", "sample_on_first_match", "expected_new_traces_per_sec"]
     for given in (keys, keys[::-1]):
