@@ -44,10 +44,10 @@ struct passed_counts {
     uint64_t rescued; /* that were counted as dropped before */
 };
 
-/* One worker's block. */
 /* What is short when traces are decided early under pressure; else num_traces is. */
 enum early_cause { EARLY_DISK, EARLY_MEMORY, EARLY_COUNT };
 
+/* One worker's block. */
 struct worker_counts {
     /* Spans of requests that were taken, rejected ones included. A request that waited too long for
      * the disk is answered with a refusal, but what was taken stays in: it counts here. */

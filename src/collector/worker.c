@@ -130,9 +130,7 @@ static void take_accepted(struct worker *w, uint64_t now_ns)
         receive_add(w->receive, a.port, a.fd, now_ns);
 }
 
-/* Memory or the disk is short, and what can be let go without deciding has been. EARLY_COUNT:
- * neither.
- */
+/* What is, once all is let go that can be without deciding; EARLY_COUNT: nothing. */
 static enum early_cause what_is_short(const struct worker_shared *shared)
 {
     if (journal_pressure(shared->journal) >= PRESSURE_EARLY)
