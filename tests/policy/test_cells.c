@@ -196,8 +196,9 @@ static struct slice number_key(char text[16], unsigned number)
     return slice_make(text, (size_t)snprintf(text, 16, "%u", number));
 }
 
-/* Old keys give way, and are new again; a key that is new is always told so. */
-static void forgets_and_misses_nothing_new(uint32_t max_keys)
+/* Old keys give way, and are new again; a key that is new is always told so. Returns how many of
+ * the last max_keys are there. */
+static unsigned forgets_and_misses_nothing_new(uint32_t max_keys)
 {
     enum { KEYS = 1000 };
     struct memory memory;
@@ -220,17 +221,26 @@ static void forgets_and_misses_nothing_new(uint32_t max_keys)
     CHECK(memory_used(&memory) <= 2 * bytes);
     for (unsigned i = 20 * KEYS - max_keys; i < 20 * KEYS; i++)
         lately += cell_seen_has(t, number_key(text, i), START_NS + 20 * KEYS * NS_PER_MS);
-    CHECK(lately > max_keys / 2); /* it is mostly old ones that went */
     cell_table_unref(t);
     cells_free(c);
     CHECK(memory_used(&memory) == 0);
+    return lately;
 }
 
+/* It is mostly old ones that go. How many are old is chance in one table: each stripe forgets its
+ * own, and which keys meet there is as the table hashes. */
 static void what_forgets_misses_nothing_new(void)
 {
-    forgets_and_misses_nothing_new(1);
-    forgets_and_misses_nothing_new(10);
-    forgets_and_misses_nothing_new(64);
+    enum { TABLES = 12 };
+    static const uint32_t max_keys[] = {1, 10, 64};
+
+    for (size_t i = 0; i < sizeof(max_keys) / sizeof(max_keys[0]); i++) {
+        unsigned lately = 0;
+
+        for (int n = 0; n < TABLES; n++)
+            lately += forgets_and_misses_nothing_new(max_keys[i]);
+        CHECK(lately > TABLES * max_keys[i] / 2);
+    }
 }
 
 /* ---- shares ---- */
