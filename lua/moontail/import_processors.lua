@@ -110,6 +110,13 @@ local function note_late(s, steps, id, signals)
   if signals.traces and not steps.decided then s.notes:add("different", "processors." .. id, "edits kept spans; the policies see what came in") end
 end
 
+-- Puts down a processor that makes these edits. fields: what else it says. Returns what it is called.
+local function put_editor(steps, name, fields, edits)
+  for _, action in ipairs { "insert", "update", "upsert", "delete", "hash" } do table.insert(fields, { action, edits[action] }) end
+  table.insert(steps.kept, lua_text.call("processor", name, map(fields)))
+  return ('processor "%s"'):format(name)
+end
+
 local function only(edits, action)
   for key in pairs(edits) do
     if key ~= action then return false end
@@ -163,17 +170,12 @@ end
 local function resource_in_turn(steps, id, signals, edits)
   local name = "attributes/" .. report.safe(id)
   if steps.resource_detection then steps.given:add("different", id, "what is detected is set behind it") end
-  table.insert(steps.kept, lua_text.call("processor", name, map {
+  return put_editor(steps, name, {
     { "target", "resource" },
     { "when", signals.traces and (signals.metrics or signals.logs) and true or nil },
     { "metrics", signals.metrics },
     { "logs", signals.logs },
-    { "insert", edits.insert },
-    { "update", edits.update },
-    { "upsert", edits.upsert },
-    { "delete", edits.delete },
-  }))
-  return ('processor "%s"'):format(name)
+  }, edits)
 end
 
 function types.resource(s, steps, id, signals)
@@ -185,14 +187,7 @@ function types.resource(s, steps, id, signals)
     steps.resource = edits.upsert
     return "resource"
   end
-  local name = report.name_of("resource", id)
-  table.insert(steps.kept, lua_text.call("processor", name, map {
-    { "insert", edits.insert },
-    { "update", edits.update },
-    { "upsert", edits.upsert },
-    { "delete", edits.delete },
-  }))
-  return ('processor "%s"'):format(name)
+  return put_editor(steps, report.name_of("resource", id), {}, edits)
 end
 
 local function said(list, wrap)
@@ -293,17 +288,11 @@ function types.attributes(s, steps, id, signals)
   if when and others then
     s.notes:add("not mapped", "processors." .. id, "include and exclude are of spans: write metrics or logs = match { ... } for the others, which stay as they are")
   end
-  table.insert(steps.kept, lua_text.call("processor", name, map {
+  return put_editor(steps, name, {
     { "when", when or (signals.traces and others and true or nil) },
     { "metrics", not when and signals.metrics or nil },
     { "logs", not when and signals.logs or nil },
-    { "insert", edits.insert },
-    { "update", edits.update },
-    { "upsert", edits.upsert },
-    { "delete", edits.delete },
-    { "hash", edits.hash },
-  }))
-  return ('processor "%s"'):format(name)
+  }, edits)
 end
 
 -- ---- where it runs ----
