@@ -48,21 +48,27 @@ static bool from_env_keys(struct plan *p, const struct aws_settings *s)
     return true;
 }
 
-/* What is wrong with keys that can't be taken. */
-#define BAD_KEYS "keys with a blank or a line break in one of them, or that are too long"
+/* What is wrong with keys that can't be taken; NULL: there are none. */
+static const char *bad_keys(struct slice id, struct slice secret, const char *no_id,
+                            const char *no_secret)
+{
+    if (id.len && secret.len)
+        return "has keys with a blank or a line break in one of them, or that are too long";
+    if (!id.len && !secret.len)
+        return NULL;
+    return id.len ? no_secret : no_id;
+}
 
 /* What can't be taken is a mistake, here and below, not a reason to become somebody else. */
 static bool has_bad_env_keys(struct plan *p, const struct aws_settings *s)
 {
-    bool id = settings_env(s, "AWS_ACCESS_KEY_ID") != NULL;
-    bool secret = settings_env(s, "AWS_SECRET_ACCESS_KEY") != NULL;
+    const char *why = bad_keys(text_of(settings_env(s, "AWS_ACCESS_KEY_ID")),
+                               text_of(settings_env(s, "AWS_SECRET_ACCESS_KEY")),
+                               "has no AWS_ACCESS_KEY_ID", "has no AWS_SECRET_ACCESS_KEY");
 
-    if (id && secret)
-        snprintf(p->error, sizeof(p->error), "the environment has " BAD_KEYS);
-    else if (id || secret)
-        snprintf(p->error, sizeof(p->error), "the environment has no %s",
-                 id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
-    return id || secret;
+    if (why)
+        snprintf(p->error, sizeof(p->error), "the environment %s", why);
+    return why != NULL;
 }
 
 /* True: it is meant; p->error says if it can't be. */
@@ -120,15 +126,13 @@ static bool from_keys(struct resolving *r, const char *profile)
 
 static bool has_bad_keys(struct resolving *r, const char *profile)
 {
-    bool id = get(r, profile, "aws_access_key_id").len > 0;
-    bool secret = get(r, profile, "aws_secret_access_key").len > 0;
+    const char *why =
+        bad_keys(get(r, profile, "aws_access_key_id"), get(r, profile, "aws_secret_access_key"),
+                 "has no aws_access_key_id", "has no aws_secret_access_key");
 
-    if (id || secret)
-        fail(r->plan, profile,
-             id && secret ? "has " BAD_KEYS
-             : id         ? "has no aws_secret_access_key"
-                          : "has no aws_access_key_id");
-    return id || secret;
+    if (why)
+        fail(r->plan, profile, why);
+    return why != NULL;
 }
 
 static bool read_role(const struct resolving *r, const char *profile, struct sts_role *role)
