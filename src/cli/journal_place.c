@@ -40,19 +40,6 @@ static void take_config(struct journal_place *p, const struct config *config)
     p->control = config_control_path(config->admin_control, config->journal.path);
 }
 
-/* What it has is good: setup_load has read it. */
-static bool has_door(const struct setup_loaded *loaded, struct policy_shared *shared)
-{
-    struct processor_set *received = NULL;
-    struct err_info info;
-    bool drops = loaded->config->head_sampling_percentage < 100;
-
-    if (!setup_processors(loaded->L, "received", shared, &received, &info))
-        drops |= processor_set_has_spans(received);
-    processor_set_free(received);
-    return drops;
-}
-
 static int read_config(struct journal_place *p)
 {
     static struct policy_shared shared; /* large */
@@ -69,7 +56,7 @@ static int read_config(struct journal_place *p)
         code = EXIT_CONFIG;
     } else {
         take_config(p, loaded.config);
-        p->has_door = has_door(&loaded, &shared);
+        p->has_door = loaded.has_door;
         setup_fini(&loaded);
     }
     buf_fini(&report);

@@ -115,13 +115,18 @@ enum err setup_processors(lua_State *L, const char *on, struct policy_shared *sh
 }
 
 /* Tries those of one list. */
-static void check_processors(const struct setup *s, lua_State *L, const char *on,
+/* Whether some of them are asked about spans. */
+static bool check_processors(const struct setup *s, lua_State *L, const char *on,
                              struct buf *errors)
 {
     struct processor_set *processors = NULL;
+    bool has_spans;
 
-    if (!read_processors(L, on, s->shared, &processors, errors))
-        processor_set_free(processors);
+    if (read_processors(L, on, s->shared, &processors, errors))
+        return false;
+    has_spans = processor_set_has_spans(processors);
+    processor_set_free(processors);
+    return has_spans;
 }
 
 /* Pushes what the file of an exporter sees: no env, secret or file, which are config.lua's. */
@@ -318,8 +323,9 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
         buf_printf(errors, "%s\n", info.text);
     if (l->config)
         check_room(l, errors);
-    check_processors(s, l->L, "received", errors);
-    check_processors(s, l->L, "kept", errors);
+    l->has_door = check_processors(s, l->L, "received", errors);
+    l->has_door |= l->config && l->config->head_sampling_percentage < 100;
+    (void)check_processors(s, l->L, "kept", errors);
     if (!read_policies(l->L, s->shared, &policies, errors) && policies) {
         copy_names(l, policies);
         policy_set_free(policies);

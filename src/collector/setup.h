@@ -34,6 +34,7 @@ struct setup_loaded {
     size_t policies, exporters; /* how many were checked */
     const char **policy_names;  /* in order; NULL: none */
     char *description;          /* config_describe */
+    bool has_door;              /* spans may be left out as they come */
 };
 
 /* Reads config.lua and everything that it names, policies and exporters included, without any other
