@@ -109,7 +109,8 @@ def test_a_disk_that_is_too_small_loses_only_what_it_may(start, backend, small_d
 
 
 def test_a_limit_on_the_size_of_files_is_a_disk_that_is_full(start, backend):
-    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf"),
+    collector = start(config(exporter("otlp", endpoint=backend.http, protocol="http/protobuf",
+                                      queue={"on_full": "refuse"}),
                              journal='ack = "written"'),
                       under=("sh", "-c", 'ulimit -f 24576; exec "$@"', "sh"))  # 12 MiB
     taken = fill(collector.http, 24).count(200)
