@@ -62,8 +62,8 @@ def need_valgrind():
         sys.exit("valgrind is not installed")
 
 
-def count_instructions(command, steps, folder):
-    """Of these steps of the collector's threads, and the spans that they had."""
+def instructions_a_span(command, steps, folder):
+    """Of these steps of the collector's threads, behind the requests that warm it up."""
     out = os.path.join(folder, "callgrind.out")
     done = subprocess.run(
         ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", "--collect-atstart=no",
@@ -71,14 +71,11 @@ def count_instructions(command, steps, folder):
          os.path.join(BUILT, command[0]), *command[1:]],
         check=True, text=True, stdout=subprocess.PIPE)
     with open(out) as f:
-        return int(re.search(r"^summary: (\d+)", f.read(), re.M).group(1)), int(done.stdout.split()[0])
+        return int(re.search(r"^summary: (\d+)", f.read(), re.M).group(1)) / int(done.stdout.split()[0])
 
 
-def instructions_a_span(folder, more=""):
-    """Those of 800 requests behind the first 400: what a start costs, and compiling Lua, is not a span's."""
-    few, few_spans = count_instructions(["whole", "400", "80", more], STEPS, folder)
-    many, many_spans = count_instructions(["whole", "1200", "80", more], STEPS, folder)
-    return (many - few) / (many_spans - few_spans)
+def whole_instructions_a_span(folder, more=""):
+    return instructions_a_span(["whole", "800", "80", more], STEPS, folder)
 
 
 # What counts spans, on and off: what is said beside the configuration.
@@ -97,23 +94,21 @@ def measure_counting():
     need_valgrind()
     build()
     with tempfile.TemporaryDirectory() as folder:
-        found = {name: instructions_a_span(folder, more) for name, more in COUNTING.items()}
+        found = {name: whole_instructions_a_span(folder, more) for name, more in COUNTING.items()}
     for name, each in found.items():
         print(f"{name:30} {each:7,.0f} instructions a span, {each - next(iter(found.values())):+,.0f}")
     return found
 
 
 def xray_instructions_a_span(folder):
-    few, few_spans = count_instructions(["xray", "20", "--count"], XRAY_STEPS, folder)
-    many, many_spans = count_instructions(["xray", "80", "--count"], XRAY_STEPS, folder)
-    return (many - few) / (many_spans - few_spans)
+    return instructions_a_span(["xray", "80", "--count"], XRAY_STEPS, folder)
 
 
 def measure_instructions():
     need_valgrind()
     build()
     with tempfile.TemporaryDirectory() as folder:
-        each = instructions_a_span(folder)
+        each = whole_instructions_a_span(folder)
         xray = xray_instructions_a_span(folder)
     print(f"{each:,.0f} instructions a span; {MOST_INSTRUCTIONS:,} at most")
     print(f"{xray:,.0f} instructions a kept span to X-Ray; {MOST_XRAY_INSTRUCTIONS:,} at most")

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <valgrind/callgrind.h>
 
 enum { BODY_MAX = 1 << 20, TRACES = 4, SPANS = 7, ATTRS = 12, WARM_REQUESTS = 60 };
 
@@ -239,6 +240,7 @@ static double run(const char *exporter, unsigned long requests)
     rng_seed(&rng, 1);
     fd = sim_connect(&s);
     send(&s, fd, &rng, WARM_REQUESTS);
+    CALLGRIND_ZERO_STATS;
     us = cpu_us();
     send(&s, fd, &rng, requests);
     us = cpu_us() - us;
