@@ -1,5 +1,6 @@
 #include "export/aws_http.h"
 
+#include "aws/settings.h"
 #include "export/aws_answer.h"
 
 #include <stdlib.h>
@@ -49,6 +50,7 @@ static enum err start(void *arg, const struct aws_http_request *from, aws_http_d
                                          .headers = from->headers,
                                          .body = from->body,
                                          .timeout_ns = from->timeout_ns,
+                                         .tls = &a->tls,
                                          .proxy = from->direct ? "" : NULL};
     enum err e;
 
@@ -91,6 +93,7 @@ void aws_http_cancel_all(struct aws_http_adapter *a)
 
 struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http)
 {
-    *a = (struct aws_http_adapter){.http = http};
+    *a = (struct aws_http_adapter){
+        .http = http, .tls.ca_file = settings_env(&(struct aws_settings){0}, "AWS_CA_BUNDLE")};
     return (struct aws_http){a, start, stop};
 }

@@ -11,7 +11,8 @@ struct aws_http_request_under_way;
 struct aws_http_adapter {
     struct http_client *http;
     struct aws_http_request_under_way *requests;
-    bool has_sent; /* set with each request; who steps the client clears it */
+    struct tls_client_options tls; /* AWS_CA_BUNDLE, for all that goes to AWS */
+    bool has_sent;                 /* set with each request; who steps the client clears it */
 };
 
 /* What it gives uses `a` and `http`, both borrowed. All its requests have ended or been cancelled

@@ -153,13 +153,18 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
+/* SSL_CERT_FILE stands for the system's certificates, as in all programs of OpenSSL and Go. */
 static void set_tls(CURL *easy, const struct tls_client_options *tls)
 {
+    const char *trusted = tls && tls->ca_file ? tls->ca_file : getenv("SSL_CERT_FILE");
+
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (trusted && *trusted)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, trusted);
     if (!tls)
         return;
     if (tls->ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* else the system's folder counts as well */
     if (tls->cert_file)
         curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->cert_file);
     if (tls->key_file)

@@ -30,6 +30,7 @@ struct signed_request {
     uint64_t inner;              /* 0: it waits for credentials */
     struct http_request request; /* its texts are copies */
     char **texts;                /* headers, NULL, method, url, proxy */
+    struct tls_client_options tls;
     http_done_fn *done;
     void *arg;
     struct identity *identity;
@@ -347,6 +348,15 @@ static struct identity *find_identity(struct signing *c, const struct http_reque
     return identities_find(&c->identities, &sigv4);
 }
 
+static void trust(struct signed_request *r, const struct tls_client_options *asked)
+{
+    if (asked)
+        r->tls = *asked;
+    if (!r->tls.ca_file)
+        r->tls.ca_file = r->client->identities.sources.tls.ca_file;
+    r->request.tls = &r->tls;
+}
+
 static struct signed_request *request_new(struct signing *c, const struct http_request *from,
                                           http_done_fn *done, void *arg)
 {
@@ -356,6 +366,7 @@ static struct signed_request *request_new(struct signing *c, const struct http_r
     if (!r)
         return NULL;
     *r = (struct signed_request){.client = c, .request = *from, .done = done, .arg = arg};
+    trust(r, from->tls);
     r->origin = hash_bytes(c->key, origin.data, origin.len) | 1;
     r->until_ns = clock_now_ns(c->clock) + from->timeout_ns;
     r->id = OWN_SIGNED | ++c->last_id;

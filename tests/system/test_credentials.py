@@ -5,6 +5,9 @@ X-Ray is a server that notes who signed; STS and the instance's metadata are mot
 import json
 import os
 import re
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +17,7 @@ from aws import POLICY, REGION
 from clients import post
 from harness import PATIENCE, config, exporter
 from messages import request_with, span, trace_id
+from test_tls import certificates  # noqa: F401
 
 ROLE = "arn:aws:iam::123456789012:role/moontail"
 NOBODY = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull,
@@ -53,8 +57,8 @@ class Handler(BaseHTTPRequestHandler):
 class Fake(ThreadingHTTPServer):
     """The endpoint of a container's credentials, which end after `life` seconds, and X-Ray."""
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, handler=Handler):
+        super().__init__(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.changed, self.life = threading.Condition(), 3600
         self.signers, self.asked, self.secrets = [], [], []
@@ -154,6 +158,63 @@ def test_a_web_identity_becomes_a_role(sign, aws, tmp_path):
                               "AWS_WEB_IDENTITY_TOKEN_FILE": token(tmp_path, "HiddenIdentity")})
     assert signer[0].startswith("ASIA") and signer[1] and signer[2] == REGION
     says_none_of(collector, "HiddenIdentity", signer[1])
+
+
+TRUSTED = """<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
+<AccessKeyId>ASIATRUSTED</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>
+</AssumeRoleWithWebIdentityResponse>"""
+
+
+class TrustedHandler(Handler):
+    """Also STS, and an OTLP backend."""
+
+    def do_POST(self):
+        if self.path == "/TraceSegments":
+            return super().do_POST()
+        self.rfile.read(int(self.headers["Content-Length"]))
+        return self.answer(200, TRUSTED if self.path == "/" else "")
+
+
+@pytest.fixture
+def trusted(certificates):
+    """X-Ray and STS, whose certificate a private authority has signed."""
+    server = Fake(TrustedHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.url = server.url.replace("http:", "https:")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_an_authority_of_the_environment_is_trusted(sign, trusted, certificates, tmp_path, name):
+    sign({"AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": trusted.url, "AWS_ROLE_ARN": ROLE,
+          "AWS_WEB_IDENTITY_TOKEN_FILE": token(tmp_path, "HiddenIdentity"),
+          "AWS_CA_BUNDLE": "", name: str(certificates / "ca.crt")}, url=trusted.url)
+    assert trusted.signers == [("ASIATRUSTED", "t", REGION)]
+
+
+def test_who_names_an_authority_does_not_trust_the_systems_too(start, trusted, certificates, tmp_path):
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    shutil.copy(certificates / "ca.crt", certs / "ca.pem")
+    shutil.copy(certificates / "stranger.crt", certs / "ca-certificates.crt")
+    subprocess.run(["openssl", "rehash", certs], check=True)
+    system = ("unshare", "-m", "sh", "-c", f'mount --bind {certs} /etc/ssl/certs && exec "$@"', "sh")
+    def send_to(tls):
+        collector = start(config(exporter("otlp", endpoint=trusted.url, protocol="http/protobuf",
+                                          batch={"timeout": "0s"}, tls=tls),
+                                 more='shutdown_timeout = "0s",'), {"SSL_CERT_FILE": ""}, under=system)
+        message = request_with(span(trace_id(1), 1))
+        assert post(collector.http, message.SerializeToString()).status == 200
+        return collector
+
+    send_to({}).wait_delivered(1)
+    send_to({"ca_file": str(certificates / "stranger.crt")}).wait_line(
+        lambda line: "SSL certificate problem" in line)
 
 
 def test_an_instance_gives_credentials_and_region(start, fake, aws):
