@@ -18,7 +18,7 @@ extern char **environ;
 
 static void fail(struct process *p, const char *why)
 {
-    snprintf(p->error, sizeof(p->error), "credential_process %s", why);
+    snprintf(p->error, sizeof(p->error), "%s", why);
     p->state = EXCHANGE_BROKEN;
 }
 
@@ -57,7 +57,7 @@ void process_begin(struct process *p, const char *command)
     *p = (struct process){.state = EXCHANGE_RUNNING, .fd = -1};
     buf_init(&p->output, OUTPUT_MAX, NULL);
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK)) {
-        fail(p, "can't run: no pipe");
+        fail(p, "it can't be run: no pipe");
         return;
     }
     fcntl(ends[1], F_SETFL, 0); /* the program expects to wait */
@@ -65,7 +65,7 @@ void process_begin(struct process *p, const char *command)
     /* Taken at once, so that no copy of a secret is left behind by growing. */
     if (!buf_reserve(&p->output, OUTPUT_MAX) || spawn(&p->pid, command, ends[1])) {
         p->pid = 0;
-        fail(p, "can't run /bin/sh");
+        fail(p, "/bin/sh can't be run");
     }
     close(ends[1]);
 }

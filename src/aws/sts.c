@@ -211,8 +211,8 @@ static enum exchange_next sts_refused(struct exchange *x, struct sts *s,
 
     read_text(x, answer->body, "ErrorResponse/Error/Code", code, sizeof(code));
     read_text(x, answer->body, "ErrorResponse/Error/Message", message, sizeof(message));
-    snprintf(x->error, sizeof(x->error), "%.120s: status %d %s %s", exchange_place(x),
-             answer->status, code, message);
+    snprintf(x->error, sizeof(x->error), "%.120s: status %d%s%s%s%s", exchange_place(x),
+             answer->status, code[0] ? " " : "", code, message[0] ? " " : "", message);
     if (answer->status >= 500 || answer->status == 429 || is_one_of(code, later))
         return EXCHANGE_RETRY;
     if (is_web(s) && !s->read_again && is_one_of(code, stale)) {
