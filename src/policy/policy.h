@@ -91,7 +91,8 @@ struct policy_shared {
     _Atomic uint64_t bucket_ns;            /* the token bucket for them */
     _Atomic uint64_t quarantine_errors;    /* within quarantine_window_ns; 0: never */
     _Atomic uint64_t quarantine_window_ns;
-    struct policy_health *health;       /* by label of `failures`; owned */
+    struct labels *quarantines;         /* who can get there: a policy, "processor NAME"; owned */
+    struct policy_health *health;       /* by label of them; owned */
     struct labels *failures;            /* (policy, kind); owned */
     _Atomic uint64_t errors[LABEL_MAX]; /* failed calls, by label of `failures` */
     struct memory *memory;  /* counts what processors make; NULL at first: nothing does */
@@ -116,9 +117,9 @@ void policy_shared_fini(struct policy_shared *s);
 bool policy_errors_next(const struct policy_shared *s, size_t *at, const char **policy,
                         const char **kind, uint64_t *count);
 
-/* Walks the policies: `out` is whether it is in quarantine, which all workers share: it failed
- * quarantine_errors times within the window, so it is not asked until policy_quarantine_lift. *at,
- * names and threads as above. */
+/* Walks the policies and processors ("processor NAME"): `out` is whether it is in quarantine, which
+ * all workers share: it failed quarantine_errors times within the window, so it is not asked until
+ * policy_quarantine_lift. *at, names and threads as above. */
 bool policy_quarantine_next(const struct policy_shared *s, size_t *at, const char **policy,
                             bool *out);
 /* All are asked again, as after a reload. Any thread. */

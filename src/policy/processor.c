@@ -65,8 +65,8 @@ static void init_processor(struct processor_set *p, struct processor *x)
 
     script_init(&x->script, L, p->shared->processor_failures);
     snprintf(quarantine, sizeof(quarantine), "processor %s", x->script.name);
-    x->script.health_label = labels_intern(p->shared->failures, slice_str(quarantine),
-                                           slice_str(policy_failure_name(FAILURE_QUARANTINE)));
+    x->script.health_label =
+        labels_intern(p->shared->quarantines, slice_str(quarantine), (struct slice){0});
     x->on_error = on_error_of(L);
     x->span = processor_reference(L, "span");
     x->trace = processor_reference(L, "trace");

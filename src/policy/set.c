@@ -76,7 +76,7 @@ static void init_policy(struct policy_set *p, struct policy *policy)
     struct script *s = &policy->script;
 
     script_init(s, p->L, p->shared->failures);
-    s->health_label = s->failure_labels[FAILURE_QUARANTINE];
+    s->health_label = labels_intern(p->shared->quarantines, slice_str(s->name), (struct slice){0});
     lua_getfield(p->L, -1, "plain_ask");
     policy->ask = luaL_ref(p->L, LUA_REGISTRYINDEX);
     lua_getfield(p->L, -1, "says");

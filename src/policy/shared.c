@@ -5,7 +5,6 @@
 #include "policy/processor.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 const char *policy_failure_name(enum policy_failure f)
 {
@@ -27,6 +26,7 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
     s->health = calloc(LABEL_MAX, sizeof(*s->health));
     if (!s->health)
         err_no_memory("the policies' health");
+    s->quarantines = labels_new();
     s->failures = labels_new();
     for (size_t i = 0; i < LABEL_MAX; i++)
         atomic_init(&s->errors[i], 0);
@@ -45,13 +45,14 @@ void policy_shared_init(struct policy_shared *s, struct labels *labels,
 
 void policy_shared_fini(struct policy_shared *s)
 {
+    labels_free(s->quarantines);
     labels_free(s->failures);
     free(s->health);
     s->health = NULL;
     labels_free(s->filters);
     labels_free(s->processor_failures);
     labels_free(s->redactions);
-    s->failures = s->filters = s->processor_failures = s->redactions = NULL;
+    s->quarantines = s->failures = s->filters = s->processor_failures = s->redactions = NULL;
 }
 
 static bool errors_next(const struct labels *labels, const _Atomic uint64_t *errors, size_t *at,
@@ -129,12 +130,9 @@ bool policy_quarantine_next(const struct policy_shared *s, size_t *at, const cha
 {
     size_t i = *at < 1 ? 1 : *at;
 
-    while (i < labels_count(s->failures) && strcmp(labels_reason(s->failures, (uint16_t)i),
-                                                   policy_failure_name(FAILURE_QUARANTINE)) != 0)
-        i++;
-    if (i >= labels_count(s->failures))
+    if (i >= labels_count(s->quarantines))
         return false;
-    *policy = labels_policy(s->failures, (uint16_t)i);
+    *policy = labels_policy(s->quarantines, (uint16_t)i);
     *out = policy_shared_is_out(s, (uint16_t)i);
     *at = i + 1;
     return true;

@@ -3,7 +3,7 @@
 
 #include "policy/policy.h"
 
-/* Of a policy in all workers; by its label for FAILURE_QUARANTINE. */
+/* Of a policy or processor in all workers. */
 struct policy_health {
     _Atomic uint64_t since_ns; /* the first failure of the window that runs; 0: none yet */
     _Atomic uint64_t failures; /* in it */

@@ -215,14 +215,15 @@ static void a_processor_that_never_ends_is_ended(void)
     backend_fini(&b);
 }
 
-/* Ten failures: then it is not asked, and its on_error goes on. */
+/* Ten failures: then it is not asked, and its on_error goes on. It is counted among processors. */
 static void a_processor_that_fails_too_often_is_put_into_quarantine(void)
 {
     struct test_span spans[30];
     struct backend b;
     struct sim s;
-    const char *name;
+    const char *name, *kind;
     bool out = false, found = false;
+    uint64_t count;
     size_t at = 0;
 
     for (uint64_t i = 0; i < 30; i++)
@@ -241,6 +242,9 @@ static void a_processor_that_fails_too_often_is_put_into_quarantine(void)
     while (policy_quarantine_next(collector_policy_shared(s.collector), &at, &name, &out))
         found |= out && strcmp(name, "processor counts") == 0;
     CHECK(found);
+    for (at = 0;
+         policy_errors_next(collector_policy_shared(s.collector), &at, &name, &kind, &count);)
+        CHECK(strcmp(name, "processor counts") != 0);
     sim_fini(&s);
     backend_fini(&b);
 }
