@@ -1,5 +1,6 @@
-# Sources that the build makes: protobuf-c from proto/, and the Lua files that the program embeds.
+# Sources that the build makes: protobuf-c from proto/, for the tests, and the Lua files that the program embeds.
 set(GENERATED_DIR ${CMAKE_BINARY_DIR}/generated)
+set(PROTO_SOURCES)
 set(GENERATED_SOURCES)
 file(MAKE_DIRECTORY ${GENERATED_DIR})
 
@@ -10,7 +11,7 @@ foreach(proto IN LISTS proto_files)
   add_custom_command(OUTPUT ${out}
     COMMAND protoc-c --proto_path=${PROJECT_SOURCE_DIR}/proto --c_out=${GENERATED_DIR} ${rel}
     DEPENDS ${proto} VERBATIM)
-  list(APPEND GENERATED_SOURCES ${out})
+  list(APPEND PROTO_SOURCES ${out})
 endforeach()
 
 # Every lua/**.lua and config.lua becomes an entry of `embedded_files` (src/lua/embed.h).
