@@ -1,6 +1,6 @@
 /* http_client.h: one request, one answer: the seam behind which libcurl sends.
  *
- * Belongs to the export thread. Answers come from http_client_step, never from within send.
+ * Belongs to the export thread. Answers come from its step, never from within send.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct http_request {
     const char *method; /* "POST" */
     const char *url;
     const char *const *headers; /* "Name: value", NULL-terminated; copied */
-    struct slice body;          /* borrowed until the answer or http_client_cancel */
+    struct slice body;          /* borrowed until the answer or cancel */
     uint64_t timeout_ns;
     bool http2_prior_knowledge;           /* gRPC without TLS */
     const struct tls_client_options *tls; /* borrowed, as the body is; NULL: the defaults */

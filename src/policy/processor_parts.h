@@ -84,6 +84,8 @@ void processor_set_give_back(struct processor_set *p);
 void processor_items_init(struct processor_set *p, struct processor *x);
 void processor_items_fini(struct processor_set *p, struct processor *x);
 
+/* ---- processor.c ---- */
+
 /* The reference to a field of the table on the top of the stack; nil: LUA_NOREF. */
 int processor_reference(lua_State *L, const char *key);
 /* Calls its trace function, if it has one. False: it failed. */

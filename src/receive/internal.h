@@ -120,7 +120,7 @@ struct connection {
     bool closing;        /* close when `out` is sent */
     bool eof;            /* the peer sends no more */
     bool dead;           /* close at once */
-    bool busy;           /* inside connection_ready or connection_continue */
+    bool busy;           /* inside ready or connection_continue */
 };
 
 /* endpoints.c */

@@ -101,6 +101,23 @@ static void no_room_includes_what_it_may_not(void)
     CHECK(includes_seen > 50);
 }
 
+static void the_walk_through_the_rooms_leaves_none_out(void)
+{
+    static char text[1 << 16];
+    char name[64];
+    FILE *file = fopen(SOURCE_DIR "/src/README.md", "r");
+
+    CHECK(file != NULL && fread(text, 1, sizeof(text) - 1, file) > 0);
+    for (int i = 0; i < RULES; i++) {
+        snprintf(name, sizeof(name), "**%s/", rules[i].room);
+        if (!strstr(text, name))
+            printf("  src/README.md: nothing of the room '%s'\n", rules[i].room);
+        CHECK(strstr(text, name) != NULL);
+    }
+    if (file)
+        fclose(file);
+}
+
 static void the_check_sees_a_wall_that_is_broken(void)
 {
     char room[32];
@@ -115,6 +132,7 @@ static void the_check_sees_a_wall_that_is_broken(void)
 int main(void)
 {
     RUN(no_room_includes_what_it_may_not);
+    RUN(the_walk_through_the_rooms_leaves_none_out);
     RUN(the_check_sees_a_wall_that_is_broken);
     return DONE();
 }

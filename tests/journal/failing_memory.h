@@ -1,7 +1,7 @@
 /* failing_memory.h: allocations that fail when a test says so. In one file of a program.
  *
  * malloc and its like are this program's own here, and hand on to the library's (or the
- * sanitizer's); without a sanitizer mmap too. What runs within failing_pause is not counted.
+ * sanitizer's); without a sanitizer mmap too. What runs while failing.paused is set is not counted.
  */
 #pragma once
 
