@@ -73,6 +73,16 @@ describe("the page of a script", function()
     end
   end)
 
+  it("is for what the guide of its kind names", function()
+    for _, plural in pairs(PLURAL) do
+      local guide, unnamed = read("docs/" .. plural .. ".md"), {}
+      for _, type_ in ipairs(names_in("lua/" .. plural, ".lua")) do
+        if not guide:find("\n| [^|]*`" .. type_ .. "`[^|]*|") then unnamed[#unnamed + 1] = type_ end
+      end
+      assert.same({}, unnamed)
+    end
+  end)
+
   it("has an example, and what it shows is accepted", function()
     each_script(function(kind, type_, plural)
       local _, _, source = page.load(kind, type_)
