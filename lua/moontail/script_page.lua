@@ -115,7 +115,7 @@ end
 
 -- The page that lists them.
 function M.index(kind, types)
-  local out = { ("# %s that come with the program"):format((PLURAL[kind]:gsub("^%l", string.upper))), "", "| " .. kind .. " | |", "|---|---|" }
+  local out = { ("# %s in Lua that come with the program"):format((PLURAL[kind]:gsub("^%l", string.upper))), "", "| " .. kind .. " | |", "|---|---|" }
   for _, type_ in ipairs(types) do
     local spec = M.load(kind, type_)
     out[#out + 1] = ("| [%s](%s.md) | %s |"):format(type_, type_, (spec.doc:gsub("|", "\\|")))
