@@ -1,6 +1,7 @@
 /* decider.h: the inside of a worker's decider, shared by decide.c (decisions), late.c (late spans),
- * logs.c (log records that follow their traces), refs.c (references and scratch), audited.c (what
- * is audited), rescue.c and details.c (what only files want). Others see decide.h.
+ * logs.c (log records that follow their traces), refs.c (references and scratch), kept.c
+ * (processors), audited.c (what is audited), evacuate.c (what moves), rescue.c, rescue_send.c and
+ * details.c (what only files want). Others see decide.h.
  */
 #pragma once
 

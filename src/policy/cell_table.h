@@ -1,4 +1,4 @@
-/* cell_table.h: the inside of a table of cells, for cells.c and cells_file.c. */
+/* cell_table.h: the inside of a table of cells, for cells.c, cells_file.c and its rules. */
 #pragma once
 
 #include "base/hash.h"

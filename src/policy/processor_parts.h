@@ -1,5 +1,6 @@
-/* processor_parts.h: the inside of a processor_set, for processor.c (making and asking) and
- * processor_run.c (the spans of a trace). Internal to policy.
+/* processor_parts.h: the inside of a processor_set, for processor.c (making and asking),
+ * processor_run.c (the spans of a trace), processor_body.c (bodies at the door) and
+ * processor_items.c (metrics and logs). Internal to policy.
  */
 #pragma once
 

@@ -1,9 +1,10 @@
 /* internal.h: what the files of this room share.
  *
  * receive.c    the room: connections, steps, counters
+ * port.c       what the workers share of a listener
  * connection.c one socket: reads, writes, what is kept between reads, time
- * tls.c        the same through OpenSSL; contexts and their renewal are in port.c
- * http1.c      OTLP/HTTP on llhttp         h2.c, h2_*.c  OTLP/gRPC on nghttp2
+ * tls.c        the same through OpenSSL; tls_context.c makes the contexts, port.c renews them
+ * http1*.c     OTLP/HTTP on llhttp         h2*.c         OTLP/gRPC on nghttp2
  * request.c    one body on its way: gathered, paused, staged, answered
  * inflate.c    gzip, deflate, zstd         reply.c       what is said to the peer
  *
