@@ -68,7 +68,7 @@ static struct slice first_of(const struct attributes *a, const struct name_list 
         bool found = a->is_indexed ? view_indexed_attr(a->span, a->at, a->count, key, &v)
                                    : view_attr(a->span, ATTRS_SPAN, key, &v);
 
-        if (found && key_text_of(&v, number, &text) && text.len > 0)
+        if (found && key_text_of(&v, number, &text))
             return text;
     }
     return slice_make(NULL, 0);

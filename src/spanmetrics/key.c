@@ -34,7 +34,7 @@ bool key_text_of(const struct value *v, char *number, struct slice *out)
     switch (v->type) {
     case VALUE_STRING:
         *out = v->bytes;
-        return true;
+        return v->bytes.len > 0;
     case VALUE_BOOL:
         *out = slice_str(v->boolean ? "true" : "false");
         return true;
@@ -76,11 +76,10 @@ uint8_t *key_put_dimension(uint8_t *at, struct slice span, struct slice resource
 {
     struct slice key = slice_str(name), text;
     struct value v;
-    char number[32];
+    char number[NUMBER_TEXT];
 
-    if (!view_attr(span, ATTRS_SPAN, key, &v) && !view_resource_attr(resource_spans, key, &v))
-        v.type = VALUE_ABSENT;
-    if (key_text_of(&v, number, &text))
+    if ((view_attr(span, ATTRS_SPAN, key, &v) && key_text_of(&v, number, &text)) ||
+        (view_resource_attr(resource_spans, key, &v) && key_text_of(&v, number, &text)))
         return key_put_text(at, text);
     *at++ = KEY_ABSENT;
     return at;

@@ -159,7 +159,8 @@ uint32_t key_find_built(struct spanmetrics_recorder *r, size_t len);
 
 /* service.name of a resource, or what stands for it. */
 struct slice key_service(struct slice resource_spans);
-/* What a value that is no list reads as; `number` has NUMBER_TEXT. False: it has no text. */
+/* What a value reads as; `number` has NUMBER_TEXT. False: a list, or an empty text, which
+ * Prometheus can't tell from none. */
 bool key_text_of(const struct value *v, char *number, struct slice *out);
 /* Appends to a key; returns what is behind it. */
 uint8_t *key_put_text(uint8_t *at, struct slice text);

@@ -24,7 +24,8 @@ static struct spanmetrics_options options(size_t max_series)
 
 /* ---- bodies ---- */
 
-static void put_span(const char *name, int kind, int status, uint64_t duration_ns)
+/* Returns where it begins, for otlp_write_end. */
+static size_t begin_span(const char *name, int kind, int status, uint64_t duration_ns)
 {
     uint8_t trace_id[16] = {1}, span_id[8];
     uint64_t id = next_id++;
@@ -40,6 +41,13 @@ static void put_span(const char *name, int kind, int status, uint64_t duration_n
                                                         .status = status,
                                                         .start_ns = START_NS,
                                                         .end_ns = START_NS + duration_ns});
+    return start;
+}
+
+static void put_span(const char *name, int kind, int status, uint64_t duration_ns)
+{
+    size_t start = begin_span(name, kind, status, duration_ns);
+
     otlp_write_attr_str(&body, ATTRS_SPAN, "http.route", slice_str("/cart/{id}"));
     otlp_write_attr_int(&body, ATTRS_SPAN, "http.response.status_code", 200 + status);
     otlp_write_end(&body, start);
@@ -216,6 +224,48 @@ static void dimensions_come_from_the_span_or_its_resource(void)
     CHECK(says(m, "traces_span_metrics_calls_total{service_name=\"a\\\\b\\n\",span_name="
                   "\"/cart/{id}\",span_kind=\"SPAN_KIND_SERVER\",status_code=\"STATUS_CODE_OK\","
                   "http_response_status_code=\"201\",zone=\"eu \\\"1\\\"\"} 1"));
+    end(m);
+}
+
+/* `text` NULL: the attribute is a list. */
+static void put_span_with(const char *name, const char *text)
+{
+    size_t start = begin_span("GET", 2, 0, 1000), attribute, value;
+
+    if (text) {
+        otlp_write_attr_str(&body, ATTRS_SPAN, name, slice_str(text));
+    } else {
+        attribute = otlp_write_begin(&body, ATTRS_SPAN);
+        wire_put_bytes(&body, 1, slice_str(name));
+        value = otlp_write_begin(&body, 2);
+        otlp_write_end(&body, otlp_write_begin(&body, 5)); /* array_value */
+        otlp_write_end(&body, value);
+        otlp_write_end(&body, attribute);
+    }
+    otlp_write_end(&body, start);
+}
+
+/* To Prometheus an empty label is none: two series of these would be one that came twice. */
+static void an_empty_dimension_and_a_list_are_as_if_absent(void)
+{
+    static const char *const dimensions[] = {"tenant", "zone", NULL};
+    struct spanmetrics_options o = options(10);
+    struct spanmetrics *m;
+
+    o.dimensions = dimensions;
+    m = make(&o, 1);
+    begin_service("shop");
+    put_span_with("other", "x");
+    put_span_with("tenant", "");
+    put_span_with("tenant", NULL);
+    put_span_with("zone", "");
+    put_span_with("zone", NULL);
+    end_service();
+    count_body(m, 0);
+    gather(m, 1);
+    CHECK(says(m, "traces_span_metrics_calls_total{service_name=\"shop\",span_name=\"GET\","
+                  "span_kind=\"SPAN_KIND_SERVER\",status_code=\"STATUS_CODE_UNSET\","
+                  "zone=\"eu \\\"1\\\"\"} 5"));
     end(m);
 }
 
@@ -608,6 +658,7 @@ int main(void)
 {
     RUN(counts_are_exact_with_any_number_of_workers);
     RUN(dimensions_come_from_the_span_or_its_resource);
+    RUN(an_empty_dimension_and_a_list_are_as_if_absent);
     RUN(spans_of_series_beyond_the_bound_are_counted_in_one);
     RUN(where_memory_is_short_spans_are_counted_in_the_overflow_series);
     RUN(a_long_name_is_cut_between_two_characters);
