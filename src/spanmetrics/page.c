@@ -248,7 +248,7 @@ static void put_durations(struct page *p, const struct line *l)
         put_buckets(p, l);
     snprintf(sample, sizeof(sample), "%s_sum", l->name);
     put_sample(p, sample, "");
-    buf_printf(p->out, "%.17g\n", (double)l->durations->sum_ns / p->m->options.shape.unit_ns);
+    buf_printf(p->out, "%.17g\n", durations_sum(p->m, l->durations));
     snprintf(sample, sizeof(sample), "%s_count", l->name);
     put_sample(p, sample, "");
     buf_printf(p->out, "%" PRIu64 "\n", l->durations->count);

@@ -22,7 +22,8 @@ struct exemplar {
 };
 
 struct durations {
-    uint64_t count, sum_ns, min_ns, max_ns;
+    uint64_t count, min_ns, max_ns;
+    uint64_t sum_ns, sum_wraps; /* of 2^64 ns, which 11 spans without a start take */
     struct histogram histogram; /* last: its counts follow */
 };
 
@@ -129,11 +130,22 @@ static inline struct durations *durations_of(const struct spanmetrics *m, const 
     return (struct durations *)((uintptr_t)(s + 1) + side * durations_bytes(m));
 }
 
+static inline void sum_add(struct durations *d, uint64_t sum_ns, uint64_t wraps)
+{
+    d->sum_wraps += wraps + __builtin_add_overflow(d->sum_ns, sum_ns, &d->sum_ns);
+}
+
+/* In the unit of the durations. */
+static inline double durations_sum(const struct spanmetrics *m, const struct durations *d)
+{
+    return ((double)d->sum_wraps * 0x1p64 + (double)d->sum_ns) / m->options.shape.unit_ns;
+}
+
 static inline void durations_add(const struct spanmetrics *m, struct durations *d,
                                  uint64_t duration_ns)
 {
     d->count++;
-    d->sum_ns += duration_ns;
+    sum_add(d, duration_ns, 0);
     if (duration_ns < d->min_ns)
         d->min_ns = duration_ns;
     if (duration_ns > d->max_ns)

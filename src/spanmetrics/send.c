@@ -177,7 +177,7 @@ static void put_explicit(const struct run *r, size_t i)
 
     put_times(r);
     wire_put_fixed64(r->out, 4, d->count);
-    put_double(r->out, 5, (double)d->sum_ns / unit_ns);
+    put_double(r->out, 5, durations_sum(r->m, d));
     list = otlp_write_begin(r->out, 6);
     for (unsigned b = 0; b < shape->buckets; b++)
         put_le(r->out, d->histogram.counts[b]);
@@ -216,7 +216,7 @@ static void put_exponential(const struct run *r, size_t i)
     put_attributes(r->m, r->out, EXPONENTIAL_ATTRIBUTES, r->series[i]);
     put_times(r);
     wire_put_fixed64(r->out, 4, d->count);
-    put_double(r->out, 5, (double)d->sum_ns / unit_ns);
+    put_double(r->out, 5, durations_sum(r->m, d));
     wire_put_uint(r->out, 6, (uint64_t)d->histogram.scale << 1); /* zigzag: it is never negative */
     wire_put_fixed64(r->out, 7, d->histogram.zero);
     put_buckets(r, &d->histogram);

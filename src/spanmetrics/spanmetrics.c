@@ -111,7 +111,7 @@ static void merge_durations(const struct spanmetrics *m, struct durations *to,
                             const struct durations *from)
 {
     to->count += from->count;
-    to->sum_ns += from->sum_ns;
+    sum_add(to, from->sum_ns, from->sum_wraps);
     if (from->min_ns < to->min_ns)
         to->min_ns = from->min_ns;
     if (from->max_ns > to->max_ns)

@@ -542,6 +542,27 @@ static void otlp_says_what_was_counted(void)
     end(m);
 }
 
+/* As of senders that leave out when a span began: one lasts half a century. */
+static void a_sum_of_very_long_spans_does_not_wrap(void)
+{
+    const uint64_t long_ns = UINT64_C(16) * 1000 * 1000 * 1000 * 1000 * 1000 * 1000;
+    struct spanmetrics *m = make_explicit(false);
+    metrics_data *data;
+
+    for (int i = 0; i < 3; i++) {
+        one_span(m, "GET", long_ns);
+        one_span(m, "GET", long_ns);
+        gather(m, 1);
+    }
+    CHECK(says(m, "traces_span_metrics_duration_seconds_sum{" SHOP_GET "} 96000000000"));
+    CHECK(write_all(m) == 2);
+    data = decode(&body);
+    CHECK(data->resource_metrics[0]->scope_metrics[0]->metrics[1]->histogram->data_points[0]->sum ==
+          96e9);
+    free_data(data);
+    end(m);
+}
+
 static void deltas_begin_where_the_last_ones_ended_and_the_page_goes_on(void)
 {
     struct spanmetrics *m = make_explicit(true);
@@ -668,6 +689,7 @@ int main(void)
     RUN(a_page_that_would_be_too_long_has_no_buckets);
     RUN(an_exemplar_stands_at_the_bucket_of_its_duration);
     RUN(otlp_says_what_was_counted);
+    RUN(a_sum_of_very_long_spans_does_not_wrap);
     RUN(deltas_begin_where_the_last_ones_ended_and_the_page_goes_on);
     RUN(many_series_leave_in_several_bodies);
     RUN(workers_that_meet_the_same_new_series_make_it_once);
