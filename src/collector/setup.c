@@ -307,6 +307,23 @@ static void check_room(const struct setup_loaded *l, struct buf *errors)
         say(l, "tail_sampling.decision_cache", &info, errors);
 }
 
+/* What is refused at the door is not counted. */
+static void hint_at_refused_spans(const struct setup_loaded *l,
+                                  const struct exporter_specs *exporters, struct buf *hints)
+{
+    const char *key = l->config->span_metrics.enabled    ? "span_metrics"
+                      : l->config->service_graph.enabled ? "service_graph"
+                                                         : NULL;
+
+    if (!key || exporter_specs_mask(exporters, OTLP_TRACES))
+        return;
+    config_place(l->L, key, hints);
+    buf_printf(hints,
+               "%s counts nothing: spans are refused, since no exporter takes them; exporter "
+               "\"nop\" would\n",
+               key);
+}
+
 /* Tries what config.lua names: all are asked, so that their errors come together. */
 static void check_components(const struct setup *s, struct setup_loaded *l, struct buf *hints,
                              struct buf *errors)
@@ -334,6 +351,8 @@ static void check_components(const struct setup *s, struct setup_loaded *l, stru
     }
     if (!read_exporters(s, l->L, &exporters, hints, errors) && exporters) {
         l->exporters = exporter_specs_count(exporters);
+        if (hints)
+            hint_at_refused_spans(l, exporters, hints);
         exporter_specs_unref(exporters);
     }
 }

@@ -292,6 +292,38 @@ static void bounds_of_span_metrics_are_ascending_durations(void)
     }
 }
 
+static void span_metrics_of_spans_that_are_refused_are_a_hint(void)
+{
+    static const struct {
+        const char *exporter, *counting, *hint;
+    } cases[] = {
+        {"signals = { 'metrics' }", "span_metrics = {}", "span_metrics"},
+        {"signals = { 'metrics' }", "service_graph = {}", "service_graph"},
+        {"signals = { 'metrics' }", "resource = {}", NULL},
+        {"signals = { 'traces', 'metrics' }", "span_metrics = {}", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char config[256], hint[256] = "";
+        struct fixture *f;
+
+        snprintf(config, sizeof(config),
+                 "return { exporters = { exporter 'otlp' { endpoint = 'http://a:4317', %s } },\n"
+                 "%s }",
+                 cases[i].exporter, cases[i].counting);
+        if (cases[i].hint)
+            snprintf(
+                hint, sizeof(hint),
+                "m/config.lua:2: %s counts nothing: spans are refused, since no exporter takes "
+                "them; exporter \"nop\" would\n",
+                cases[i].hint);
+        f = fixture_new(config);
+        CHECK(fixture_load(f) == ERR_OK);
+        CHECK(report_is(f, hint));
+        fixture_free(f);
+    }
+}
+
 static void errors_of_keys_hide_none_of_what_they_name(void)
 {
     struct fixture *f =
@@ -453,6 +485,7 @@ int main(void)
     RUN(options_of_processor_resource_are_checked);
     RUN(resource_attributes_are_text);
     RUN(bounds_of_span_metrics_are_ascending_durations);
+    RUN(span_metrics_of_spans_that_are_refused_are_a_hint);
     RUN(errors_of_keys_hide_none_of_what_they_name);
     RUN(what_env_did_not_answer_is_said_once);
     RUN(no_error_is_cut_however_many_there_are);
