@@ -179,10 +179,14 @@ void spanmetrics_sent(struct spanmetrics *m)
     if (!m->options.delta)
         return;
     for (uint32_t i = 0; i <= count; i++) {
+        struct series *s = m->deltas.series[i];
+
+        if (!s || s->calls == 0)
+            continue; /* an exemplar of what had left before goes with what comes next */
         if (i == OVERFLOW_SERIES) {
-            clear_series(m, m->deltas.series[i]);
+            clear_series(m, s);
         } else {
-            counted_free(m->memory, m->deltas.series[i]);
+            counted_free(m->memory, s);
             m->deltas.series[i] = NULL;
         }
     }

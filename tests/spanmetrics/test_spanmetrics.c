@@ -596,6 +596,57 @@ static void deltas_begin_where_the_last_ones_ended_and_the_page_goes_on(void)
     end(m);
 }
 
+/* Of the only series, whose deltas leave. */
+static size_t exemplars_sent(struct spanmetrics *m)
+{
+    metrics_data *data;
+    size_t count;
+
+    CHECK(write_all(m) == 2);
+    data = decode(&body);
+    count = data->resource_metrics[0]
+                ->scope_metrics[0]
+                ->metrics[1]
+                ->histogram->data_points[0]
+                ->n_exemplars;
+    free_data(data);
+    spanmetrics_sent(m);
+    buf_clear(&body);
+    return count;
+}
+
+/* A trace is decided after its spans were counted, which may have left by then. */
+static void an_exemplar_waits_for_the_next_delta_of_its_series(void)
+{
+    struct spanmetrics *m = make_explicit(true);
+    struct scan_result result;
+    struct span_view view;
+    struct buf kept;
+
+    begin_service("shop");
+    put_span("GET", 2, 0, 50000000);
+    end_service();
+    kept = body;
+    buf_init(&body, 64 << 20, NULL);
+    one_span(m, "GET", 50000000);
+    gather(m, 1);
+    CHECK(exemplars_sent(m) == 0);
+    CHECK(scan_traces(buf_slice(&kept), scanned, SPANS_MAX, &result) == ERR_OK);
+    view = span_view_of(buf_slice(&kept), &scanned[0]);
+    spanmetrics_note_kept(spanmetrics_recorder(m, 0), &view, START_NS);
+    gather(m, 1);
+    CHECK(write_all(m) == 0);
+    spanmetrics_sent(m);
+    one_span(m, "GET", 1000000);
+    gather(m, 1);
+    CHECK(exemplars_sent(m) == 1);
+    one_span(m, "GET", 1000000);
+    gather(m, 1);
+    CHECK(exemplars_sent(m) == 0);
+    buf_fini(&kept);
+    end(m);
+}
+
 static void many_series_leave_in_several_bodies(void)
 {
     struct spanmetrics *m = make_explicit(false);
@@ -691,6 +742,7 @@ int main(void)
     RUN(otlp_says_what_was_counted);
     RUN(a_sum_of_very_long_spans_does_not_wrap);
     RUN(deltas_begin_where_the_last_ones_ended_and_the_page_goes_on);
+    RUN(an_exemplar_waits_for_the_next_delta_of_its_series);
     RUN(many_series_leave_in_several_bodies);
     RUN(workers_that_meet_the_same_new_series_make_it_once);
     return DONE();
