@@ -10,11 +10,14 @@
 
 enum { LABELS_MAX = 32 << 10 };
 
+/* What is said of durations: as much as the page has room for. */
+enum detail { WITH_BUCKETS, WITHOUT_BUCKETS, WITHOUT_DURATIONS };
+
 struct page {
     const struct spanmetrics *m;
     struct buf *out;
     bool openmetrics;
-    bool brief; /* durations without buckets */
+    enum detail detail;
     uint32_t count;
     char prefix[128];
     const char *unit;  /* in names */
@@ -244,7 +247,7 @@ static void put_durations(struct page *p, const struct line *l)
 {
     char sample[80];
 
-    if (!p->brief)
+    if (p->detail == WITH_BUCKETS)
         put_buckets(p, l);
     snprintf(sample, sizeof(sample), "%s_sum", l->name);
     put_sample(p, sample, "");
@@ -264,8 +267,8 @@ static void write_durations(struct page *p, unsigned side)
         find_range(p, side);
     snprintf(line.name, sizeof(line.name), "%s_%s", names->page, p->unit);
     snprintf(help, sizeof(help), "%s%s", names->help,
-             p->brief ? "; with buckets the page would be too large." : ".");
-    put_family(p, line.name, p->brief ? "summary" : "histogram", help);
+             p->detail == WITHOUT_BUCKETS ? "; with buckets the page would be too large." : ".");
+    put_family(p, line.name, p->detail == WITHOUT_BUCKETS ? "summary" : "histogram", help);
     for (uint32_t i = 0; i <= p->count; i++) {
         const struct series *s = series_at(p, i);
 
@@ -287,16 +290,17 @@ static void write_family(struct page *p)
     write_counter(p, &family->calls, calls_of);
     if (family->failed.page)
         write_counter(p, &family->failed, failed_of);
-    for (unsigned side = 0; side < family->sides; side++)
+    for (unsigned side = 0; side < family->sides && p->detail != WITHOUT_DURATIONS; side++)
         write_durations(p, side);
 }
 
-static void write_one(const struct spanmetrics *m, bool openmetrics, bool brief, struct buf *out)
+static void write_one(const struct spanmetrics *m, bool openmetrics, enum detail detail,
+                      struct buf *out)
 {
     struct page p = {.m = m,
                      .out = out,
                      .openmetrics = openmetrics,
-                     .brief = brief,
+                     .detail = detail,
                      .count = key_table_count(&m->keys),
                      .unit = m->options.shape.unit_ns == 1e9 ? "seconds" : "milliseconds"};
     struct buf prefix;
@@ -314,12 +318,12 @@ static void write_one(const struct spanmetrics *m, bool openmetrics, bool brief,
 }
 
 static void write_all(const struct spanmetrics *const *all, size_t count, bool openmetrics,
-                      bool brief, struct buf *out)
+                      enum detail detail, struct buf *out)
 {
     buf_clear(out);
     for (size_t i = 0; i < count; i++)
         if (all[i])
-            write_one(all[i], openmetrics, brief, out);
+            write_one(all[i], openmetrics, detail, out);
     if (openmetrics)
         buf_str(out, "# EOF\n");
 }
@@ -327,7 +331,9 @@ static void write_all(const struct spanmetrics *const *all, size_t count, bool o
 void spanmetrics_write_page(const struct spanmetrics *const *all, size_t count, bool openmetrics,
                             struct buf *out)
 {
-    write_all(all, count, openmetrics, false, out);
-    if (!buf_ok(out))
-        write_all(all, count, openmetrics, true, out);
+    for (enum detail detail = WITH_BUCKETS; detail <= WITHOUT_DURATIONS; detail++) {
+        write_all(all, count, openmetrics, detail, out);
+        if (buf_ok(out))
+            return;
+    }
 }

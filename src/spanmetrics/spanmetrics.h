@@ -93,7 +93,7 @@ void spanmetrics_stats(const struct spanmetrics *m, struct spanmetrics_stats *st
 
 /* The totals since the start of all that are not NULL, in place of what `out` has: OpenMetrics 1.0
  * or the text format 0.0.4. If that is longer than out's bound, durations are written without
- * buckets. */
+ * buckets, or not at all. */
 void spanmetrics_write_page(const struct spanmetrics *const *all, size_t count, bool openmetrics,
                             struct buf *out);
 

@@ -467,6 +467,23 @@ static void a_page_that_would_be_too_long_has_no_buckets(void)
     end(m);
 }
 
+static void a_page_that_would_be_too_long_without_buckets_too_has_no_durations(void)
+{
+    struct spanmetrics_options o = options(10);
+    struct spanmetrics *m = make(&o, 1);
+    struct buf small;
+
+    one_span(m, "GET", 3000000);
+    gather(m, 1);
+    buf_init(&small, 400, NULL);
+    spanmetrics_write_page((const struct spanmetrics *const[]){m}, 1, true, &small);
+    CHECK(buf_ok(&small));
+    buf_byte(&small, 0);
+    CHECK(strstr((const char *)small.data, "_calls_total{" SHOP_GET "} 1\n# EOF\n") != NULL);
+    buf_fini(&small);
+    end(m);
+}
+
 static struct spanmetrics *make_explicit(bool delta)
 {
     struct spanmetrics_options o = options(2000);
@@ -738,6 +755,7 @@ int main(void)
     RUN(names_and_kinds_are_those_of_the_whole_span);
     RUN(the_page_has_exponential_buckets_at_powers_of_two);
     RUN(a_page_that_would_be_too_long_has_no_buckets);
+    RUN(a_page_that_would_be_too_long_without_buckets_too_has_no_durations);
     RUN(an_exemplar_stands_at_the_bucket_of_its_duration);
     RUN(otlp_says_what_was_counted);
     RUN(a_sum_of_very_long_spans_does_not_wrap);
