@@ -418,17 +418,24 @@ void connection_continue(struct connection *c)
 
 /* What a round of reading has answered is sent in the next step, for all connections together: a
  * peer on this machine wakes up once for several answers, not for each. */
+void connection_read(struct connection *c)
+{
+    link_remove(&c->dirty);
+    c->busy = true;
+    read_some(c);
+    c->busy = false;
+    connection_mark(c);
+}
+
 static void ready(void *arg, unsigned events)
 {
     struct connection *c = arg;
 
     c->receive->now_ns = clock_now_ns(loop_clock(c->receive->config.loop));
-    link_remove(&c->dirty);
-    c->busy = true;
     if (events & LOOP_READ)
-        read_some(c);
-    c->busy = false;
-    connection_mark(c);
+        connection_read(c);
+    else
+        connection_mark(c);
 }
 
 static bool is_overdue(const struct connection *c, uint64_t now_ns)

@@ -62,6 +62,19 @@ static bool brings_nothing(const nghttp2_frame_hd *hd)
     return true;
 }
 
+/* No new streams from here on; the open ones end, then the connection. */
+static void say_goodbye(struct connection *c)
+{
+    struct h2 *h = h2_of(c);
+    int32_t last = nghttp2_session_get_last_proc_stream_id(h->session);
+
+    h->leaving = true;
+    h->goaway_ns = 0;
+    c->parting = false;
+    nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+    connection_mark(c);
+}
+
 /* --- callbacks of nghttp2; `arg` is the connection --- */
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
@@ -130,6 +143,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 
     if (frame->hd.type == NGHTTP2_SETTINGS)
         h2_of(c)->greeted = true;
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) && c->parting)
+        say_goodbye(c);
     if (!s || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
         return 0;
     if (is_request(frame))
@@ -337,24 +352,6 @@ static bool h2_is_busy(const struct connection *c)
     return false;
 }
 
-/* No new streams from here on; the open ones end, then the connection. */
-static void say_goodbye(struct connection *c)
-{
-    struct h2 *h = h2_of(c);
-    int32_t last = nghttp2_session_get_last_proc_stream_id(h->session);
-
-    h->leaving = true;
-    h->goaway_ns = 0;
-    nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
-    connection_mark(c);
-}
-
-static void h2_drain(struct connection *c)
-{
-    if (!h2_of(c)->leaving || h2_of(c)->goaway_ns)
-        say_goodbye(c);
-}
-
 static uint64_t tick_streams(struct connection *c, uint64_t now_ns)
 {
     struct link *streams = &h2_of(c)->streams;
@@ -406,6 +403,20 @@ static void end_age(struct connection *c, uint64_t now_ns)
     h->goaway_ns = now_ns + NOTICE_NS;
     nghttp2_submit_shutdown_notice(h->session);
     connection_mark(c);
+}
+
+/* A notice, and a ping: what the client sent before it knew is there when it answers. */
+static void h2_drain(struct connection *c)
+{
+    struct h2 *h = h2_of(c);
+
+    if (!h->leaving)
+        end_age(c, c->receive->now_ns);
+    c->parting = h->goaway_ns != 0;
+    if (!c->parting)
+        return;
+    nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
+    receive_due(c->receive, h->goaway_ns);
 }
 
 static uint64_t h2_tick(struct connection *c, uint64_t now_ns)

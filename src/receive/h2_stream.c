@@ -118,7 +118,7 @@ static enum reply_code judge(const struct h2_stream *s)
         return REPLY_UNAUTHENTICATED;
     if (s->encoding == ENCODING_UNKNOWN)
         return REPLY_BAD_ENCODING;
-    return receive_judge(r);
+    return receive_judge(s->connection);
 }
 
 static void answer(struct h2_stream *s, enum reply_code code)
@@ -297,7 +297,7 @@ static void end_health(struct h2_stream *s)
     else if (!knows_service(r, &s->health))
         answer(s, REPLY_UNKNOWN_SERVICE);
     else
-        h2_answer_health(s, receive_judge(r) == REPLY_OK);
+        h2_answer_health(s, receive_judge(s->connection) == REPLY_OK);
 }
 
 void h2_stream_end(struct h2_stream *s)

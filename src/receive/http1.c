@@ -176,7 +176,7 @@ static enum reply_code judge(struct connection *c, const struct head *head,
         return REPLY_BAD_ENCODING;
     if (head->content_length > c->listener->max_body)
         return REPLY_TOO_LARGE;
-    return receive_judge(r);
+    return receive_judge(c);
 }
 
 /* Makes the request. A body that is not all in the receive buffer needs memory first. */

@@ -117,6 +117,7 @@ struct connection {
     uint64_t linger_ns;  /* lingering until then; 0: not */
     uint64_t max_age_ns; /* of this connection; NEVER_NS: none */
     bool leaving;        /* its port was closed */
+    bool parting;        /* draining, and what it sends is taken until it knows */
     bool stuck;          /* the protocol takes no bytes now */
     bool closing;        /* close when `out` is sent */
     bool eof;            /* the peer sends no more */
@@ -138,6 +139,8 @@ void connection_free(struct connection *c);
 void connection_continue(struct connection *c);
 /* connection_continue in the next step, unless it is at work right now. */
 void connection_mark(struct connection *c);
+/* Reads once. */
+void connection_read(struct connection *c);
 /* Acts on what is due; returns when it is next due. May free `c`. */
 uint64_t connection_tick(struct connection *c, uint64_t now_ns);
 size_t connection_unsent(const struct connection *c);
@@ -260,8 +263,8 @@ static inline void receive_due(struct receive *r, uint64_t due_ns)
         r->scan_due_ns = due_ns;
 }
 
-/* Whether new requests are taken now: REPLY_OK, or why not. */
-enum reply_code receive_judge(const struct receive *r);
+/* Whether new requests of `c` are taken now: REPLY_OK, or why not. */
+enum reply_code receive_judge(const struct connection *c);
 
 /* Whether anyone wants a signal. */
 static inline bool receive_takes(const struct receive *r, enum otlp_signal signal)

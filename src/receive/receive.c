@@ -147,21 +147,33 @@ uint64_t receive_step(struct receive *r, uint64_t now_ns)
     return due;
 }
 
+/* What has come is taken first: who hears the end behind a request may lose it. */
+static void drain_connection(struct connection *c)
+{
+    c->parting = true;
+    connection_read(c);
+    c->parting = false;
+    c->protocol->drain(c);
+    connection_continue(c);
+}
+
 void receive_drain(struct receive *r, uint64_t now_ns)
 {
+    struct link *next;
+
     r->now_ns = now_ns;
     r->draining = true;
-    for (struct link *l = r->connections.next; l != &r->connections; l = l->next) {
-        struct connection *c = LINK_ITEM(l, struct connection, link);
-
-        c->protocol->drain(c);
-        connection_mark(c);
+    for (struct link *l = r->connections.next; l != &r->connections; l = next) {
+        next = l->next;
+        drain_connection(LINK_ITEM(l, struct connection, link));
     }
-    continue_dirty(r);
 }
 
 bool receive_is_idle(const struct receive *r)
 {
+    for (const struct link *l = r->connections.next; l != &r->connections; l = l->next)
+        if (LINK_ITEM(l, const struct connection, link)->parting)
+            return false;
     return link_is_empty(&r->requests);
 }
 
@@ -175,9 +187,11 @@ void receive_set_signals(struct receive *r, unsigned signals)
     r->config.signals = signals;
 }
 
-enum reply_code receive_judge(const struct receive *r)
+enum reply_code receive_judge(const struct connection *c)
 {
-    if (r->draining)
+    const struct receive *r = c->receive;
+
+    if (r->draining && !c->parting)
         return REPLY_DRAINING;
     switch (r->refusing) {
     case REFUSED_COUNT:

@@ -108,9 +108,10 @@ void receive_answer(struct receive_request *request, const struct receive_answer
 /* The sink will answer later: what is left of the body is given up. Within accept. */
 void receive_answer_later(struct receive_request *request);
 
-/* Stops taking requests: GOAWAY, Connection: close; open requests are answered. */
+/* Stops taking requests: GOAWAY, Connection: close; open requests are answered, and those that
+ * came or are on their way from clients of gRPC. */
 void receive_drain(struct receive *r, uint64_t now_ns);
-bool receive_is_idle(const struct receive *r); /* no request is open */
+bool receive_is_idle(const struct receive *r); /* no request is open or expected */
 enum receive_refusal {
     REFUSED_MEMORY,
     REFUSED_DISK,

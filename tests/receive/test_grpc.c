@@ -449,6 +449,40 @@ static void draining_says_goaway_and_answers_what_is_open(void)
     scene_fini(&s);
 }
 
+static void a_request_on_its_way_while_draining_begins_is_taken(void)
+{
+    struct scene s;
+
+    scene_init(&s, 1, 0);
+    scene_start(&s);
+    grpc_submit(&s.g, &s.call, EXPORT, NULL, buf_slice(&s.message));
+    receive_drain(s.f.receive, s.f.clock.now);
+    CHECK(!receive_is_idle(s.f.receive));
+    grpc_pump(&s.g);
+    CHECK(call_is_ok(&s.call) && s.g.goaway_last == s.call.id);
+    CHECK(receive_is_idle(s.f.receive) && fake_net_is_closed(s.f.net, s.g.fd));
+    scene_fini(&s);
+}
+
+static void draining_waits_a_second_for_a_client_that_says_nothing(void)
+{
+    struct scene s;
+    int mute;
+
+    scene_init(&s, 1, 0);
+    scene_start(&s);
+    mute = fixture_connect(&s.f);
+    receive_drain(s.f.receive, s.f.clock.now);
+    fixture_advance(&s.f, 900 * NS_PER_MS);
+    CHECK(!receive_is_idle(s.f.receive) && fixture_stats(&s.f).connections == 2);
+    fixture_advance(&s.f, 200 * NS_PER_MS);
+    CHECK(receive_is_idle(s.f.receive));
+    fake_net_close(s.f.net, mute);
+    grpc_send(&s.g, &s.call, EXPORT, NULL, buf_slice(&s.message));
+    CHECK(s.g.goaway && s.g.goaway_last == 0 && fixture_stats(&s.f).requests == 0);
+    scene_fini(&s);
+}
+
 static void an_old_connection_is_told_and_then_closed(void)
 {
     struct scene s;
@@ -622,6 +656,8 @@ int main(void)
     RUN(later_answers_find_their_streams_or_nothing);
     RUN(an_early_refusal_stops_the_rest_of_the_request);
     RUN(draining_says_goaway_and_answers_what_is_open);
+    RUN(a_request_on_its_way_while_draining_begins_is_taken);
+    RUN(draining_waits_a_second_for_a_client_that_says_nothing);
     RUN(an_old_connection_is_told_and_then_closed);
     RUN(clients_of_a_port_that_was_closed_are_told_and_what_is_open_is_answered);
     RUN(slow_and_idle_clients_are_sent_away);

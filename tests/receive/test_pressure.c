@@ -478,6 +478,21 @@ static void draining_answers_what_is_open_and_closes_the_rest(void)
     scene_fini(&s);
 }
 
+static void what_has_come_when_draining_begins_is_taken(void)
+{
+    struct scene s;
+    struct http_answer a;
+
+    scene_init(&s, RECEIVE_HTTP, 1);
+    fixture_start(&s.f);
+    s.fd = fixture_connect(&s.f);
+    CHECK(fake_net_send(s.f.net, s.fd, buf_slice(&s.request)) == s.request.len);
+    receive_drain(s.f.receive, s.f.clock.now);
+    CHECK(read_answer(&s.f, s.fd, &a) && a.status == 200);
+    CHECK(fake_net_is_closed(s.f.net, s.fd));
+    scene_fini(&s);
+}
+
 static void an_old_http_connection_is_closed_with_an_answer_or_when_idle(void)
 {
     struct scene s;
@@ -687,6 +702,7 @@ int main(void)
     RUN(connections_over_the_bound_are_closed_at_once);
     RUN(idle_connections_end_after_their_time);
     RUN(draining_answers_what_is_open_and_closes_the_rest);
+    RUN(what_has_come_when_draining_begins_is_taken);
     RUN(an_old_http_connection_is_closed_with_an_answer_or_when_idle);
     RUN(an_old_connection_at_work_is_not_closed_between_two_requests);
     RUN(a_client_that_only_stops_sending_still_gets_its_answer);
