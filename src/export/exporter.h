@@ -31,6 +31,7 @@ enum sent {
 struct sent_result {
     enum sent how;
     bool answered;           /* the other end answered: the time counts for retry.max_elapsed */
+    bool unsure;             /* to be repeated, and it may have taken it all the same */
     bool told;               /* it said when to come again: the circuit does not count it */
     uint64_t retry_after_ns; /* if told */
     uint32_t rejected;       /* of a delivered one: items that were refused for good */

@@ -206,12 +206,32 @@ static bool take_retry_info(const struct http_answer *a, struct sent_result *r)
     return found;
 }
 
+/* The head of a success without the status at its end: a proxy went, or who stood behind it. */
+static bool is_cut_off(const struct http_answer *a)
+{
+    static const char grpc[] = "application/grpc";
+    struct slice type = http_answer_header(a, "content-type");
+
+    return a->status == 200 && http_answer_header(a, "grpc-status").len == 0 &&
+           type.len >= sizeof(grpc) - 1 && memcmp(type.data, grpc, sizeof(grpc) - 1) == 0;
+}
+
+static bool read_cut_off(struct sent_result *r)
+{
+    r->how = SENT_RETRY;
+    r->unsure = true;
+    snprintf(r->error, sizeof(r->error), "an answer without grpc-status");
+    return true;
+}
+
 static bool read_grpc(const struct http_answer *a, struct sent_result *r)
 {
     struct slice text = http_answer_header(a, "grpc-status");
     char message[128];
     uint64_t status;
 
+    if (is_cut_off(a))
+        return read_cut_off(r);
     if (!http_number(text, &status))
         status = status_of_http(a->status);
     put_text(message, sizeof(message), http_answer_header(a, "grpc-message"));

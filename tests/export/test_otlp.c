@@ -379,6 +379,29 @@ static void every_grpc_code_has_the_fate_that_the_protocol_says(void)
     CHECK(fate(options, 503, NULL) == 'r'); /* a proxy's answer */
     CHECK(fate(options, 401, NULL) == 'h');
     CHECK(fate(options, 404, NULL) == 'p');
+    CHECK(fate(options, 200, "content-type: text/html\n") == 'p');
+}
+
+static void a_grpc_answer_that_was_cut_off_may_have_been_one_of_success(void)
+{
+    struct rig r;
+    struct backend b;
+
+    CHECK(start(&r, &b,
+                "endpoint = 'http://a', batch = { timeout = '0s' }, "
+                "retry = { max_elapsed = '10m' }"));
+    b.headers[0] = "content-type: application/grpc\n";
+    rig_keep(&r, 3, 100);
+    rig_run(&r, NS_PER_S);
+    CHECK(rig_stats(&r, 0).queued == 3 && rig_stats(&r, 0).lost_permanent == 0);
+    b.headers[0] = "content-type: application/grpc\ngrpc-status: 0\n";
+    rig_run(&r, 60 * NS_PER_S);
+    CHECK(rig_stats(&r, 0).delivered == 3 && rig_stats(&r, 0).redelivered == 3);
+    b.headers[0] = "content-type: application/grpc+proto\n";
+    rig_keep(&r, 3, 100);
+    rig_run(&r, 700 * NS_PER_S);
+    CHECK(rig_stats(&r, 0).lost_retry_exhausted == 3 && export_is_idle(r.export));
+    rig_close(&r);
 }
 
 static void a_401_holds_the_queue_and_loses_nothing(void)
@@ -711,6 +734,7 @@ int main(void)
     RUN(retry_info_of_grpc_is_obeyed_in_both_places);
     RUN(every_status_has_the_fate_that_the_protocol_says);
     RUN(every_grpc_code_has_the_fate_that_the_protocol_says);
+    RUN(a_grpc_answer_that_was_cut_off_may_have_been_one_of_success);
     RUN(a_401_holds_the_queue_and_loses_nothing);
     RUN(an_open_circuit_sends_one_request_each_probe_however_many_batches_wait);
     RUN(a_flush_tries_at_once_and_then_often);
