@@ -270,6 +270,13 @@ static void input(struct connection *c, struct slice bytes)
     hold(c, slice_make(bytes.data + used, bytes.len - used));
 }
 
+static void end_tls(struct connection *c)
+{
+    if (!tls_session_is_open(c->tls)) /* often plain text, or no certificate that we trust */
+        request_count(c->receive, REPLY_MALFORMED);
+    c->closing = true;
+}
+
 static void input_tls(struct connection *c, struct slice cipher)
 {
     struct receive *r = c->receive;
@@ -290,7 +297,7 @@ static void input_tls(struct connection *c, struct slice cipher)
     if (err == ERR_OK)
         c->eof = true;
     else if (err == ERR_IO)
-        c->closing = true;
+        end_tls(c);
 }
 
 static size_t read_size(const struct connection *c)

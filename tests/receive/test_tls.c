@@ -282,7 +282,7 @@ static void with_a_client_ca_only_its_clients_get_in(void)
     CHECK(!client_gets_in(&s, NULL));
     CHECK(!client_gets_in(&s, &s.stranger));
     CHECK(client_gets_in(&s, &s.client));
-    CHECK(s.f.accepted == 1);
+    CHECK(s.f.accepted == 1 && fixture_stats(&s.f).refused[REFUSED_MALFORMED] == 2);
     scene_fini(&s);
 }
 
@@ -352,6 +352,7 @@ static void a_handshake_that_stalls_and_one_that_is_none_are_ended(void)
     fixture_send(&s.f, plain, "POST /v1/traces HTTP/1.1\r\n", 26);
     fixture_advance(&s.f, NS_PER_S / 2);
     CHECK(fixture_stats(&s.f).connections == 1);
+    CHECK(fixture_stats(&s.f).refused[REFUSED_MALFORMED] == 1);
     fixture_advance(&s.f, 9 * NS_PER_S);
     CHECK(fixture_stats(&s.f).connections == 1);
     fixture_advance(&s.f, NS_PER_S);
