@@ -92,9 +92,11 @@ static int fail_to_reach(const struct journal_place *place, const char *why)
     bool is_in_journal = strncmp(place->control, place->path, strlen(place->path)) == 0;
 
     (void)fail(why);
-    if (!place->journal && is_in_journal)
-        fputs("moontail: where journal.path was changed, `moontail reload --journal OLDPATH` names "
-              "the folder of the one that runs\n",
+    if (!place->journal)
+        fputs(is_in_journal ? "moontail: where journal.path was changed, `moontail reload "
+                              "--journal OLDPATH` names the folder of the one that runs\n"
+                            : "moontail: where admin.control was changed, the one that runs "
+                              "listens where it did: send it SIGHUP\n",
               stderr);
     return EXIT_FAILED;
 }

@@ -233,6 +233,12 @@ def test_a_configuration_with_another_journal_does_not_find_who_runs(start):
             "the folder of the one that runs\n") in done.stderr
     done = run("reload", "--journal", f"{collector.folder}/journal", folder=collector.folder)
     assert done.returncode == 0 and "needs a restart: journal.path\n" in done.stdout, done
+    in_place(path, text_of(collector, KEEP).replace(
+        'listen = "127.0.0.1:0"', 'listen = "127.0.0.1:0", control = "other.sock"', 1))
+    done = run("reload", "--config", path, folder=collector.folder)
+    assert done.returncode == 1 and "other.sock: No such file" in done.stderr, done
+    assert done.stderr.endswith("\nmoontail: where admin.control was changed, the one that runs "
+                                "listens where it did: send it SIGHUP\n")
 
 
 def test_reloads_under_load_lose_nothing(tmp_path):
