@@ -54,7 +54,8 @@ static void write_message(struct writer *w, struct slice message, uint32_t left_
         bool here = e < w->end && e->from < in.at;
 
         if (here && e->from == from) {
-            buf_append(w->out, w->fields + e->at, e->end - e->at);
+            if (e->end > e->at) /* else it goes, and there may be no fields at all */
+                buf_append(w->out, w->fields + e->at, e->end - e->at);
             w->next++;
         } else if (here) {
             size_t begin = otlp_write_begin(w->out, f.number);
