@@ -391,18 +391,22 @@ static uint64_t age_end(const struct connection *c)
     return c->opened_ns + c->max_age_ns;
 }
 
-static void end_age(struct connection *c, uint64_t now_ns)
+static void give_notice(struct connection *c, uint64_t now_ns)
 {
     struct h2 *h = h2_of(c);
 
-    if (h->goaway_ns) {
-        say_goodbye(c);
-        return;
-    }
     h->leaving = true;
     h->goaway_ns = now_ns + NOTICE_NS;
     nghttp2_submit_shutdown_notice(h->session);
     connection_mark(c);
+}
+
+static void end_age(struct connection *c, uint64_t now_ns)
+{
+    if (h2_of(c)->goaway_ns)
+        say_goodbye(c);
+    else
+        give_notice(c, now_ns);
 }
 
 /* A notice, and a ping: what the client sent before it knew is there when it answers. */
@@ -411,7 +415,7 @@ static void h2_drain(struct connection *c)
     struct h2 *h = h2_of(c);
 
     if (!h->leaving)
-        end_age(c, c->receive->now_ns);
+        give_notice(c, c->receive->now_ns);
     c->parting = h->goaway_ns != 0;
     if (!c->parting)
         return;

@@ -122,7 +122,7 @@ struct connection {
     bool closing;        /* close when `out` is sent */
     bool eof;            /* the peer sends no more */
     bool dead;           /* close at once */
-    bool busy;           /* inside ready or connection_continue */
+    bool busy;           /* inside connection_read or connection_continue */
 };
 
 /* endpoints.c */
