@@ -237,7 +237,7 @@ static void wait_for_retry(struct part *p, const struct sent_result *r)
     struct exporter *x = p->batch->exporter;
     uint64_t now_ns = x->owner->now_ns;
 
-    p->maybe_delivered |= r->unsure || !r->answered;
+    part_note_unsure(p, r);
     if (r->answered)
         p->elapsed_ns += now_ns - p->mark_ns;
     if (p->elapsed_ns > x->spec->options->retry_elapsed_ns) {

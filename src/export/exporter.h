@@ -51,7 +51,7 @@ struct part {
     struct split_position start; /* of a split record */
     uint32_t items; /* spans, data points, log records: as the batch's signal has them */
     bool done, in_flight;
-    bool maybe_delivered; /* an attempt ended without an answer */
+    bool maybe_delivered; /* an attempt ended without an answer that says whether it was */
     bool probe;           /* the one request of an open circuit */
     unsigned attempts;
     size_t flying_bytes; /* of the body, while in flight */
@@ -93,6 +93,12 @@ struct exporter_type {
     void (*forget)(void *self, struct part *part);
     struct exporter_type *next;
 };
+
+/* Of an attempt that is to be repeated. */
+static inline void part_note_unsure(struct part *p, const struct sent_result *r)
+{
+    p->maybe_delivered |= r->unsure || !r->answered;
+}
 
 /* Called before main by EXPORTER_TYPE. Keeps the pointer. */
 void exporter_register(struct exporter_type *type);

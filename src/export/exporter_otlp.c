@@ -153,7 +153,8 @@ static void on_answer(void *arg, struct http_answer *answer)
     bool failed = otlp_answer_read(answer, o->grpc, clock_unix_ns(owner->config.clock), &r);
 
     c->request = 0;
-    c->part->maybe_delivered |= r.how == SENT_RETRY && (r.unsure || !r.answered);
+    if (r.how == SENT_RETRY)
+        part_note_unsure(c->part, &r);
     if (failed) {
         leave(o, c->endpoint, owner->now_ns);
         if (try_next(c))
