@@ -86,7 +86,8 @@ static bool find_credentials(struct asking *a, const struct doctor_target *t,
                              char region[SETTINGS_REGION_MAX])
 {
     struct aws_http_adapter adapter;
-    const struct credentials_config config = {.http = aws_http_on(&adapter, a->curl),
+    const struct aws_settings settings = {0};
+    const struct credentials_config config = {.http = aws_http_on(&adapter, a->curl, &settings),
                                               .region = region[0] ? region : NULL,
                                               .role_arn = given(t->role_arn),
                                               .external_id = given(t->external_id)};

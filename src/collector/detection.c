@@ -22,7 +22,7 @@ struct asking {
 static void ask(struct asking *a, const struct collector_host *host, const char *const *names,
                 const atomic_bool *stop)
 {
-    struct aws_http http = aws_http_on(&a->adapter, a->http);
+    struct aws_http http = aws_http_on(&a->adapter, a->http, &a->settings);
     uint64_t now_ns = clock_now_ns(host->clock), until_ns = now_ns + limit_ns;
 
     detect_begin(&a->detect, &a->settings, &http, names);

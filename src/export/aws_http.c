@@ -91,9 +91,10 @@ void aws_http_cancel_all(struct aws_http_adapter *a)
     }
 }
 
-struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http)
+struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http,
+                            const struct aws_settings *settings)
 {
-    *a = (struct aws_http_adapter){
-        .http = http, .tls.ca_file = settings_env(&(struct aws_settings){0}, "AWS_CA_BUNDLE")};
+    *a = (struct aws_http_adapter){.http = http,
+                                   .tls.ca_file = settings_env(settings, "AWS_CA_BUNDLE")};
     return (struct aws_http){a, start, stop};
 }

@@ -6,6 +6,7 @@
 #include "aws/credentials.h"
 #include "export/http_client.h"
 
+struct aws_settings;
 struct aws_http_request_under_way;
 
 struct aws_http_adapter {
@@ -15,7 +16,8 @@ struct aws_http_adapter {
     bool has_sent;                 /* set with each request; who steps the client clears it */
 };
 
-/* What it gives uses `a` and `http`, both borrowed. All its requests have ended or been cancelled
- * before they go away. */
-struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http);
+/* What it gives uses `a` and `http`, both borrowed; `settings` are asked at once. All its requests
+ * have ended or been cancelled before they go away. */
+struct aws_http aws_http_on(struct aws_http_adapter *a, struct http_client *http,
+                            const struct aws_settings *settings);
 void aws_http_cancel_all(struct aws_http_adapter *a);

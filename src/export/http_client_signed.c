@@ -348,6 +348,7 @@ static struct identity *find_identity(struct signing *c, const struct http_reque
     return identities_find(&c->identities, &sigv4);
 }
 
+/* An exporter's own authority comes before that of the environment. */
 static void trust(struct signed_request *r, const struct tls_client_options *asked)
 {
     if (asked)

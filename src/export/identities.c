@@ -1,5 +1,7 @@
 #include "export/identities.h"
 
+#include "aws/settings.h"
+
 #include <stdlib.h>
 
 static bool same(const char *a, const char *b)
@@ -79,7 +81,7 @@ void identities_init(struct identities *ids, struct http_client *http,
                      const struct credentials_config *config)
 {
     *ids = (struct identities){.config = *config};
-    ids->source_http = aws_http_on(&ids->sources, http);
+    ids->source_http = aws_http_on(&ids->sources, http, &(struct aws_settings){.env = config->env});
 }
 
 void identities_fini(struct identities *ids)
