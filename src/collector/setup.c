@@ -114,8 +114,7 @@ enum err setup_processors(lua_State *L, const char *on, struct policy_shared *sh
     return fail_with(&errors, read_processors(L, on, shared, out, &errors), info);
 }
 
-/* Tries those of one list. */
-/* Whether some of them are asked about spans. */
+/* Tries those of one list. Returns whether some of them are asked about spans. */
 static bool check_processors(const struct setup *s, lua_State *L, const char *on,
                              struct buf *errors)
 {

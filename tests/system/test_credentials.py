@@ -204,6 +204,7 @@ def test_who_names_an_authority_does_not_trust_the_systems_too(start, trusted, c
     shutil.copy(certificates / "stranger.crt", certs / "ca-certificates.crt")
     subprocess.run(["openssl", "rehash", certs], check=True)
     system = ("unshare", "-m", "sh", "-c", f'mount --bind {certs} /etc/ssl/certs && exec "$@"', "sh")
+
     def send_to(tls):
         collector = start(config(exporter("otlp", endpoint=trusted.url, protocol="http/protobuf",
                                           batch={"timeout": "0s"}, tls=tls),
