@@ -42,8 +42,9 @@ static const struct reply_info infos[REPLY_CODE_COUNT] = {
                          "no exporter takes this signal"},
     [REPLY_BAD_METHOD] = {405, "Method Not Allowed", UNIMPLEMENTED, REFUSED_UNSUPPORTED, false,
                           "only POST is received here"},
-    [REPLY_TIMEOUT] = {408, "Request Timeout", DEADLINE_EXCEEDED, REFUSED_TIMEOUT, false,
-                       "the request came too slowly"},
+    /* Not 408: to senders of OTLP that is final. */
+    [REPLY_TIMEOUT] = {503, "Service Unavailable", DEADLINE_EXCEEDED, REFUSED_TIMEOUT, true,
+                       "the request came too slowly, try again"},
     [REPLY_HEADERS] = {431, "Request Header Fields Too Large", INVALID_ARGUMENT, REFUSED_HEADERS,
                        false, "the headers are larger than allowed"},
     [REPLY_NO_ENCODING] = {400, "Bad Request", INTERNAL, REFUSED_MALFORMED, false,

@@ -1,5 +1,7 @@
 """The OpenTelemetry SDK for Python, as applications use it."""
 import math
+import socket
+import threading
 
 import grpc
 import pytest
@@ -85,6 +87,53 @@ def test_what_the_sdk_sends_arrives_unchanged(make, gzip, start, backend):
     collector.wait_decided(150)
     provider.shutdown()
 
+
+def pass_on(source, sink, most=None):
+    """What `source` brings, to its end; of more than `most` bytes the rest goes nowhere."""
+    while data := source.recv(1 << 16):
+        if most is not None:
+            data, most = data[:most], max(0, most - len(data))
+        sink.sendall(data)
+
+
+class StallingProxy:
+    """Passes connections on; of what the first one sends no more than its beginning."""
+
+    def __init__(self, address, first_bytes):
+        host, port = address.rsplit(":", 1)
+        self.target, self.left = (host, int(port)), [first_bytes]
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.count = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            self.count += 1
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with client, socket.create_connection(self.target) as server:
+            most = self.left.pop() if self.left else None
+            threading.Thread(target=pass_on, args=(client, server, most), daemon=True).start()
+            pass_on(server, client)
+
+
+def test_a_request_that_came_too_slowly_is_sent_again(start, backend):
+    collector = start(config(exporter("otlp", endpoint=backend.grpc, protocol="grpc"),
+                             receivers='grpc = "127.0.0.1:0", '
+                                       'http = { listen = "127.0.0.1:0", read_timeout = "300ms" }'))
+    proxy = StallingProxy(collector.http, 4096)
+    provider = TracerProvider(resource=Resource.create({"service.name": "orders"}))
+    provider.add_span_processor(BatchSpanProcessor(
+        HttpExporter(f"http://{proxy.address}/v1/traces", compression=Compression.NoCompression)))
+    for _ in range(50):
+        make_trace(provider.get_tracer("shop"))
+    assert provider.force_flush()
+    backend.wait(spans=150)
+    assert proxy.count >= 2
+    provider.shutdown()
 
 
 # ---- metrics and logs ----
