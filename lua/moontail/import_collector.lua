@@ -91,7 +91,7 @@ local IGNORED = {
   read_buffer_size = "buffers are bounded here by max_body",
   write_buffer_size = "buffers are bounded here by max_body",
   include_metadata = "headers of requests take no part here",
-  compression_algorithms = "gzip, deflate, zstd and none are taken",
+  compression_algorithms = "gzip, deflate, zstd, lz4, snappy and none are taken",
 }
 
 local function ignore_all(s)

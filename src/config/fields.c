@@ -24,7 +24,7 @@
     {p ".max_body", SCHEMA_SIZE, "\"16MiB\"", KIB, GIB, .offset = OF(m.max_body), \
      .doc = "a request's body as it is sent"}, \
     {p ".max_inflated", SCHEMA_SIZE, "\"64MiB\"", KIB, GIB, .offset = OF(m.max_inflated), \
-     .doc = "a request's body once decompressed"}, \
+     .doc = "a request's body once decompressed: gzip, deflate, zstd, lz4 or snappy"}, \
     {p ".max_headers", SCHEMA_SIZE, "\"16KiB\"", KIB, MIB, .offset = OF(m.max_headers), \
      .doc = "a request's headers together"}, \
     {p ".max_connections", NUMBER, "1024", 1, 1e6, .offset = OF(m.max_connections), \

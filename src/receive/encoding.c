@@ -7,8 +7,15 @@ enum encoding encoding_of(struct slice name)
         const char *name;
         enum encoding encoding;
     } known[] = {
-        {"", ENCODING_IDENTITY},    {"identity", ENCODING_IDENTITY}, {"gzip", ENCODING_GZIP},
-        {"x-gzip", ENCODING_GZIP},  {"deflate", ENCODING_DEFLATE},   {"zstd", ENCODING_ZSTD},
+        {"", ENCODING_IDENTITY},
+        {"identity", ENCODING_IDENTITY},
+        {"gzip", ENCODING_GZIP},
+        {"x-gzip", ENCODING_GZIP},
+        {"deflate", ENCODING_DEFLATE},
+        {"zstd", ENCODING_ZSTD},
+        {"lz4", ENCODING_LZ4},
+        {"snappy", ENCODING_SNAPPY},
+        {"x-snappy-framed", ENCODING_SNAPPY},
         {"zlib", ENCODING_DEFLATE}, /* what the OpenTelemetry Collector calls it */
     };
 

@@ -118,7 +118,7 @@ static void answer_refusal(struct h2_stream *s, const struct reply *reply)
     if (retry.len)
         add(&h, "google.rpc.retryinfo-bin", run_slice(text, retry));
     if (reply->code == REPLY_BAD_ENCODING)
-        add(&h, "grpc-accept-encoding", slice_str("identity,gzip,deflate,zstd"));
+        add(&h, "grpc-accept-encoding", slice_str("identity,gzip,deflate,zstd,lz4,snappy"));
     submit_only(s, &h);
 }
 

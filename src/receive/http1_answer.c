@@ -25,7 +25,7 @@ static void put_head(struct connection *c, const struct reply *reply, struct htt
     if (reply->code == REPLY_UNAUTHENTICATED)
         buf_str(out, "WWW-Authenticate: Bearer\r\n");
     if (reply->code == REPLY_BAD_ENCODING)
-        buf_str(out, "Accept-Encoding: gzip, deflate, zstd\r\n");
+        buf_str(out, "Accept-Encoding: gzip, deflate, zstd, lz4, snappy\r\n");
     if (!form.keep_alive)
         buf_str(out, "Connection: close\r\n");
     buf_str(out, "\r\n");

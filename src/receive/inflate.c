@@ -1,5 +1,6 @@
-/* inflate.c: whole bodies out of gzip (RFC 1952), deflate (zlib's format, RFC 1950, or raw) and
- * zstd (RFC 8878), straight into the space that the caller gives.
+/* inflate.c: whole bodies out of gzip (RFC 1952), deflate (zlib's format, RFC 1950, or raw),
+ * zstd (RFC 8878), LZ4 (its frame format) and snappy, straight into the space that the caller
+ * gives.
  *
  * libdeflate wants the output's size up front: we guess, and start again with more space when the
  * guess was short. What a client says about the size (ISIZE, frame content size) is a hint.
@@ -7,6 +8,7 @@
 #include "receive/internal.h"
 
 #include <libdeflate.h>
+#include <lz4frame.h>
 #include <stdlib.h>
 #include <zstd.h>
 
@@ -24,14 +26,8 @@ struct inflate {
     ZSTD_DCtx *zstd;
 };
 
-enum outcome { DONE, SHORT, DAMAGED }; /* SHORT: of space */
-
-struct space {
-    uint8_t *data;
-    size_t size;
-};
-
-typedef enum outcome run_fn(struct inflate *i, struct slice in, struct space out, size_t *len);
+/* ERR_FULL: what comes out is larger than the space; ERR_PARSE: damaged; ERR_AGAIN: no memory. */
+typedef enum err run_fn(struct inflate *i, struct slice in, struct inflate_space out, size_t *len);
 
 struct inflate *inflate_new(void)
 {
@@ -56,15 +52,15 @@ void inflate_free(struct inflate *i)
     free(i);
 }
 
-static enum outcome outcome_of(enum libdeflate_result result)
+static enum err err_of(enum libdeflate_result result)
 {
     if (result == LIBDEFLATE_INSUFFICIENT_SPACE)
-        return SHORT;
-    return result == LIBDEFLATE_SUCCESS ? DONE : DAMAGED;
+        return ERR_FULL;
+    return result == LIBDEFLATE_SUCCESS ? ERR_OK : ERR_PARSE;
 }
 
 /* One member after the other (RFC 1952 section 2.2). */
-static enum outcome run_gzip(struct inflate *i, struct slice in, struct space out, size_t *len)
+static enum err run_gzip(struct inflate *i, struct slice in, struct inflate_space out, size_t *len)
 {
     *len = 0;
     do {
@@ -73,11 +69,11 @@ static enum outcome run_gzip(struct inflate *i, struct slice in, struct space ou
             i->deflate, in.data, in.len, out.data + *len, out.size - *len, &used, &made);
 
         if (result)
-            return outcome_of(result);
+            return err_of(result);
         *len += made;
         in = slice_make(in.data + used, in.len - used);
     } while (in.len);
-    return DONE;
+    return ERR_OK;
 }
 
 static bool has_zlib_header(struct slice in)
@@ -85,7 +81,8 @@ static bool has_zlib_header(struct slice in)
     return in.len >= 2 && (in.data[0] & 15) == 8 && (in.data[0] * 256 + in.data[1]) % 31 == 0;
 }
 
-static enum outcome run_deflate(struct inflate *i, struct slice in, struct space out, size_t *len)
+static enum err run_deflate(struct inflate *i, struct slice in, struct inflate_space out,
+                            size_t *len)
 {
     enum libdeflate_result result = LIBDEFLATE_BAD_DATA;
     size_t used = 0;
@@ -97,11 +94,11 @@ static enum outcome run_deflate(struct inflate *i, struct slice in, struct space
         result = libdeflate_deflate_decompress_ex(i->deflate, in.data, in.len, out.data, out.size,
                                                   &used, len);
     if (result == LIBDEFLATE_SUCCESS && used != in.len)
-        return DAMAGED;
-    return outcome_of(result);
+        return ERR_PARSE;
+    return err_of(result);
 }
 
-static enum outcome run_zstd(struct inflate *i, struct slice in, struct space out, size_t *len)
+static enum err run_zstd(struct inflate *i, struct slice in, struct inflate_space out, size_t *len)
 {
     ZSTD_inBuffer from = {in.data, in.len, 0};
     ZSTD_outBuffer to = {out.data, out.size, 0};
@@ -113,14 +110,59 @@ static enum outcome run_zstd(struct inflate *i, struct slice in, struct space ou
 
         left = ZSTD_decompressStream(i->zstd, &to, &from);
         if (ZSTD_isError(left))
-            return DAMAGED;
+            return ERR_PARSE;
         if (from.pos == in_before && to.pos == out_before)
             break; /* neither side moves */
     } while (left || from.pos < from.size);
     *len = to.pos;
     if (left == 0 && from.pos == from.size)
-        return DONE;
-    return to.pos == to.size ? SHORT : DAMAGED;
+        return ERR_OK;
+    return to.pos == to.size ? ERR_FULL : ERR_PARSE;
+}
+
+/* One frame after the other. */
+static enum err run_frames(LZ4F_dctx *context, struct slice in, struct inflate_space out,
+                           size_t *len)
+{
+    const LZ4F_decompressOptions_t options = {.stableDst = 1};
+    size_t left;
+
+    *len = 0;
+    do {
+        size_t used = in.len, made = out.size - *len;
+
+        left = LZ4F_decompress(context, out.data + *len, &made, in.data, &used, &options);
+        if (LZ4F_isError(left))
+            return ERR_PARSE;
+        if (used == 0 && made == 0)
+            break; /* neither side moves */
+        *len += made;
+        in = slice_make(in.data + used, in.len - used);
+    } while (left || in.len);
+    if (left == 0 && in.len == 0)
+        return ERR_OK;
+    return *len == out.size ? ERR_FULL : ERR_PARSE;
+}
+
+/* Its blocks may need 4 MiB to be unpacked to, so what it takes is not kept. */
+static enum err run_lz4(struct inflate *i, struct slice in, struct inflate_space out, size_t *len)
+{
+    LZ4F_dctx *context;
+    enum err err;
+
+    (void)i;
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
+        return ERR_AGAIN;
+    err = run_frames(context, in, out, len);
+    LZ4F_freeDecompressionContext(context);
+    return err;
+}
+
+static enum err run_snappy(struct inflate *i, struct slice in, struct inflate_space out,
+                           size_t *len)
+{
+    (void)i;
+    return unsnappy(in, out, len);
 }
 
 static size_t hint_gzip(struct slice in)
@@ -156,33 +198,24 @@ static size_t first_guess(const struct inflate_job *job)
     return guess < job->max ? guess : job->max;
 }
 
-static run_fn *runner(enum encoding encoding)
-{
-    if (encoding == ENCODING_GZIP)
-        return run_gzip;
-    return encoding == ENCODING_DEFLATE ? run_deflate : run_zstd;
-}
+static run_fn *const runners[] = {
+    [ENCODING_GZIP] = run_gzip, [ENCODING_DEFLATE] = run_deflate, [ENCODING_ZSTD] = run_zstd,
+    [ENCODING_LZ4] = run_lz4,   [ENCODING_SNAPPY] = run_snappy,
+};
 
 enum err inflate_run(struct inflate *i, const struct inflate_job *job, size_t *len)
 {
-    run_fn *run = runner(job->encoding);
     size_t size = first_guess(job);
 
     for (;;) {
-        struct space out = {job->space(job->arg, size), size};
+        struct inflate_space out = {job->space(job->arg, size), size};
+        enum err err;
 
         if (!out.data)
             return ERR_AGAIN;
-        switch (run(i, job->in, out, len)) {
-        case DONE:
-            return ERR_OK;
-        case DAMAGED:
-            return ERR_PARSE;
-        case SHORT:
-            break;
-        }
-        if (size >= job->max)
-            return ERR_FULL;
+        err = runners[job->encoding](i, job->in, out, len);
+        if (err != ERR_FULL || size >= job->max)
+            return err;
         size = size < job->max / GROW_FACTOR ? size * GROW_FACTOR : job->max;
     }
 }

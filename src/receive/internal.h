@@ -6,7 +6,7 @@
  * tls.c        the same through OpenSSL; tls_context.c makes the contexts, port.c renews them
  * http1*.c     OTLP/HTTP on llhttp         h2*.c         OTLP/gRPC on nghttp2
  * request.c    one body on its way: gathered, paused, staged, answered
- * inflate.c    gzip, deflate, zstd         reply.c       what is said to the peer
+ * inflate.c    compressed bodies            reply.c       what is said to the peer
  *
  * Everything belongs to the thread of its struct receive, except struct receive_port.
  */
@@ -40,6 +40,8 @@ enum encoding {
     ENCODING_GZIP,
     ENCODING_DEFLATE,
     ENCODING_ZSTD,
+    ENCODING_LZ4,
+    ENCODING_SNAPPY,
     ENCODING_UNKNOWN,
 };
 
@@ -220,8 +222,17 @@ struct inflate_job {
     void *arg;
 };
 /* *len is the output's size. ERR_PARSE: not of that encoding; ERR_FULL: more than max;
- * ERR_AGAIN: space returned NULL. */
+ * ERR_AGAIN: space returned NULL, or there is no memory. */
 enum err inflate_run(struct inflate *i, const struct inflate_job *job, size_t *len) MUST_CHECK;
+
+/* unsnappy.c */
+struct inflate_space {
+    uint8_t *data;
+    size_t size;
+};
+/* A body of snappy: a block, or frames if it begins as those do. *len is the output's size.
+ * ERR_PARSE: it is neither; ERR_FULL: there is more than space for. */
+enum err unsnappy(struct slice in, struct inflate_space out, size_t *len) MUST_CHECK;
 
 struct receive {
     struct receive_config config;

@@ -35,7 +35,7 @@ static const struct reply_info infos[REPLY_CODE_COUNT] = {
     [REPLY_BAD_TYPE] = {415, "Unsupported Media Type", UNIMPLEMENTED, REFUSED_UNSUPPORTED, false,
                         "the content type is not application/x-protobuf or application/json"},
     [REPLY_BAD_ENCODING] = {415, "Unsupported Media Type", UNIMPLEMENTED, REFUSED_UNSUPPORTED,
-                            false, "the compression is not gzip, deflate or zstd"},
+                            false, "the compression is not gzip, deflate, zstd, lz4 or snappy"},
     [REPLY_NOT_FOUND] = {404, "Not Found", UNIMPLEMENTED, REFUSED_NOT_FOUND, false,
                          "only traces, metrics and logs are received here"},
     [REPLY_NOT_TAKEN] = {404, "Not Found", UNIMPLEMENTED, REFUSED_NOT_FOUND, false,

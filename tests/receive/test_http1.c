@@ -151,7 +151,7 @@ static void every_refusal_has_its_status_and_a_body_in_the_type_of_the_request(v
         {"GET /v1/traces HTTP/1.1\r\nHost: x\r\n" PROTOBUF "\r\n", 405, 12, "Allow: POST\r\n"},
         {"POST /v1/traces HTTP/1.1\r\nHost: x\r\n" PROTOBUF
          "Content-Encoding: br\r\nContent-Length: 2\r\n\r\nxx",
-         415, 12, "Accept-Encoding: gzip, deflate, zstd\r\n"},
+         415, 12, "Accept-Encoding: gzip, deflate, zstd, lz4, snappy\r\n"},
         {"POST /v1/traces HTTP/1.1\r\nHost: x\r\n" PROTOBUF "Content-Length: 1048577\r\n\r\n", 413,
          3, "Connection: close\r\n"},
     };

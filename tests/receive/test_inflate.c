@@ -1,3 +1,4 @@
+#include "base/crc32c.h"
 #include "check.h"
 #include "grpc_client.h"
 #include "http_client.h"
@@ -5,6 +6,8 @@
 #include "receive/receive.h"
 
 #include <libdeflate.h>
+#include <lz4frame.h>
+#include <snappy-c.h>
 #include <zstd.h>
 
 typedef size_t bound_fn(struct libdeflate_compressor *c, size_t len);
@@ -56,14 +59,77 @@ static void put_zstd_stream(struct buf *to, struct slice bytes)
     ZSTD_freeCCtx(c);
 }
 
+static void put_lz4(struct buf *to, struct slice bytes)
+{
+    size_t room = LZ4F_compressFrameBound(bytes.len, NULL);
+
+    to->len += LZ4F_compressFrame(buf_reserve(to, room), room, bytes.data, bytes.len, NULL);
+}
+
+static void put_snappy(struct buf *to, struct slice bytes)
+{
+    size_t room = snappy_max_compressed_length(bytes.len);
+    uint8_t *at = buf_reserve(to, room);
+
+    snappy_compress((const char *)bytes.data, bytes.len, (char *)at, &room);
+    to->len += room;
+}
+
+static void put_le(struct buf *to, uint32_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        buf_byte(to, (uint8_t)(value >> 8 * i));
+}
+
+/* A chunk of a stream of snappy, its data as it is. */
+static void put_chunk(struct buf *to, uint8_t type, struct slice data)
+{
+    buf_byte(to, type);
+    put_le(to, (uint32_t)data.len, 3);
+    buf_append(to, data.data, data.len);
+}
+
+/* Chunks of data compressed and not in turn, and one between them that is to be skipped. */
+static void put_snappy_frames(struct buf *to, struct slice bytes)
+{
+    enum { CHUNK = 65536 };
+
+    put_chunk(to, 0xff, slice_str("sNaPpY"));
+    for (size_t at = 0; at < bytes.len; at += CHUNK) {
+        size_t len = bytes.len - at < CHUNK ? bytes.len - at : CHUNK;
+        struct slice data = slice_make(bytes.data + at, len);
+        uint32_t crc = crc32c(0, data.data, data.len);
+        bool plain = at / CHUNK % 2;
+        struct buf chunk;
+
+        buf_init(&chunk, 2 * CHUNK, NULL);
+        put_le(&chunk, (crc >> 15 | crc << 17) + 0xa282ead8, 4);
+        if (plain)
+            buf_append(&chunk, data.data, data.len);
+        else
+            put_snappy(&chunk, data);
+        put_chunk(to, plain, buf_slice(&chunk));
+        put_chunk(to, 0xfe, slice_str("padding"));
+        buf_fini(&chunk);
+    }
+}
+
 typedef void put_fn(struct buf *to, struct slice bytes);
 
 static const struct {
     const char *name; /* of the encoding */
     put_fn *put;
 } encodings[] = {
-    {"gzip", put_gzip}, {"deflate", put_zlib},     {"deflate", put_raw_deflate},
-    {"zstd", put_zstd}, {"zstd", put_zstd_stream}, {"x-gzip", put_gzip},
+    {"gzip", put_gzip},
+    {"deflate", put_zlib},
+    {"deflate", put_raw_deflate},
+    {"zstd", put_zstd},
+    {"zstd", put_zstd_stream},
+    {"lz4", put_lz4},
+    {"snappy", put_snappy},
+    {"snappy", put_snappy_frames},
+    {"x-snappy-framed", put_snappy_frames},
+    {"x-gzip", put_gzip},
     {"zlib", put_zlib},
 };
 
@@ -93,6 +159,7 @@ static void every_encoding_arrives_as_what_was_sent(void)
         struct http_answer a;
 
         fixture_init(&f, RECEIVE_HTTP, 0);
+        f.listener.max_body = 8 << 20;
         fixture_start(&f);
         buf_init(&body, 8 << 20, NULL);
         buf_init(&packed, 8 << 20, NULL);
@@ -236,6 +303,87 @@ static void a_bomb_is_413_and_never_larger_than_the_bound(void)
         buf_fini(&message);
         free(zeros);
     }
+}
+
+/* A block that says it is large is no reason to look for space. */
+static void a_block_of_snappy_that_lies_about_its_size_is_400(void)
+{
+    static const uint8_t lie[] = {0xff, 0xff, 0xff, 0x01, 0x00, 'x'}; /* 4 MiB, but one byte */
+    struct fixture f;
+    struct http_answer a;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    fixture_start(&f);
+    post_encoded(&f, PROTOBUF, "snappy", slice_make(lie, sizeof lie), &a);
+    CHECK(a.status == 400 && f.staged_size <= 4096);
+    fixture_fini(&f);
+}
+
+/* `change` of the first chunk of data of a good stream. */
+static int status_of_stream(void (*change)(struct buf *stream))
+{
+    struct fixture f;
+    struct buf body, packed;
+    struct http_answer a;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    fixture_start(&f);
+    buf_init(&body, 8 << 20, NULL);
+    buf_init(&packed, 8 << 20, NULL);
+    put_traces(&body, 50, 0);
+    put_snappy_frames(&packed, buf_slice(&body));
+    change(&packed);
+    post_encoded(&f, PROTOBUF, "snappy", buf_slice(&packed), &a);
+    buf_fini(&body);
+    buf_fini(&packed);
+    fixture_fini(&f);
+    return a.status;
+}
+
+static void nothing(struct buf *stream)
+{
+    (void)stream;
+}
+
+static void checksum(struct buf *stream)
+{
+    stream->data[10 + 4]++;
+}
+
+static void kind_that_nobody_knows(struct buf *stream)
+{
+    stream->data[10] = 0x02;
+}
+
+static void another_identifier(struct buf *stream)
+{
+    put_chunk(stream, 0xff, slice_str("sNaPpX"));
+}
+
+static void the_identifier_again(struct buf *stream)
+{
+    put_chunk(stream, 0xff, slice_str("sNaPpY"));
+}
+
+static void a_chunk_without_a_checksum(struct buf *stream)
+{
+    put_chunk(stream, 1, slice_str("xyz"));
+}
+
+static void a_chunk_that_may_be_skipped(struct buf *stream)
+{
+    put_chunk(stream, 0x80, slice_str("xyz"));
+}
+
+static void chunks_of_snappy_are_checked(void)
+{
+    CHECK(status_of_stream(nothing) == 200);
+    CHECK(status_of_stream(the_identifier_again) == 200);
+    CHECK(status_of_stream(a_chunk_that_may_be_skipped) == 200);
+    CHECK(status_of_stream(checksum) == 400);
+    CHECK(status_of_stream(kind_that_nobody_knows) == 400);
+    CHECK(status_of_stream(another_identifier) == 400);
+    CHECK(status_of_stream(a_chunk_without_a_checksum) == 400);
 }
 
 /* What the trailer says is used as a hint and then found out. */
@@ -404,6 +552,8 @@ int main(void)
     RUN(members_and_frames_one_after_the_other_are_one_body);
     RUN(damage_and_leftovers_are_400);
     RUN(a_bomb_is_413_and_never_larger_than_the_bound);
+    RUN(a_block_of_snappy_that_lies_about_its_size_is_400);
+    RUN(chunks_of_snappy_are_checked);
     RUN(a_wrong_isize_costs_time_only);
     RUN(json_is_staged_as_protobuf_and_answered_in_json);
     RUN(json_that_is_none_is_400_and_says_where);

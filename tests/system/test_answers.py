@@ -192,7 +192,7 @@ def test_grpc_refusals_are_trailers_only(collector):
 
 
 def test_an_unknown_grpc_encoding_is_refused(collector):
-    headers = grpc_headers(collector.grpc, grpc_encoding="snappy")
+    headers = grpc_headers(collector.grpc, grpc_encoding="br")
     frames = h2_answer_frames(collector.grpc, headers, ONE.SerializeToString(), compressed=True)
     assert [kind for kind, _ in frames] == [1]
     collector.wait_metrics(
