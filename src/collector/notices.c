@@ -19,12 +19,18 @@ static const char *number_of(uint64_t n)
     return log_number((double)n);
 }
 
+/* Not who is asked to try again elsewhere, nor load balancers that look whether we are there. */
+static bool is_trouble(int refusal)
+{
+    return refusal != REFUSED_DRAINING && refusal != REFUSED_METHOD;
+}
+
 static void tell_refused(struct notices *n, const struct receive_stats *r)
 {
     for (int i = 0; i < REFUSED_COUNT; i++) {
         uint64_t requests = growth(n, r->refused[i]);
 
-        if (requests > 0 && i != REFUSED_DRAINING)
+        if (requests > 0 && is_trouble(i))
             log_event(LOG_WARN, "requests were refused", "reason",
                       receive_refusal_name((enum receive_refusal)i), "requests",
                       number_of(requests));

@@ -49,13 +49,15 @@ static void submit_only(struct h2_stream *s, const struct headers *h)
 }
 
 /* What HTTP itself answers: the client is no gRPC client, or its headers are too large. */
-static void answer_http(struct h2_stream *s, unsigned status)
+static void answer_http(struct h2_stream *s, enum reply_code code)
 {
     struct headers h = {.count = 0};
     char text[12];
 
-    snprintf(text, sizeof text, "%u", status);
+    snprintf(text, sizeof text, "%u", reply_info(code)->http_status);
     add(&h, ":status", slice_str(text));
+    if (code == REPLY_BAD_METHOD)
+        add(&h, "allow", slice_str("POST"));
     submit_only(s, &h);
 }
 
@@ -184,7 +186,7 @@ void h2_answer(struct h2_stream *s, const struct reply *reply)
     case REPLY_BAD_TYPE:
     case REPLY_BAD_METHOD:
     case REPLY_HEADERS:
-        answer_http(s, reply_info(reply->code)->http_status);
+        answer_http(s, reply->code);
         break;
     default:
         answer_refusal(s, reply);

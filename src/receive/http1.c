@@ -162,11 +162,11 @@ static enum reply_code judge(struct connection *c, const struct head *head,
     const struct receive *r = c->receive;
 
     if (!endpoint_of_path(head->path, signal))
-        return REPLY_NOT_FOUND;
-    if (!receive_takes(r, *signal))
-        return REPLY_NOT_TAKEN;
+        return head->is_post ? REPLY_NOT_FOUND : REPLY_NO_PAGE;
     if (!head->is_post)
         return REPLY_BAD_METHOD;
+    if (!receive_takes(r, *signal))
+        return REPLY_NOT_TAKEN;
     if (!port_authorizes(c->port, head->authorization))
         return REPLY_UNAUTHENTICATED;
     if (!media_type_is(head->content_type, "application/x-protobuf") &&

@@ -234,6 +234,7 @@ const char *receive_refusal_name(enum receive_refusal r)
         [REFUSED_TIMEOUT] = "timeout",
         [REFUSED_HEADERS] = "headers",
         [REFUSED_NOT_FOUND] = "not_found",
+        [REFUSED_METHOD] = "method",
     };
 
     return names[r];

@@ -124,6 +124,7 @@ enum receive_refusal {
     REFUSED_TIMEOUT,
     REFUSED_HEADERS,
     REFUSED_NOT_FOUND,
+    REFUSED_METHOD, /* no POST: mostly health checks of load balancers */
     REFUSED_COUNT
 };
 const char *receive_refusal_name(enum receive_refusal r); /* "memory", ... */

@@ -40,8 +40,10 @@ static const struct reply_info infos[REPLY_CODE_COUNT] = {
                          "only traces, metrics and logs are received here"},
     [REPLY_NOT_TAKEN] = {404, "Not Found", UNIMPLEMENTED, REFUSED_NOT_FOUND, false,
                          "no exporter takes this signal"},
-    [REPLY_BAD_METHOD] = {405, "Method Not Allowed", UNIMPLEMENTED, REFUSED_UNSUPPORTED, false,
+    [REPLY_BAD_METHOD] = {405, "Method Not Allowed", UNIMPLEMENTED, REFUSED_METHOD, false,
                           "only POST is received here"},
+    [REPLY_NO_PAGE] = {404, "Not Found", UNIMPLEMENTED, REFUSED_METHOD, false,
+                       "only traces, metrics and logs are received here"},
     /* Not 408: to senders of OTLP that is final. */
     [REPLY_TIMEOUT] = {503, "Service Unavailable", DEADLINE_EXCEEDED, REFUSED_TIMEOUT, true,
                        "the request came too slowly, try again"},

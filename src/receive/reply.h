@@ -22,6 +22,7 @@ enum reply_code {
     REPLY_NOT_FOUND,    /* path or method of gRPC */
     REPLY_NOT_TAKEN,    /* a signal that no exporter takes */
     REPLY_BAD_METHOD,   /* of HTTP */
+    REPLY_NO_PAGE,      /* the same, for a path that is not received */
     REPLY_TIMEOUT,
     REPLY_HEADERS,         /* too large */
     REPLY_NO_ENCODING,     /* gRPC: compressed without grpc-encoding */

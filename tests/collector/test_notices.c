@@ -78,6 +78,22 @@ static void refused_requests_are_told_with_their_reason_until_there_are_none(voi
     end(&s, &b);
 }
 
+static void health_checks_are_counted_and_not_told(void)
+{
+    static const char check[] = "GET / HTTP/1.1\r\nHost: sim\r\n\r\n";
+    struct backend b;
+    struct sim s;
+
+    begin(&s, &b, CONFIG(ALWAYS, OTLP("all", "1", "")));
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(fake_net_send(s.net, sim_connect(&s), slice_str(check)) == sizeof(check) - 1);
+        sim_run(&s, 5 * NS_PER_S);
+    }
+    CHECK(sim_ledger(&s)->receive.refused[REFUSED_METHOD] == 3);
+    CHECK(count_of("msg=\"requests were refused\"") == 0);
+    end(&s, &b);
+}
+
 static void what_exporters_give_up_is_told_by_exporter_and_reason(void)
 {
     char line[128];
@@ -144,6 +160,7 @@ static void what_was_short_is_told_when_it_is_over_too(void)
 int main(void)
 {
     RUN(refused_requests_are_told_with_their_reason_until_there_are_none);
+    RUN(health_checks_are_counted_and_not_told);
     RUN(what_exporters_give_up_is_told_by_exporter_and_reason);
     RUN(traces_that_are_decided_early_are_told_with_what_was_short);
     RUN(what_was_short_is_told_when_it_is_over_too);

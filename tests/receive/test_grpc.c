@@ -221,6 +221,27 @@ static void what_is_no_grpc_gets_an_http_status(void)
     scene_fini(&s);
 }
 
+static void what_is_no_post_is_told_what_is(void)
+{
+    static const char *const paths[] = {"/", EXPORT};
+    struct scene s;
+
+    scene_init(&s, 1, 0);
+    scene_start(&s);
+    for (unsigned i = 0; i < 2; i++) {
+        const nghttp2_nv nv[] = {NV(":method", i ? "GET" : "HEAD"), NV(":scheme", "http"),
+                                 NV(":authority", "x"), NV(":path", paths[i])};
+
+        memset(&s.call, 0, sizeof s.call);
+        nghttp2_submit_request(s.g.session, NULL, nv, 4, NULL, &s.call);
+        grpc_pump(&s.g);
+        CHECK(s.call.closed && call_has(&s.call, ":status: 405") &&
+              call_has(&s.call, "allow: POST"));
+        CHECK(fixture_stats(&s.f).refused[REFUSED_METHOD] == i + 1);
+    }
+    scene_fini(&s);
+}
+
 static void headers_over_the_bound_are_431(void)
 {
     char value[5000];
@@ -646,6 +667,7 @@ int main(void)
     RUN(overload_is_unavailable_with_retry_info_in_both_places);
     RUN(every_refusal_has_its_status_in_trailers_only);
     RUN(what_is_no_grpc_gets_an_http_status);
+    RUN(what_is_no_post_is_told_what_is);
     RUN(headers_over_the_bound_are_431);
     RUN(tokens_are_wanted_for_export_but_not_for_health);
     RUN(each_service_is_a_signal_if_it_is_taken);

@@ -174,7 +174,8 @@ static void every_refusal_has_its_status_and_a_body_in_the_type_of_the_request(v
     }
     CHECK(fixture_stats(&f).refused[REFUSED_MALFORMED] == 1);
     CHECK(fixture_stats(&f).refused[REFUSED_NOT_FOUND] == 2);
-    CHECK(fixture_stats(&f).refused[REFUSED_UNSUPPORTED] == 3);
+    CHECK(fixture_stats(&f).refused[REFUSED_UNSUPPORTED] == 1);
+    CHECK(fixture_stats(&f).refused[REFUSED_METHOD] == 2);
     CHECK(fixture_stats(&f).refused[REFUSED_TOO_LARGE] == 1);
     CHECK(fixture_stats(&f).requests == 0);
     fixture_fini(&f);
@@ -210,6 +211,36 @@ static void an_answer_to_head_has_no_body(void)
     fixture_recv(&f, fd, text, sizeof text);
     CHECK(strncmp(text, "HTTP/1.1 405 ", 13) == 0);
     CHECK(strcmp(text + strlen(text) - 4, "\r\n\r\n") == 0);
+    fixture_fini(&f);
+}
+
+static void what_is_no_post_has_a_reason_of_its_own(void)
+{
+    static const struct {
+        const char *line;
+        int status;
+    } rows[] = {
+        {"GET / HTTP/1.1", 404},           {"HEAD / HTTP/1.1", 404},
+        {"OPTIONS / HTTP/1.0", 404},       {"GET /healthz?x=1 HTTP/1.1", 404},
+        {"HEAD /v1/traces HTTP/1.1", 405}, {"GET /v1/logs HTTP/1.1", 405},
+    };
+    const size_t count = sizeof rows / sizeof *rows;
+    struct fixture f;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    f.signals = 1u << OTLP_TRACES;
+    fixture_start(&f);
+    for (size_t i = 0; i < count; i++) {
+        int fd = fixture_connect(&f);
+        char text[1024];
+
+        snprintf(text, sizeof text, "%s\r\nHost: x\r\n\r\n", rows[i].line);
+        fixture_send(&f, fd, text, strlen(text));
+        fixture_recv(&f, fd, text, sizeof text);
+        CHECK(atoi(text + 9) == rows[i].status);
+        CHECK((strstr(text, "Allow: POST\r\n") != NULL) == (rows[i].status == 405));
+    }
+    CHECK(fixture_stats(&f).refused[REFUSED_METHOD] == count);
     fixture_fini(&f);
 }
 
@@ -638,6 +669,7 @@ int main(void)
     RUN(every_refusal_has_its_status_and_a_body_in_the_type_of_the_request);
     RUN(refusals_of_json_and_of_unknown_types_are_json);
     RUN(an_answer_to_head_has_no_body);
+    RUN(what_is_no_post_has_a_reason_of_its_own);
     RUN(overload_is_503_with_retry_after_and_retry_info);
     RUN(bearer_tokens_are_any_of_the_list);
     RUN(headers_over_the_bound_are_431);

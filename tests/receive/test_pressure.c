@@ -595,7 +595,7 @@ static void pipelined_requests_are_all_answered_after_the_client_stops_sending(v
             received++;
     }
     CHECK(received >= 1950); /* those cut by the end of a read are not seen */
-    CHECK(fixture_stats(&s.f).refused[REFUSED_NOT_FOUND] == 2000);
+    CHECK(fixture_stats(&s.f).refused[REFUSED_METHOD] == 2000);
     CHECK(fixture_stats(&s.f).connections == 0);
     scene_fini(&s);
 }
