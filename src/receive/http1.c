@@ -93,6 +93,7 @@ static void end_request(struct connection *c, const struct reply *reply)
         h->keep_alive = false;
     http1_put_answer(c, reply,
                      (struct http1_form){.json = h->json,
+                                         .is_1_0 = h->head.is_1_0,
                                          .keep_alive = h->keep_alive,
                                          .without_body = h->head.is_head});
     if (!h->keep_alive)

@@ -28,6 +28,8 @@ static void put_head(struct connection *c, const struct reply *reply, struct htt
         buf_str(out, "Accept-Encoding: gzip, deflate, zstd, lz4, snappy\r\n");
     if (!form.keep_alive)
         buf_str(out, "Connection: close\r\n");
+    else if (form.is_1_0)
+        buf_str(out, "Connection: keep-alive\r\n");
     buf_str(out, "\r\n");
 }
 

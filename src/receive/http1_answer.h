@@ -6,7 +6,7 @@
 /* What the request and its connection ask of an answer. */
 struct http1_form {
     bool json; /* not protobuf */
-    bool keep_alive;
+    bool is_1_0, keep_alive;
     bool without_body; /* to HEAD; its length is said all the same */
 };
 

@@ -227,6 +227,7 @@ int head_on_complete(llhttp_t *parser)
     head->chunked = (parser->flags & F_CHUNKED) != 0;
     head->content_length = head->chunked ? 0 : parser->content_length;
     head->has_body = head->chunked || head->content_length > 0;
+    head->is_1_0 = parser->http_minor == 0;
     head->keep_alive = llhttp_should_keep_alive(parser) != 0;
     head->bad |= !framing_is_plain(parser, head) || !body_has_an_end(parser, head) ||
                  (head->codings && !head->chunked);

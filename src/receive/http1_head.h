@@ -22,7 +22,7 @@ struct head {
     uint64_t content_length; /* 0 if chunked */
     bool is_post, is_head, chunked, has_body;
     bool expects_continue;
-    bool keep_alive;
+    bool is_1_0, keep_alive;
     unsigned hosts, codings, lengths;
     bool bad;
     bool complete;     /* the message ends with the head */

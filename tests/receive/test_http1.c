@@ -492,6 +492,25 @@ static void pipelined_requests_are_answered_in_order_and_closed_when_asked(void)
     fixture_fini(&f);
 }
 
+static void a_client_of_http_1_0_that_asks_for_it_is_told_that_the_connection_stays(void)
+{
+#define POST_1_0 "POST /v1/traces HTTP/1.0\r\n" PROTOBUF "Content-Length: 0\r\n"
+    struct fixture f;
+    struct http_answer a;
+    int fd;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    fixture_start(&f);
+    fd = send_text(&f, POST_1_0 "Connection: Keep-Alive\r\n\r\n", &a);
+    CHECK(a.status == 200 && has(&a, "Connection: keep-alive\r\n"));
+    CHECK(!fake_net_is_closed(f.net, fd));
+    fd = send_text(&f, POST_1_0 "\r\n", &a);
+    CHECK(a.status == 200 && has(&a, "Connection: close\r\n") && fake_net_is_closed(f.net, fd));
+    send_post(&f, "/v1/traces", PROTOBUF, one_span(), &a);
+    CHECK(a.status == 200 && !has(&a, "Connection: "));
+    fixture_fini(&f);
+}
+
 static void answers_are_the_same_wherever_the_bytes_are_split(void)
 {
     struct buf b;
@@ -677,6 +696,7 @@ int main(void)
     RUN(a_client_that_speaks_no_http_does_not_wait_for_an_answer);
     RUN(a_missing_request_is_not_smuggled_in_a_body);
     RUN(pipelined_requests_are_answered_in_order_and_closed_when_asked);
+    RUN(a_client_of_http_1_0_that_asks_for_it_is_told_that_the_connection_stays);
     RUN(answers_are_the_same_wherever_the_bytes_are_split);
     RUN(later_answers_leave_in_the_order_of_the_requests);
     RUN(a_request_outlives_its_connection_until_it_is_answered);
