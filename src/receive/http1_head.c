@@ -98,21 +98,20 @@ static bool request_line_is_plain(struct slice bytes)
 static struct slice path_of(struct slice target)
 {
     static const char *const schemes[] = {"http://", "https://"};
-    const uint8_t *mark;
+    const uint8_t *mark = target.len ? memchr(target.data, '?', target.len) : NULL;
 
+    if (mark)
+        target.len = (size_t)(mark - target.data);
     for (size_t i = 0; i < 2; i++) {
         size_t len = strlen(schemes[i]);
 
         if (target.len < len || strncasecmp((const char *)target.data, schemes[i], len) != 0)
             continue;
         mark = memchr(target.data + len, '/', target.len - len);
-        if (!mark)
-            return slice_make("/", 1);
-        target = slice_make(mark, target.len - (size_t)(mark - target.data));
-        break;
+        return mark ? slice_make(mark, target.len - (size_t)(mark - target.data))
+                    : slice_make("/", 1);
     }
-    mark = target.len ? memchr(target.data, '?', target.len) : NULL;
-    return mark ? slice_make(target.data, (size_t)(mark - target.data)) : target;
+    return target;
 }
 
 int head_on_url(llhttp_t *parser, const char *at, size_t len)

@@ -511,6 +511,31 @@ static void a_client_of_http_1_0_that_asks_for_it_is_told_that_the_connection_st
     fixture_fini(&f);
 }
 
+static void a_query_is_no_path(void)
+{
+    static const struct {
+        const char *target;
+        int status;
+    } rows[] = {
+        {"/v1/traces?", 200},
+        {"/v1/traces?x=/y", 200},
+        {"http://c/v1/traces?x=/y", 200},
+        {"HTTPS://c:1/v1/traces", 200},
+        {"http://c?/v1/traces", 404},
+        {"/?x=http://c/v1/traces", 404},
+    };
+    struct fixture f;
+    struct http_answer a;
+
+    fixture_init(&f, RECEIVE_HTTP, 0);
+    fixture_start(&f);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        send_post(&f, rows[i].target, PROTOBUF, one_span(), &a);
+        CHECK(a.status == rows[i].status);
+    }
+    fixture_fini(&f);
+}
+
 static void answers_are_the_same_wherever_the_bytes_are_split(void)
 {
     struct buf b;
@@ -697,6 +722,7 @@ int main(void)
     RUN(a_missing_request_is_not_smuggled_in_a_body);
     RUN(pipelined_requests_are_answered_in_order_and_closed_when_asked);
     RUN(a_client_of_http_1_0_that_asks_for_it_is_told_that_the_connection_stays);
+    RUN(a_query_is_no_path);
     RUN(answers_are_the_same_wherever_the_bytes_are_split);
     RUN(later_answers_leave_in_the_order_of_the_requests);
     RUN(a_request_outlives_its_connection_until_it_is_answered);
