@@ -10,7 +10,7 @@ static const unsigned char session_context[] = "moontail";
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                            const unsigned char *in, unsigned int in_len, void *arg)
 {
-    static const unsigned char h2[] = "\x02h2", http1[] = "\x08http/1.1";
+    static const unsigned char h2[] = "\x02h2", http1[] = "\x08http/1.1\x08http/1.0";
     const struct receive_listener *l = arg;
     bool is_grpc = l->protocol == RECEIVE_GRPC;
     unsigned char *chosen = NULL;

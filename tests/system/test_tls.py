@@ -90,7 +90,8 @@ def test_plain_text_is_not_served_where_tls_is_asked_for(start, certificates):
 
 @pytest.mark.parametrize("listener, offered, chosen", [
     ("grpc", ["h2"], "h2"), ("grpc", ["http/1.1", "h2"], "h2"), ("http", ["http/1.1"], "http/1.1"),
-    ("http", ["h2", "http/1.1"], "http/1.1")])
+    ("http", ["h2", "http/1.1"], "http/1.1"), ("http", ["http/1.0", "http/1.1"], "http/1.1"),
+    ("http", ["http/1.0"], "http/1.0")])
 def test_alpn_chooses_what_the_listener_speaks(listener, offered, chosen, start, certificates):
     collector = start_tls(start, certificates)
     context = client_context(certificates)
