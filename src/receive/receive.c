@@ -48,12 +48,19 @@ void receive_free(struct receive *r)
     free(r);
 }
 
+static void turn_away(struct receive *r, struct receive_port *port, int fd)
+{
+    if (!r->draining)
+        receive_count(&r->refused[REFUSED_CONNECTIONS], 1);
+    r->config.net->close(r->config.net, fd);
+    receive_port_unref(port);
+}
+
 void receive_add(struct receive *r, struct receive_port *port, int fd, uint64_t now_ns)
 {
     r->now_ns = now_ns;
     if (r->draining || !port_enter(port)) {
-        r->config.net->close(r->config.net, fd);
-        receive_port_unref(port);
+        turn_away(r, port, fd);
         return;
     }
     connection_new(r, port, fd);
@@ -235,6 +242,7 @@ const char *receive_refusal_name(enum receive_refusal r)
         [REFUSED_HEADERS] = "headers",
         [REFUSED_NOT_FOUND] = "not_found",
         [REFUSED_METHOD] = "method",
+        [REFUSED_CONNECTIONS] = "connections",
     };
 
     return names[r];

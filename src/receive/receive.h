@@ -91,8 +91,8 @@ struct receive *receive_new(const struct receive_config *config);
 /* Closes all connections. Requests that are not answered yet are gone too. */
 void receive_free(struct receive *r);
 
-/* Takes an accepted socket of `port`, and a reference. Over max_connections it is closed at once.
- */
+/* Takes an accepted socket of `port`, and a reference. Over max_connections it is closed at once,
+ * and counted. */
 void receive_add(struct receive *r, struct receive_port *port, int fd, uint64_t now_ns);
 /* Connections of ports that were closed leave: GOAWAY with notice; with HTTP/1 Connection: close on
  * the next answer, or at the end of 10 s without a request. What they bring until then is taken. */
@@ -124,7 +124,8 @@ enum receive_refusal {
     REFUSED_TIMEOUT,
     REFUSED_HEADERS,
     REFUSED_NOT_FOUND,
-    REFUSED_METHOD, /* no POST: mostly health checks of load balancers */
+    REFUSED_METHOD,      /* no POST: mostly health checks of load balancers */
+    REFUSED_CONNECTIONS, /* one more than max_connections, with whatever it would have asked */
     REFUSED_COUNT
 };
 const char *receive_refusal_name(enum receive_refusal r); /* "memory", ... */
@@ -138,7 +139,7 @@ void receive_set_signals(struct receive *r, unsigned signals);
 
 struct receive_stats {
     uint64_t requests;                /* answered with success */
-    uint64_t refused[REFUSED_COUNT];  /* answered otherwise */
+    uint64_t refused[REFUSED_COUNT];  /* answered otherwise, or not at all */
     uint64_t connections, open_bytes; /* now */
     uint64_t accepted_connections, bytes;
     uint64_t paused; /* requests that waited for memory, since the start */

@@ -414,7 +414,7 @@ static void a_client_that_reads_no_answers_is_closed(void)
     scene_fini(&s);
 }
 
-static void connections_over_the_bound_are_closed_at_once(void)
+static void connections_over_the_bound_are_closed_at_once_and_counted(void)
 {
     struct scene s;
     int fds[4];
@@ -426,6 +426,7 @@ static void connections_over_the_bound_are_closed_at_once(void)
         fds[i] = fixture_connect(&s.f);
     CHECK(fixture_stats(&s.f).connections == 3 && fixture_stats(&s.f).accepted_connections == 3);
     CHECK(!fake_net_is_closed(s.f.net, fds[2]) && fake_net_is_closed(s.f.net, fds[3]));
+    CHECK(fixture_stats(&s.f).refused[REFUSED_CONNECTIONS] == 1);
     fake_net_close(s.f.net, fds[0]);
     fixture_run(&s.f);
     fds[0] = fixture_connect(&s.f);
@@ -700,7 +701,7 @@ int main(void)
     RUN(a_large_message_must_come_in_a_time_that_its_length_allows);
     RUN(a_slow_but_steady_body_arrives);
     RUN(a_client_that_reads_no_answers_is_closed);
-    RUN(connections_over_the_bound_are_closed_at_once);
+    RUN(connections_over_the_bound_are_closed_at_once_and_counted);
     RUN(idle_connections_end_after_their_time);
     RUN(draining_answers_what_is_open_and_closes_the_rest);
     RUN(what_has_come_when_draining_begins_is_taken);
