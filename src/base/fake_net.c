@@ -13,7 +13,7 @@ enum {
     FIRST_FD = 200000, /* never a real descriptor, should one get here by mistake */
     ENDS = 4096,
     QUEUE_BYTES = 65536, /* one direction of a connection */
-    BACKLOG = 128,
+    BACKLOG = 512,
     ADDRESS_BYTES = 64,
 };
 

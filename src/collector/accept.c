@@ -6,8 +6,9 @@
 
 /* Who waits stays in the queue meanwhile, and the listener stays ready: without a pause the main
  * thread would spin. */
-#define PAUSE_NS     (100 * NS_PER_MS)
-#define SAY_EVERY_NS (10 * NS_PER_S)
+#define PAUSE_NS      (100 * NS_PER_MS) /* until there are descriptors */
+#define ROOM_PAUSE_NS (5 * NS_PER_MS)   /* until a worker has taken over what it was handed */
+#define SAY_EVERY_NS  (10 * NS_PER_S)
 
 struct receive_listener accept_options(const struct config *config, enum receive_protocol protocol)
 {
@@ -59,52 +60,52 @@ enum err accept_choose(struct collector *c, struct err_info *info)
     return ERR_OK;
 }
 
+/* Of the workers that can be handed one more. NULL: there is none now. */
 static struct worker *least_loaded(struct collector *c)
 {
-    struct worker *best = c->workers[0];
+    struct worker *best = NULL;
+    uint64_t best_bytes = 0, best_open = 0;
 
-    for (unsigned i = 1; i < c->shared.count; i++) {
+    for (unsigned i = 0; i < c->shared.count; i++) {
         struct worker *w = c->workers[i];
         uint64_t bytes = atomic_load_explicit(&w->open_bytes, memory_order_relaxed);
-        uint64_t best_bytes = atomic_load_explicit(&best->open_bytes, memory_order_relaxed);
         uint64_t open = atomic_load_explicit(&w->open_connections, memory_order_relaxed);
 
-        if (bytes < best_bytes ||
-            (bytes == best_bytes &&
-             open < atomic_load_explicit(&best->open_connections, memory_order_relaxed)))
+        if (ring_space(&w->accepted) == 0)
+            continue;
+        if (!best || bytes < best_bytes || (bytes == best_bytes && open < best_open)) {
             best = w;
+            best_bytes = bytes;
+            best_open = open;
+        }
     }
     return best;
 }
 
-static void hand_over(struct collector *c, struct receive_port *port, int fd)
+static void hand_over(struct worker *w, struct receive_port *port, int fd)
 {
-    struct worker *w = least_loaded(c);
     struct accepted a = {fd, receive_port_ref(port)};
 
-    if (!ring_push(&w->accepted, &a)) {
-        c->host.net->close(c->host.net, fd);
-        receive_port_unref(port);
-        return;
-    }
+    (void)ring_push(&w->accepted, &a); /* least_loaded saw that it fits */
     /* Counted at once, so that a burst of connections spreads; the worker corrects it. */
     atomic_fetch_add_explicit(&w->open_connections, 1, memory_order_relaxed);
     loop_wake(w->loop);
 }
 
-/* Until nobody waits, or something fails. */
+/* Until nobody waits, no worker has room, or something fails. */
 static enum err take_waiting(const struct listener *l)
 {
     struct net *net = l->collector->host.net;
-    enum err err;
+    struct worker *w;
+    enum err err = ERR_AGAIN;
     int fd;
 
-    while ((err = net->accept(net, l->fd, &fd)) == ERR_OK) {
+    while ((w = least_loaded(l->collector)) && (err = net->accept(net, l->fd, &fd)) == ERR_OK) {
         if (fd >= l->collector->descriptors.connections) {
             net->close(net, fd);
             return ERR_FULL;
         }
-        hand_over(l->collector, l->port, fd);
+        hand_over(w, l->port, fd);
     }
     return err;
 }
@@ -118,18 +119,24 @@ static void say_full(struct collector *c, const struct listener *l, uint64_t now
     log_event(LOG_WARN, "cannot accept: out of file descriptors", "address", l->bound);
 }
 
+static void pause_accepting(struct listener *l, uint64_t until_ns)
+{
+    loop_watch_set(l->watch, 0);
+    l->collector->accept_again_ns = until_ns;
+}
+
 static void on_acceptable(void *arg, unsigned ready)
 {
     struct listener *l = arg;
-    uint64_t now_ns;
+    uint64_t now_ns = collector_now_ns(l->collector);
 
     (void)ready;
-    if (take_waiting(l) != ERR_FULL)
-        return;
-    now_ns = collector_now_ns(l->collector);
-    say_full(l->collector, l, now_ns);
-    loop_watch_set(l->watch, 0);
-    l->collector->accept_again_ns = now_ns + PAUSE_NS;
+    if (take_waiting(l) == ERR_FULL) {
+        say_full(l->collector, l, now_ns);
+        pause_accepting(l, now_ns + PAUSE_NS);
+    } else if (!least_loaded(l->collector)) {
+        pause_accepting(l, now_ns + ROOM_PAUSE_NS);
+    }
 }
 
 /* Senders of a signal that nobody takes are told so at each request; the operator here. */

@@ -38,8 +38,27 @@ static void without_descriptors_it_waits_and_then_accepts(void)
     sim_fini(&s);
 }
 
+static void who_comes_in_a_burst_is_taken_in_the_end(void)
+{
+    struct sim s;
+    int fds[400]; /* more than a worker takes over at once */
+    unsigned closed = 0;
+
+    sim_init(&s, &(struct sim_options){
+                     .config = CONFIG("policies = { policy 'always_sample' }", "exporter 'nop'")});
+    for (unsigned i = 0; i < 400; i++)
+        fds[i] = sim_connect(&s);
+    sim_run(&s, 100 * NS_PER_MS);
+    for (unsigned i = 0; i < 400; i++)
+        closed += fake_net_is_closed(s.net, fds[i]) != 0;
+    CHECK(closed == 0);
+    CHECK(sim_ledger(&s)->receive.connections == 400);
+    sim_fini(&s);
+}
+
 int main(void)
 {
+    RUN(who_comes_in_a_burst_is_taken_in_the_end);
     RUN(without_descriptors_it_waits_and_then_accepts);
     return DONE();
 }
